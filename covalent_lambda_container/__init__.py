@@ -1,0 +1,21 @@
+"""Run Covalent electrons with any pip package on AWS Lambda, each in an image made for it."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+__version__ = "0.1.0"
+
+if TYPE_CHECKING:
+    from covalent_lambda_container.awslambda_container import AWSLambdaContainerExecutor
+
+__all__ = ["AWSLambdaContainerExecutor", "__version__"]
+
+
+def __getattr__(name: str) -> Any:
+    # Lazily: Covalent imports its plugins while it is itself half imported.
+    if name == "AWSLambdaContainerExecutor":
+        from covalent_lambda_container.awslambda_container import AWSLambdaContainerExecutor
+
+        return AWSLambdaContainerExecutor
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

@@ -1,0 +1,227 @@
+"""AWS sessions and clients, made once per process, and AWS's errors in our words."""
+
+from __future__ import annotations
+
+import functools
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Final
+from urllib.parse import urlsplit
+
+import boto3
+import botocore.session
+from botocore.config import Config
+from botocore.exceptions import (
+    BotoCoreError,
+    ClientError,
+    EndpointConnectionError,
+    NoCredentialsError,
+    NoRegionError,
+    PartialCredentialsError,
+    ProfileNotFound,
+)
+
+from covalent_lambda_container.errors import ConfigurationError, LambdaContainerError
+
+if TYPE_CHECKING:
+    from mypy_boto3_ecr import ECRClient
+    from mypy_boto3_iam import IAMClient
+    from mypy_boto3_lambda import LambdaClient
+    from mypy_boto3_s3 import S3Client
+
+_BAD_CREDENTIALS: Final = frozenset(
+    {
+        "AuthFailure",
+        "ExpiredToken",
+        "ExpiredTokenException",
+        "IncompleteSignature",
+        "InvalidAccessKeyId",
+        "InvalidClientTokenId",
+        "InvalidSignatureException",
+        "MissingAuthenticationToken",
+        "MissingAuthenticationTokenException",
+        "SignatureDoesNotMatch",
+        "UnrecognizedClientException",
+    }
+)
+_DENIED: Final = frozenset({"AccessDenied", "AccessDeniedException", "UnauthorizedOperation"})
+
+_PATIENT: Final[Any] = {"mode": "standard", "max_attempts": 8}
+"""boto3's own retries, for calls that may be repeated."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class AwsTarget:
+    """Which account, as whom, and where. Empty strings leave the choice to boto3."""
+
+    credentials_file: str = ""
+    profile: str = ""
+    region: str = ""
+    endpoint_url: str = ""
+
+
+class AwsClients:
+    """The clients of one target, each made when first asked for.
+
+    Parameters
+    ----------
+    target
+        Account, identity, region and endpoint.
+    """
+
+    def __init__(self, target: AwsTarget) -> None:
+        self.target = target
+        self._lock = threading.Lock()
+        self._invokers: dict[tuple[int, int], LambdaClient] = {}
+        with explained("open an AWS session", target.profile or "default profile"):
+            self._session = _session(target)
+
+    @functools.cached_property
+    def s3(self) -> S3Client:
+        # Newer buckets refuse the old signature that presigning uses by default in us-east-1.
+        client: S3Client = self._client("s3", Config(signature_version="s3v4", retries=_PATIENT))
+        return client
+
+    @functools.cached_property
+    def ecr(self) -> ECRClient:
+        client: ECRClient = self._client("ecr", Config(retries=_PATIENT))
+        return client
+
+    @functools.cached_property
+    def iam(self) -> IAMClient:
+        client: IAMClient = self._client("iam", Config(retries=_PATIENT))
+        return client
+
+    @functools.cached_property
+    def functions(self) -> LambdaClient:
+        """Lambda's control plane: 15 requests a second for the whole account."""
+        client: LambdaClient = self._client("lambda", Config(retries=_PATIENT))
+        return client
+
+    def invoker(self, timeout_s: int, connections: int) -> LambdaClient:
+        """Return a client that invokes functions and never asks twice.
+
+        Parameters
+        ----------
+        timeout_s
+            The function's timeout. The client waits longer than that: boto3's default of 60 s,
+            together with its retries, would run a task twice.
+        connections
+            How many invocations may be under way at once.
+        """
+        with self._lock:
+            client = self._invokers.get((timeout_s, connections))
+        if client is None:
+            config = Config(
+                connect_timeout=10,
+                read_timeout=timeout_s + 30,
+                retries={"total_max_attempts": 1},
+                tcp_keepalive=True,
+                max_pool_connections=connections,
+            )
+            client = self._client("lambda", config)
+            with self._lock:
+                client = self._invokers.setdefault((timeout_s, connections), client)
+        return client
+
+    @property
+    def registry_host(self) -> str | None:
+        """Host and port of a custom endpoint, which serves the registry too; None for AWS."""
+        endpoint = urlsplit(self.ecr.meta.endpoint_url)
+        host = endpoint.hostname or ""
+        return None if host.endswith((".amazonaws.com", ".amazonaws.com.cn")) else endpoint.netloc
+
+    def _client(self, service: str, config: Config) -> Any:
+        # boto3 sessions are not safe to use from several threads while they make clients.
+        with self._lock, explained(f"open an AWS {service} client", self.target.region or "aws"):
+            return self._session.client(  # type: ignore[call-overload]
+                service, config=config, endpoint_url=self.target.endpoint_url or None
+            )
+
+
+@functools.lru_cache(maxsize=64)
+def clients_for(target: AwsTarget) -> AwsClients:
+    """Return the process's clients for a target: equal targets share them."""
+    return AwsClients(target)
+
+
+def error_code(exc: ClientError) -> str:
+    """Return AWS's code of an error, such as ``"ResourceNotFoundException"``."""
+    return str(exc.response.get("Error", {}).get("Code", ""))
+
+
+def error_message(exc: ClientError) -> str:
+    """Return AWS's own sentence about an error."""
+    return str(exc.response.get("Error", {}).get("Message", ""))
+
+
+@contextmanager
+def explained(
+    operation: str, subject: str, kind: type[LambdaContainerError] = LambdaContainerError
+) -> Iterator[None]:
+    """Turn what boto3 raises into an error that names the operation and its object.
+
+    Parameters
+    ----------
+    operation
+        Verb and object: ``"create function"``.
+    subject
+        Name of the object.
+    kind
+        Error class for answers that have no clearer meaning.
+    """
+    try:
+        yield
+    except ClientError as exc:
+        code, message = error_code(exc), error_message(exc)
+        if code in _BAD_CREDENTIALS:
+            raise ConfigurationError(
+                f"AWS refused the credentials: {operation} {subject!r} answered {code}: {message}.",
+                hint="Check the options credentials_file, profile and region, or renew the login.",
+            ) from exc
+        hint = None
+        if code in _DENIED:
+            hint = f"Allow {_action(exc)} in the IAM policy of the dispatcher's identity."
+        raise kind(f"{operation} {subject!r}: AWS answered {code}: {message}", hint=hint) from exc
+    except (NoCredentialsError, PartialCredentialsError, ProfileNotFound) as exc:
+        raise ConfigurationError(
+            f"{operation} {subject!r}: {exc}.",
+            hint="Give credentials as boto3 takes them, or the options credentials_file and "
+            "profile.",
+        ) from exc
+    except NoRegionError as exc:
+        raise ConfigurationError(
+            f"{operation} {subject!r}: no AWS region is known.",
+            hint="Set the option region, or AWS_DEFAULT_REGION for the dispatcher.",
+        ) from exc
+    except EndpointConnectionError as exc:
+        raise ConfigurationError(
+            f"{operation} {subject!r}: {exc}.",
+            hint="Check the option endpoint_url, the region's name and the network.",
+        ) from exc
+    except BotoCoreError as exc:
+        raise kind(f"{operation} {subject!r}: {exc}") from exc
+
+
+def _action(exc: ClientError) -> str:
+    return f"the action {exc.operation_name}"
+
+
+def _session(target: AwsTarget) -> boto3.Session:
+    core = botocore.session.Session()
+    if target.credentials_file:
+        path = Path(target.credentials_file).expanduser()
+        if not path.is_file():
+            raise ConfigurationError(
+                f"AWSLambdaContainerExecutor option credentials_file={target.credentials_file!r}: "
+                "there is no such file on the machine of the dispatcher."
+            )
+        core.set_config_variable("credentials_file", str(path))
+    if target.profile:
+        core.set_config_variable("profile", target.profile)
+    if target.region:
+        core.set_config_variable("region", target.region)
+    return boto3.Session(botocore_session=core)

@@ -1,0 +1,120 @@
+"""The image registry: ECR's API beside the registry that Docker pushes to."""
+
+from __future__ import annotations
+
+import base64
+import json
+from typing import Final
+
+from botocore.exceptions import ClientError
+
+from covalent_lambda_container.aws import AwsClients, error_code, explained
+from covalent_lambda_container.errors import RegistryError
+from covalent_lambda_container.ports import RegistryLogin
+from covalent_lambda_container.spec import ImageReference
+
+SINGLE_PLATFORM_MANIFESTS: Final = frozenset(
+    {
+        "application/vnd.docker.distribution.manifest.v2+json",
+        "application/vnd.oci.image.manifest.v1+json",
+    }
+)
+"""Manifests Lambda takes; it refuses indexes and lists (developer guide, "Container image
+requirements", read 2026-11)."""
+
+_LAMBDA_MAY_PULL: Final = {
+    "Version": "2012-10-17",
+    "Statement": [
+        {
+            "Sid": "LambdaPullsImages",
+            "Effect": "Allow",
+            "Principal": {"Service": "lambda.amazonaws.com"},
+            "Action": ["ecr:BatchGetImage", "ecr:GetDownloadUrlForLayer"],
+        }
+    ],
+}
+
+
+class EcrRegistry:
+    """One ECR repository.
+
+    Parameters
+    ----------
+    clients
+        AWS clients of the account.
+    repository
+        Name of the repository.
+    """
+
+    def __init__(self, clients: AwsClients, repository: str) -> None:
+        self._clients = clients
+        self.repository = repository
+
+    def find(self, tag: str) -> ImageReference | None:
+        """Return the image with a tag, or None when the registry says there is none.
+
+        Raises
+        ------
+        RegistryError
+            When ECR does not answer the question: absence is never assumed.
+        """
+        with explained("look for an image in ECR repository", self.repository, RegistryError):
+            try:
+                answer = self._clients.ecr.describe_images(
+                    repositoryName=self.repository, imageIds=[{"imageTag": tag}]
+                )
+            except ClientError as exc:
+                if error_code(exc) in ("ImageNotFoundException", "RepositoryNotFoundException"):
+                    return None
+                raise
+        details = answer["imageDetails"][0]
+        media_type = details.get("imageManifestMediaType")
+        if media_type and media_type not in SINGLE_PLATFORM_MANIFESTS:
+            raise RegistryError(
+                f"Image {self.repository}:{tag} is a {media_type}; Lambda takes images of a single "
+                "platform only.",
+                hint="Delete it and let the executor build it, or build it with "
+                "'docker build --provenance=false --sbom=false --platform linux/…'.",
+            )
+        return ImageReference(
+            repository_uri=self.ensure_repository(), digest=details["imageDigest"]
+        )
+
+    def ensure_repository(self) -> str:
+        """Return the repository's URI; make the repository, open to Lambda, if there is none."""
+        ecr = self._clients.ecr
+        with explained("find or create ECR repository", self.repository, RegistryError):
+            try:
+                found = ecr.describe_repositories(repositoryNames=[self.repository])
+                uri = found["repositories"][0]["repositoryUri"]
+            except ClientError as exc:
+                if error_code(exc) != "RepositoryNotFoundException":
+                    raise
+                uri = self._create()
+        host = self._clients.registry_host
+        return uri if host is None else f"{host}/{self.repository}"
+
+    def login(self) -> RegistryLogin:
+        """Return fresh credentials for a push; ECR's last 12 hours."""
+        with explained("log in to ECR for repository", self.repository, RegistryError):
+            answer = self._clients.ecr.get_authorization_token()
+        token = answer["authorizationData"][0]["authorizationToken"]
+        username, password = base64.b64decode(token).decode().split(":", 1)
+        return RegistryLogin(username=username, password=password)
+
+    def _create(self) -> str:
+        ecr = self._clients.ecr
+        try:
+            created = ecr.create_repository(
+                repositoryName=self.repository, imageTagMutability="IMMUTABLE"
+            )
+        except ClientError as exc:
+            if error_code(exc) != "RepositoryAlreadyExistsException":
+                raise
+            # Somebody else made it between the look and now.
+            found = ecr.describe_repositories(repositoryNames=[self.repository])
+            return found["repositories"][0]["repositoryUri"]
+        ecr.set_repository_policy(
+            repositoryName=self.repository, policyText=json.dumps(_LAMBDA_MAY_PULL)
+        )
+        return created["repository"]["repositoryUri"]

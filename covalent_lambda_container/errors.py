@@ -1,0 +1,96 @@
+"""Every error this project raises on purpose.
+
+A message stands alone: it names the operation, the object, what was seen and what to do, because
+Covalent shows its users ``str(exception)`` and nothing else.
+"""
+
+from __future__ import annotations
+
+from typing import ClassVar
+
+
+class LambdaContainerError(Exception):
+    """Root of the taxonomy.
+
+    Parameters
+    ----------
+    message
+        What was attempted, on what, and what was seen.
+    hint
+        What the reader can do about it; appended to the message.
+
+    Attributes
+    ----------
+    exit_code
+        Exit status a command line ends with when this error reaches it.
+    """
+
+    exit_code: ClassVar[int] = 1
+
+    def __init__(self, message: str, *, hint: str | None = None) -> None:
+        self.hint = hint
+        super().__init__(f"{message}\n{hint}" if hint else message)
+
+
+class ConfigurationError(LambdaContainerError):
+    """An option, a profile, a role or a bucket is wrong or missing."""
+
+    exit_code = 2
+
+
+class RequirementError(LambdaContainerError):
+    """A pip requirement cannot be used in an image."""
+
+    exit_code = 2
+
+
+class ImageBuildError(LambdaContainerError):
+    """Docker could not be reached, or a build failed; carries the tail of the build's output."""
+
+    exit_code = 4
+
+
+class RegistryError(LambdaContainerError):
+    """ECR refused, or did not keep, an image."""
+
+    exit_code = 5
+
+
+class ProvisionError(LambdaContainerError):
+    """AWS would not make or activate a function."""
+
+    exit_code = 6
+
+
+class InvocationError(LambdaContainerError):
+    """A task was sent to its function and no usable answer came back."""
+
+    exit_code = 7
+
+
+class PayloadTooLarge(InvocationError):
+    """A task or a result exceeds what Lambda carries."""
+
+
+class TaskTimedOut(InvocationError):
+    """The function's timeout passed before the task ended."""
+
+
+class TaskOutOfMemory(InvocationError):
+    """The task used more memory than the function has."""
+
+
+class FunctionCrashed(InvocationError):
+    """The function's process ended without an answer; the last log lines are in the message."""
+
+
+class VersionMismatch(LambdaContainerError):
+    """Dispatcher, client and image do not fit together."""
+
+    exit_code = 8
+
+
+class LocalStackError(LambdaContainerError):
+    """The local stand-in for AWS, or something it needs, could not be started."""
+
+    exit_code = 9

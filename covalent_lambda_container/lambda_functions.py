@@ -1,0 +1,228 @@
+"""Lambda functions: found, made, waited for, invoked."""
+
+from __future__ import annotations
+
+import base64
+import json
+import random
+import time
+from collections.abc import Callable
+from typing import Any, Final
+
+from botocore.exceptions import (
+    BotoCoreError,
+    ClientError,
+    ConnectTimeoutError,
+    EndpointConnectionError,
+    HTTPClientError,
+    ReadTimeoutError,
+    WaiterError,
+)
+
+from covalent_lambda_container.aws import AwsClients, error_code, error_message, explained
+from covalent_lambda_container.errors import ConfigurationError, InvocationError, ProvisionError
+from covalent_lambda_container.ports import (
+    ACTIVE,
+    FAILED,
+    ConnectionLost,
+    FunctionMissing,
+    FunctionState,
+    NotAccepted,
+    Reply,
+)
+from covalent_lambda_container.spec import FunctionSpec
+
+_ROLE_NOT_READY: Final = "cannot be assumed by Lambda"
+_ROLE_PATIENCE_S: Final = 90.0
+"""IAM is eventually consistent: a new role is refused for some seconds."""
+
+_NOT_ACCEPTED: Final = frozenset(
+    {
+        "EC2ThrottledException",
+        "ENILimitReachedException",
+        "ResourceConflictException",
+        "ResourceNotReadyException",
+        "SubnetIPAddressLimitReachedException",
+        "TooManyRequestsException",
+    }
+)
+"""Answers to Invoke that say the function was not started and may be asked again (Lambda API
+reference, "Invoke", read 2026-11)."""
+
+_WAIT_INTERVAL_S: Final = 1
+_WAIT_ATTEMPTS: Final = 600
+
+
+class LambdaFunctions:
+    """Lambda's API for our functions.
+
+    Parameters
+    ----------
+    clients
+        AWS clients of the account.
+    connections
+        How many invocations may be under way at once.
+    sleep, now
+        Clock, for tests.
+    """
+
+    def __init__(
+        self,
+        clients: AwsClients,
+        *,
+        connections: int,
+        sleep: Callable[[float], None] = time.sleep,
+        now: Callable[[], float] = time.monotonic,
+    ) -> None:
+        self._clients = clients
+        self._connections = connections
+        self._sleep = sleep
+        self._now = now
+
+    def role_arn(self, role: str) -> str:
+        """Return a role's ARN; an ARN is returned as it is.
+
+        Raises
+        ------
+        ConfigurationError
+            When there is no such role.
+        """
+        if role.startswith("arn:"):
+            return role
+        with explained("look for the execution role", role, ConfigurationError):
+            try:
+                return self._clients.iam.get_role(RoleName=role)["Role"]["Arn"]
+            except ClientError as exc:
+                if error_code(exc) != "NoSuchEntity":
+                    raise
+        raise ConfigurationError(
+            f"AWSLambdaContainerExecutor option lambda_role_name={role!r}: there is no such role "
+            "in this account.",
+            hint="Create a role that lambda.amazonaws.com may assume, with the policy "
+            "AWSLambdaBasicExecutionRole, or name another.",
+        )
+
+    def find(self, name: str) -> FunctionState | None:
+        """Return a function's state, or None when there is no such function."""
+        with explained("look for function", name, ProvisionError):
+            try:
+                answer = self._clients.functions.get_function(FunctionName=name)
+            except ClientError as exc:
+                if error_code(exc) == "ResourceNotFoundException":
+                    return None
+                raise
+        configuration = answer["Configuration"]
+        return FunctionState(
+            state=configuration.get("State", ACTIVE),
+            reason=configuration.get("StateReason", ""),
+        )
+
+    def create(self, spec: FunctionSpec) -> None:
+        """Create a function; one that exists already is left as it is.
+
+        Returns when Lambda has taken the request; `wait_active` waits for the function.
+
+        Raises
+        ------
+        ProvisionError
+            When Lambda refuses, with its reason.
+        """
+        patience_ends = self._now() + _ROLE_PATIENCE_S
+        delay_s = 1.0
+        with explained("create function", spec.name, ProvisionError):
+            while True:
+                try:
+                    self._clients.functions.create_function(**_create_request(spec))
+                    return
+                except ClientError as exc:
+                    if error_code(exc) == "ResourceConflictException":
+                        return
+                    not_ready = _ROLE_NOT_READY in error_message(exc)
+                    if not not_ready or self._now() + delay_s > patience_ends:
+                        raise
+                self._sleep(delay_s * random.uniform(0.8, 1.2))  # noqa: S311 - jitter, no secret
+                delay_s = min(delay_s * 1.5, 8.0)
+
+    def wait_active(self, name: str) -> FunctionState:
+        """Wait until a function is no longer Pending and return its state."""
+        # The v1 waiter asks GetFunctionConfiguration, which spends the 15 requests a second that
+        # the account's control plane has; GetFunction has 100 of its own.
+        waiter = self._clients.functions.get_waiter("function_active_v2")
+        with explained("wait for function", name, ProvisionError):
+            try:
+                waiter.wait(
+                    FunctionName=name,
+                    WaiterConfig={"Delay": _WAIT_INTERVAL_S, "MaxAttempts": _WAIT_ATTEMPTS},
+                )
+            except WaiterError as exc:
+                answer: Any = exc.last_response or {}
+                if answer.get("Configuration", {}).get("State") != FAILED:
+                    raise
+        return self.find(name) or FunctionState(state=FAILED, reason="it was deleted")
+
+    def delete(self, name: str) -> None:
+        """Delete a function, if it is there."""
+        with explained("delete function", name, ProvisionError):
+            try:
+                self._clients.functions.delete_function(FunctionName=name)
+            except ClientError as exc:
+                if error_code(exc) != "ResourceNotFoundException":
+                    raise
+
+    def invoke(self, name: str, event: bytes, *, timeout_s: int) -> Reply:
+        """Invoke a function once and wait for its answer.
+
+        Parameters
+        ----------
+        name
+            Function name.
+        event
+            JSON, at most 6 MB.
+        timeout_s
+            The function's timeout.
+
+        Raises
+        ------
+        NotAccepted
+            The function was not started: throttled, or not ready.
+        FunctionMissing
+            There is no such function.
+        ConnectionLost
+            No answer came; the task may be running.
+        """
+        client = self._clients.invoker(timeout_s, self._connections)
+        with explained("invoke function", name, InvocationError):
+            try:
+                answer = client.invoke(FunctionName=name, Payload=event, LogType="Tail")
+                payload = json.loads(answer["Payload"].read())
+            except ClientError as exc:
+                if error_code(exc) in _NOT_ACCEPTED:
+                    raise NotAccepted(f"{error_code(exc)}: {error_message(exc)}") from exc
+                if error_code(exc) == "ResourceNotFoundException":
+                    raise FunctionMissing(name) from exc
+                raise
+            except (EndpointConnectionError, ConnectTimeoutError):
+                raise
+            except (HTTPClientError, ReadTimeoutError, BotoCoreError, OSError) as exc:
+                raise ConnectionLost(str(exc)) from exc
+        return Reply(
+            payload=payload,
+            function_error=answer.get("FunctionError", ""),
+            log_tail=base64.b64decode(answer.get("LogResult", "")).decode("utf-8", "replace"),
+        )
+
+
+def _create_request(spec: FunctionSpec) -> dict[str, Any]:
+    return {
+        "FunctionName": spec.name,
+        "PackageType": "Image",
+        "Code": {"ImageUri": spec.image.uri},
+        "Role": spec.role_arn,
+        "Architectures": [spec.architecture],
+        "MemorySize": spec.memory_mb,
+        "Timeout": spec.timeout_s,
+        "EphemeralStorage": {"Size": spec.ephemeral_storage_mb},
+        "Environment": {"Variables": dict(spec.environment)},
+        "Tags": dict(spec.tags),
+        "Description": "Runs Covalent electrons; made by covalent-lambda-container.",
+    }

@@ -1,0 +1,141 @@
+"""The outside systems as the flow sees them: four protocols and the values that cross them.
+
+Adapters implement the protocols, and so do the fakes that unit tests use; both pass the same
+contract tests.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any, Final, Protocol
+
+from covalent_lambda_container.spec import FunctionSpec, ImageReference, ImageSpec
+
+ACTIVE: Final = "Active"
+INACTIVE: Final = "Inactive"
+PENDING: Final = "Pending"
+FAILED: Final = "Failed"
+
+
+class NotAccepted(Exception):
+    """Lambda did not start the task; it may be sent again."""
+
+
+class FunctionMissing(Exception):
+    """There is no function of that name."""
+
+
+class ConnectionLost(Exception):
+    """The connection broke after the request may have been accepted."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class RegistryLogin:
+    """Credentials for one push; never written anywhere."""
+
+    username: str
+    password: str
+
+    def __repr__(self) -> str:
+        return f"RegistryLogin(username={self.username!r}, password=…)"
+
+
+@dataclass(frozen=True, kw_only=True)
+class FunctionState:
+    """What Lambda says of a function.
+
+    Parameters
+    ----------
+    state
+        `PENDING`, `ACTIVE`, `INACTIVE` (wakes when invoked) or `FAILED`.
+    reason
+        Lambda's sentence about a state other than `ACTIVE`.
+    """
+
+    state: str
+    reason: str = ""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Reply:
+    """What an invocation brought back.
+
+    Parameters
+    ----------
+    payload
+        The JSON the function answered, or Lambda's description of its failure.
+    function_error
+        Empty when the function answered; ``"Unhandled"`` and the like when it did not.
+    log_tail
+        Last 4 KB of the invocation's log.
+    """
+
+    payload: dict[str, Any]
+    function_error: str = ""
+    log_tail: str = ""
+
+
+class ImageBuilder(Protocol):
+    """A container engine."""
+
+    def build(self, spec: ImageSpec, name: str) -> None:
+        """Build the image of a spec and tag it `name` in the engine."""
+
+    def push(self, name: str, login: RegistryLogin) -> str:
+        """Push a local image; return its manifest's ``sha256:…`` digest."""
+
+
+class Registry(Protocol):
+    """A repository of images."""
+
+    def find(self, tag: str) -> ImageReference | None:
+        """Return the image with a tag, or None when the registry says there is none."""
+
+    def ensure_repository(self) -> str:
+        """Return the repository's URI, making the repository if there is none."""
+
+    def login(self) -> RegistryLogin:
+        """Return fresh credentials for a push."""
+
+
+class Functions(Protocol):
+    """A place where functions are made and run."""
+
+    def find(self, name: str) -> FunctionState | None:
+        """Return a function's state, or None when there is no such function."""
+
+    def create(self, spec: FunctionSpec) -> None:
+        """Ask for a function; one that exists is left as it is."""
+
+    def wait_active(self, name: str) -> FunctionState:
+        """Wait until a function is no longer pending; return its state."""
+
+    def delete(self, name: str) -> None:
+        """Delete a function, if it is there."""
+
+    def invoke(self, name: str, event: bytes, *, timeout_s: int) -> Reply:
+        """Run a function once and wait for its answer.
+
+        Raises
+        ------
+        NotAccepted, FunctionMissing, ConnectionLost
+        """
+
+
+class BlobStore(Protocol):
+    """A place for objects too large for an invocation."""
+
+    def put(self, key: str, body: bytes) -> None:
+        """Store an object."""
+
+    def get(self, key: str) -> bytes | None:
+        """Return an object's bytes, or None when there is no such object."""
+
+    def delete(self, keys: list[str]) -> None:
+        """Remove objects; absent ones do not matter."""
+
+    def read_url(self, key: str, *, valid_s: int) -> str:
+        """Return a URL from which anyone may GET the object for a while."""
+
+    def write_url(self, key: str, *, valid_s: int) -> str:
+        """Return a URL to which anyone may PUT the object for a while."""

@@ -1,0 +1,157 @@
+"""From a spec to an image in the registry and a function that can be invoked.
+
+Nothing is made twice: within a process one caller makes a thing and the others wait for it, between
+processes of a machine a file lock does the same, and between machines the registry decides.
+"""
+
+from __future__ import annotations
+
+import logging
+import threading
+from collections.abc import Callable, Hashable
+from concurrent.futures import Future
+from pathlib import Path
+from typing import Generic, TypeVar
+
+from filelock import FileLock
+
+from covalent_lambda_container import journal
+from covalent_lambda_container.errors import ProvisionError, RegistryError
+from covalent_lambda_container.ports import (
+    FAILED,
+    PENDING,
+    Functions,
+    FunctionState,
+    ImageBuilder,
+    Registry,
+)
+from covalent_lambda_container.spec import FunctionSpec, ImageReference, ImageSpec
+
+log = logging.getLogger(__name__)
+
+Key = TypeVar("Key", bound=Hashable)
+Value = TypeVar("Value")
+
+
+class SingleFlight(Generic[Key, Value]):
+    """Remembers what was made; while it is being made, everyone waits for the one who makes it.
+
+    A failure is not remembered: it is told to those who waited, and the next caller tries again.
+    """
+
+    def __init__(self) -> None:
+        self._flights: dict[Key, Future[Value]] = {}
+        self._lock = threading.Lock()
+
+    def get(self, key: Key, make: Callable[[], Value]) -> Value:
+        """Return the value of `key`, made by `make` if it is not there yet."""
+        with self._lock:
+            flight = self._flights.get(key)
+            leads = flight is None
+            if flight is None:
+                flight = self._flights[key] = Future()
+        if not leads:
+            return flight.result()
+        try:
+            value = make()
+        except BaseException as exc:
+            self.forget(key)
+            flight.set_exception(exc)
+            raise
+        flight.set_result(value)
+        return value
+
+    def forget(self, key: Key) -> None:
+        """Let the next caller make the value anew."""
+        with self._lock:
+            self._flights.pop(key, None)
+
+
+class Provisioner:
+    """Makes sure that images and functions exist.
+
+    Parameters
+    ----------
+    builder, registry, functions
+        The outside systems.
+    lock_directory
+        Folder for lock files that all processes of this machine share.
+    """
+
+    def __init__(
+        self,
+        *,
+        builder: ImageBuilder,
+        registry: Registry,
+        functions: Functions,
+        lock_directory: Path,
+    ) -> None:
+        self._builder = builder
+        self._registry = registry
+        self._functions = functions
+        self._lock_directory = lock_directory
+        self._images: SingleFlight[ImageSpec, ImageReference] = SingleFlight()
+        self._names: SingleFlight[FunctionSpec, str] = SingleFlight()
+
+    def ensure_image(self, spec: ImageSpec) -> ImageReference:
+        """Return the image of a spec, building and pushing it only if the registry has none."""
+        return self._images.get(spec, lambda: self._find_or_build(spec))
+
+    def ensure_function(self, spec: FunctionSpec) -> str:
+        """Return the name of the function of a spec, which exists and can be invoked."""
+        return self._names.get(spec, lambda: self._find_or_create(spec))
+
+    def forget(self, image: ImageSpec, function: FunctionSpec) -> None:
+        """Drop what is remembered of an image and its function, since it proved wrong."""
+        self._names.forget(function)
+        self._images.forget(image)
+
+    def _find_or_build(self, spec: ImageSpec) -> ImageReference:
+        found = self._registry.find(spec.tag)
+        if found:
+            return found
+        self._lock_directory.mkdir(parents=True, exist_ok=True)
+        with FileLock(self._lock_directory / f"{spec.tag}.lock"):
+            # Another process may have built it while this one waited.
+            return self._registry.find(spec.tag) or self._build(spec)
+
+    def _build(self, spec: ImageSpec) -> ImageReference:
+        name = f"{self._registry.ensure_repository()}:{spec.tag}"
+        with journal.step("image.build", name):
+            self._builder.build(spec, name)
+        try:
+            with journal.step("image.push", name):
+                self._builder.push(name, self._registry.login())
+        except RegistryError:
+            # Tags are immutable: another machine may have pushed the same image first.
+            found = self._registry.find(spec.tag)
+            if found is None:
+                raise
+            return found
+        found = self._registry.find(spec.tag)
+        if found is None:
+            raise RegistryError(
+                f"Image {name} was pushed, but ECR does not list it.",
+                hint="Try again; if it stays so, look at the repository's lifecycle policy.",
+            )
+        return found
+
+    def _find_or_create(self, spec: FunctionSpec) -> str:
+        name = spec.name
+        state = self._functions.find(name)
+        if state is None:
+            state = self._create(spec)
+        elif state.state == PENDING:
+            state = self._functions.wait_active(name)
+        if state.state == FAILED:
+            log.warning("Function %s is Failed (%s): it is made again.", name, state.reason)
+            self._functions.delete(name)
+            state = self._create(spec)
+        if state.state == FAILED:
+            raise ProvisionError(f"Function {name} could not be made: {state.reason}")
+        return name
+
+    def _create(self, spec: FunctionSpec) -> FunctionState:
+        with journal.step("function.create", spec.name):
+            self._functions.create(spec)
+            return self._functions.wait_active(spec.name)

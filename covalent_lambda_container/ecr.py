@@ -67,6 +67,8 @@ class EcrRegistry:
                 if error_code(exc) in ("ImageNotFoundException", "RepositoryNotFoundException"):
                     return None
                 raise
+        if not answer["imageDetails"]:
+            return None
         details = answer["imageDetails"][0]
         media_type = details.get("imageManifestMediaType")
         if media_type and media_type not in SINGLE_PLATFORM_MANIFESTS:

@@ -49,7 +49,8 @@ _BAD_CREDENTIALS: Final = frozenset(
 )
 _DENIED: Final = frozenset({"AccessDenied", "AccessDeniedException", "UnauthorizedOperation"})
 
-_PATIENT: Final[Any] = {"mode": "standard", "max_attempts": 8}
+_RETRIES: Final[Any] = {"mode": "standard", "max_attempts": 3}
+_CONTROL_PLANE_RETRIES: Final[Any] = {"mode": "standard", "max_attempts": 8}
 """boto3's own retries, for calls that may be repeated."""
 
 
@@ -82,23 +83,23 @@ class AwsClients:
     @functools.cached_property
     def s3(self) -> S3Client:
         # Newer buckets refuse the old signature that presigning uses by default in us-east-1.
-        client: S3Client = self._client("s3", Config(signature_version="s3v4", retries=_PATIENT))
+        client: S3Client = self._client("s3", Config(signature_version="s3v4", retries=_RETRIES))
         return client
 
     @functools.cached_property
     def ecr(self) -> ECRClient:
-        client: ECRClient = self._client("ecr", Config(retries=_PATIENT))
+        client: ECRClient = self._client("ecr", Config(retries=_RETRIES))
         return client
 
     @functools.cached_property
     def iam(self) -> IAMClient:
-        client: IAMClient = self._client("iam", Config(retries=_PATIENT))
+        client: IAMClient = self._client("iam", Config(retries=_RETRIES))
         return client
 
     @functools.cached_property
     def functions(self) -> LambdaClient:
         """Lambda's control plane: 15 requests a second for the whole account."""
-        client: LambdaClient = self._client("lambda", Config(retries=_PATIENT))
+        client: LambdaClient = self._client("lambda", Config(retries=_CONTROL_PLANE_RETRIES))
         return client
 
     def invoker(self, timeout_s: int, connections: int) -> LambdaClient:

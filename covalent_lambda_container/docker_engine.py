@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import functools
 import logging
 import os
 from collections import deque
@@ -42,6 +41,7 @@ class DockerImageBuilder:
 
     def __init__(self, settings: InstallSettings) -> None:
         self._settings = settings
+        self._client: docker.DockerClient | None = None
 
     def build(self, spec: ImageSpec, name: str) -> None:
         """Build the image of a spec and tag it ``name`` in the local engine.
@@ -53,9 +53,10 @@ class DockerImageBuilder:
         VersionMismatch
             When the root image has another Python than the client.
         """
-        with _reached("build an image"):
-            base = self._build_base(spec)
-            self._run(task_context(spec, self._settings).archive, spec, name, {"BASE_IMAGE": base})
+        with self._engine("build an image") as engine:
+            base = self._build_base(engine, spec)
+            archive = task_context(spec, self._settings).archive
+            _run(engine, archive, spec, name, {"BASE_IMAGE": base})
 
     def push(self, name: str, login: RegistryLogin) -> str:
         """Push a local image and return the ``sha256:…`` digest of its manifest.
@@ -67,8 +68,8 @@ class DockerImageBuilder:
         """
         repository, _, tag = name.rpartition(":")
         digest = ""
-        with _reached("push an image"):
-            stream = _engine().api.push(
+        with self._engine("push an image") as engine:
+            stream = engine.push(
                 repository,
                 tag=tag,
                 stream=True,
@@ -88,25 +89,45 @@ class DockerImageBuilder:
             raise RegistryError(f"Push of {name} ended without a digest: the image is incomplete.")
         return digest
 
-    def _build_base(self, spec: ImageSpec) -> str:
+    @contextmanager
+    def _engine(self, operation: str) -> Iterator[docker.APIClient]:
+        """Yield the engine's API; connected once, and anew after a failure."""
+        try:
+            if self._client is None:
+                # A build may be silent for long; docker-py's default of 60 s would end it.
+                self._client = docker.from_env(timeout=1800)
+            yield self._client.api
+        except (DockerException, RequestException) as exc:
+            self._client = None
+            raise ImageBuildError(
+                f"Docker could not {operation}: {exc}",
+                hint="Start a Docker engine on the dispatcher's machine (check with 'docker "
+                "info'), or set DOCKER_HOST. An engine is needed only for images that are not in "
+                "ECR yet.",
+            ) from exc
+
+    def _build_base(self, engine: docker.APIClient, spec: ImageSpec) -> str:
         name = f"{_BASE_NAME}:{spec.python_version}-{spec.architecture}"
         arguments = {"ROOT_IMAGE": spec.base_image, "PYTHON_VERSION": spec.python_version}
         # Docker's cache decides whether anything has to be done: it notices a root that moved.
-        return self._run(base_context(self._settings).archive, spec, name, arguments)
+        return _run(engine, base_context(self._settings).archive, spec, name, arguments)
 
-    def _run(self, archive: bytes, spec: ImageSpec, name: str, arguments: dict[str, str]) -> str:
-        """Run one build and return the image's ID."""
-        stream = _engine().api.build(
-            fileobj=BytesIO(archive),
-            custom_context=True,
-            tag=name,
-            platform=_platform(spec.architecture),
-            buildargs=arguments | _proxy_arguments(),
-            rm=True,
-            forcerm=True,
-            decode=True,
-        )
-        return _follow_build(stream, name)
+
+def _run(
+    engine: docker.APIClient, archive: bytes, spec: ImageSpec, name: str, arguments: dict[str, str]
+) -> str:
+    """Run one build and return the image's ID."""
+    stream = engine.build(
+        fileobj=BytesIO(archive),
+        custom_context=True,
+        tag=name,
+        platform=_platform(engine, spec.architecture),
+        buildargs=arguments | _proxy_arguments(),
+        rm=True,
+        forcerm=True,
+        decode=True,
+    )
+    return _follow_build(stream, name)
 
 
 def _follow_build(stream: Iterable[dict[str, Any]], name: str) -> str:
@@ -133,11 +154,10 @@ def _follow_build(stream: Iterable[dict[str, Any]], name: str) -> str:
     return image_id
 
 
-def _platform(architecture: str) -> str | None:
+def _platform(engine: docker.APIClient, architecture: str) -> str | None:
     """Name the platform only where it differs from the engine's own."""
-    engine = _engine().api.version()["Arch"]
     wanted = _PLATFORMS[architecture]
-    return None if wanted == f"linux/{engine}" else wanted
+    return None if wanted == f"linux/{engine.version()['Arch']}" else wanted
 
 
 def _proxy_arguments() -> dict[str, str]:
@@ -148,22 +168,3 @@ def _proxy_arguments() -> dict[str, str]:
         if value:
             arguments[name] = arguments[name.lower()] = value
     return arguments
-
-
-@functools.cache
-def _engine() -> docker.DockerClient:
-    # A build may be silent for long; docker-py's default of 60 s would end it.
-    return docker.from_env(timeout=1800)
-
-
-@contextmanager
-def _reached(operation: str) -> Iterator[None]:
-    try:
-        yield
-    except (DockerException, RequestException) as exc:
-        _engine.cache_clear()
-        raise ImageBuildError(
-            f"Docker could not {operation}: {exc}",
-            hint="Start a Docker engine on the dispatcher's machine (check with 'docker info'), "
-            "or set DOCKER_HOST. An engine is needed only for images that are not in ECR yet.",
-        ) from exc

@@ -1,0 +1,40 @@
+# Set-up, demo and tests of a checkout. `make demo` and `make test` do everything themselves.
+
+PYTHON ?= python3
+VENV := .venv
+RUN := $(VENV)/bin/python
+
+.PHONY: demo test test-unit test-slow lint lock clean
+
+demo: $(VENV)/.installed
+	$(RUN) -m covalent_lambda_container.local.demo examples/iris_svm.py
+
+test: $(VENV)/.installed
+	$(RUN) -m pytest -m "not slow" --durations=10
+
+test-unit: $(VENV)/.installed
+	$(RUN) -m pytest tests/unit
+
+test-slow: $(VENV)/.installed
+	$(RUN) -m pytest -m slow
+
+lint: $(VENV)/.installed
+	$(VENV)/bin/ruff check .
+	$(VENV)/bin/ruff format --check .
+	$(VENV)/bin/mypy
+
+# Rewrites the lock from pyproject.toml; it names versions and no addresses.
+lock: $(VENV)/.installed
+	$(RUN) -m pip install --quiet uv
+	$(VENV)/bin/uv pip compile --quiet --universal --python-version 3.10 --upgrade \
+		--no-header --no-emit-index-url --no-emit-find-links \
+		--extra local --extra dev pyproject.toml --output-file requirements.lock
+
+$(VENV)/.installed: requirements.lock pyproject.toml
+	$(PYTHON) -m venv $(VENV)
+	$(RUN) -m pip install --quiet --disable-pip-version-check -r requirements.lock
+	$(RUN) -m pip install --quiet --disable-pip-version-check --no-deps --editable .
+	touch $@
+
+clean:
+	rm -rf $(VENV) .local-stack

@@ -1,0 +1,112 @@
+"""How MiniStack is run: its command line, its environment, the traces it leaves in Docker."""
+
+from __future__ import annotations
+
+import base64
+import json
+import os
+import secrets
+import sys
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Final
+
+from covalent_lambda_container.local.child_process import python_path
+
+REGION: Final = "us-east-1"
+HEALTH_PATH: Final = "/_ministack/health"
+REGISTRY_USER: Final = "AWS"
+REGISTRY_PASSWORD_VARIABLE: Final = "LOCAL_REGISTRY_PASSWORD"  # noqa: S105
+
+#: What this project calls, and no more: some of the others open ports on all addresses.
+_SERVICES: Final = "s3,ecr,lambda,iam,sts,logs"
+#: Lambda's file system is read-only but for /tmp, which is everyone's, executable, and 512 MB
+#: unless the function asks for up to 10,240 (AWS Lambda quotas, "/tmp directory storage"). The
+#: emulator knows one size for all functions: the largest, so that none is refused what it asked
+#: for. Docker's own default would be `noexec`.
+_CONTAINER_FLAGS: Final = "--read-only --tmpfs /tmp:rw,exec,nosuid,nodev,mode=1777,size=10240m"
+#: The emulator's default of 10 s fails a third of a burst of a hundred cold starts.
+_DOCKER_TIMEOUT_S: Final = 120
+#: As `ministack` itself sets it: above the 60 s for which most clients keep a connection.
+_KEEP_ALIVE_S: Final = 75
+#: Few are inherited, because many a name would reach the emulator or its containers: AWS_*,
+#: LAMBDA_*, a proxy between it and a container's port.
+_INHERITED: Final = (
+    "DOCKER_CERT_PATH", "DOCKER_HOST", "DOCKER_TLS_VERIFY", "HOME", "LANG", "LC_ALL",
+    "LD_LIBRARY_PATH", "PATH", "PYTHONUSERBASE", "VIRTUAL_ENV",
+)  # fmt: skip
+
+
+@dataclass(frozen=True, kw_only=True)
+class Emulator:
+    """One MiniStack to be: a port, and secrets that live as long as it does.
+
+    Attributes
+    ----------
+    port
+        Where it answers; also part of every endpoint it hands to its containers.
+    scratch
+        A folder of its own, for temporary files.
+    root_key, root_secret
+        The account's root. The key's name alone is its proof: it must stay in this process.
+    """
+
+    port: int
+    scratch: Path
+    # The emulator takes twelve digits for an account's number: letters come first.
+    root_key: str = field(default_factory=lambda: f"ROOT{secrets.token_hex(16)}", repr=False)
+    root_secret: str = field(default_factory=lambda: secrets.token_hex(20), repr=False)
+    registry_password: str = field(default_factory=lambda: secrets.token_hex(20), repr=False)
+    # Unique, since another stack may use the same Docker engine.
+    name: str = field(default_factory=lambda: f"covalent-lambda-{secrets.token_hex(6)}")
+
+    @property
+    def container_label(self) -> str:
+        """The Docker label that this emulator's containers bear, and no others."""
+        return f"ministack.instance={self.name}:{self.port}"
+
+    def command(self, descriptors: Sequence[int]) -> list[str]:
+        """Return the command that serves the sockets with these file descriptors."""
+        # `ministack` binds one address; this is what its detached mode runs, here without a
+        # process between the signals and the server.
+        binds = [word for number in descriptors for word in ("--bind", f"fd://{number}")]
+        return [
+            *(sys.executable, "-m", "hypercorn", "covalent_lambda_container.local.gateway:app"),
+            *("--workers", "0", "--keep-alive", str(_KEEP_ALIVE_S), *binds),
+        ]
+
+    def environment(self) -> dict[str, str]:
+        """Return the whole environment of the command."""
+        inherited = {name: os.environ[name] for name in _INHERITED if name in os.environ}
+        return inherited | {
+            "AUTH": "true",
+            "AWS_ACCESS_KEY_ID": self.root_key,
+            "AWS_SECRET_ACCESS_KEY": self.root_secret,
+            "DOCKER_CONFIG": str(self.scratch),
+            "GATEWAY_PORT": str(self.port),
+            # These two would listen on all addresses.
+            "IOT_MTLS_ENABLED": "0",
+            "SFTP_ENABLED": "0",
+            "LAMBDA_DOCKER_FLAGS": _CONTAINER_FLAGS,
+            "LAMBDA_STRICT": "1",
+            "MINISTACK_DOCKER_TIMEOUT": str(_DOCKER_TIMEOUT_S),
+            "MINISTACK_HOSTNAME": self.name,
+            "MINISTACK_REGION": REGION,
+            "PERSIST_STATE": "0",
+            "PYTHONPATH": python_path(),
+            "PYTHONUNBUFFERED": "1",
+            REGISTRY_PASSWORD_VARIABLE: self.registry_password,
+            "S3_PERSIST": "0",
+            "SERVICES": _SERVICES,
+            "TMPDIR": str(self.scratch),
+        }
+
+    def write_docker_config(self) -> None:
+        """Log the emulator's own Docker client in to its registry, and nowhere else.
+
+        With the user's configuration, the user's registries and proxies would shape containers.
+        """
+        login = base64.b64encode(f"{REGISTRY_USER}:{self.registry_password}".encode()).decode()
+        config = {"auths": {f"localhost:{self.port}": {"auth": login}}}
+        (self.scratch / "config.json").write_text(json.dumps(config))

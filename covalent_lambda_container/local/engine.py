@@ -1,0 +1,156 @@
+"""A Docker engine: the one that answers, or one that lives as long as it is needed."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import shutil
+import tempfile
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Final
+
+import docker
+import requests
+
+from covalent_lambda_container.errors import LocalStackError
+from covalent_lambda_container.local import debian
+from covalent_lambda_container.local.child_process import child_process, wait_until
+from covalent_lambda_container.local.containers import remove_containers
+
+_PACKAGES: Final = ("docker.io", "iptables")
+_SOCKET: Final = Path("/var/run/docker.sock")
+_PID_FILE: Final = Path("/var/run/docker.pid")
+#: Not always on root's PATH: `dockerd`, and `iptables`, which it calls.
+_SYSTEM_PROGRAMS: Final = "/usr/local/sbin:/usr/sbin:/sbin"
+_PING_TIMEOUT_S: Final = 10
+_START_TIMEOUT_S: Final = 60.0
+#: The engine gives its containers 15 s of their own, then stops containerd.
+_STOP_GRACE_S: Final = 45.0
+
+
+@contextmanager
+def docker_engine(report: Callable[[str], None]) -> Iterator[None]:
+    """Have a Docker engine while the context is open.
+
+    An engine that answers, at ``DOCKER_HOST`` or at the usual socket, is used and left alone.
+    Without one, on Debian or Ubuntu and as root, an engine is installed if need be and started; at
+    the end it is stopped, and the containers made meanwhile are gone.
+
+    Parameters
+    ----------
+    report
+        Takes one line on each step that takes time.
+
+    Raises
+    ------
+    LocalStackError
+        No engine answers and none can be started here; the message says what to do.
+    """
+    if _engine_answers():
+        yield
+        return
+    if os.environ.get("DOCKER_HOST") or not debian.can_install():
+        raise _no_engine()
+    if _find_dockerd() is None:
+        debian.install(_PACKAGES, report)
+        # Where a service manager runs, the package has just started the engine as a service.
+        if _engine_answers():
+            yield
+            return
+    with _own_engine(report):
+        yield
+
+
+@contextmanager
+def _own_engine(report: Callable[[str], None]) -> Iterator[None]:
+    dockerd = _find_dockerd()
+    if dockerd is None:
+        raise LocalStackError(f"There is no dockerd after installing {' and '.join(_PACKAGES)}.")
+    _remove_stale_pid_file()
+    with tempfile.NamedTemporaryFile(prefix="dockerd-", suffix=".log", delete=False) as file:
+        log_file = Path(file.name)
+    report("Starting a Docker engine")
+    path = f"{os.environ.get('PATH', os.defpath)}:{_SYSTEM_PROGRAMS}"
+    started = False
+    try:
+        with child_process(
+            [dockerd],
+            environment=os.environ | {"PATH": path},
+            log_file=log_file,
+            grace_s=_STOP_GRACE_S,
+        ) as process:
+            wait_until(
+                _engine_answers,
+                process,
+                name="The Docker engine",
+                log_file=log_file,
+                timeout_s=_START_TIMEOUT_S,
+            )
+            started = True
+            with _no_containers_left():
+                yield
+            report("Stopping the Docker engine")
+    finally:
+        _remove_stale_pid_file()
+        if started:  # else the error names the log
+            log_file.unlink(missing_ok=True)
+
+
+@contextmanager
+def _no_containers_left() -> Iterator[None]:
+    # What an earlier engine left in the same store is not ours to remove.
+    with contextlib.closing(docker.from_env()) as client:
+        before = {str(container.id) for container in client.containers.list(all=True, sparse=True)}
+        try:
+            yield
+        finally:
+            remove_containers(client, keep=before)
+
+
+def _engine_answers() -> bool:
+    # A `docker` client on the PATH proves nothing.
+    try:
+        with contextlib.closing(docker.from_env(timeout=_PING_TIMEOUT_S)) as client:
+            client.ping()
+    except (docker.errors.DockerException, requests.RequestException):
+        return False
+    return True
+
+
+def _find_dockerd() -> str | None:
+    return shutil.which("dockerd") or shutil.which("dockerd", path=_SYSTEM_PROGRAMS)
+
+
+def _remove_stale_pid_file() -> None:
+    # dockerd refuses to start while the number in it is a process's, any process's.
+    try:
+        os.kill(int(_PID_FILE.read_text()), 0)
+    except (ProcessLookupError, ValueError):
+        _PID_FILE.unlink(missing_ok=True)
+    except OSError:  # no such file, or a living process of another user
+        pass
+
+
+def _no_engine() -> LocalStackError:
+    host = os.environ.get("DOCKER_HOST")
+    if host:
+        return LocalStackError(
+            f"No Docker engine answers at DOCKER_HOST={host}.",
+            hint="Start it, or unset DOCKER_HOST to use the local engine.",
+        )
+    if _SOCKET.exists() and not os.access(_SOCKET, os.R_OK | os.W_OK):
+        return LocalStackError(
+            f"This user may not use the Docker engine's socket, {_SOCKET}.",
+            hint="Add the user to the group `docker` and log in again, or run this as root.",
+        )
+    return LocalStackError(
+        f"No Docker engine answers at {_SOCKET}.",
+        hint=(
+            "On Debian or Ubuntu run this as root, which installs and starts one, or do both by "
+            f"hand: `apt-get install {' '.join(_PACKAGES)}`, then `systemctl start docker` or "
+            "`dockerd`. Elsewhere install Docker and start it. For an engine in another place set "
+            "DOCKER_HOST."
+        ),
+    )

@@ -1,0 +1,155 @@
+"""What stands before MiniStack in its process: nobody gets by without proof of who they are.
+
+MiniStack with ``AUTH=true`` checks the signatures of IAM users and of temporary credentials. It
+also takes ``test``, any twelve digits and its own root key for the account's root, *whatever the
+signature*; serves its registry without a password; and resets itself for anyone. Here:
+
+* a request that names no key is refused; one that names a key that everybody knows goes on under a
+  key that nobody has, so that the service refuses it in its own words;
+* the registry asks for the password that ``GetAuthorizationToken`` gave, as ECR does;
+* of MiniStack's own paths, only its health is public.
+
+The root key is known to the process that started this one, and to no one else.
+"""
+
+from __future__ import annotations
+
+import base64
+import hmac
+import json
+import os
+import re
+from collections.abc import Awaitable, Callable, MutableMapping
+from typing import Any, Final
+from urllib.parse import parse_qsl, urlencode
+
+from ministack.app import app as ministack_app  # type: ignore[import-untyped]
+
+from covalent_lambda_container.local.emulator import (
+    HEALTH_PATH,
+    REGISTRY_PASSWORD_VARIABLE,
+    REGISTRY_USER,
+)
+
+Scope = MutableMapping[str, Any]
+Message = MutableMapping[str, Any]
+Receive = Callable[[], Awaitable[Message]]
+Send = Callable[[Message], Awaitable[None]]
+
+_ROOT_KEY: Final = os.environ["AWS_ACCESS_KEY_ID"]
+_REGISTRY_LOGIN: Final = base64.b64encode(
+    f"{REGISTRY_USER}:{os.environ[REGISTRY_PASSWORD_VARIABLE]}".encode()
+).decode()
+_NOBODYS_KEY: Final = "AKIANOBODY0000000000"
+_VERIFIED_KEY: Final = re.compile(r"A[KS]IA[0-9A-Z]+")
+#: Signature versions 4 and 2 in an Authorization header.
+_SIGNED: Final = ("AWS4-", "AWS ")
+_HEADER_KEY: Final = re.compile(r"(Credential=|^AWS )([^/:]*)")
+_QUERY_KEYS: Final = ("x-amz-credential", "awsaccesskeyid")
+#: Read by the SDKs: the header for services that speak JSON, the text for the others.
+_UNSIGNED_TYPE: Final = (b"x-amzn-errortype", b"MissingAuthenticationTokenException")
+_UNSIGNED: Final = (
+    b"<ErrorResponse><Error><Code>MissingAuthenticationToken</Code>"
+    b"<Message>Request is missing Authentication Token</Message></Error></ErrorResponse>"
+)
+
+
+async def app(scope: Scope, receive: Receive, send: Send) -> None:
+    """Serve one ASGI connection."""
+    if scope["type"] == "lifespan" or scope.get("path") == HEALTH_PATH:
+        await ministack_app(scope, receive, send)
+    elif scope["type"] != "http":
+        raise NotImplementedError(f"no service here speaks {scope['type']}")
+    elif scope["path"] == "/v2" or scope["path"].startswith("/v2/"):
+        await _registry(scope, receive, send)
+    elif scope["path"].startswith(("/_ministack", "/_localstack")):
+        await _answer(send, 403, b"not served here")
+    elif not _names_a_key(scope):
+        # Mostly MiniStack refuses that itself, but it makes a bucket for anyone.
+        await _answer(send, 403, _UNSIGNED, _UNSIGNED_TYPE)
+    else:
+        scope = _without_well_known_keys(scope)
+        if _header(scope, b"x-amz-target").endswith(".GetAuthorizationToken"):
+            send = _with_registry_login(send)
+        await ministack_app(scope, receive, send)
+
+
+async def _registry(scope: Scope, receive: Receive, send: Send) -> None:
+    scheme, _, login = _header(scope, b"authorization").partition(" ")
+    if scheme.lower() == "basic" and hmac.compare_digest(login.encode(), _REGISTRY_LOGIN.encode()):
+        await ministack_app(scope, receive, send)
+    else:
+        error = {"code": "UNAUTHORIZED", "message": "no basic auth credentials"}
+        challenge = (b"www-authenticate", b'Basic realm="local registry",service="local"')
+        await _answer(send, 401, json.dumps({"errors": [error]}).encode(), challenge)
+
+
+def _names_a_key(scope: Scope) -> bool:
+    header = _header(scope, b"authorization")
+    return bool(header.startswith(_SIGNED) and _HEADER_KEY.search(header)) or any(
+        name.lower() in _QUERY_KEYS for name, _ in _query(scope)
+    )
+
+
+def _without_well_known_keys(scope: Scope) -> Scope:
+    headers = []
+    for name, value in scope["headers"]:
+        if name.lower() == b"authorization":
+            text = value.decode("latin-1")
+            if not text.startswith(_SIGNED):
+                continue
+            value = _HEADER_KEY.sub(lambda m: m[1] + _provable(m[2]), text).encode("latin-1")
+        headers.append((name, value))
+    query = _query(scope)
+    named = [(n, _provable(v) if n.lower() in _QUERY_KEYS else v) for n, v in query]
+    # Encoded anew only if it changed: a signature holds for the text as it came.
+    query_string = scope["query_string"] if named == query else urlencode(named).encode()
+    return {**scope, "headers": headers, "query_string": query_string}
+
+
+def _query(scope: Scope) -> list[tuple[str, str]]:
+    return parse_qsl(scope["query_string"].decode("latin-1"), keep_blank_values=True)
+
+
+def _provable(credential: str) -> str:
+    """Return the credential if its key has a secret that is checked, or one that nobody has."""
+    key, slash, rest = credential.partition("/")
+    known = hmac.compare_digest(key.encode(), _ROOT_KEY.encode())
+    return credential if known or _VERIFIED_KEY.fullmatch(key) else _NOBODYS_KEY + slash + rest
+
+
+def _with_registry_login(send: Send) -> Send:
+    """Replace the emulator's fixed registry password in an answer by the one checked here."""
+    start: Message = {}
+    body = b""
+
+    async def send_changed(message: Message) -> None:
+        nonlocal start, body
+        if message["type"] == "http.response.start":
+            start = message
+            return
+        body += message.get("body", b"")
+        if message.get("more_body"):
+            return
+        if start["status"] == 200:
+            answer = json.loads(body)
+            for data in answer["authorizationData"]:
+                data["authorizationToken"] = _REGISTRY_LOGIN
+            body = json.dumps(answer).encode()
+        headers = [(n, v) for n, v in start["headers"] if n.lower() != b"content-length"]
+        headers.append((b"content-length", str(len(body)).encode()))
+        await send({**start, "headers": headers})
+        await send({"type": "http.response.body", "body": body})
+
+    return send_changed
+
+
+async def _answer(send: Send, status: int, body: bytes, *headers: tuple[bytes, bytes]) -> None:
+    length = (b"content-length", str(len(body)).encode())
+    await send({"type": "http.response.start", "status": status, "headers": [length, *headers]})
+    await send({"type": "http.response.body", "body": body})
+
+
+def _header(scope: Scope, name: bytes) -> str:
+    values = [value for key, value in scope["headers"] if key.lower() == name]
+    return b",".join(values).decode("latin-1")

@@ -1,0 +1,84 @@
+"""Sockets that this machine and its own containers can reach, and nobody else."""
+
+from __future__ import annotations
+
+import contextlib
+import errno
+import ipaddress
+import socket
+from typing import Final, NamedTuple
+
+import docker
+
+_LOOPBACK: Final = "127.0.0.1"
+_PORT_ATTEMPTS: Final = 20
+
+
+class Bridge(NamedTuple):
+    """Docker's default network, seen from the host."""
+
+    address: str
+    interface: str
+
+
+def listen_here_only(client: docker.DockerClient) -> list[socket.socket]:
+    """Bind one free port to the loopback address and, where there is one, to Docker's bridge.
+
+    Containers reach the host by the bridge's address (``host.docker.internal``). Docker Desktop
+    has its bridge inside a virtual machine and leads that name to the loopback address instead:
+    there, and with a rootless engine, the list has one socket only.
+
+    Returns
+    -------
+    list of socket.socket
+        Bound and not yet listening, so that no other process can take the port before the server
+        does. The caller closes them.
+    """
+    bridge = _default_bridge(client)
+    for _ in range(_PORT_ATTEMPTS):
+        loopback = socket.socket()
+        loopback.bind((_LOOPBACK, 0))
+        if bridge is None:
+            return [loopback]
+        try:
+            return [loopback, _bind_to_bridge(bridge, loopback.getsockname()[1])]
+        except OSError as exc:
+            if exc.errno in (errno.EADDRNOTAVAIL, errno.ENODEV):
+                return [loopback]
+            loopback.close()
+            if exc.errno != errno.EADDRINUSE:
+                raise
+    raise OSError(errno.EADDRINUSE, f"no port is free on both {_LOOPBACK} and {bridge}")
+
+
+def _bind_to_bridge(bridge: Bridge, port: int) -> socket.socket:
+    sock = socket.socket()
+    try:
+        if hasattr(socket, "SO_BINDTODEVICE"):
+            # A host answers on any of its addresses by whichever interface a packet comes, so a
+            # neighbour with a route to the bridge's address would get through. Not allowed to all
+            # users before Linux 5.7.
+            with contextlib.suppress(PermissionError):
+                name = bridge.interface.encode()
+                sock.setsockopt(socket.SOL_SOCKET, socket.SO_BINDTODEVICE, name)
+        sock.bind((bridge.address, port))
+    except BaseException:
+        sock.close()
+        raise
+    return sock
+
+
+def _default_bridge(client: docker.DockerClient) -> Bridge | None:
+    networks = client.networks.list(names=["bridge"], filters={"driver": "bridge"})
+    for attributes in (network.attrs for network in networks):
+        options = attributes.get("Options") or {}
+        if "com.docker.network.bridge.default_bridge" not in options:
+            continue
+        interface = options.get("com.docker.network.bridge.name", "docker0")
+        for config in attributes["IPAM"].get("Config") or ():
+            subnet = ipaddress.ip_network(config["Subnet"])
+            if subnet.version == 4:
+                # Absent from a fresh engine's answer, which then takes the first address.
+                address = config.get("Gateway") or str(next(subnet.hosts()))
+                return Bridge(address, interface)
+    return None

@@ -1,0 +1,189 @@
+"""The local AWS: a MiniStack process with credentials of its own, and what a deployment needs."""
+
+from __future__ import annotations
+
+import configparser
+import importlib.util
+import os
+import tempfile
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Final
+
+import docker
+
+from covalent_lambda_container.errors import LocalStackError
+from covalent_lambda_container.local.bootstrap import (
+    BUCKET,
+    REPOSITORY,
+    ROLE,
+    AccessKey,
+    bootstrap,
+)
+from covalent_lambda_container.local.child_process import (
+    answers_http,
+    child_process,
+    unproxied,
+    wait_until,
+)
+from covalent_lambda_container.local.containers import remove_containers
+from covalent_lambda_container.local.emulator import HEALTH_PATH, REGION, Emulator
+from covalent_lambda_container.local.listeners import listen_here_only
+
+PROFILE: Final = "covalent-lambda-local"
+
+_START_TIMEOUT_S: Final = 60.0
+#: The emulator removes its containers, each with 2 s to end by itself, before it ends.
+_STOP_GRACE_S: Final = 20.0
+#: Inherited credentials win over a profile; empty, they count as absent.
+_HIDDEN_VARIABLES: Final = (
+    "AWS_ACCESS_KEY_ID",
+    "AWS_SECRET_ACCESS_KEY",
+    "AWS_SESSION_TOKEN",
+    "AWS_ROLE_ARN",
+    "AWS_WEB_IDENTITY_TOKEN_FILE",
+)
+
+
+@dataclass(frozen=True, kw_only=True)
+class LocalStack:
+    """Where the local AWS is, and the names of what it was given at its start.
+
+    Attributes
+    ----------
+    endpoint_url
+        ``http://localhost:PORT``; host and port are the registry's, too.
+    region, profile, credentials_file
+        What a client signs with; the file is an INI file that only its owner may read.
+    bucket, role_name, repository
+        S3 bucket, IAM role and ECR repository, ready for use.
+    log_file
+        MiniStack's log.
+    """
+
+    endpoint_url: str
+    region: str
+    credentials_file: Path
+    profile: str
+    bucket: str
+    role_name: str
+    repository: str
+    log_file: Path
+
+    @property
+    def environment(self) -> dict[str, str]:
+        """Variables that lead any AWS SDK in a child process here, and nowhere else."""
+        return {
+            **dict.fromkeys(_HIDDEN_VARIABLES, ""),
+            **unproxied(),
+            "AWS_CONFIG_FILE": os.devnull,
+            "AWS_DEFAULT_REGION": self.region,
+            "AWS_EC2_METADATA_DISABLED": "true",
+            "AWS_ENDPOINT_URL": self.endpoint_url,
+            "AWS_PROFILE": self.profile,
+            "AWS_REGION": self.region,
+            "AWS_SHARED_CREDENTIALS_FILE": str(self.credentials_file),
+        }
+
+
+@contextmanager
+def local_stack(state_dir: Path, report: Callable[[str], None]) -> Iterator[LocalStack]:
+    """Run a MiniStack with a bucket, a role and a repository while the context is open.
+
+    It listens on a free port, on the loopback address and, for its own containers, on that of
+    Docker's bridge: no other machine reaches it. Every start has new credentials and an empty
+    state. At the end the process and the containers of its functions are gone; the log stays. A
+    Docker engine has to be running.
+
+    Parameters
+    ----------
+    state_dir
+        Takes the credentials, the log and temporary files; made if it is absent.
+    report
+        Takes one line on each step that takes time.
+
+    Raises
+    ------
+    LocalStackError
+        MiniStack is not installed or did not start, or no Docker engine answers.
+    """
+    if any(importlib.util.find_spec(name) is None for name in ("ministack", "hypercorn")):
+        raise LocalStackError(
+            "The local AWS needs MiniStack, which is not installed.",
+            hint='Install it: pip install "covalent-lambda-container[local]"',
+        )
+    state_dir = state_dir.absolute()
+    state_dir.mkdir(parents=True, exist_ok=True)
+    log_file = state_dir / "ministack.log"
+
+    with ExitStack() as cleanup:
+        scratch = Path(cleanup.enter_context(tempfile.TemporaryDirectory(dir=state_dir)))
+        client = _docker_client()
+        cleanup.callback(client.close)
+        sockets = [cleanup.enter_context(sock) for sock in listen_here_only(client)]
+        emulator = Emulator(port=int(sockets[0].getsockname()[1]), scratch=scratch)
+        emulator.write_docker_config()
+        endpoint_url = f"http://localhost:{emulator.port}"
+        report(f"Starting MiniStack on {endpoint_url}")
+
+        # The emulator removes its containers by itself, unless it had to be killed.
+        cleanup.callback(remove_containers, client, label=emulator.container_label)
+        process = cleanup.enter_context(
+            child_process(
+                emulator.command([sock.fileno() for sock in sockets]),
+                environment=emulator.environment(),
+                log_file=log_file,
+                # `python -m` looks there first for modules: not in the user's folder.
+                working_directory=scratch,
+                pass_fds=[sock.fileno() for sock in sockets],
+                grace_s=_STOP_GRACE_S,
+            )
+        )
+        # Only the child listens: a copy here would accept connections after its death.
+        for sock in sockets:
+            sock.close()
+        wait_until(
+            lambda: answers_http(emulator.port, HEALTH_PATH),
+            process,
+            name="MiniStack",
+            log_file=log_file,
+            timeout_s=_START_TIMEOUT_S,
+        )
+        root = AccessKey(emulator.root_key, emulator.root_secret)
+        user = bootstrap(endpoint_url, REGION, root)
+        credentials_file = state_dir / "credentials"
+        cleanup.callback(credentials_file.unlink, missing_ok=True)
+        _write_credentials(credentials_file, user)
+        yield LocalStack(
+            endpoint_url=endpoint_url,
+            region=REGION,
+            credentials_file=credentials_file,
+            profile=PROFILE,
+            bucket=BUCKET,
+            role_name=ROLE,
+            repository=REPOSITORY,
+            log_file=log_file,
+        )
+        report("Stopping MiniStack")
+
+
+def _docker_client() -> docker.DockerClient:
+    try:
+        return docker.from_env()
+    except docker.errors.DockerException as exc:
+        raise LocalStackError(
+            f"The local AWS runs functions in Docker containers, but no engine answers: {exc}",
+            hint="Start Docker first.",
+        ) from exc
+
+
+def _write_credentials(path: Path, user: AccessKey) -> None:
+    content = configparser.RawConfigParser()
+    content[PROFILE] = {"aws_access_key_id": user.key, "aws_secret_access_key": user.secret}
+    path.unlink(missing_ok=True)
+    # Made with its mode, so that others cannot read it, not even for a moment.
+    descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
+    with os.fdopen(descriptor, "w") as file:
+        content.write(file)

@@ -1,0 +1,89 @@
+"""What tests share: a scratch Covalent configuration, and the local stack where it is needed."""
+
+from __future__ import annotations
+
+import configparser
+import contextlib
+import functools
+import os
+import platform
+import tempfile
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import boto3
+import docker
+import pytest
+
+# Before anything imports Covalent, which writes its configuration when it is imported.
+_scratch = tempfile.TemporaryDirectory(prefix="covalent-lambda-tests-")
+for _name in ("COVALENT_CONFIG_DIR", "COVALENT_LOGDIR", "COVALENT_CACHE_DIR", "COVALENT_DATA_DIR"):
+    os.environ[_name] = f"{_scratch.name}/{_name.lower()}"
+os.environ["COVALENT_DATABASE"] = f"{_scratch.name}/dispatcher_db.sqlite"
+os.environ["COVALENT_EXECUTOR_DIR"] = f"{_scratch.name}/executor_plugins"
+
+from covalent_lambda_container.local.engine import docker_engine
+from covalent_lambda_container.local.root_image import ensure_root_image
+from covalent_lambda_container.local.stack import LocalStack, local_stack
+
+
+def pytest_unconfigure() -> None:
+    _scratch.cleanup()
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    for item in items:
+        if item.path.parts[-2] in ("integration", "e2e"):
+            item.add_marker("docker")
+
+
+@pytest.fixture(scope="session")
+def engine() -> Iterator[None]:
+    """A Docker engine: the machine's, or one that the tests start and stop."""
+    with docker_engine(print):
+        yield
+
+
+@pytest.fixture(scope="session")
+def root_image(engine: None) -> str:
+    """Reference of a root image with this Python."""
+    version = ".".join(platform.python_version_tuple()[:2])
+    with contextlib.closing(docker.from_env()) as client:
+        return ensure_root_image(client, version, print)
+
+
+@pytest.fixture(scope="session")
+def stack(engine: None, tmp_path_factory: pytest.TempPathFactory) -> Iterator[LocalStack]:
+    """MiniStack with a bucket, a role and a repository."""
+    with local_stack(tmp_path_factory.mktemp("stack"), print) as running:
+        yield running
+
+
+@pytest.fixture(scope="session")
+def aws(stack: LocalStack) -> Callable[[str], Any]:
+    """Make boto3 clients of the local stack, by a way of their own."""
+    credentials = configparser.ConfigParser()
+    credentials.read(stack.credentials_file)
+    session = boto3.Session(region_name=stack.region, **credentials[stack.profile])
+    return functools.partial(session.client, endpoint_url=stack.endpoint_url)
+
+
+@pytest.fixture(scope="session")
+def options(stack: LocalStack, root_image: str) -> dict[str, Any]:
+    """Executor options that lead to the local stack."""
+    return {
+        "endpoint_url": stack.endpoint_url,
+        "region": stack.region,
+        "credentials_file": str(stack.credentials_file),
+        "profile": stack.profile,
+        "s3_bucket_name": stack.bucket,
+        "lambda_role_name": stack.role_name,
+        "ecr_repository": stack.repository,
+        "base_image": root_image,
+    }
+
+
+@pytest.fixture
+def cache_dir(tmp_path: Path) -> str:
+    return str(tmp_path / "cache")

@@ -1,0 +1,65 @@
+"""A real Covalent server whose executor leads to the local stack."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from covalent_lambda_container import journal
+from covalent_lambda_container.local.covalent_server import CovalentServer, covalent_server
+
+WORKFLOWS = Path(__file__).parent / "workflows"
+
+
+@dataclass(frozen=True)
+class Dispatcher:
+    """Runs workflow scripts against the server."""
+
+    server: CovalentServer
+    journal_file: Path
+
+    def run(self, script: Path | str) -> str:
+        """Run a script as a user would; return what it printed."""
+        client = subprocess.run(
+            [sys.executable, str(WORKFLOWS / script)],
+            env=dict(self.server.environment),
+            capture_output=True,
+            text=True,
+            check=False,
+            timeout=300,
+        )
+        log = self.server.log_file.read_text()[-8000:]
+        assert client.returncode == 0, f"{client.stdout}\n{client.stderr}\n{log}"
+        return client.stdout
+
+    def outcome(self, script: str) -> dict[str, Any]:
+        """Run a script of tests/e2e/workflows; return the record it printed."""
+        record: dict[str, Any] = json.loads(self.run(script).splitlines()[-1])
+        return record
+
+    def steps(self, name: str) -> list[dict[str, Any]]:
+        """Return what the executor recorded of one kind of step."""
+        return [step for step in journal.read(self.journal_file) if step["step"] == name]
+
+
+@pytest.fixture(scope="session")
+def dispatcher(
+    options: dict[str, Any], tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[Dispatcher]:
+    folder = tmp_path_factory.mktemp("covalent")
+    journal_file = folder / "journal"
+    executor = options | {"cache_dir": str(folder / "cache")}
+    with covalent_server(
+        folder / "server",
+        {journal.VARIABLE: str(journal_file)},
+        print,
+        executors={"awslambda_container": executor},
+    ) as server:
+        yield Dispatcher(server, journal_file)

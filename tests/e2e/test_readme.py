@@ -1,0 +1,165 @@
+"""Every command and example of the README does what the README says."""
+
+from __future__ import annotations
+
+import configparser
+import contextlib
+import json
+import os
+import re
+import shlex
+import shutil
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+from typing import Any
+
+import docker
+import pytest
+
+from covalent_lambda_container.options import Options
+
+ROOT = Path(__file__).parents[2]
+README = (ROOT / "README.md").read_text()
+LAST_LINE = re.compile(
+    r"demo: ok accuracy=(?P<accuracy>[01]\.\d+) builds=(?P<builds>\d+) "
+    r"second_dispatch_builds=0 warm_ms=(?P<warm_ms>\d+)"
+)
+
+
+def blocks(language: str) -> list[str]:
+    return [
+        re.sub(r"^ {0,2}", "", block, flags=re.MULTILINE)
+        for block in re.findall(
+            rf"^ *```{language}\n(.*?)^ *```$", README, re.MULTILINE | re.DOTALL
+        )
+    ]
+
+
+def commands() -> list[str]:
+    lines = "".join(blocks("sh")).replace("\\\n", " ").splitlines()
+    return [line for line in lines if line.strip()]
+
+
+@pytest.fixture(scope="module")
+def clone(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A checkout as git would make it, without anything of this one's environment."""
+    folder = tmp_path_factory.mktemp("clone")
+    listed = subprocess.run(
+        ["git", "ls-files", "--cached", "--others", "--exclude-standard", "-z"],
+        cwd=ROOT,
+        check=True,
+        capture_output=True,
+        text=True,
+    ).stdout
+    for name in filter(None, listed.split("\0")):
+        target = folder / name
+        target.parent.mkdir(parents=True, exist_ok=True)
+        shutil.copy(ROOT / name, target)
+    return folder
+
+
+def processes_of(folder: Path) -> list[str]:
+    listed = subprocess.run(["ps", "-eo", "pid,args"], check=True, capture_output=True, text=True)
+    return [line for line in listed.stdout.splitlines() if str(folder) in line]
+
+
+def containers() -> set[str]:
+    with contextlib.closing(docker.from_env()) as client:
+        return {container.id for container in client.containers.list(all=True)}
+
+
+def test_every_command_is_known_here():
+    kinds = {" ".join(command.split()[:2]) for command in commands()}
+    assert kinds == {"make demo", "make test", "pip install", "aws s3", "aws iam"}
+
+
+def test_make_demo_in_a_fresh_checkout(clone: Path, engine: None, root_image: str):
+    before = containers()
+    demo = subprocess.run(["make", "demo"], cwd=clone, check=True, capture_output=True, text=True)
+    lines = demo.stdout.strip().splitlines()
+    last = LAST_LINE.fullmatch(lines[-1])
+    assert last is not None, demo.stdout
+    assert float(last["accuracy"]) > 0.9
+    assert int(last["builds"]) == 1
+    assert any(line.startswith("Image: localhost:") for line in lines)
+    assert processes_of(clone) == []
+    assert containers() <= before
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_an_interrupted_demo_leaves_nothing_running(clone: Path, number: int):
+    """Runs after the test above, in the environment that it made."""
+    before = containers()
+    command = [".venv/bin/python", "-m", "covalent_lambda_container.local.demo"]
+    with subprocess.Popen(
+        [clone / command[0], *command[1:], "examples/iris_svm.py"],
+        cwd=clone,
+        stdout=subprocess.PIPE,
+        text=True,
+    ) as demo:
+        assert demo.stdout is not None
+        for line in demo.stdout:
+            if "Dispatching" in line:
+                break
+        time.sleep(1)
+        demo.send_signal(number)
+        printed = demo.stdout.read()
+    assert demo.returncode == 130
+    assert "interrupted" in printed
+    assert processes_of(clone) == []
+    assert containers() <= before
+
+
+def test_make_test_is_this_suite(clone: Path):
+    shown = subprocess.run(
+        ["make", "--dry-run", "test"], cwd=clone, check=True, capture_output=True, text=True
+    ).stdout
+    assert re.search(r'-m pytest -m "not slow"', shown)
+
+
+def test_the_example(dispatcher: Any, tmp_path: Path):
+    (example,) = blocks("python")
+    script = tmp_path / "example.py"
+    script.write_text(example)
+    assert float(dispatcher.run(script)) > 0.9
+
+
+def test_the_account_is_set_up_by_the_commands(stack: Any, aws: Any):
+    credentials = configparser.ConfigParser()
+    credentials.read(stack.credentials_file)
+    signer = {name.upper(): value for name, value in credentials[stack.profile].items()}
+    # The stack has the role already; another name stands for a new account's.
+    listed = [
+        command.replace("CovalentLambdaExecutionRole", "ReadmeRole")
+        for command in commands()
+        if command.startswith("aws ")
+    ]
+    assert len(listed) == 3
+    for command in listed:
+        subprocess.run(
+            [sys.executable, "-m", "awscli", *shlex.split(command)[1:]],
+            check=True,
+            capture_output=True,
+            env=os.environ
+            | signer
+            | {"AWS_ENDPOINT_URL": stack.endpoint_url, "AWS_DEFAULT_REGION": stack.region},
+        )
+    names = [bucket["Name"] for bucket in aws("s3").list_buckets()["Buckets"]]
+    assert "my-covalent-lambda-jobs" in names
+    role = aws("iam").get_role(RoleName="ReadmeRole")["Role"]
+    assert "lambda.amazonaws.com" in json.dumps(role["AssumeRolePolicyDocument"])
+
+
+def test_the_table_of_options_is_the_codes():
+    rows = re.findall(r"^\| `(\w+)` \| `(.*?)` \| (.*?) \|$", README, re.MULTILINE)
+    told = {name: (default, meaning) for name, default, meaning in rows}
+    assert list(told) == list(Options.model_fields)
+    for name, default in Options.defaults().items():
+        shown = json.dumps(default) if isinstance(default, str) else repr(default)
+        assert told[name][0] == shown
+        description = Options.model_fields[name].description
+        assert description is not None
+        assert told[name][1].startswith(description), name

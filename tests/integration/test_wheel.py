@@ -1,0 +1,68 @@
+"""The built wheel, on its own: it carries everything that images are made from."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+import zipfile
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parents[2]
+
+RENDER = """
+from covalent_lambda_container.dockerfile import (
+    InstallSettings, base_context, recipe_digest, render_dockerfile, task_context
+)
+from covalent_lambda_container.spec import ImageSpec
+
+spec = ImageSpec(python_version="3.11", architecture="x86_64", base_image="root.example.com/python",
+                 requirements=("numpy==2.1.0",), cloudpickle_version="3.1.0",
+                 recipe=recipe_digest())
+assert base_context(InstallSettings()).archive and task_context(spec, InstallSettings()).archive
+print(render_dockerfile(spec))
+"""
+
+
+@pytest.fixture(scope="module")
+def wheel(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("wheel")
+    command = [sys.executable, "-m", "build", "--wheel", "--outdir", str(folder), str(ROOT)]
+    subprocess.run(command, check=True, capture_output=True)
+    (built,) = folder.glob("*.whl")
+    return built
+
+
+def test_the_wheel_holds_what_images_are_made_from(wheel: Path):
+    names = set(zipfile.ZipFile(wheel).namelist())
+    package = "covalent_lambda_container"
+    expected = {f"{package}/templates/{path.name}" for path in (ROOT / "templates").iterdir()}
+    expected |= {
+        f"{package}/runtime/{path.name}" for path in (ROOT / package / "runtime").glob("*.py")
+    }
+    assert expected | {f"{package}/Dockerfile.base"} <= names
+    assert not [name for name in names if name.startswith(("tests", "examples"))]
+
+
+def test_a_dockerfile_is_rendered_in_a_clean_environment(wheel: Path, tmp_path: Path):
+    subprocess.run([sys.executable, "-m", "venv", tmp_path / "venv"], check=True)
+    python = tmp_path / "venv" / "bin" / "python"
+    pip = [python, "-m", "pip", "install", "--quiet", "--disable-pip-version-check"]
+    subprocess.run([*pip, "--no-deps", wheel], check=True)
+    # What rendering needs, and nothing more of the dependencies.
+    subprocess.run([*pip, "jinja2", "packaging"], check=True)
+    rendered = subprocess.run(
+        [python, "-I", "-c", RENDER], check=True, capture_output=True, text=True, cwd=tmp_path
+    ).stdout
+    assert "#   numpy==2.1.0\n" in rendered
+    assert 'CMD ["covalent_lambda_runtime.handler.handle"]' in rendered
+
+
+def test_covalent_knows_the_plugin_by_name():
+    check = (
+        "from covalent.executor import AWSLambdaContainerExecutor, _executor_manager;"
+        "named = _executor_manager.get_executor('awslambda_container');"
+        "assert type(named) is AWSLambdaContainerExecutor"
+    )
+    subprocess.run([sys.executable, "-c", check], check=True)

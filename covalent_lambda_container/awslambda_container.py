@@ -6,6 +6,7 @@ Covalent takes the plugin's short name from this module's name.
 from __future__ import annotations
 
 import asyncio
+import dataclasses
 import functools
 import logging
 from collections.abc import Callable, Mapping
@@ -72,6 +73,9 @@ class AWSLambdaContainerExecutor(AsyncBaseExecutor):
         Processor of the functions, "x86_64" or "arm64"; "x86_64".
     requirements : list of str
         pip requirements that every electron of this executor gets.
+    bash_deps : str
+        When commands of DepsBash run: "build", once while the image is built, or "runtime", before
+        each task, in a folder under /tmp; "build".
     environment : dict of str to str
         Environment variables of the functions.
     ephemeral_storage : int
@@ -110,6 +114,7 @@ class AWSLambdaContainerExecutor(AsyncBaseExecutor):
         base_image: str | None = None,
         architecture: str | None = None,
         requirements: list[str] | None = None,
+        bash_deps: str | None = None,
         environment: dict[str, str] | None = None,
         ephemeral_storage: int | None = None,
         endpoint_url: str | None = None,
@@ -136,6 +141,7 @@ class AWSLambdaContainerExecutor(AsyncBaseExecutor):
             "base_image": base_image,
             "architecture": architecture,
             "requirements": requirements,
+            "bash_deps": bash_deps,
             "environment": environment,
             "ephemeral_storage": ephemeral_storage,
             "endpoint_url": endpoint_url,
@@ -176,9 +182,15 @@ class AWSLambdaContainerExecutor(AsyncBaseExecutor):
         """
         loop = asyncio.get_running_loop()
         dispatch_id, node_id = str(task_metadata["dispatch_id"]), int(task_metadata["node_id"])
-        outcome: Outcome = await loop.run_in_executor(
-            _threads(), self._run, function, args, kwargs, dispatch_id, node_id
-        )
+        in_thread = functools.partial(loop.run_in_executor, _threads())
+        collected = await in_thread(covalent_task.collection, function, args, kwargs)
+        if collected is not None:
+            return collected
+        task = await in_thread(covalent_task.read_task, function, args, kwargs)
+        if task.refers_to_covalent:
+            version = (await self.get_version_info())["covalent"]
+            task = dataclasses.replace(task, covalent_version=version)
+        outcome: Outcome = await in_thread(self._run, task, dispatch_id, node_id)
         print(outcome.stdout, end="", file=self.task_stdout)
         print(outcome.stderr, end="", file=self.task_stderr)
         if outcome.error is not None:
@@ -188,19 +200,11 @@ class AWSLambdaContainerExecutor(AsyncBaseExecutor):
             raise TaskRuntimeError(message)
         return covalent_task.transportable(outcome.header, outcome.text, outcome.pickled)
 
-    def _run(
-        self,
-        function: Callable[..., Any],
-        args: list[Any],
-        kwargs: Mapping[str, Any],
-        dispatch_id: str,
-        node_id: int,
-    ) -> Outcome:
+    def _run(self, task: covalent_task.Task, dispatch_id: str, node_id: int) -> Outcome:
         # Here and not above: Covalent imports its plugins with every `import covalent`, and boto3
         # and docker take longer than the rest of it.
         from covalent_lambda_container.service import service_for
 
-        task = covalent_task.read_task(function, args, kwargs)
         return service_for(self._options()).run(task, dispatch_id, node_id)
 
     def _options(self) -> Options:

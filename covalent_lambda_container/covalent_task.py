@@ -8,10 +8,8 @@ TransportableObjects, whose payload is base64 text of a pickle; that text travel
 from __future__ import annotations
 
 import base64
-import io
 import logging
 import pickle
-import pickletools
 import sys
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
@@ -19,14 +17,28 @@ from functools import partial
 from typing import Any, Final
 
 from covalent._workflow.transport import TransportableObject
+from packaging.version import InvalidVersion, Version
 
-from covalent_lambda_container.errors import InvocationError, RequirementError
+from covalent_lambda_container.errors import InvocationError, RequirementError, VersionMismatch
+from covalent_lambda_container.pickles import (
+    pickled_dict,
+    pickled_list,
+    plain_value,
+    references,
+)
 from covalent_lambda_container.spec import canonical_requirements, read_requirements_text
 
 log = logging.getLogger(__name__)
 
 _PIP_HOOK: Final = ("covalent._workflow.depspip", "apply_pip_deps")
-_LISTS_ONLY: Final = "A hook's arguments hold something other than lists and strings"
+_BASH_HOOK: Final = ("covalent._workflow.depsbash", "apply_bash_commands")
+# Functions inside a method of Covalent's Electron, which cloudpickle sends by value.
+_ELECTRON_MODULE: Final = "covalent._workflow.electron"
+_LIST_NODE: Final = ".<locals>._auto_list_node"
+_DICT_NODE: Final = ".<locals>._auto_dict_node"
+
+REQUIRES: Final = "requires"
+"""Key in a TransportableObject's header: requirements of whoever unpickles the value."""
 
 Hook = tuple[TransportableObject, TransportableObject, TransportableObject, str]
 
@@ -47,6 +59,14 @@ class Task:
         The client's cloudpickle.
     payload_bytes
         Length of all leaves together, base64.
+    commands
+        Shell commands of its DepsBash.
+    data_requirements
+        Canonical requirements of its arguments: the packages that made them.
+    refers_to_covalent
+        Whether its function or one of its hooks needs Covalent where it runs.
+    covalent_version
+        The client's Covalent, for a task that refers to it; filled by who knows it.
     """
 
     payload: dict[str, Any]
@@ -54,6 +74,10 @@ class Task:
     python_version: str
     cloudpickle_version: str
     payload_bytes: int
+    commands: tuple[str, ...] = ()
+    data_requirements: tuple[str, ...] = ()
+    refers_to_covalent: bool = False
+    covalent_version: str = ""
 
 
 def read_task(function: Callable[..., Any], args: Sequence[Any], kwargs: Mapping[str, Any]) -> Task:
@@ -73,27 +97,74 @@ def read_task(function: Callable[..., Any], args: Sequence[Any], kwargs: Mapping
         )
     transportable, call_before, call_after = function.args
     requirements: set[str] = set()
+    commands: list[str] = []
     before = []
     for hook in call_before:
-        if _refers_to(hook, _PIP_HOOK):
+        if _is(hook, _PIP_HOOK):
             requirements.update(_pip_requirements(hook))
+        elif _is(hook, _BASH_HOOK):
+            commands.extend(_bash_commands(hook))
         else:
-            before.append(_hook_payload(hook))
+            before.append(hook)
     payload = {
         "function": transportable.get_serialized(),
         "args": [argument.get_serialized() for argument in args],
         "kwargs": {name: argument.get_serialized() for name, argument in kwargs.items()},
-        "before": before,
+        "before": [_hook_payload(hook) for hook in before],
         "after": [_hook_payload(hook) for hook in call_after],
     }
     header = transportable.header
     return Task(
         payload=payload,
         requirements=tuple(sorted(requirements)),
-        python_version=".".join(header["py_version"].split(".")[:2]),
-        cloudpickle_version=header["cloudpickle_version"],
+        python_version="{0.major}.{0.minor}".format(_version(header, "py_version")),
+        cloudpickle_version=str(_version(header, "cloudpickle_version")),
         payload_bytes=_size(payload),
+        commands=tuple(commands),
+        data_requirements=_required_by([*args, *kwargs.values()]),
+        refers_to_covalent=any(
+            _refers_to_covalent(part)
+            for part in (
+                transportable,
+                *(part for hook in (*before, *call_after) for part in hook[:3]),
+            )
+        ),
     )
+
+
+def collection(
+    function: Callable[..., Any], args: Sequence[Any], kwargs: Mapping[str, Any]
+) -> TransportableObject | None:
+    """Return the result of one of Covalent's own list or dictionary nodes, or None for any other.
+
+    Covalent makes these nodes of every list or dictionary of outputs that goes to an electron. The
+    result is put together from the elements' pickles, unopened: it needs no Lambda and none of the
+    elements' packages.
+    """
+    if not isinstance(function, partial) or kwargs:
+        return None
+    node, call_before, call_after = function.args
+    name = node.attrs.get("name")
+    if call_before or call_after or name not in ("_auto_list_node", "_auto_dict_node"):
+        return None
+    texts = references(_pickle_of(node)).texts
+    pickles = [_pickle_of(argument) for argument in args]
+    strings = [argument.object_string for argument in args]
+    if _ELECTRON_MODULE not in texts:
+        return None
+    if any(text.endswith(_LIST_NODE) for text in texts):
+        pickled, text = pickled_list(pickles), f"[{', '.join(strings)}]"
+    elif any(text.endswith(_DICT_NODE) for text in texts) and len(args) == 2:
+        pickled, text = pickled_dict(*pickles), f"dict(zip({', '.join(strings)}))"
+    else:
+        return None
+    header = {
+        "py_version": node.header["py_version"],
+        "cloudpickle_version": node.header["cloudpickle_version"],
+        "attrs": {"doc": "", "name": ""},
+        REQUIRES: list(_required_by(args)),
+    }
+    return transportable(header, text, base64.b64encode(pickled).decode())
 
 
 def transportable(header: dict[str, Any], text: str, pickled: str) -> TransportableObject:
@@ -144,43 +215,37 @@ def _hook_payload(hook: Hook) -> list[Any]:
     ]
 
 
-def _refers_to(hook: Hook, reference: tuple[str, str]) -> bool:
+def _version(header: Mapping[str, Any], name: str) -> Version:
+    try:
+        # A Python built from a checkout says "3.12.1+".
+        return Version(str(header.get(name)).removesuffix("+"))
+    except InvalidVersion as exc:
+        raise VersionMismatch(f"The task's header has no usable {name}: {exc}.") from exc
+
+
+def _is(hook: Hook, reference: tuple[str, str]) -> bool:
     """Tell whether a hook's function is one of Covalent's own, by name and by reference."""
     function = hook[0]
     if function.attrs.get("name") != reference[1]:
         return False
-    return reference in _global_references(base64.b64decode(function.get_serialized()))
+    return reference in references(_pickle_of(function)).names
 
 
-def _global_references(pickled: bytes) -> set[tuple[str, str]]:
-    """Return the (module, name) pairs a pickle names, read from its opcodes."""
-    found: set[tuple[str, str]] = set()
-    # STACK_GLOBAL takes the two values pushed last; either may come from the memo.
-    pushed: list[Any] = [None, None]
-    memo: dict[int, Any] = {}
-    argument: Any
-    for opcode, argument, _ in pickletools.genops(pickled):
-        if opcode.name == "MEMOIZE":
-            memo[len(memo)] = pushed[-1]
-        elif opcode.name in ("PUT", "BINPUT", "LONG_BINPUT"):
-            memo[argument] = pushed[-1]
-        elif opcode.name in ("GET", "BINGET", "LONG_BINGET"):
-            pushed.append(memo.get(argument))
-        elif opcode.name == "STACK_GLOBAL":
-            found.add((pushed[-2], pushed[-1]))
-            pushed.append(None)
-        elif opcode.name == "GLOBAL":
-            module, name = argument.split(" ", 1)
-            found.add((module, name))
-            pushed.append(None)
-        else:
-            pushed.append(argument if isinstance(argument, str) else None)
-    return found
+def _refers_to_covalent(part: TransportableObject) -> bool:
+    pickled = _pickle_of(part)
+    # Reading opcodes of a large pickle is slow, and most have nothing of the kind in them.
+    return b"covalent" in pickled and references(pickled).package("covalent")
+
+
+def _required_by(values: Sequence[TransportableObject]) -> tuple[str, ...]:
+    """Return what the values' headers say their unpickling requires."""
+    required = {text for value in values for text in value.header.get(REQUIRES, ())}
+    return canonical_requirements(required, origin="An argument's header")
 
 
 def _pip_requirements(hook: Hook) -> tuple[str, ...]:
     """Read the arguments of DepsPip: a list of packages and a requirements file's content."""
-    packages, file_content = _plain_value(hook[1])
+    packages, file_content = _plain_arguments(hook, [[], ""])
     if not all(isinstance(package, str) for package in packages):
         raise RequirementError(
             f"DepsPip packages={packages!r}: every package must be a string such as 'numpy==2.1'."
@@ -191,19 +256,29 @@ def _pip_requirements(hook: Hook) -> tuple[str, ...]:
     return canonical_requirements(packages, origin="DepsPip")
 
 
-class _PlainUnpickler(pickle.Unpickler):
-    """Reads lists, strings and numbers; refuses any reference to code."""
+def _bash_commands(hook: Hook) -> list[str]:
+    """Read the argument of DepsBash: a list of commands."""
+    (commands,) = _plain_arguments(hook, [[]])
+    return [str(command) for command in commands]
 
-    def find_class(self, module: str, name: str) -> Any:
-        raise pickle.UnpicklingError(f"{_LISTS_ONLY}: {module}.{name}.")
 
-
-def _plain_value(transportable_object: TransportableObject) -> Any:
-    pickled = base64.b64decode(transportable_object.get_serialized())
+def _plain_arguments(hook: Hook, form: list[Any]) -> list[Any]:
+    """Read the arguments of one of Covalent's own hooks; `form` has values of their types."""
+    name = hook[0].attrs["name"]
     try:
-        return _PlainUnpickler(io.BytesIO(pickled)).load()
-    except (pickle.UnpicklingError, EOFError) as exc:
-        raise InvocationError(f"A hook's arguments could not be read: {exc}") from exc
+        arguments = plain_value(_pickle_of(hook[1]))
+    except pickle.UnpicklingError as exc:
+        raise InvocationError(f"The arguments of {name} could not be read: {exc}.") from exc
+    if isinstance(arguments, list) and len(arguments) == len(form):
+        # Covalent's users also write a tuple where it asks for a list.
+        given = [list(value) if isinstance(value, tuple) else value for value in arguments]
+        if all(isinstance(v, type(f)) for v, f in zip(given, form, strict=True)):
+            return given
+    raise InvocationError(f"The arguments of {name} have another form than Covalent gives them.")
+
+
+def _pickle_of(transportable_object: TransportableObject) -> bytes:
+    return base64.b64decode(transportable_object.get_serialized())
 
 
 def _size(payload: dict[str, Any]) -> int:

@@ -21,8 +21,15 @@ RUNTIME_PACKAGE: Final = "covalent_lambda_runtime"
 
 _PACKAGE = Path(__file__).resolve().parent
 _BASE_SCRIPTS = ("install-interface.sh", "lambda-entrypoint.sh")
-_TASK_SCRIPTS = ("install-packages.sh",)
-_RUNTIME_MODULES = ("__init__.py", "capture.py", "handler.py", "transfer.py", "wire.py")
+_TASK_SCRIPTS = ("install-packages.sh", "list-modules.py")
+_RUNTIME_MODULES = (
+    "__init__.py",
+    "capture.py",
+    "handler.py",
+    "provenance.py",
+    "transfer.py",
+    "wire.py",
+)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -56,7 +63,8 @@ class BuildContext:
 
 def render_dockerfile(spec: ImageSpec) -> str:
     """Return the text of a task image's Dockerfile."""
-    return _environment().get_template("Dockerfile.j2").render(spec=spec)
+    template = _environment().get_template("Dockerfile.j2")
+    return template.render(spec=spec, command_name=command_name)
 
 
 def requirements_text(spec: ImageSpec) -> str:
@@ -65,11 +73,20 @@ def requirements_text(spec: ImageSpec) -> str:
     return "".join(f"{line}\n" for line in lines)
 
 
+def command_name(number: int) -> str:
+    """Return the name of the script of a spec's command, counted from 1."""
+    return f"{number:03d}.sh"
+
+
 def task_context(spec: ImageSpec, settings: InstallSettings) -> BuildContext:
     """Return the context of a task image; its ``BASE_IMAGE`` argument names the base."""
     members = {
         "Dockerfile": render_dockerfile(spec).encode(),
         "install/requirements.txt": requirements_text(spec).encode(),
+        **{
+            f"commands/{command_name(number)}": f"{command}\n".encode()
+            for number, command in enumerate(spec.commands, start=1)
+        },
         **_install_files("install", _TASK_SCRIPTS, settings),
         **_runtime_files(),
     }

@@ -96,6 +96,11 @@ class Options(BaseModel):
         default_factory=list,
         description="pip requirements that every electron of this executor gets.",
     )
+    bash_deps: Literal["build", "runtime"] = Field(
+        default="build",
+        description="When commands of DepsBash run: once while the image is built, or before "
+        "each task, in a folder under /tmp.",
+    )
     environment: dict[Text, Text] = Field(
         default_factory=dict, description="Environment variables of the functions."
     )

@@ -29,6 +29,7 @@ from covalent_lambda_container.spec import (
     ImageSpec,
     canonical_requirements,
     sorted_pairs,
+    with_required,
 )
 
 MAX_IN_FLIGHT: Final = 1000
@@ -91,12 +92,15 @@ class Service:
         """Return what the image of a task must contain."""
         options = self._options
         own = canonical_requirements(options.requirements, origin="requirements")
+        at_build = options.bash_deps == "build"
         return ImageSpec(
             python_version=task.python_version,
             architecture=options.architecture,
             base_image=options.base_image or f"{AWS_ROOT_IMAGE}:{task.python_version}",
-            requirements=tuple(sorted({*own, *task.requirements})),
+            requirements=with_required({*own, *task.requirements}, task.data_requirements),
             cloudpickle_version=task.cloudpickle_version,
+            covalent_version=task.covalent_version,
+            commands=task.commands if at_build else (),
             recipe=recipe_digest(),
         )
 
@@ -120,11 +124,14 @@ class Service:
             tags=sorted_pairs(options.tags),
         )
 
+    def _runtime_commands(self, task: Task) -> list[str]:
+        return list(task.commands) if self._options.bash_deps == "runtime" else []
+
     def _call(self, task: Task, name: str, dispatch_id: str, node_id: int) -> Call:
         options = self._options
         return Call(
             function_name=name,
-            payload=task.payload,
+            payload=task.payload | {"commands": self._runtime_commands(task)},
             payload_bytes=task.payload_bytes,
             dispatch_id=dispatch_id,
             node_id=node_id,

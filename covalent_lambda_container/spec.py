@@ -12,6 +12,7 @@ from typing import Any, Final
 
 from packaging.requirements import InvalidRequirement, Requirement
 from packaging.utils import canonicalize_name
+from packaging.version import Version
 
 from covalent_lambda_container.errors import RequirementError
 
@@ -41,6 +42,10 @@ class ImageSpec:
         Canonical PEP 508 texts, sorted, without duplicates: see `canonical_requirements`.
     cloudpickle_version
         The client's, since it wrote the pickles that the image reads.
+    covalent_version
+        The client's, for tasks that refer to Covalent's SDK; empty for all others.
+    commands
+        Shell commands that are part of the build, in their order.
     recipe
         SHA-256, hexadecimal, of the templates and runtime files that make the image.
     """
@@ -50,6 +55,8 @@ class ImageSpec:
     base_image: str
     requirements: tuple[str, ...]
     cloudpickle_version: str
+    covalent_version: str = ""
+    commands: tuple[str, ...] = ()
     recipe: str
 
     @cached_property
@@ -181,9 +188,40 @@ def read_requirements_text(text: str, *, origin: str) -> tuple[str, ...]:
     return tuple(sorted(set(requirements)))
 
 
+def with_required(own: Iterable[str], required: Iterable[str]) -> tuple[str, ...]:
+    """Join a task's own requirements with those of the values it unpickles.
+
+    Its own win: what it names itself is left as it says. Of two versions that values require of
+    one package, the newer is taken, since newer packages read what older ones wrote.
+
+    Parameters
+    ----------
+    own
+        Canonical requirements of the task.
+    required
+        Canonical requirements of the form ``name==version`` or ``name @ url``.
+    """
+    named = {Requirement(text).name for text in own}
+    chosen: dict[str, Requirement] = {}
+    for requirement in map(Requirement, required):
+        rival = chosen.get(requirement.name)
+        if requirement.name not in named and (rival is None or _newer(requirement, rival)):
+            chosen[requirement.name] = requirement
+    return tuple(sorted({*own, *map(str, chosen.values())}))
+
+
 def sorted_pairs(mapping: Mapping[str, str]) -> tuple[tuple[str, str], ...]:
     """Return a mapping's items in the order that identities use."""
     return tuple(sorted(mapping.items()))
+
+
+def _newer(one: Requirement, other: Requirement) -> bool:
+    return _pinned(one) > _pinned(other)
+
+
+def _pinned(requirement: Requirement) -> tuple[Version, str]:
+    versions = [Version(part.version) for part in requirement.specifier if part.operator == "=="]
+    return max(versions, default=Version("0")), str(requirement)
 
 
 def _canonical(text: str, origin: str) -> str:

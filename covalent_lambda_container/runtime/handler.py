@@ -25,6 +25,7 @@ import cloudpickle
 
 from . import wire
 from .capture import CapturedStream
+from .provenance import dump
 
 _TEXT_LIMIT = 64 * 1024
 """Characters kept of an error message or a traceback."""
@@ -122,6 +123,8 @@ def _execute(task: dict[str, Any]) -> tuple[dict[str, Any], bytes | None]:
 def _call(task: dict[str, Any]) -> Any:
     """Run hooks and function in Covalent's order, hooks' return values passed on as it does."""
     load = cloudpickle.loads
+    for command in task.get("commands", ()):
+        _run_command(command)
     returned: dict[str, list[Any]] = {}
     for function, args, kwargs, keyword in task["before"]:
         value = load(function)(*load(args), **load(kwargs))
@@ -139,10 +142,26 @@ def _call(task: dict[str, Any]) -> Any:
     return output
 
 
+def _run_command(command: str) -> None:
+    """Run one of DepsBash's commands as Covalent does, but where writing is possible."""
+    import subprocess
+
+    ended = subprocess.run(
+        ["/bin/sh", "-c", command],
+        stdin=subprocess.DEVNULL,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    sys.stdout.write(ended.stdout)
+    sys.stderr.write(ended.stderr)
+    ended.check_returncode()
+
+
 def _pickle_result(output: Any) -> tuple[bytes, dict[str, Any]]:
     """Return the pickle and what Covalent keeps beside it in a TransportableObject."""
     try:
-        pickled: bytes = cloudpickle.dumps(output)
+        pickled, requires = dump(output)
     except Exception as exc:
         raise TypeError(
             f"The task's return value, a {type(output).__qualname__}, cannot be pickled: "
@@ -155,6 +174,7 @@ def _pickle_result(output: Any) -> tuple[bytes, dict[str, Any]]:
             "doc": _text_attribute(output, "__doc__"),
             "name": _text_attribute(output, "__name__"),
         },
+        "requires": requires,
     }
     return pickled, {"header": header, "string": _safe_str(output)}
 

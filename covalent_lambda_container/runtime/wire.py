@@ -3,7 +3,8 @@
 A task is a mapping whose leaves are pickles::
 
     {"function": P, "args": [P, …], "kwargs": {name: P, …},
-     "before": [[P, P, P, retval_keyword], …], "after": [[P, P, P, ""], …]}
+     "before": [[P, P, P, retval_keyword], …], "after": [[P, P, P, ""], …],
+     "commands": [shell command, …]}
 
 Inside a Lambda event each ``P`` is the base64 text that Covalent already made. In S3 the same
 mapping is *packed*: each ``P`` becomes ``{"blob": i}``, and the raw bytes of all blobs follow it::
@@ -44,6 +45,7 @@ def map_leaves(task: dict[str, Any], convert: Callable[[Any], Any]) -> dict[str,
         "kwargs": {name: convert(leaf) for name, leaf in task["kwargs"].items()},
         "before": [_map_hook(hook, convert) for hook in task["before"]],
         "after": [_map_hook(hook, convert) for hook in task["after"]],
+        "commands": task.get("commands", []),
     }
 
 

@@ -9,10 +9,11 @@ import covalent as ct
 def dispatch(lattice, *args, **kwargs):
     dispatch_id = ct.dispatch(lattice)(*args, **kwargs)
     result = ct.get_result(dispatch_id, wait=True)
+    graph = result.lattice.transport_graph
+    names = [graph.get_node_value(number, "name") for number in graph._graph.nodes]
     nodes = {}
     for node in result.get_all_node_outputs():
         number = int(node.rsplit("(", 1)[1].rstrip(")"))
-        graph = result.lattice.transport_graph
         nodes[graph.get_node_value(number, "name")] = {
             "number": number,
             "status": str(graph.get_node_value(number, "status")),
@@ -23,4 +24,5 @@ def dispatch(lattice, *args, **kwargs):
     status = str(result.status)
     value = result.result if status == "COMPLETED" else None
     record = {"dispatch_id": dispatch_id, "status": status, "result": value, "nodes": nodes}
+    record["names"] = names
     sys.stdout.write("\n" + json.dumps(record) + "\n")

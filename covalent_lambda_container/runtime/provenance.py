@@ -1,0 +1,65 @@
+"""Which packages a value comes from: whoever unpickles it needs them."""
+
+from __future__ import annotations
+
+import io
+import json
+import os
+from functools import lru_cache
+from types import BuiltinFunctionType, FunctionType, ModuleType
+from typing import Any
+
+import cloudpickle
+
+MODULES_FILE = "covalent_lambda_modules.json"
+"""Beside the packages: ``{top-level module: [pinned requirement, …]}``, written by the build."""
+
+# Those that are pickled under a name of their own; everything else goes under its class's.
+_NAMED = (type, FunctionType, BuiltinFunctionType)
+
+
+class RecordingPickler(cloudpickle.Pickler):  # type: ignore[misc]
+    """cloudpickle, remembering the top-level modules that the pickle refers to."""
+
+    def __init__(self, file: io.BytesIO) -> None:
+        super().__init__(file)
+        self.modules: set[str] = set()
+
+    def reducer_override(self, obj: Any) -> Any:
+        # Called for everything but plain built-in values, which need no package.
+        if isinstance(obj, ModuleType):
+            module: Any = obj.__name__
+        else:
+            module = getattr(obj if isinstance(obj, _NAMED) else type(obj), "__module__", None)
+        if isinstance(module, str):
+            self.modules.add(module.partition(".")[0])
+        return super().reducer_override(obj)
+
+
+def dump(value: Any) -> tuple[bytes, list[str]]:
+    """Pickle a value.
+
+    Returns
+    -------
+    pickled : bytes
+        What ``cloudpickle.dumps`` returns.
+    requires : list of str
+        Requirements of whoever unpickles it, such as ``"numpy==2.1.0"``, sorted.
+    """
+    buffer = io.BytesIO()
+    pickler = RecordingPickler(buffer)
+    pickler.dump(value)
+    installed = _installed()
+    required = {text for module in pickler.modules for text in installed.get(module, ())}
+    return buffer.getvalue(), sorted(required)
+
+
+@lru_cache(maxsize=1)
+def _installed() -> dict[str, list[str]]:
+    path = os.path.join(os.environ.get("LAMBDA_TASK_ROOT", "/var/task"), MODULES_FILE)
+    try:
+        with open(path, encoding="utf-8") as file:
+            modules: dict[str, list[str]] = json.load(file)
+            return modules
+    except FileNotFoundError:
+        return {}

@@ -1,0 +1,40 @@
+"""Everything Covalent can send."""
+
+from __future__ import annotations
+
+import importlib.util
+from typing import Any
+
+
+IN_DISPATCHER = (":parameter:", ":electron_list:", ":electron_dict:")
+
+
+def test_data_brings_its_packages_along(dispatcher: Any):
+    assert importlib.util.find_spec("numpy") is None
+    before = len(dispatcher.steps("task.invoke"))
+    outcome = dispatcher.outcome("data_follows.py")
+    assert outcome["result"] == [9, 13, 10, 3, 4, 6]
+    # Lists and dictionaries of outputs cost no invocation; operators and indexing do.
+    own = [name for name in outcome["names"] if not name.startswith(IN_DISPATCHER)]
+    assert {":electron_list:", ":electron_dict:"} <= set(outcome["names"])
+    assert len(dispatcher.steps("task.invoke")) - before == len(own)
+
+
+def test_a_whole_lattice_runs_here_with_covalent_in_the_image(dispatcher: Any):
+    outcome = dispatcher.outcome("covalent_inside.py")
+    assert outcome["status"] == "COMPLETED", outcome
+    assert outcome["result"] == [20, 10, {"answer": 40}]
+
+
+def test_commands_of_bash(dispatcher: Any):
+    outcome = dispatcher.outcome("bash.py")
+    assert outcome["result"][1] == ["made by bash", "made by bash"]
+
+
+def test_functions_of_every_kind(dispatcher: Any):
+    outcome = dispatcher.outcome("functions.py")
+    assert outcome["result"] == [[5, 2], 7, -4, 4, "octopi"]
+
+
+def test_a_module_sent_by_value(dispatcher: Any):
+    assert dispatcher.outcome("by_value.py")["result"] == 33

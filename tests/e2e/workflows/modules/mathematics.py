@@ -1,0 +1,5 @@
+FACTOR = 11
+
+
+def scaled(x):
+    return FACTOR * x

@@ -28,8 +28,6 @@ _SERVICES: Final = "s3,ecr,lambda,iam,sts,logs"
 _CONTAINER_FLAGS: Final = "--read-only --tmpfs /tmp:rw,exec,nosuid,nodev,mode=1777,size=10240m"
 #: The emulator's default of 10 s fails a third of a burst of a hundred cold starts.
 _DOCKER_TIMEOUT_S: Final = 120
-#: As `ministack` itself sets it: above the 60 s for which most clients keep a connection.
-_KEEP_ALIVE_S: Final = 75
 #: Few are inherited, because many a name would reach the emulator or its containers: AWS_*,
 #: LAMBDA_*, a proxy between it and a container's port.
 _INHERITED: Final = (
@@ -68,13 +66,8 @@ class Emulator:
 
     def command(self, descriptors: Sequence[int]) -> list[str]:
         """Return the command that serves the sockets with these file descriptors."""
-        # `ministack` binds one address; this is what its detached mode runs, here without a
-        # process between the signals and the server.
-        binds = [word for number in descriptors for word in ("--bind", f"fd://{number}")]
-        return [
-            *(sys.executable, "-m", "hypercorn", "covalent_lambda_container.local.gateway:app"),
-            *("--workers", "0", "--keep-alive", str(_KEEP_ALIVE_S), *binds),
-        ]
+        program = (sys.executable, "-m", "covalent_lambda_container.local.emulator_main")
+        return [*program, self.container_label, *map(str, descriptors)]
 
     def environment(self) -> dict[str, str]:
         """Return the whole environment of the command."""

@@ -35,7 +35,7 @@ from covalent_lambda_container.local.listeners import listen_here_only
 PROFILE: Final = "covalent-lambda-local"
 
 _START_TIMEOUT_S: Final = 60.0
-#: The emulator removes its containers, each with 2 s to end by itself, before it ends.
+#: The emulator removes its containers, then gives connections that are open 3 s.
 _STOP_GRACE_S: Final = 20.0
 #: Inherited credentials win over a profile; empty, they count as absent.
 _HIDDEN_VARIABLES: Final = (
@@ -128,7 +128,7 @@ def local_stack(state_dir: Path, report: Callable[[str], None]) -> Iterator[Loca
         endpoint_url = f"http://localhost:{emulator.port}"
         report(f"Starting MiniStack on {endpoint_url}")
 
-        # The emulator removes its containers by itself, unless it had to be killed.
+        # The emulator removes its containers itself, unless it was killed.
         cleanup.callback(remove_containers, client, label=emulator.container_label)
         process = cleanup.enter_context(
             child_process(

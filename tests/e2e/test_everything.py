@@ -5,7 +5,6 @@ from __future__ import annotations
 import importlib.util
 from typing import Any
 
-
 IN_DISPATCHER = (":parameter:", ":electron_list:", ":electron_dict:")
 
 

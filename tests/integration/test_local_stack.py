@@ -13,6 +13,7 @@ import socket
 import subprocess
 import sys
 import tarfile
+import threading
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -30,7 +31,7 @@ from covalent_lambda_container.local.stack import LocalStack, local_stack
 
 #: What Lambda's runtime interface emulator is to MiniStack, without the emulator.
 FUNCTION = """
-import http.server, json, os, pathlib, subprocess, urllib.request
+import http.server, json, os, pathlib, subprocess, time, urllib.request
 
 def look():
     script = pathlib.Path("/tmp/script")
@@ -48,6 +49,8 @@ def look():
 
 class Handler(http.server.BaseHTTPRequestHandler):
     def do_POST(self):
+        event = json.loads(self.rfile.read(int(self.headers["Content-Length"])))
+        time.sleep(event.get("wait_s", 0))
         body = json.dumps(dict(look())).encode()
         self.send_response(200)
         self.send_header("Content-Length", str(len(body)))
@@ -230,7 +233,9 @@ def test_ends_when_the_context_fails(engine: None, tmp_path: Path):
     assert _is_gone(stack)
 
 
-def test_ends_with_its_parent(client: docker.DockerClient, function_image: str, tmp_path: Path):
+def test_ends_with_its_parent_while_a_function_runs(
+    client: docker.DockerClient, function_image: str, tmp_path: Path
+):
     script = (
         "import sys, time; from pathlib import Path\n"
         "from covalent_lambda_container.local.stack import local_stack\n"
@@ -251,10 +256,13 @@ def test_ends_with_its_parent(client: docker.DockerClient, function_image: str, 
             repository="",
             log_file=tmp_path / "ministack.log",
         )
-        _invoke(stack, function_image)
+        invocation = threading.Thread(target=_invoke, args=(stack, function_image, 300))
+        invocation.start()
+        _wait_until(lambda: "cold-start" in stack.log_file.read_text())
         assert len(_containers_of(client, stack)) == 1
         parent.send_signal(signal.SIGKILL)
     _wait_until(lambda: _is_gone(stack) and not _containers_of(client, stack))
+    invocation.join()
 
 
 def _tar(files: dict[str, str]) -> io.BytesIO:
@@ -281,7 +289,7 @@ def _push(client: docker.DockerClient, repository: str, tag: str, user: str, pas
     return "".join(line.get("error", "") for line in lines)
 
 
-def _invoke(stack: LocalStack, image: str) -> dict[str, Any]:
+def _invoke(stack: LocalStack, image: str, wait_s: int = 0) -> dict[str, Any]:
     session = boto3.Session(region_name=stack.region, **_credentials(stack))
     functions = session.client("lambda", endpoint_url=stack.endpoint_url)
     functions.create_function(
@@ -289,11 +297,13 @@ def _invoke(stack: LocalStack, image: str) -> dict[str, Any]:
         PackageType="Image",
         Code={"ImageUri": image},
         Role=f"arn:aws:iam::000000000000:role/{stack.role_name}",
-        Timeout=30,
+        Timeout=600,
     )
     functions.get_waiter("function_active_v2").wait(FunctionName="looks", WaiterConfig={"Delay": 1})
-    answer: dict[str, Any] = json.load(functions.invoke(FunctionName="looks")["Payload"])
-    return answer
+    event = json.dumps({"wait_s": wait_s})
+    answer = functions.invoke(FunctionName="looks", Payload=event.encode())
+    result: dict[str, Any] = json.load(answer["Payload"])
+    return result
 
 
 def _credentials(stack: LocalStack) -> dict[str, str]:

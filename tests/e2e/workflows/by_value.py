@@ -8,7 +8,7 @@ from outcome import dispatch
 
 sys.path.insert(0, str(Path(__file__).parent / "modules"))
 
-import mathematics  # noqa: E402
+import mathematics
 
 
 @ct.electron(executor="awslambda_container", deps_module=ct.DepsModule(mathematics))

@@ -1,0 +1,54 @@
+"""MiniStack behind its gateway: ``python -m covalent_lambda_container.local.emulator_main``.
+
+    emulator_main CONTAINER_LABEL DESCRIPTOR [DESCRIPTOR ...]
+
+Serves the sockets with these file descriptors until SIGTERM, then removes the containers with the
+label. `ministack` itself binds a single address, and its containers stay if a function is running
+at its end: the server waits for the invocation, and the invocation for the container.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import signal
+import sys
+from typing import Any, cast
+
+import docker
+from hypercorn.asyncio import serve
+from hypercorn.config import Config
+
+from covalent_lambda_container.local.containers import remove_containers
+from covalent_lambda_container.local.gateway import app
+
+#: As `ministack` sets it: above the 60 s for which most clients keep a connection.
+_KEEP_ALIVE_S = 75
+
+
+def main(container_label: str, descriptors: list[str]) -> None:
+    """Serve until SIGTERM."""
+    config = Config()
+    config.bind = [f"fd://{descriptor}" for descriptor in descriptors]
+    config.keep_alive_timeout = _KEEP_ALIVE_S
+
+    async def terminated() -> None:
+        signalled = asyncio.Event()
+        asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, signalled.set)
+        await signalled.wait()
+        await asyncio.to_thread(_remove_containers, container_label)
+
+    # Hypercorn's types name every ASGI message; the gateway passes them on unread.
+    asyncio.run(serve(cast("Any", app), config, shutdown_trigger=terminated))
+
+
+def _remove_containers(label: str) -> None:
+    with (
+        contextlib.suppress(docker.errors.DockerException),
+        contextlib.closing(docker.from_env()) as client,
+    ):
+        remove_containers(client, label=label)
+
+
+if __name__ == "__main__":
+    main(sys.argv[1], sys.argv[2:])

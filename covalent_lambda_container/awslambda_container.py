@@ -11,16 +11,19 @@ import functools
 import logging
 from collections.abc import Callable, Mapping
 from concurrent.futures import ThreadPoolExecutor
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any, Final, TypeVar
 
 from covalent._shared_files import TaskRuntimeError
 from covalent._shared_files.config import get_config
+from covalent._shared_files.exceptions import TaskCancelledError
 from covalent._shared_files.logger import app_log
 from covalent.executor.base import AsyncBaseExecutor
 
 from covalent_lambda_container import covalent_task
+from covalent_lambda_container.cancellation import Cancellation, Register
 from covalent_lambda_container.errors import ConfigurationError
 from covalent_lambda_container.options import Options
+from covalent_lambda_container.usage import parse_report, usage_line
 
 if TYPE_CHECKING:
     from covalent_lambda_container.invocation import Outcome
@@ -28,6 +31,11 @@ if TYPE_CHECKING:
 EXECUTOR_PLUGIN_NAME = "AWSLambdaContainerExecutor"
 _SECTION: Final = "executors.awslambda_container"
 _EXECUTOR_PLUGIN_DEFAULTS = Options.defaults()
+
+Result = TypeVar("Result")
+
+# Covalent cancels through another instance of the executor than the one that runs the task.
+_under_way = Register()
 
 # Covalent shows what goes through its own logger's handlers; ours joins them.
 _log = logging.getLogger("covalent_lambda_container")
@@ -84,6 +92,20 @@ class AWSLambdaContainerExecutor(AsyncBaseExecutor):
         Another AWS endpoint, such as a local stack.
     tags : dict of str to str
         AWS tags put on the functions.
+    subnet_ids, security_group_ids : list of str
+        Subnets and security groups of the VPC that the functions join; both or neither.
+    file_system : dict of str to str
+        EFS access point that the functions mount, ``{"arn": its ARN, "mount_path":
+        "/mnt/NAME"}``; needs `subnet_ids`.
+    kms_key_arn : str
+        ARN of the KMS key that encrypts the functions' environment variables and images; default:
+        AWS's own.
+    reserved_concurrency : int
+        Executions that Lambda reserves for each function and does not let it exceed; 0, none.
+    prewarm : int
+        Execution environments started at once before a function's first task, 0 to 1000; 0.
+    usage_report : bool
+        End each task's stderr with a line on its duration, memory and estimated cost; True.
     ca_bundle : str
         PEM file of certificate authorities that pip trusts during a build.
     credentials : str
@@ -119,6 +141,13 @@ class AWSLambdaContainerExecutor(AsyncBaseExecutor):
         ephemeral_storage: int | None = None,
         endpoint_url: str | None = None,
         tags: dict[str, str] | None = None,
+        subnet_ids: list[str] | None = None,
+        security_group_ids: list[str] | None = None,
+        file_system: dict[str, str] | None = None,
+        kms_key_arn: str | None = None,
+        reserved_concurrency: int | None = None,
+        prewarm: int | None = None,
+        usage_report: bool | None = None,
         ca_bundle: str | None = None,
         credentials: str | None = None,
         log_stdout: str = "",
@@ -146,6 +175,13 @@ class AWSLambdaContainerExecutor(AsyncBaseExecutor):
             "ephemeral_storage": ephemeral_storage,
             "endpoint_url": endpoint_url,
             "tags": tags,
+            "subnet_ids": subnet_ids,
+            "security_group_ids": security_group_ids,
+            "file_system": file_system,
+            "kms_key_arn": kms_key_arn,
+            "reserved_concurrency": reserved_concurrency,
+            "prewarm": prewarm,
+            "usage_report": usage_report,
             "ca_bundle": ca_bundle,
         }
         options = Options.check(_resolved(given))
@@ -180,32 +216,106 @@ class AWSLambdaContainerExecutor(AsyncBaseExecutor):
         LambdaContainerError
             When it could not be run.
         """
-        loop = asyncio.get_running_loop()
         dispatch_id, node_id = str(task_metadata["dispatch_id"]), int(task_metadata["node_id"])
-        in_thread = functools.partial(loop.run_in_executor, _threads())
-        collected = await in_thread(covalent_task.collection, function, args, kwargs)
+        collected = await _in_thread(covalent_task.collection, function, args, kwargs)
         if collected is not None:
             return collected
-        task = await in_thread(covalent_task.read_task, function, args, kwargs)
+        task = await _in_thread(covalent_task.read_task, function, args, kwargs)
         if task.refers_to_covalent:
             version = (await self.get_version_info())["covalent"]
             task = dataclasses.replace(task, covalent_version=version)
-        outcome: Outcome = await in_thread(self._run, task, dispatch_id, node_id)
+        with _under_way.running(dispatch_id, node_id) as cancellation:
+            # Asked after the entry: a request comes either through it, or before it.
+            if covalent_task.in_dispatcher() and await self.get_cancel_requested():
+                raise TaskCancelledError
+            outcome = await self._outcome(task, dispatch_id, node_id, cancellation)
         print(outcome.stdout, end="", file=self.task_stdout)
         print(outcome.stderr, end="", file=self.task_stderr)
         if outcome.error is not None:
             print(outcome.error["traceback"], end="", file=self.task_stderr)
+        self._report_usage(outcome)
+        if outcome.error is not None:
             message = f"{outcome.error['type']}: {outcome.error['message']}"
+            if outcome.error.get("advice"):
+                message = f"{message}\n{outcome.error['advice']}"
+                print(outcome.error["advice"], file=self.task_stderr)
             await covalent_task.record_error(dispatch_id, node_id, message)
             raise TaskRuntimeError(message)
         return covalent_task.transportable(outcome.header, outcome.text, outcome.pickled)
 
-    def _run(self, task: covalent_task.Task, dispatch_id: str, node_id: int) -> Outcome:
+    def _report_usage(self, outcome: Outcome) -> None:
+        if not self.usage_report or not outcome.usage:
+            return
+        told = outcome.stderr if outcome.error is None else outcome.error["traceback"]
+        if told and not told.endswith("\n"):
+            print(file=self.task_stderr)
+        line = usage_line(
+            outcome.usage,
+            memory_mb=self.memory_size,
+            architecture=self.architecture,
+            ephemeral_storage_mb=self.ephemeral_storage,
+            billed_ms=parse_report(outcome.log_tail),
+        )
+        print(line, file=self.task_stderr)
+
+    async def cancel(self, task_metadata: dict[str, Any], job_handle: Any) -> bool:  # noqa: ARG002
+        """Call off a task; called by Covalent's dispatcher.
+
+        The dispatcher stops waiting at once. A task that has been sent is told by an object in S3,
+        for which its handler looks every `poll_freq` / 2 seconds, at most every 2.
+
+        Returns
+        -------
+        bool
+            Whether the task was under way here.
+        """
+        dispatch_id, node_id = str(task_metadata["dispatch_id"]), int(task_metadata["node_id"])
+        cancellation = _under_way.find(dispatch_id, node_id)
+        if cancellation is None:
+            return False
+        await _in_thread(cancellation.request)
+        return True
+
+    async def _outcome(
+        self,
+        task: covalent_task.Task,
+        dispatch_id: str,
+        node_id: int,
+        cancellation: Cancellation,
+    ) -> Outcome:
+        """Run the task in a thread; return when it has ended, or stop waiting when called off."""
+        loop = asyncio.get_running_loop()
+        called_off = asyncio.Event()
+        cancellation.on_request(functools.partial(loop.call_soon_threadsafe, called_off.set))
+        running = asyncio.ensure_future(
+            _in_thread(self._run, task, dispatch_id, node_id, cancellation)
+        )
+        stop = asyncio.ensure_future(called_off.wait())
+        try:
+            await asyncio.wait({running, stop}, return_when=asyncio.FIRST_COMPLETED)
+        finally:
+            stop.cancel()
+        if called_off.is_set():
+            # Its thread ends with the invocation; how, nobody wants to know any more.
+            running.add_done_callback(lambda ended: ended.cancelled() or ended.exception())
+            raise TaskCancelledError
+        return running.result()
+
+    def _run(
+        self,
+        task: covalent_task.Task,
+        dispatch_id: str,
+        node_id: int,
+        cancellation: Cancellation,
+    ) -> Outcome:
         # Here and not above: Covalent imports its plugins with every `import covalent`, and boto3
         # and docker take longer than the rest of it.
         from covalent_lambda_container.service import service_for
 
-        return service_for(self._options()).run(task, dispatch_id, node_id)
+        service = service_for(self._options())
+        return service.run(
+            task, dispatch_id, node_id, cancellation=cancellation, retries=self.retries
+        )
 
     def _options(self) -> Options:
         return Options.check({name: self.__dict__[name] for name in Options.model_fields})
@@ -232,6 +342,10 @@ def _resolved(given: Mapping[str, Any]) -> dict[str, Any]:
             value = configured.get(name)
         resolved[name] = _EXECUTOR_PLUGIN_DEFAULTS[name] if value is None else value
     return resolved
+
+
+async def _in_thread(function: Callable[..., Result], *args: Any) -> Result:
+    return await asyncio.get_running_loop().run_in_executor(_threads(), function, *args)
 
 
 @functools.cache

@@ -186,6 +186,11 @@ def transportable(header: dict[str, Any], text: str, pickled: str) -> Transporta
     return shell
 
 
+def in_dispatcher() -> bool:
+    """Tell whether this process is Covalent's dispatcher, which answers an executor's questions."""
+    return "covalent_dispatcher._core.data_manager" in sys.modules
+
+
 async def record_error(dispatch_id: str, node_id: int, message: str) -> None:
     """Give a failed node its error message.
 
@@ -194,7 +199,7 @@ async def record_error(dispatch_id: str, node_id: int, message: str) -> None:
     dispatcher's own update call, so that a failed task has both. Outside a dispatcher it does
     nothing.
     """
-    if "covalent_dispatcher._core.data_manager" not in sys.modules:
+    if not in_dispatcher():
         return
     from covalent_dispatcher._core import data_manager
 

@@ -25,9 +25,13 @@ _TASK_SCRIPTS = ("install-packages.sh", "list-modules.py")
 _RUNTIME_MODULES = (
     "__init__.py",
     "capture.py",
+    "execution.py",
     "handler.py",
+    "processes.py",
     "provenance.py",
+    "surroundings.py",
     "transfer.py",
+    "watch.py",
     "wire.py",
 )
 

@@ -2,17 +2,18 @@
 
 from __future__ import annotations
 
-import base64
 import json
 import logging
 import random
 import time
 import uuid
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from typing import Any, Final
 
 from covalent_lambda_container import journal
+from covalent_lambda_container.cancellation import Cancellation, Cancelled
 from covalent_lambda_container.errors import (
     FunctionCrashed,
     InvocationError,
@@ -25,9 +26,11 @@ from covalent_lambda_container.errors import (
 from covalent_lambda_container.ports import (
     BlobStore,
     ConnectionLost,
+    FunctionMissing,
     Functions,
     NotAccepted,
     Reply,
+    Unreachable,
 )
 from covalent_lambda_container.runtime import wire
 
@@ -36,13 +39,23 @@ log = logging.getLogger(__name__)
 INLINE_LIMIT: Final = wire.LAMBDA_PAYLOAD_LIMIT - 64 * 1024
 """Bytes of a request or an answer that still travels inline; the rest is left to the envelope."""
 
-DURABLE_AFTER_S: Final = 30.0
+DURABLE_AFTER_S: Final = 10.0
 """A task that ran longer writes its answer to S3, where a lost connection cannot lose it."""
 
 _PATIENCE_S: Final = 900.0
 """How long a task that Lambda does not accept is offered again."""
 
 _KEY_PREFIX: Final = "covalent-lambda"
+
+
+_CANCEL_POLL_S: Final = 2.0
+"""Longest time between two looks of the handler for the sign of a cancellation."""
+
+_UNREACHABLE_PATIENCE_S: Final = 60.0
+_LONGEST_DELAY_S: Final = 5.0
+_GRACE_S: Final = 10.0
+_RECALLED_ENVIRONMENTS: Final = 4
+_RECALL_HOLD_S: Final = 0.2
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -59,6 +72,10 @@ class Outcome:
         What it printed.
     error
         ``{"type", "message", "traceback"}`` of what it raised, or None.
+    usage
+        What the handler measured: ``{"cold", "duration_ms", "peak_memory_mb"}``.
+    log_tail
+        End of the invocation's log; empty when the answer did not come with the invocation.
     """
 
     completed: bool
@@ -68,6 +85,8 @@ class Outcome:
     stdout: str = ""
     stderr: str = ""
     error: dict[str, str] | None = None
+    usage: dict[str, Any] = field(default_factory=dict)
+    log_tail: str = ""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -101,6 +120,28 @@ class Call:
     cleanup: bool
 
 
+@dataclass(kw_only=True)
+class _Objects:
+    """The S3 objects of one task: their keys, and which of them may exist."""
+
+    task_id: str
+    task_key: str
+    result_key: str
+    cancel_key: str
+    used: list[str] = field(default_factory=list)
+
+    @classmethod
+    def of(cls, call: Call) -> _Objects:
+        task_id = uuid.uuid4().hex
+        prefix = f"{_KEY_PREFIX}/{call.dispatch_id}/{call.node_id}-{task_id}"
+        return cls(
+            task_id=task_id,
+            task_key=f"{prefix}/task",
+            result_key=f"{prefix}/result",
+            cancel_key=f"{prefix}/cancel",
+        )
+
+
 class Invoker:
     """Runs tasks on functions.
 
@@ -125,35 +166,49 @@ class Invoker:
         self._sleep = sleep
         self._now = now
 
-    def run(self, call: Call) -> Outcome:
+    def run(self, call: Call, cancellation: Cancellation) -> Outcome:
         """Run a task once and return how it ended.
 
         Raises
         ------
+        Cancelled
+            The task was called off; if it had been sent, its function was told.
         FunctionMissing
             The function is gone; nothing ran.
         InvocationError
             The task did not end by itself: the subclass says how.
         """
-        prefix = f"{_KEY_PREFIX}/{call.dispatch_id}/{call.node_id}-{uuid.uuid4().hex}"
-        task_key, result_key = f"{prefix}/task", f"{prefix}/result"
-        used: list[str] = []
+        cancellation.check()
+        objects = _Objects.of(call)
+        cancellation.on_request(lambda: self._tell_cancelled(objects))
         try:
-            event = self._event(call, task_key, result_key, used)
+            event = self._event(call, objects)
+            cancellation.check()
             with journal.step("task.invoke", f"{call.dispatch_id}:{call.node_id}") as facts:
-                answer = self._answer(call, event, result_key, used)
-                facts.update(function=call.function_name, **answer.get("usage", {}))
+                answer = self._answer(call, event, objects)
+                facts.update(
+                    function=call.function_name,
+                    status=answer.get("status"),
+                    **answer.get("usage", {}),
+                )
         finally:
-            if used and call.cleanup:
-                self._clean(used)
+            if objects.used and call.cleanup:
+                self._clean(objects.used)
         return _outcome(answer)
 
-    def _event(self, call: Call, task_key: str, result_key: str, used: list[str]) -> bytes:
+    def _tell_cancelled(self, objects: _Objects) -> None:
+        objects.used.append(objects.cancel_key)
+        self._blobs.put(objects.cancel_key, b"")
+
+    def _event(self, call: Call, objects: _Objects) -> bytes:
         # A URL outlives the invocation that uses it, throttling included.
         valid_s = call.timeout_s + int(_PATIENCE_S) + 60
         event: dict[str, Any] = {
             "v": wire.VERSION,
-            "result_url": self._blobs.write_url(result_key, valid_s=valid_s),
+            "id": objects.task_id,
+            "result_url": self._blobs.write_url(objects.result_key, valid_s=valid_s),
+            "cancel_url": self._blobs.read_url(objects.cancel_key, valid_s=valid_s),
+            "cancel_poll_s": min(call.poll_interval_s / 2, _CANCEL_POLL_S),
             "inline_limit": INLINE_LIMIT,
             "durable_after_s": DURABLE_AFTER_S,
             "dispatch_id": call.dispatch_id,
@@ -163,27 +218,27 @@ class Invoker:
             inline = json.dumps(event | {"task": call.payload}).encode()
             if len(inline) <= wire.LAMBDA_PAYLOAD_LIMIT:
                 return inline
-        used.append(task_key)
-        self._blobs.put(task_key, wire.pack_task(call.payload))
-        event["task_url"] = self._blobs.read_url(task_key, valid_s=valid_s)
+        objects.used.append(objects.task_key)
+        self._blobs.put(objects.task_key, wire.packed_task(call.payload))
+        event["task_url"] = self._blobs.read_url(objects.task_key, valid_s=valid_s)
         return json.dumps(event).encode()
 
-    def _answer(self, call: Call, event: bytes, result_key: str, used: list[str]) -> dict[str, Any]:
+    def _answer(self, call: Call, event: bytes, objects: _Objects) -> dict[str, Any]:
         try:
             reply = self._accepted(call, event)
         except ConnectionLost as exc:
-            used.append(result_key)
-            return self._recover(call, result_key, exc)
+            objects.used.append(objects.result_key)
+            return self._recover(call, objects, exc)
         if reply.function_error:
             raise _failure(call, reply)
         answer = reply.payload
         if answer.get("result_at") == "s3":
-            used.append(result_key)
-            stored = self._stored_answer(result_key)
+            objects.used.append(objects.result_key)
+            stored = self._blobs.read(objects.result_key, wire.read_answer)
             if stored is None:
                 raise InvocationError(
-                    f"Function {call.function_name} reported its result in S3, but {result_key} "
-                    "is not there.",
+                    f"Function {call.function_name} reported its result in S3, but "
+                    f"{objects.result_key} is not there.",
                     hint="Does a lifecycle rule of the bucket, or another process, remove objects?",
                 )
             return stored
@@ -191,50 +246,73 @@ class Invoker:
 
     def _accepted(self, call: Call, event: bytes) -> Reply:
         """Offer the task until Lambda takes it; once it has been taken, never again."""
-        patience_ends = self._now() + _PATIENCE_S
+        started = self._now()
         longest_s = 0.25
         while True:
             try:
                 return self._functions.invoke(call.function_name, event, timeout_s=call.timeout_s)
             except NotAccepted as exc:
+                reached = not isinstance(exc, Unreachable)
+                patience_s = _PATIENCE_S if reached else _UNREACHABLE_PATIENCE_S
                 delay_s = random.uniform(longest_s / 2, longest_s)  # noqa: S311 - jitter, no secret
-                if self._now() + delay_s > patience_ends:
+                if self._now() + delay_s > started + patience_s:
+                    hint = (
+                        "Raise the account's concurrency quota for Lambda, or run fewer electrons "
+                        "at once."
+                    )
                     raise InvocationError(
-                        f"Function {call.function_name} was not started within {_PATIENCE_S:.0f} "
+                        f"Function {call.function_name} was not started within {patience_s:.0f} "
                         f"s: {exc}",
-                        hint="Raise the account's concurrency quota for Lambda, or run fewer "
-                        "electrons at once.",
+                        hint=hint if reached else None,
                     ) from exc
             self._sleep(delay_s)
-            longest_s = min(longest_s * 2, 20.0)
+            longest_s = min(longest_s * 2, _LONGEST_DELAY_S)
 
-    def _recover(self, call: Call, result_key: str, lost: ConnectionLost) -> dict[str, Any]:
-        """Look for the answer of a task whose connection broke, until it cannot come any more."""
+    def _recover(self, call: Call, objects: _Objects, lost: ConnectionLost) -> dict[str, Any]:
+        """Look for the answer of a task whose connection broke, until it cannot come any more.
+
+        A task that ran long has put it into S3; one that did not may still be in the memory of the
+        execution environment that ran it, which answers if it is asked by chance.
+        """
         log.warning(
-            "The connection to function %s broke (%s): looking for its result in S3.",
+            "The connection to function %s broke (%s): looking for its result.",
             call.function_name,
             lost,
         )
-        deadline = self._now() + call.timeout_s + 10
+        deadline = self._now() + call.timeout_s + _GRACE_S
+        environments = 1
         while True:
-            stored = self._stored_answer(result_key)
-            if stored is not None:
-                return stored
+            found = self._blobs.read(objects.result_key, wire.read_answer) or self._recall(
+                call, objects.task_id, environments
+            )
+            if found is not None:
+                return found
             if self._now() > deadline:
                 raise InvocationError(
                     f"The connection to function {call.function_name} broke ({lost}), and no "
-                    f"result of it is in S3. The task may have run; it was not run again.",
-                ) from lost
-            self._sleep(call.poll_interval_s)
+                    "answer of its task was found. The task may have run; it was not run again.",
+                )
+            self._sleep(min(call.poll_interval_s, max(deadline - self._now(), 0.1)))
+            environments = _RECALLED_ENVIRONMENTS
 
-    def _stored_answer(self, key: str) -> dict[str, Any] | None:
-        packed = self._blobs.get(key)
-        if packed is None:
-            return None
-        answer, blobs = wire.unpack(packed)
-        if blobs:
-            answer["result"]["pickle"] = base64.b64encode(blobs[0]).decode()
-        return answer
+    def _recall(self, call: Call, task_id: str, environments: int) -> dict[str, Any] | None:
+        """Ask some of the function's execution environments, at once, for a task's answer."""
+        hold_s = 0.0 if environments == 1 else _RECALL_HOLD_S
+        question = {"v": wire.VERSION, "recall": task_id, "hold_s": hold_s}
+        event = json.dumps(question).encode()
+
+        def ask(_: int) -> dict[str, Any] | None:
+            try:
+                reply = self._functions.invoke(call.function_name, event, timeout_s=call.timeout_s)
+            except (NotAccepted, ConnectionLost, FunctionMissing, LambdaContainerError) as exc:
+                log.debug("Function %s could not be asked: %s", call.function_name, exc)
+                return None
+            recalled: dict[str, Any] | None = reply.payload.get("recalled")
+            return recalled
+
+        with ThreadPoolExecutor(max_workers=environments) as pool:
+            answers = list(pool.map(ask, range(environments)))
+        return next((answer for answer in answers if answer is not None), None)
 
     def _clean(self, keys: list[str]) -> None:
         try:
@@ -250,6 +328,8 @@ def _outcome(answer: dict[str, Any]) -> Outcome:
             f"The image answered with envelope version {answer.get('v')!r}; this dispatcher reads "
             f"version {wire.VERSION}."
         )
+    if answer["status"] == wire.CANCELLED:
+        raise Cancelled
     result = answer.get("result") or {}
     return Outcome(
         completed=answer["status"] == wire.COMPLETED,
@@ -259,6 +339,7 @@ def _outcome(answer: dict[str, Any]) -> Outcome:
         stdout=answer["stdout"],
         stderr=answer["stderr"],
         error=answer["error"],
+        usage=answer.get("usage", {}),
     )
 
 

@@ -14,8 +14,6 @@ from botocore.exceptions import (
     ClientError,
     ConnectTimeoutError,
     EndpointConnectionError,
-    HTTPClientError,
-    ReadTimeoutError,
     WaiterError,
 )
 
@@ -29,6 +27,7 @@ from covalent_lambda_container.ports import (
     FunctionState,
     NotAccepted,
     Reply,
+    Unreachable,
 )
 from covalent_lambda_container.spec import FunctionSpec
 
@@ -48,6 +47,11 @@ _NOT_ACCEPTED: Final = frozenset(
 )
 """Answers to Invoke that say the function was not started and may be asked again (Lambda API
 reference, "Invoke", read 2026-11)."""
+
+_SERVER_ERROR: Final = 500
+
+_CONFLICT_PATIENCE_S: Final = 30.0
+"""How long another change of a function, made elsewhere at the same time, is waited for."""
 
 _WAIT_INTERVAL_S: Final = 1
 _WAIT_ATTEMPTS: Final = 600
@@ -143,6 +147,38 @@ class LambdaFunctions:
                 self._sleep(delay_s * random.uniform(0.8, 1.2))  # noqa: S311 - jitter, no secret
                 delay_s = min(delay_s * 1.5, 8.0)
 
+    def reserve(self, name: str, concurrency: int) -> None:
+        """See to it that Lambda reserves this many executions for a function.
+
+        The function must not be Pending: Lambda changes nothing on one that is. Does nothing when
+        they are reserved already.
+
+        Raises
+        ------
+        FunctionMissing
+            There is no such function.
+        ProvisionError
+            When Lambda refuses, with its reason.
+        """
+        client = self._clients.functions
+        patience_ends = self._now() + _CONFLICT_PATIENCE_S
+        with explained("reserve concurrency for function", name, ProvisionError):
+            while True:
+                try:
+                    there = client.get_function(FunctionName=name).get("Concurrency", {})
+                    if there.get("ReservedConcurrentExecutions") != concurrency:
+                        client.put_function_concurrency(
+                            FunctionName=name, ReservedConcurrentExecutions=concurrency
+                        )
+                    return
+                except ClientError as exc:
+                    if error_code(exc) == "ResourceNotFoundException":
+                        raise FunctionMissing(name) from exc
+                    conflict = error_code(exc) == "ResourceConflictException"
+                    if not conflict or self._now() > patience_ends:
+                        raise
+                self._sleep(random.uniform(0.5, 1.5))  # noqa: S311 - jitter, no secret
+
     def wait_active(self, name: str) -> FunctionState:
         """Wait until a function is no longer Pending and return its state."""
         # The v1 waiter asks GetFunctionConfiguration, which spends the 15 requests a second that
@@ -184,7 +220,7 @@ class LambdaFunctions:
         Raises
         ------
         NotAccepted
-            The function was not started: throttled, or not ready.
+            The function was not started: throttled, not ready, or (`Unreachable`) not reached.
         FunctionMissing
             There is no such function.
         ConnectionLost
@@ -200,10 +236,13 @@ class LambdaFunctions:
                     raise NotAccepted(f"{error_code(exc)}: {error_message(exc)}") from exc
                 if error_code(exc) == "ResourceNotFoundException":
                     raise FunctionMissing(name) from exc
+                if exc.response["ResponseMetadata"]["HTTPStatusCode"] >= _SERVER_ERROR:
+                    # Lambda does not say whether it had started the function.
+                    raise ConnectionLost(f"{error_code(exc)}: {error_message(exc)}") from exc
                 raise
-            except (EndpointConnectionError, ConnectTimeoutError):
-                raise
-            except (HTTPClientError, ReadTimeoutError, BotoCoreError, OSError) as exc:
+            except (EndpointConnectionError, ConnectTimeoutError) as exc:
+                raise Unreachable(str(exc)) from exc
+            except (BotoCoreError, OSError, ValueError) as exc:
                 raise ConnectionLost(str(exc)) from exc
         return Reply(
             payload=payload,
@@ -213,7 +252,7 @@ class LambdaFunctions:
 
 
 def _create_request(spec: FunctionSpec) -> dict[str, Any]:
-    return {
+    request: dict[str, Any] = {
         "FunctionName": spec.name,
         "PackageType": "Image",
         "Code": {"ImageUri": spec.image.uri},
@@ -226,3 +265,15 @@ def _create_request(spec: FunctionSpec) -> dict[str, Any]:
         "Tags": dict(spec.tags),
         "Description": "Runs Covalent electrons; made by covalent-lambda-container.",
     }
+    if spec.subnet_ids:
+        request["VpcConfig"] = {
+            "SubnetIds": list(spec.subnet_ids),
+            "SecurityGroupIds": list(spec.security_group_ids),
+        }
+    if spec.file_system_arn:
+        request["FileSystemConfigs"] = [
+            {"Arn": spec.file_system_arn, "LocalMountPath": spec.mount_path}
+        ]
+    if spec.kms_key_arn:
+        request["KMSKeyArn"] = spec.kms_key_arn
+    return request

@@ -2,11 +2,20 @@
 
 from __future__ import annotations
 
+import json
 import re
+import unicodedata
 from collections.abc import Mapping
 from typing import Annotated, Any, Final, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator
+from pydantic import (
+    BaseModel,
+    ConfigDict,
+    Field,
+    ValidationError,
+    ValidationInfo,
+    field_validator,
+)
 
 from covalent_lambda_container.errors import ConfigurationError
 from covalent_lambda_container.spec import canonical_requirements
@@ -18,6 +27,37 @@ AWS_ROOT_IMAGE: Final = "public.ecr.aws/lambda/python"
 # ("Defined runtime environment variables", Lambda developer guide, read 2026-11).
 _RESERVED_VARIABLE = re.compile(r"^(_HANDLER|_X_AMZN_TRACE_ID|AWS_.*)$")
 _VARIABLE_NAME = re.compile(r"^[A-Za-z][A-Za-z0-9_]+$")
+
+_ENVIRONMENT_BYTES: Final = 4096
+"""All environment variables of a function together ("Lambda quotas" page, read 2026-11). What
+Lambda measures is their JSON text: it shows it when it refuses them."""
+
+_MAX_TAGS: Final = 50
+_TAG_KEY_CHARACTERS: Final = 128
+_TAG_VALUE_CHARACTERS: Final = 256
+"""Limits of tags ("Tag naming limits and requirements", Tagging AWS Resources user guide, and
+"TagResource", Lambda API reference, both read 2026-11)."""
+_TAG_PUNCTUATION: Final = "_.:/=+-@"
+"""What a tag may hold beside Unicode letters, numbers and separators ("TagResource", Lambda API
+reference, read 2026-11)."""
+
+_MAX_SUBNETS: Final = 16
+_MAX_SECURITY_GROUPS: Final = 5
+"""Members of a function's VpcConfig ("VpcConfig", Lambda API reference, read 2026-11)."""
+
+_ACCESS_POINT: Final = re.compile(
+    r"arn:aws[a-zA-Z-]*:elasticfilesystem:(eusc-)?[a-z]{2}((-gov)|(-iso([a-z]?)))?-[a-z]+-\d"
+    r":\d{12}:access-point/fsap-[a-f0-9]{17}",
+    re.ASCII,
+)
+_MOUNT_PATH: Final = re.compile(r"/mnt/[a-zA-Z0-9-_.]+")
+_MOUNT_PATH_CHARACTERS: Final = 160
+"""What a function may mount, and where ("FileSystemConfig", Lambda API reference, read
+2026-11)."""
+
+CONCURRENCY_QUOTA: Final = 1000
+"""Invocations that an account has under way at once, unless AWS has raised it ("Lambda quotas"
+page, read 2026-11)."""
 
 Text = Annotated[str, Field(strict=True)]
 Whole = Annotated[int, Field(strict=True)]
@@ -107,6 +147,47 @@ class Options(BaseModel):
     tags: dict[Text, Text] = Field(
         default_factory=dict, description="AWS tags put on the functions."
     )
+    subnet_ids: list[Annotated[Text, Field(pattern=r"^subnet-[0-9a-f]+$")]] = Field(
+        default_factory=list,
+        max_length=_MAX_SUBNETS,
+        description="Subnets of the VPC that the functions join, up to 16; with "
+        "security_group_ids.",
+    )
+    security_group_ids: list[Annotated[Text, Field(pattern=r"^sg-[0-9a-f]+$")]] = Field(
+        default_factory=list,
+        max_length=_MAX_SECURITY_GROUPS,
+        validate_default=True,
+        description="Security groups of the functions in their VPC, up to 5; with subnet_ids.",
+    )
+    file_system: dict[Text, Text] = Field(
+        default_factory=dict,
+        description='EFS access point that the functions mount, {"arn": its ARN, "mount_path": '
+        '"/mnt/NAME"}; needs subnet_ids.',
+    )
+    kms_key_arn: Text = Field(
+        default="",
+        pattern=r"^(arn:aws[a-zA-Z-]*:kms:[a-z0-9-]+:[0-9]{12}:(key|alias)/[a-zA-Z0-9/_-]+)?$",
+        description="ARN of the KMS key that encrypts the functions' environment variables and "
+        "images; default: AWS's own.",
+    )
+    reserved_concurrency: Whole = Field(
+        default=0,
+        ge=0,
+        description="Executions that Lambda reserves for each function and does not let it exceed, "
+        "1 or more; 0: none.",
+    )
+    prewarm: Whole = Field(
+        default=0,
+        ge=0,
+        le=CONCURRENCY_QUOTA,
+        description="Execution environments started at once before a function's first task, "
+        "0 to 1000.",
+    )
+    usage_report: Annotated[bool, Field(strict=True)] = Field(
+        default=True,
+        description="End each task's stderr with a line on its duration, memory and estimated "
+        "cost.",
+    )
     ca_bundle: Text = Field(
         default="",
         description="PEM file of certificate authorities that pip trusts during a build; default: "
@@ -129,7 +210,76 @@ class Options(BaseModel):
                 raise ValueError(
                     f"{name!r} is not a variable name: a letter, then letters, digits and _"
                 )
+        measured = json.dumps(environment, separators=(",", ":"), ensure_ascii=False)
+        size = len(measured.encode(errors="replace"))
+        if size > _ENVIRONMENT_BYTES:
+            raise ValueError(
+                f"all variables together have {size} bytes as JSON; Lambda takes at most "
+                f"{_ENVIRONMENT_BYTES}"
+            )
         return environment
+
+    @field_validator("tags")
+    @classmethod
+    def _check_tags(cls, tags: dict[str, str]) -> dict[str, str]:
+        if len(tags) > _MAX_TAGS:
+            raise ValueError(f"{len(tags)} tags; AWS takes at most {_MAX_TAGS}")
+        for key, value in tags.items():
+            if not 1 <= len(key) <= _TAG_KEY_CHARACTERS:
+                raise ValueError(f"key {key!r} should have 1 to {_TAG_KEY_CHARACTERS} characters")
+            if key.lower().startswith("aws:"):
+                raise ValueError(f"key {key!r} begins with aws:, which AWS keeps for itself")
+            if len(value) > _TAG_VALUE_CHARACTERS:
+                raise ValueError(
+                    f"the value of {key!r} should have at most {_TAG_VALUE_CHARACTERS} characters"
+                )
+            for text in (key, value):
+                if not all(map(_may_stand_in_tag, text)):
+                    raise ValueError(
+                        f"{text!r} should hold only letters, numbers, spaces and {_TAG_PUNCTUATION}"
+                    )
+        return tags
+
+    @field_validator("security_group_ids")
+    @classmethod
+    def _check_security_groups(cls, groups: list[str], others: ValidationInfo) -> list[str]:
+        # A subnet that is wrong itself is not here, and has its own message.
+        subnets = others.data.get("subnet_ids")
+        if subnets is not None and bool(groups) != bool(subnets):
+            raise ValueError(f"should be given together with subnet_ids, which is {subnets!r}")
+        return groups
+
+    @field_validator("file_system")
+    @classmethod
+    def _check_file_system(
+        cls, file_system: dict[str, str], others: ValidationInfo
+    ) -> dict[str, str]:
+        if not file_system:
+            return file_system
+        if set(file_system) != {"arn", "mount_path"}:
+            raise ValueError("should have the keys arn and mount_path, and no others")
+        if not _ACCESS_POINT.fullmatch(file_system["arn"]):
+            raise ValueError(
+                "arn should be an EFS access point's: "
+                "arn:aws:elasticfilesystem:REGION:ACCOUNT:access-point/fsap-…"
+            )
+        path = file_system["mount_path"]
+        if not _MOUNT_PATH.fullmatch(path) or len(path) > _MOUNT_PATH_CHARACTERS:
+            raise ValueError(
+                "mount_path should be /mnt/ and a name of letters, digits, -, _ and ., with at "
+                f"most {_MOUNT_PATH_CHARACTERS} characters in all"
+            )
+        if others.data.get("subnet_ids") == []:
+            raise ValueError("should be given together with subnet_ids and security_group_ids")
+        return file_system
+
+    @field_validator("prewarm")
+    @classmethod
+    def _check_prewarm(cls, prewarm: int, others: ValidationInfo) -> int:
+        reserved = others.data.get("reserved_concurrency")
+        if reserved and prewarm > reserved:
+            raise ValueError(f"should be at most reserved_concurrency, which is {reserved}")
+        return prewarm
 
     @classmethod
     def defaults(cls) -> dict[str, Any]:
@@ -151,6 +301,10 @@ class Options(BaseModel):
             return cls(**values)
         except ValidationError as exc:
             raise ConfigurationError(_explain(exc, cls)) from None
+
+
+def _may_stand_in_tag(character: str) -> bool:
+    return character in _TAG_PUNCTUATION or unicodedata.category(character)[0] in "LNZ"
 
 
 def _explain(problem: ValidationError, model: type[BaseModel]) -> str:

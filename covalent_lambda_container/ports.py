@@ -6,10 +6,14 @@ contract tests.
 
 from __future__ import annotations
 
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
-from typing import Any, Final, Protocol
+from typing import Any, Final, Protocol, TypeVar
 
+from covalent_lambda_container.runtime.wire import Readable
 from covalent_lambda_container.spec import FunctionSpec, ImageReference, ImageSpec
+
+Parsed = TypeVar("Parsed")
 
 ACTIVE: Final = "Active"
 INACTIVE: Final = "Inactive"
@@ -19,6 +23,10 @@ FAILED: Final = "Failed"
 
 class NotAccepted(Exception):
     """Lambda did not start the task; it may be sent again."""
+
+
+class Unreachable(NotAccepted):
+    """No connection to Lambda could be made."""
 
 
 class FunctionMissing(Exception):
@@ -125,11 +133,14 @@ class Functions(Protocol):
 class BlobStore(Protocol):
     """A place for objects too large for an invocation."""
 
-    def put(self, key: str, body: bytes) -> None:
-        """Store an object."""
+    def put(self, key: str, body: bytes | Iterable[bytes]) -> None:
+        """Store an object, given whole or in pieces."""
 
-    def get(self, key: str) -> bytes | None:
-        """Return an object's bytes, or None when there is no such object."""
+    def read(self, key: str, parse: Callable[[Readable], Parsed]) -> Parsed | None:
+        """Return what `parse` makes of an object's stream, or None when there is no such object.
+
+        A stream that breaks, or that `parse` finds incomplete (ValueError), is read again.
+        """
 
     def delete(self, keys: list[str]) -> None:
         """Remove objects; absent ones do not matter."""

@@ -2,12 +2,25 @@
 
 from __future__ import annotations
 
-from botocore.exceptions import ClientError
+import contextlib
+import io
+from collections.abc import Callable, Iterable
+from typing import Any, Final, cast
+
+from boto3.s3.transfer import TransferConfig
+from botocore.exceptions import ClientError, HTTPClientError, IncompleteReadError
 
 from covalent_lambda_container.aws import AwsClients, error_code, explained
 from covalent_lambda_container.errors import ConfigurationError, InvocationError
+from covalent_lambda_container.ports import Parsed
+from covalent_lambda_container.runtime.wire import Readable
 
-_ABSENT = frozenset({"404", "NoSuchKey", "NotFound"})
+_ABSENT: Final = frozenset({"404", "NoSuchKey", "NotFound"})
+_READ_ATTEMPTS: Final = 3
+_TRANSFER: Final = TransferConfig(
+    multipart_threshold=16 * 1024 * 1024, multipart_chunksize=16 * 1024 * 1024, max_concurrency=4
+)
+"""Parts of a large task: few and large enough that memory stays far below the task's own size."""
 
 
 class S3Bucket:
@@ -46,20 +59,35 @@ class S3Bucket:
                 if error_code(exc) != "403":
                     raise
 
-    def put(self, key: str, body: bytes) -> None:
-        """Store an object."""
+    def put(self, key: str, body: bytes | Iterable[bytes]) -> None:
+        """Store an object; one given in pieces goes up in several parts at once if it is large."""
         with explained("write S3 object", f"{self.bucket}/{key}", InvocationError):
-            self._clients.s3.put_object(Bucket=self.bucket, Key=key, Body=body)
+            if isinstance(body, bytes):
+                self._clients.s3.put_object(Bucket=self.bucket, Key=key, Body=body)
+            else:
+                # Buffered: boto3 takes a short read for the end of the stream.
+                stream = io.BufferedReader(cast("Any", _PieceStream(body)))
+                self._clients.s3.upload_fileobj(stream, self.bucket, key, Config=_TRANSFER)
 
-    def get(self, key: str) -> bytes | None:
-        """Return an object's bytes, or None when there is no such object."""
+    def read(self, key: str, parse: Callable[[Readable], Parsed]) -> Parsed | None:
+        """Return what `parse` makes of an object's stream, or None when there is no such object."""
         with explained("read S3 object", f"{self.bucket}/{key}", InvocationError):
-            try:
-                return self._clients.s3.get_object(Bucket=self.bucket, Key=key)["Body"].read()
-            except ClientError as exc:
-                if error_code(exc) in _ABSENT:
-                    return None
-                raise
+            for attempt in range(1, _READ_ATTEMPTS + 1):
+                try:
+                    answer = self._clients.s3.get_object(Bucket=self.bucket, Key=key)
+                except ClientError as exc:
+                    if error_code(exc) in _ABSENT:
+                        return None
+                    raise
+                try:
+                    with contextlib.closing(answer["Body"]) as stream:
+                        return parse(stream)
+                except (ValueError, HTTPClientError, IncompleteReadError) as exc:
+                    if attempt == _READ_ATTEMPTS:
+                        raise InvocationError(
+                            f"S3 object {self.bucket}/{key} could not be read whole: {exc}"
+                        ) from exc
+        raise AssertionError("unreachable")
 
     def delete(self, keys: list[str]) -> None:
         """Remove objects; those that are not there do not matter."""
@@ -82,3 +110,25 @@ class S3Bucket:
             return self._clients.s3.generate_presigned_url(
                 operation, Params={"Bucket": self.bucket, "Key": key}, ExpiresIn=valid_s
             )
+
+
+class _PieceStream(io.RawIOBase):
+    """A readable stream over pieces that are made as they are read."""
+
+    def __init__(self, pieces: Iterable[bytes]) -> None:
+        self._pieces = iter(pieces)
+        self._rest = memoryview(b"")
+
+    def readable(self) -> bool:
+        return True
+
+    def readinto(self, buffer: bytearray) -> int:  # type: ignore[override]
+        while not self._rest:
+            piece = next(self._pieces, None)
+            if piece is None:
+                return 0
+            self._rest = memoryview(piece)
+        size = min(len(buffer), len(self._rest))
+        buffer[:size] = self._rest[:size]
+        self._rest = self._rest[size:]
+        return size

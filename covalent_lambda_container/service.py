@@ -7,21 +7,31 @@ instance for every task.
 from __future__ import annotations
 
 import functools
+import json
+import logging
 import os
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Final
 
 from covalent_lambda_container.aws import AwsTarget, clients_for
+from covalent_lambda_container.cancellation import Cancellation
 from covalent_lambda_container.covalent_task import Task
 from covalent_lambda_container.docker_engine import DockerImageBuilder
 from covalent_lambda_container.dockerfile import InstallSettings, recipe_digest
 from covalent_lambda_container.ecr import EcrRegistry
-from covalent_lambda_container.errors import ConfigurationError
+from covalent_lambda_container.errors import (
+    ConfigurationError,
+    FunctionCrashed,
+    TaskOutOfMemory,
+    TaskTimedOut,
+)
 from covalent_lambda_container.invocation import Call, Invoker, Outcome
 from covalent_lambda_container.lambda_functions import LambdaFunctions
-from covalent_lambda_container.options import AWS_ROOT_IMAGE, Options
-from covalent_lambda_container.ports import FunctionMissing
-from covalent_lambda_container.provision import Provisioner
+from covalent_lambda_container.options import AWS_ROOT_IMAGE, CONCURRENCY_QUOTA, Options
+from covalent_lambda_container.ports import FunctionMissing, Functions
+from covalent_lambda_container.provision import Provisioner, SingleFlight
+from covalent_lambda_container.runtime import wire
 from covalent_lambda_container.s3 import S3Bucket
 from covalent_lambda_container.spec import (
     FunctionSpec,
@@ -32,9 +42,13 @@ from covalent_lambda_container.spec import (
     with_required,
 )
 
-MAX_IN_FLIGHT: Final = 1000
-"""Tasks that one process has under way at once: Lambda's default concurrency quota for an account
-(Lambda quotas page, read 2026-11). Further tasks wait for their turn."""
+log = logging.getLogger(__name__)
+
+MAX_IN_FLIGHT: Final = CONCURRENCY_QUOTA
+"""Tasks that one process has under way at once. Further tasks wait for their turn."""
+
+_PING_HOLD_S: Final = 0.2
+"""How long a ping keeps its execution environment busy, so that another ping gets another one."""
 
 _CA_VARIABLES = ("PIP_CERT", "REQUESTS_CA_BUNDLE", "SSL_CERT_FILE")
 
@@ -63,27 +77,66 @@ class Service:
             target, options.ecr_repository, options.cache_dir, _ca_bundle(options)
         )
         self._invoker = Invoker(self._functions, self._bucket)
+        self._readied = _readied_for(target)
 
-    def run(self, task: Task, dispatch_id: str, node_id: int) -> Outcome:
+    def run(
+        self,
+        task: Task,
+        dispatch_id: str,
+        node_id: int,
+        *,
+        cancellation: Cancellation,
+        retries: int = 0,
+    ) -> Outcome:
         """Run a task, making its image and function first if they do not exist.
+
+        Parameters
+        ----------
+        task
+            What to run.
+        dispatch_id, node_id
+            Covalent's names for it.
+        cancellation
+            Asked before each step.
+        retries
+            How often a task that crashed, timed out or ran out of memory is run again; one that
+            raised never is.
 
         Raises
         ------
+        Cancelled
+            The task was called off.
         LambdaContainerError
-            When it could not be run; nothing was run twice.
+            When it could not be run.
         """
-        role_arn = self._account
+        while True:
+            try:
+                return self._run_once(task, dispatch_id, node_id, cancellation)
+            except (FunctionCrashed, TaskOutOfMemory, TaskTimedOut) as exc:  # noqa: PERF203
+                if retries <= 0:
+                    raise
+                retries -= 1
+                log.warning("Task %s:%s is run again: %s", dispatch_id, node_id, exc)
+
+    def _run_once(
+        self, task: Task, dispatch_id: str, node_id: int, cancellation: Cancellation
+    ) -> Outcome:
         image_spec = self.image_spec(task)
         for attempt in ("first", "last"):
-            function_spec = self._function_spec(
-                self._provisioner.ensure_image(image_spec), role_arn
-            )
+            cancellation.check()
+            role_arn = self._account
+            image = self._provisioner.ensure_image(image_spec)
+            cancellation.check()
+            function_spec = self._function_spec(image, role_arn)
             name = self._provisioner.ensure_function(function_spec)
             try:
-                return self._invoker.run(self._call(task, name, dispatch_id, node_id))
+                self._ensure_ready(function_spec)
+                call = self._call(task, name, dispatch_id, node_id)
+                return self._invoker.run(call, cancellation)
             except FunctionMissing:
                 # Somebody deleted it since this process last looked; nothing ran.
                 self._provisioner.forget(image_spec, function_spec)
+                self._readied.forget(self._ready_key(function_spec))
                 if attempt == "last":
                     raise
         raise AssertionError("unreachable")
@@ -104,6 +157,26 @@ class Service:
             recipe=recipe_digest(),
         )
 
+    def prewarm(self, function_name: str, count: int) -> int:
+        """Start execution environments of a function, as this module's `prewarm` says."""
+        return prewarm(self._functions, function_name, count, timeout_s=self._options.timeout)
+
+    def _ensure_ready(self, spec: FunctionSpec) -> None:
+        """Do what a function needs before its first task in this process; the others wait."""
+        if spec.reserved_concurrency or self._options.prewarm:
+            self._readied.get(self._ready_key(spec), lambda: self._make_ready(spec))
+
+    def _ready_key(self, spec: FunctionSpec) -> tuple[str, int]:
+        return spec.name, self._options.prewarm
+
+    def _make_ready(self, spec: FunctionSpec) -> None:
+        # Asked for again in every process: one that ended between the making of the function and
+        # the reservation leaves no trace of it.
+        if spec.reserved_concurrency:
+            self._functions.reserve(spec.name, spec.reserved_concurrency)
+        if self._options.prewarm:
+            self.prewarm(spec.name, self._options.prewarm)
+
     @functools.cached_property
     def _account(self) -> str:
         """Check what every task needs before anything is built, once; return the role's ARN."""
@@ -122,6 +195,12 @@ class Service:
             ephemeral_storage_mb=options.ephemeral_storage,
             environment=sorted_pairs(options.environment),
             tags=sorted_pairs(options.tags),
+            subnet_ids=tuple(sorted(set(options.subnet_ids))),
+            security_group_ids=tuple(sorted(set(options.security_group_ids))),
+            file_system_arn=options.file_system.get("arn", ""),
+            mount_path=options.file_system.get("mount_path", ""),
+            kms_key_arn=options.kms_key_arn,
+            reserved_concurrency=options.reserved_concurrency,
         )
 
     def _runtime_commands(self, task: Task) -> list[str]:
@@ -142,6 +221,50 @@ class Service:
         )
 
 
+def prewarm(functions: Functions, function_name: str, count: int, *, timeout_s: int) -> int:
+    """Start execution environments of a function by as many pings at once.
+
+    Each ping stays in its environment for a moment, so that none is left for the next one. A ping
+    that fails is logged and no error: the tasks that follow find out by themselves.
+
+    Parameters
+    ----------
+    functions
+        Where the function runs.
+    function_name
+        The function; it must be there and not be Pending.
+    count
+        Pings, at most `MAX_IN_FLIGHT`.
+    timeout_s
+        The function's timeout.
+
+    Returns
+    -------
+    int
+        Environments that were started; those that were there already do not count.
+    """
+    ping = json.dumps({"v": wire.VERSION, "ping": True, "hold_s": _PING_HOLD_S}).encode()
+
+    def start(_: int) -> bool:
+        try:
+            reply = functions.invoke(function_name, ping, timeout_s=timeout_s)
+            if reply.payload.get("pong"):
+                return bool(reply.payload["cold"])
+            log.warning("Function %s did not answer a ping: %s", function_name, reply.payload)
+        # Whatever it is, it must not become the error of a task.
+        except Exception as exc:
+            log.warning("A ping to function %s failed: %r", function_name, exc)
+        return False
+
+    if count < 1:
+        return 0
+    threads = min(count, MAX_IN_FLIGHT)
+    with ThreadPoolExecutor(threads, thread_name_prefix="covalent-lambda-ping") as pool:
+        started = sum(pool.map(start, range(threads)))
+    log.info("Function %s: %d of %d pings started an environment.", function_name, started, threads)
+    return started
+
+
 def service_for(options: Options) -> Service:
     """Return the process's service for these options: equal options share one."""
     return _service(options.model_dump_json())
@@ -150,6 +273,14 @@ def service_for(options: Options) -> Service:
 @functools.lru_cache(maxsize=256)
 def _service(options_json: str) -> Service:
     return Service(Options.model_validate_json(options_json))
+
+
+@functools.lru_cache(maxsize=64)
+def _readied_for(
+    target: AwsTarget,  # noqa: ARG001 - the key of the cache
+) -> SingleFlight[tuple[str, int], None]:
+    """Return the functions of an account that this process has made ready, by `_ready_key`."""
+    return SingleFlight()
 
 
 @functools.lru_cache(maxsize=64)

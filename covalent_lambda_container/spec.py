@@ -109,6 +109,14 @@ class FunctionSpec:
         Name and value pairs, sorted.
     tags
         AWS tags, name and value pairs, sorted.
+    subnet_ids, security_group_ids
+        The function's place in a VPC, sorted; empty for a function outside of one.
+    file_system_arn, mount_path
+        EFS access point and where it is mounted; empty for none.
+    kms_key_arn
+        Key that encrypts environment and image; empty for AWS's own.
+    reserved_concurrency
+        Executions that Lambda reserves for the function and does not let it exceed; 0 for none.
     """
 
     image: ImageReference
@@ -119,6 +127,12 @@ class FunctionSpec:
     ephemeral_storage_mb: int
     environment: tuple[tuple[str, str], ...]
     tags: tuple[tuple[str, str], ...]
+    subnet_ids: tuple[str, ...] = ()
+    security_group_ids: tuple[str, ...] = ()
+    file_system_arn: str = ""
+    mount_path: str = ""
+    kms_key_arn: str = ""
+    reserved_concurrency: int = 0
 
     @cached_property
     def name(self) -> str:

@@ -21,11 +21,9 @@ REGISTRY_PASSWORD_VARIABLE: Final = "LOCAL_REGISTRY_PASSWORD"  # noqa: S105
 
 #: What this project calls, and no more: some of the others open ports on all addresses.
 _SERVICES: Final = "s3,ecr,lambda,iam,sts,logs"
-#: Lambda's file system is read-only but for /tmp, which is everyone's, executable, and 512 MB
-#: unless the function asks for up to 10,240 (AWS Lambda quotas, "/tmp directory storage"). The
-#: emulator knows one size for all functions: the largest, so that none is refused what it asked
-#: for. Docker's own default would be `noexec`.
-_CONTAINER_FLAGS: Final = "--read-only --tmpfs /tmp:rw,exec,nosuid,nodev,mode=1777,size=10240m"
+#: Lambda's file system is read-only but for /tmp, which is everyone's and executable. Docker's own
+#: default would be `noexec`.
+_CONTAINER_FLAGS: Final = "--read-only --tmpfs /tmp:rw,exec,nosuid,nodev,mode=1777,size={}m"
 #: The emulator's default of 10 s fails a third of a burst of a hundred cold starts.
 _DOCKER_TIMEOUT_S: Final = 120
 #: Few are inherited, because many a name would reach the emulator or its containers: AWS_*,
@@ -34,6 +32,36 @@ _INHERITED: Final = (
     "DOCKER_CERT_PATH", "DOCKER_HOST", "DOCKER_TLS_VERIFY", "HOME", "LANG", "LC_ALL",
     "LD_LIBRARY_PATH", "PATH", "PYTHONUSERBASE", "VIRTUAL_ENV",
 )  # fmt: skip
+
+
+@dataclass(frozen=True, kw_only=True)
+class Limits:
+    """What the emulator holds all functions to, since it does not hold each to its own.
+
+    Attributes
+    ----------
+    scratch_mb
+        Size of /tmp. By default the largest that a function may ask for (AWS Lambda quotas, "/tmp
+        directory storage"), so that none is refused what it asked for.
+    memory_mb
+        Memory of a container; None for no limit.
+    concurrency
+        Invocations at once in the account; None for no limit.
+    """
+
+    scratch_mb: int = 10240
+    memory_mb: int | None = None
+    concurrency: int | None = None
+
+    def environment(self) -> dict[str, str]:
+        """Return the emulator's variables for these limits."""
+        flags = _CONTAINER_FLAGS.format(self.scratch_mb)
+        if self.memory_mb is not None:
+            flags += f" --memory {self.memory_mb}m"
+        return {
+            "LAMBDA_DOCKER_FLAGS": flags,
+            "LAMBDA_ACCOUNT_CONCURRENCY": str(self.concurrency or 0),
+        }
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -46,12 +74,15 @@ class Emulator:
         Where it answers; also part of every endpoint it hands to its containers.
     scratch
         A folder of its own, for temporary files.
+    limits
+        What functions are held to.
     root_key, root_secret
         The account's root. The key's name alone is its proof: it must stay in this process.
     """
 
     port: int
     scratch: Path
+    limits: Limits = field(default_factory=Limits)
     # The emulator takes twelve digits for an account's number: letters come first.
     root_key: str = field(default_factory=lambda: f"ROOT{secrets.token_hex(16)}", repr=False)
     root_secret: str = field(default_factory=lambda: secrets.token_hex(20), repr=False)
@@ -81,7 +112,7 @@ class Emulator:
             # These two would listen on all addresses.
             "IOT_MTLS_ENABLED": "0",
             "SFTP_ENABLED": "0",
-            "LAMBDA_DOCKER_FLAGS": _CONTAINER_FLAGS,
+            **self.limits.environment(),
             "LAMBDA_STRICT": "1",
             "MINISTACK_DOCKER_TIMEOUT": str(_DOCKER_TIMEOUT_S),
             "MINISTACK_HOSTNAME": self.name,

@@ -29,7 +29,7 @@ from covalent_lambda_container.local.child_process import (
     wait_until,
 )
 from covalent_lambda_container.local.containers import remove_containers
-from covalent_lambda_container.local.emulator import HEALTH_PATH, REGION, Emulator
+from covalent_lambda_container.local.emulator import HEALTH_PATH, REGION, Emulator, Limits
 from covalent_lambda_container.local.listeners import listen_here_only
 
 PROFILE: Final = "covalent-lambda-local"
@@ -89,7 +89,9 @@ class LocalStack:
 
 
 @contextmanager
-def local_stack(state_dir: Path, report: Callable[[str], None]) -> Iterator[LocalStack]:
+def local_stack(
+    state_dir: Path, report: Callable[[str], None], *, limits: Limits | None = None
+) -> Iterator[LocalStack]:
     """Run a MiniStack with a bucket, a role and a repository while the context is open.
 
     It listens on a free port, on the loopback address and, for its own containers, on that of
@@ -103,6 +105,8 @@ def local_stack(state_dir: Path, report: Callable[[str], None]) -> Iterator[Loca
         Takes the credentials, the log and temporary files; made if it is absent.
     report
         Takes one line on each step that takes time.
+    limits
+        What functions are held to.
 
     Raises
     ------
@@ -123,7 +127,8 @@ def local_stack(state_dir: Path, report: Callable[[str], None]) -> Iterator[Loca
         client = _docker_client()
         cleanup.callback(client.close)
         sockets = [cleanup.enter_context(sock) for sock in listen_here_only(client)]
-        emulator = Emulator(port=int(sockets[0].getsockname()[1]), scratch=scratch)
+        port = int(sockets[0].getsockname()[1])
+        emulator = Emulator(port=port, scratch=scratch, limits=limits or Limits())
         emulator.write_docker_config()
         endpoint_url = f"http://localhost:{emulator.port}"
         report(f"Starting MiniStack on {endpoint_url}")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import threading
 from collections import deque
 from typing import TextIO
 
@@ -16,11 +17,24 @@ class CapturedStream(io.TextIOBase):
     """A text stream that passes everything on and remembers its head and tail.
 
     One object stays in place for the life of the process, since libraries keep references to
-    ``sys.stderr``; `take` starts it afresh for the next task.
+    ``sys.stderr``; `begin` starts it afresh for the next task.
     """
 
     def __init__(self, target: TextIO) -> None:
         self._target = target
+        self._foreign: frozenset[int | None] = frozenset()
+        self._clear()
+
+    def begin(self) -> None:
+        """Forget what was written, and what threads that run already will write from now on.
+
+        They are an earlier task's; what they write is passed on and not remembered.
+        """
+        self._foreign = frozenset(
+            thread.ident
+            for thread in threading.enumerate()
+            if thread is not threading.current_thread()
+        )
         self._clear()
 
     def _clear(self) -> None:
@@ -32,7 +46,8 @@ class CapturedStream(io.TextIOBase):
 
     def write(self, text: str) -> int:
         self._target.write(text)
-        self._remember(text)
+        if not self._foreign or threading.get_ident() not in self._foreign:
+            self._remember(text)
         return len(text)
 
     def _remember(self, text: str) -> None:
@@ -54,7 +69,7 @@ class CapturedStream(io.TextIOBase):
             self._dropped += len(oldest)
 
     def take(self) -> str:
-        """Return what was written since the last call, its middle cut out if it was long."""
+        """Return what was written since `begin`, its middle cut out if it was long."""
         cut = f"\n[… {self._dropped} characters left out …]\n" if self._dropped else ""
         text = "".join(self._head) + cut + "".join(self._tail)
         self._clear()

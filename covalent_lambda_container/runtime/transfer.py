@@ -7,25 +7,38 @@ import time
 import urllib.error
 import urllib.parse
 import urllib.request
+from collections.abc import Iterator, Sequence
 
 _ATTEMPTS = 3
 _TIMEOUT_S = 60
+_CHUNK = 1024 * 1024
 
 
 def download(url: str) -> bytes:
     """GET a presigned URL."""
-    return _send(url, "GET", None)
+    return _send(url, "GET")
 
 
-def upload(url: str, body: bytes) -> None:
-    """PUT to a presigned URL."""
-    _send(url, "PUT", body)
+def upload(url: str, parts: Sequence[bytes]) -> None:
+    """PUT the parts, one after the other, to a presigned URL."""
+    _send(url, "PUT", parts)
 
 
-def _send(url: str, method: str, body: bytes | None) -> bytes:
+def exists(url: str) -> bool:
+    """Tell whether a presigned URL's object is there: one look, without trying again."""
+    try:
+        with urllib.request.urlopen(_request(url, "GET", None), timeout=5):
+            return True
+    except urllib.error.HTTPError as exc:
+        if exc.code == 404:
+            return False
+        raise
+
+
+def _send(url: str, method: str, parts: Sequence[bytes] | None = None) -> bytes:
     for attempt in range(1, _ATTEMPTS + 1):
         try:
-            with urllib.request.urlopen(_request(url, method, body), timeout=_TIMEOUT_S) as answer:
+            with urllib.request.urlopen(_request(url, method, parts), timeout=_TIMEOUT_S) as answer:
                 content: bytes = answer.read()
                 return content
         except urllib.error.HTTPError as exc:
@@ -40,17 +53,30 @@ def _send(url: str, method: str, body: bytes | None) -> bytes:
     raise AssertionError("unreachable")
 
 
-def _request(url: str, method: str, body: bytes | None) -> urllib.request.Request:
+def _request(url: str, method: str, parts: Sequence[bytes] | None) -> urllib.request.Request:
     """Build the request, aimed at the local endpoint when the URL names the dispatcher's host.
 
     A presigned URL for a local endpoint says ``localhost``, which in a container is the container
     itself. The connection goes to the endpoint that the emulator announces; the ``Host`` header
     keeps the signed name, so the signature still holds.
     """
-    parts = urllib.parse.urlsplit(url)
+    target = urllib.parse.urlsplit(url)
     headers = {"Content-Type": "application/octet-stream"}
+    body = None
+    if parts is not None:
+        # In pieces, so that a large object is not copied into one body first.
+        body = _pieces(parts)
+        headers["Content-Length"] = str(sum(len(part) for part in parts))
     endpoint = os.environ.get("AWS_ENDPOINT_URL")
-    if endpoint and parts.hostname in ("localhost", "127.0.0.1", "::1"):
-        headers["Host"] = parts.netloc
-        url = urllib.parse.urlunsplit(parts._replace(netloc=urllib.parse.urlsplit(endpoint).netloc))
-    return urllib.request.Request(url, data=body, headers=headers, method=method)
+    if endpoint and target.hostname in ("localhost", "127.0.0.1", "::1"):
+        headers["Host"] = target.netloc
+        netloc = urllib.parse.urlsplit(endpoint).netloc
+        url = urllib.parse.urlunsplit(target._replace(netloc=netloc))
+    return urllib.request.Request(url, data=body, headers=headers, method=method)  # type: ignore[arg-type]
+
+
+def _pieces(parts: Sequence[bytes]) -> Iterator[memoryview]:
+    for part in parts:
+        view = memoryview(part)
+        for start in range(0, len(view), _CHUNK):
+            yield view[start : start + _CHUNK]

@@ -25,10 +25,10 @@ class Dispatcher:
     server: CovalentServer
     journal_file: Path
 
-    def run(self, script: Path | str) -> str:
+    def run(self, script: Path | str, *arguments: str) -> str:
         """Run a script as a user would; return what it printed."""
         client = subprocess.run(
-            [sys.executable, str(WORKFLOWS / script)],
+            [sys.executable, str(WORKFLOWS / script), *arguments],
             env=dict(self.server.environment),
             capture_output=True,
             text=True,
@@ -39,9 +39,9 @@ class Dispatcher:
         assert client.returncode == 0, f"{client.stdout}\n{client.stderr}\n{log}"
         return client.stdout
 
-    def outcome(self, script: str) -> dict[str, Any]:
+    def outcome(self, script: str, *arguments: str) -> dict[str, Any]:
         """Run a script of tests/e2e/workflows; return the record it printed."""
-        record: dict[str, Any] = json.loads(self.run(script).splitlines()[-1])
+        record: dict[str, Any] = json.loads(self.run(script, *arguments).splitlines()[-1])
         return record
 
     def steps(self, name: str) -> list[dict[str, Any]]:

@@ -1,0 +1,201 @@
+"""One task, run as Covalent would run it; whatever happens becomes part of the answer.
+
+Nothing of the user's is imported before the call, so that an import error is the task's error and
+comes back with its traceback.
+"""
+
+from __future__ import annotations
+
+import errno
+import platform
+import sys
+import traceback
+from typing import Any
+
+import cloudpickle
+
+from . import wire
+from .provenance import dump
+from .surroundings import captured_streams, surroundings
+from .watch import Cancelled, CancelWatch
+
+_TEXT_LIMIT = 64 * 1024
+"""Characters kept of an error message or a traceback."""
+
+_LARGE_BYTES = 1024 * 1024
+_BUILT_IN_COLLECTIONS = (bytes, bytearray, list, tuple, set, frozenset, dict)
+
+_FILES_KEYWORD = "files"
+"""Covalent's reserved keyword for file transfers: always a list, even of one."""
+
+_ADVICE = {
+    errno.ENOSPC: "/tmp is full: raise the option ephemeral_storage (MB, up to 10240).",
+    errno.EROFS: "Lambda's file system is read-only but for /tmp: write there.",
+    errno.ENOSYS: "Lambda has no shared memory: multiprocessing's pools, queues and locks do not "
+    "work there; use threads or subprocesses.",
+}
+
+
+def execute(task: dict[str, Any], watch: CancelWatch) -> tuple[dict[str, Any], bytes | None]:
+    """Run a task.
+
+    Parameters
+    ----------
+    task
+        As `wire` defines it; leaves are bytes-like.
+    watch
+        Ends the task when it is cancelled.
+
+    Returns
+    -------
+    answer : dict
+        ``status``, ``result`` without its pickle, ``error``, ``stdout``, ``stderr``.
+    pickled : bytes or None
+        The result's pickle.
+    """
+    stdout, stderr = captured_streams()
+    stdout.begin()
+    stderr.begin()
+    answer: dict[str, Any] = {"v": wire.VERSION, "result": None, "error": None}
+    pickled = None
+    with surroundings():
+        try:
+            with watch.over_task():
+                pickled, answer["result"] = _pickle_result(_call(task))
+            answer["status"] = wire.COMPLETED
+        except Cancelled:
+            answer["status"] = wire.CANCELLED
+        # A task may raise anything, SystemExit included; whatever it is belongs to the task.
+        except BaseException as exc:
+            answer["status"] = wire.FAILED
+            answer["error"] = _describe(exc)
+    answer["stdout"], answer["stderr"] = stdout.take(), stderr.take()
+    return answer, pickled
+
+
+def _call(task: dict[str, Any]) -> Any:
+    """Run hooks and function in Covalent's order, hooks' return values passed on as it does."""
+    load = cloudpickle.loads
+    for command in task.get("commands", ()):
+        _run_command(command)
+    returned: dict[str, list[Any]] = {}
+    for function, args, kwargs, keyword in task["before"]:
+        value = load(function)(*load(args), **load(kwargs))
+        if keyword:
+            returned.setdefault(keyword, []).append(value)
+    function = load(task["function"])
+    args = [load(leaf) for leaf in task["args"]]
+    kwargs = {name: load(leaf) for name, leaf in task["kwargs"].items()}
+    for keyword, values in returned.items():
+        single = len(values) == 1 and keyword != _FILES_KEYWORD
+        kwargs[keyword] = values[0] if single else values
+    output = function(*args, **kwargs)
+    for function, args, kwargs, _ in task["after"]:
+        load(function)(*load(args), **load(kwargs))
+    return output
+
+
+def _run_command(command: str) -> None:
+    """Run one of DepsBash's commands as Covalent does, but where writing is possible."""
+    import subprocess
+
+    ended = subprocess.run(
+        ["/bin/sh", "-c", command],
+        stdin=subprocess.DEVNULL,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    sys.stdout.write(ended.stdout)
+    sys.stderr.write(ended.stderr)
+    ended.check_returncode()
+
+
+def _pickle_result(output: Any) -> tuple[bytes, dict[str, Any]]:
+    """Return the pickle and what Covalent keeps beside it in a TransportableObject."""
+    try:
+        pickled, requires = dump(output)
+    except Exception as exc:
+        raise TypeError(
+            f"The task's return value, a {type(output).__qualname__}, cannot be pickled: "
+            f"{_safe_str(exc)}"
+        ) from exc
+    header = {
+        "py_version": platform.python_version(),
+        "cloudpickle_version": cloudpickle.__version__,
+        "attrs": {
+            "doc": _text_attribute(output, "__doc__"),
+            "name": _text_attribute(output, "__name__"),
+        },
+        "requires": requires,
+    }
+    return pickled, {"header": header, "string": _shown(output, len(pickled))}
+
+
+def _shown(output: Any, pickled_bytes: int) -> str:
+    """Return ``str(output)`` as Covalent keeps it, shortened where it would be as large as the data.
+
+    Text stays whole: Covalent reads a sublattice from it.
+    """
+    if isinstance(output, str):
+        return output
+    if pickled_bytes > _LARGE_BYTES and isinstance(output, _BUILT_IN_COLLECTIONS):
+        import reprlib
+
+        return reprlib.repr(output)
+    text = _safe_str(output)
+    return text if len(text) <= _TEXT_LIMIT else f"{text[:_TEXT_LIMIT]}…"
+
+
+def _text_attribute(value: Any, name: str) -> str | None:
+    attribute = getattr(value, name, "")
+    return attribute if isinstance(attribute, str) or attribute is None else ""
+
+
+def _safe_str(value: Any) -> str:
+    try:
+        return str(value)
+    except Exception as exc:
+        return f"<{type(value).__qualname__}: str() raised {type(exc).__qualname__}>"
+
+
+def _describe(exc: BaseException) -> dict[str, str]:
+    kind = type(exc)
+    qualified = kind.__qualname__
+    if kind.__module__ not in ("builtins", "__main__"):
+        qualified = f"{kind.__module__}.{qualified}"
+    try:
+        lines = traceback.format_exception(kind, exc, _without_own_frames(exc.__traceback__))
+        text = "".join(lines)
+    except Exception:
+        text = f"{qualified}: {_safe_str(exc)}\n"
+    return {
+        "type": qualified,
+        "message": _safe_str(exc)[:_TEXT_LIMIT],
+        "traceback": text[-_TEXT_LIMIT:],
+        "advice": _advice(exc),
+    }
+
+
+def _advice(exc: BaseException | None) -> str:
+    """Say which option helps, where the error or one behind it has a cause known to be Lambda's."""
+    for _ in range(20):
+        if exc is None:
+            break
+        if isinstance(exc, MemoryError):
+            return "Raise the option memory_size (MB, up to 10240)."
+        if isinstance(exc, ModuleNotFoundError):
+            return (
+                f"{exc.name} is not in the image. Name its package in ct.DepsPip, or in the option "
+                "requirements; send a module of your own with ct.DepsModule."
+            )
+        if isinstance(exc, OSError) and exc.errno in _ADVICE:
+            return _ADVICE[exc.errno]
+        exc = exc.__cause__ or exc.__context__
+    return ""
+
+
+def _without_own_frames(frames: Any) -> Any:
+    while frames is not None and frames.tb_frame.f_code.co_filename == __file__:
+        frames = frames.tb_next
+    return frames

@@ -1,0 +1,83 @@
+"""What every Functions does, short of running a task."""
+
+from __future__ import annotations
+
+import uuid
+from collections.abc import Iterator
+from typing import Any
+
+import pytest
+
+from covalent_lambda_container.ecr import EcrRegistry
+from covalent_lambda_container.errors import ProvisionError
+from covalent_lambda_container.lambda_functions import LambdaFunctions
+from covalent_lambda_container.ports import ACTIVE, PENDING, FunctionMissing, Functions
+from covalent_lambda_container.spec import FunctionSpec, ImageReference
+from tests.contract.conftest import SIDES
+from tests.fakes import FakeFunctions
+from tests.fakes.examples import function_spec
+
+
+@pytest.fixture(params=SIDES)
+def side(request: pytest.FixtureRequest) -> Iterator[tuple[Functions, FunctionSpec]]:
+    """Functions, and the spec of one that does not exist yet."""
+    tags = (("test", uuid.uuid4().hex),)
+    if request.param == "fake":
+        yield FakeFunctions(), function_spec(tags=tags)
+        return
+    clients, stack = request.getfixturevalue("clients"), request.getfixturevalue("stack")
+    functions = LambdaFunctions(clients, connections=4)
+    uri = EcrRegistry(clients, stack.repository).ensure_repository()
+    image = ImageReference(repository_uri=uri, digest=f"sha256:{'ab' * 32}")
+    role_arn = functions.role_arn(stack.role_name)
+    spec = function_spec(tags=tags, image=image, role_arn=role_arn, memory_mb=128)
+    yield functions, spec
+    functions.delete(spec.name)
+
+
+Side = tuple[Functions, FunctionSpec]
+
+
+def test_a_function_that_was_not_made_is_not_there(side: Side) -> None:
+    functions, spec = side
+    assert functions.find(spec.name) is None
+
+
+def test_a_function_is_pending_or_active_until_it_was_waited_for(side: Side) -> None:
+    functions, spec = side
+    functions.create(spec)
+    made: Any = functions.find(spec.name)
+    assert made.state in (PENDING, ACTIVE)
+    assert functions.wait_active(spec.name).state == ACTIVE
+    found: Any = functions.find(spec.name)
+    assert found.state == ACTIVE
+
+
+def test_a_function_that_exists_is_left_as_it_is(side: Side) -> None:
+    functions, spec = side
+    functions.create(spec)
+    functions.wait_active(spec.name)
+    functions.create(spec)
+    found: Any = functions.find(spec.name)
+    assert found.state == ACTIVE
+
+
+def test_a_deleted_function_is_gone_and_may_be_deleted_again(side: Side) -> None:
+    functions, spec = side
+    functions.create(spec)
+    functions.wait_active(spec.name)
+    functions.delete(spec.name)
+    functions.delete(spec.name)
+    assert functions.find(spec.name) is None
+
+
+def test_a_function_that_is_not_there_cannot_be_invoked(side: Side) -> None:
+    functions, spec = side
+    with pytest.raises(FunctionMissing):
+        functions.invoke(spec.name, b"{}", timeout_s=3)
+
+
+def test_a_function_that_is_not_there_cannot_be_waited_for(side: Side) -> None:
+    functions, spec = side
+    with pytest.raises(ProvisionError, match=spec.name):
+        functions.wait_active(spec.name)

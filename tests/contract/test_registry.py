@@ -1,0 +1,104 @@
+"""What every Registry does."""
+
+from __future__ import annotations
+
+import json
+import uuid
+from collections.abc import Callable, Iterator
+from typing import Any
+
+import pytest
+
+from covalent_lambda_container.ecr import EcrRegistry
+from covalent_lambda_container.errors import RegistryError
+from covalent_lambda_container.ports import Registry
+from tests.contract.conftest import SIDES
+from tests.fakes import FakeRegistry
+
+DOCKER = "application/vnd.docker.distribution.manifest.v2+json"
+INDEX = "application/vnd.oci.image.index.v1+json"
+
+Accept = Callable[..., Any]
+
+
+@pytest.fixture(params=SIDES)
+def side(request: pytest.FixtureRequest) -> Iterator[tuple[Registry, Accept]]:
+    """A registry whose repository does not exist yet, and a way to put a manifest into it."""
+    if request.param == "fake":
+        fake = FakeRegistry()
+        yield fake, fake.accept
+        return
+    clients = request.getfixturevalue("clients")
+    name = f"contract-{uuid.uuid4().hex}"
+
+    def put(tag: str, content: str, media_type: str = DOCKER) -> None:
+        config = {"mediaType": "application/json", "size": 2, "digest": f"sha256:{'0' * 64}"}
+        manifest = {"schemaVersion": 2, "mediaType": media_type, "config": config, "layers": []}
+        clients.ecr.put_image(
+            repositoryName=name,
+            imageManifest=json.dumps(manifest | {"annotations": {"content": content}}),
+            imageManifestMediaType=media_type,
+            imageTag=tag,
+        )
+
+    yield EcrRegistry(clients, name), put
+    clients.ecr.delete_repository(repositoryName=name, force=True)
+
+
+def test_there_is_nothing_in_a_repository_that_is_not_there(side: tuple[Registry, Accept]) -> None:
+    registry, _ = side
+    assert registry.find("tag") is None
+    registry.ensure_repository()
+
+
+def test_a_repository_is_made_once(side: tuple[Registry, Accept]) -> None:
+    registry, _ = side
+    assert registry.ensure_repository() == registry.ensure_repository()
+    assert registry.find("tag") is None
+
+
+def test_an_image_is_found_by_its_tag(side: tuple[Registry, Accept]) -> None:
+    registry, accept = side
+    uri = registry.ensure_repository()
+    accept("tag", "content")
+    found = registry.find("tag")
+    assert found is not None
+    assert found.repository_uri == uri
+    assert found.uri.startswith(f"{uri}@sha256:")
+    assert registry.find("other-tag") is None
+
+
+def test_a_tag_does_not_move(side: tuple[Registry, Accept]) -> None:
+    registry, accept = side
+    registry.ensure_repository()
+    accept("tag", "content")
+    before = registry.find("tag")
+    with pytest.raises(Exception, match=r"(?i)immutable|already exists"):
+        accept("tag", "other content")
+    assert registry.find("tag") == before
+
+
+def test_equal_images_have_equal_digests_and_others_others(side: tuple[Registry, Accept]) -> None:
+    registry, accept = side
+    registry.ensure_repository()
+    for tag, content in (("a", "one"), ("b", "one"), ("c", "two")):
+        accept(tag, content)
+    a, b, c = (registry.find(tag) for tag in "abc")
+    assert a == b != c
+
+
+def test_an_image_of_several_platforms_is_refused(side: tuple[Registry, Accept]) -> None:
+    registry, accept = side
+    registry.ensure_repository()
+    accept("tag", "content", INDEX)
+    with pytest.raises(RegistryError, match=r"image\.index"):
+        registry.find("tag")
+
+
+def test_a_login_has_a_name_and_a_password_it_does_not_show(side: tuple[Registry, Accept]) -> None:
+    registry, _ = side
+    registry.ensure_repository()
+    login = registry.login()
+    assert login.username == "AWS"
+    assert login.password
+    assert login.password not in repr(login)

@@ -1,0 +1,11 @@
+"""Stateful stand-ins for the outside systems of `covalent_lambda_container.ports`.
+
+They pass the same contract tests as the real adapters: see tests/contract.
+"""
+
+from tests.fakes.blobs import FakeBlobStore
+from tests.fakes.clock import FakeClock
+from tests.fakes.functions import FakeFunctions
+from tests.fakes.images import FakeImageBuilder, FakeRegistry
+
+__all__ = ["FakeBlobStore", "FakeClock", "FakeFunctions", "FakeImageBuilder", "FakeRegistry"]

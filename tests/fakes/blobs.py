@@ -1,0 +1,125 @@
+"""A bucket in memory, whose presigned URLs work over HTTP."""
+
+from __future__ import annotations
+
+import hmac
+import io
+import secrets
+import threading
+import time
+from collections.abc import Callable, Iterable
+from http import HTTPStatus
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from typing import Any
+from urllib.parse import parse_qs, quote, unquote, urlencode, urlsplit
+
+from covalent_lambda_container.errors import InvocationError
+from covalent_lambda_container.ports import Parsed
+from covalent_lambda_container.runtime.wire import Readable
+
+
+class FakeBlobStore:
+    """Keeps objects in memory and serves them on the loopback address while it is open.
+
+    Attributes
+    ----------
+    objects
+        What is stored.
+    requests
+        ``"METHOD key"`` of every request that came over HTTP.
+    hosts
+        Its ``Host`` header.
+    failing_requests
+        How many of the next requests over HTTP are answered with status 503.
+    """
+
+    def __init__(self) -> None:
+        self.objects: dict[str, bytes] = {}
+        self.requests: list[str] = []
+        self.hosts: list[str] = []
+        self.failing_requests = 0
+        self._secret = secrets.token_bytes()
+        self._server = ThreadingHTTPServer(("127.0.0.1", 0), self._handler())
+        self._thread = threading.Thread(target=self._server.serve_forever, args=(0.01,))
+
+    @property
+    def endpoint(self) -> str:
+        """Host and port of its URLs."""
+        return f"127.0.0.1:{self._server.server_port}"
+
+    def __enter__(self) -> FakeBlobStore:
+        self._thread.start()
+        return self
+
+    def __exit__(self, *exc_info: object) -> None:
+        self._server.shutdown()
+        self._thread.join()
+        self._server.server_close()
+
+    def put(self, key: str, body: bytes | Iterable[bytes]) -> None:
+        self.objects[key] = body if isinstance(body, bytes) else b"".join(body)
+
+    def read(self, key: str, parse: Callable[[Readable], Parsed]) -> Parsed | None:
+        stored = self.objects.get(key)
+        if stored is None:
+            return None
+        try:
+            return parse(io.BytesIO(stored))
+        except ValueError as exc:
+            raise InvocationError(f"S3 object {key} could not be read whole: {exc}") from exc
+
+    def delete(self, keys: list[str]) -> None:
+        for key in keys:
+            self.objects.pop(key, None)
+
+    def read_url(self, key: str, *, valid_s: int) -> str:
+        return self._url("GET", key, valid_s)
+
+    def write_url(self, key: str, *, valid_s: int) -> str:
+        return self._url("PUT", key, valid_s)
+
+    def _url(self, method: str, key: str, valid_s: int) -> str:
+        expires = str(int(time.time()) + valid_s)
+        query = urlencode({"expires": expires, "signature": self._sign(method, key, expires)})
+        return f"http://{self.endpoint}/{quote(key)}?{query}"
+
+    def _sign(self, method: str, key: str, expires: str) -> str:
+        return hmac.new(self._secret, f"{method} {expires} {key}".encode(), "sha256").hexdigest()
+
+    def _answer(self, method: str, path: str, body: bytes) -> tuple[HTTPStatus, bytes]:
+        parts = urlsplit(path)
+        key, query = unquote(parts.path[1:]), parse_qs(parts.query)
+        self.requests.append(f"{method} {key}")
+        if self.failing_requests:
+            self.failing_requests -= 1
+            return HTTPStatus.SERVICE_UNAVAILABLE, b"SlowDown"
+        expires, signature = query.get("expires", ["0"])[0], query.get("signature", [""])[0]
+        if not hmac.compare_digest(signature, self._sign(method, key, expires)):
+            return HTTPStatus.FORBIDDEN, b"SignatureDoesNotMatch"
+        if int(expires) < time.time():
+            return HTTPStatus.FORBIDDEN, b"Request has expired"
+        if method == "PUT":
+            self.put(key, body)
+            return HTTPStatus.OK, b""
+        stored = self.objects.get(key)
+        return (HTTPStatus.NOT_FOUND, b"NoSuchKey") if stored is None else (HTTPStatus.OK, stored)
+
+    def _handler(self) -> type[BaseHTTPRequestHandler]:
+        store = self
+
+        class Handler(BaseHTTPRequestHandler):
+            def _serve(self) -> None:
+                body = self.rfile.read(int(self.headers.get("Content-Length", 0)))
+                store.hosts.append(self.headers["Host"])
+                status, content = store._answer(self.command, self.path, body)
+                self.send_response(status)
+                self.send_header("Content-Length", str(len(content)))
+                self.end_headers()
+                self.wfile.write(content)
+
+            do_GET = do_PUT = _serve  # noqa: N815 - http.server's names
+
+            def log_message(self, *_: Any) -> None:
+                pass
+
+        return Handler

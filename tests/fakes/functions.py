@@ -1,0 +1,191 @@
+"""Lambda functions whose execution environments are processes of this machine."""
+
+from __future__ import annotations
+
+import json
+import threading
+from functools import partial
+from typing import Any
+
+from covalent_lambda_container.errors import InvocationError, ProvisionError
+from covalent_lambda_container.ports import (
+    ACTIVE,
+    FAILED,
+    INACTIVE,
+    PENDING,
+    ConnectionLost,
+    FunctionMissing,
+    FunctionState,
+    NotAccepted,
+    Reply,
+    Unreachable,
+)
+from covalent_lambda_container.runtime.wire import LAMBDA_PAYLOAD_LIMIT
+from covalent_lambda_container.spec import FunctionSpec
+from tests.fakes.clock import FakeClock
+from tests.fakes.environment import Environment
+
+_LONGEST_HOLD_S = 0.02
+"""Tests do not wait as long as dispatchers do."""
+
+
+class FakeFunctions:
+    """Functions that run the real handler while the context is open.
+
+    Parameters
+    ----------
+    clock
+        The clock of those who wait for the functions.
+
+    Attributes
+    ----------
+    states
+        State of every function there is; tests may set it.
+    created, deleted
+        Specs of the functions made and names of those deleted, in order.
+    executions
+        Events of the tasks that really ran.
+    offers
+        How many times a task was offered.
+    task_duration_s
+        How long a task seems to take.
+    """
+
+    def __init__(self, clock: FakeClock | None = None) -> None:
+        self.states: dict[str, FunctionState] = {}
+        self.created: list[FunctionSpec] = []
+        self.deleted: list[str] = []
+        self.executions: list[dict[str, Any]] = []
+        self.offers = 0
+        self.task_duration_s = 0.0
+        self._clock = clock or FakeClock()
+        self._lock = threading.Lock()
+        self._idle: list[Environment] = []
+        self._failing_creations: list[str] = []
+        self._refusals: list[NotAccepted] = []
+        self._replies: list[Reply] = []
+        self._lost: list[tuple[bool, bool]] = []
+
+    def __enter__(self) -> FakeFunctions:
+        return self
+
+    def __exit__(self, *exc_info: object) -> None:
+        self.discard_environments()
+
+    @property
+    def environments(self) -> int:
+        """How many warm environments there are."""
+        return len(self._idle)
+
+    def discard_environments(self) -> None:
+        """Take down the warm environments, as Lambda does when it likes."""
+        while self._idle:
+            self._idle.pop().close()
+
+    def fail_next_creations(self, *reasons: str) -> None:
+        """Let the next functions become Failed, for these reasons."""
+        self._failing_creations.extend(reasons)
+
+    def throttle(self, times: int) -> None:
+        """Refuse the next tasks so many times."""
+        self._refusals += [NotAccepted("TooManyRequestsException: Rate Exceeded.")] * times
+
+    def be_unreachable(self, times: int) -> None:
+        """Let so many connections fail before anything is sent."""
+        self._refusals += [Unreachable("Could not connect to the endpoint URL")] * times
+
+    def lose_connection(self, *, arrives: bool = True, survives: bool = True) -> None:
+        """Break the connection of the next invocation.
+
+        Parameters
+        ----------
+        arrives
+            Whether the task runs all the same.
+        survives
+            Whether the environment that ran it stays warm.
+        """
+        self._lost.append((arrives, survives))
+
+    def reply_next_with(self, reply: Reply) -> None:
+        """Answer the next invocation with this, and run nothing."""
+        self._replies.append(reply)
+
+    def find(self, name: str) -> FunctionState | None:
+        return self.states.get(name)
+
+    def create(self, spec: FunctionSpec) -> None:
+        with self._lock:
+            if spec.name not in self.states:
+                self.states[spec.name] = FunctionState(
+                    state=PENDING, reason="The function is being created."
+                )
+                self.created.append(spec)
+
+    def wait_active(self, name: str) -> FunctionState:
+        with self._lock:
+            state = self.states.get(name)
+            if state is None:
+                raise ProvisionError(f"wait for function {name!r}: there is no such function")
+            if state.state == PENDING:
+                if self._failing_creations:
+                    state = FunctionState(state=FAILED, reason=self._failing_creations.pop(0))
+                else:
+                    state = FunctionState(state=ACTIVE)
+                self.states[name] = state
+            return state
+
+    def delete(self, name: str) -> None:
+        with self._lock:
+            if self.states.pop(name, None):
+                self.deleted.append(name)
+
+    def invoke(self, name: str, event: bytes, *, timeout_s: int) -> Reply:
+        content = json.loads(event)
+        state = self.states.get(name)
+        if state is None:
+            raise FunctionMissing(name)
+        if len(event) > LAMBDA_PAYLOAD_LIMIT:
+            raise InvocationError(f"invoke function {name!r}: RequestTooLargeException")
+        if state.state in (PENDING, FAILED):
+            raise NotAccepted(f"ResourceConflictException: the function is {state.state}")
+        if "task" in content or "task_url" in content:
+            return self._invoke_task(name, content, timeout_s)
+        hold_s = min(content.get("hold_s", 0), _LONGEST_HOLD_S)
+        return self._in_environment(content | {"hold_s": hold_s}, timeout_s)
+
+    def _invoke_task(self, name: str, event: dict[str, Any], timeout_s: int) -> Reply:
+        self.offers += 1
+        if self._refusals:
+            raise self._refusals.pop(0)
+        if self.states[name].state == INACTIVE:
+            self.states[name] = FunctionState(state=ACTIVE)
+        if self._replies:
+            return self._replies.pop(0)
+        if self._lost:
+            arrives, survives = self._lost.pop(0)
+            if arrives:
+                run = partial(self._execute, event, timeout_s, survives)
+                self._clock.after(self.task_duration_s, run)
+            raise ConnectionLost("Connection was closed before we received a valid response.")
+        reply = self._execute(event, timeout_s)
+        self._clock.sleep(self.task_duration_s)
+        return reply
+
+    def _execute(self, event: dict[str, Any], timeout_s: int, survives: bool = True) -> Reply:
+        self.executions.append(event)
+        # Its own clock is real, and cannot be made to wait.
+        durable_after_s = event["durable_after_s"] - self.task_duration_s
+        reply = self._in_environment(event | {"durable_after_s": durable_after_s}, timeout_s)
+        if not survives:
+            self.discard_environments()
+        return reply
+
+    def _in_environment(self, event: dict[str, Any], timeout_s: int) -> Reply:
+        """Answer in a warm environment, or in a new one when all are busy."""
+        with self._lock:
+            environment = self._idle.pop() if self._idle else Environment()
+        reply = environment.invoke(event, timeout_s)
+        if environment.alive:
+            with self._lock:
+                self._idle.append(environment)
+        return reply

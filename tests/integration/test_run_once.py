@@ -1,0 +1,194 @@
+"""Each task runs once, and its answer arrives or its user is told: over a network that breaks."""
+
+from __future__ import annotations
+
+import contextlib
+import socket
+import threading
+import time
+from collections.abc import Callable, Iterator
+from dataclasses import replace
+from typing import Any
+
+import docker
+import pytest
+from covalent._workflow.transport import TransportableObject
+
+from covalent_lambda_container import AWSLambdaContainerExecutor
+from covalent_lambda_container.aws import AwsTarget, clients_for
+from covalent_lambda_container.cancellation import Cancellation
+from covalent_lambda_container.covalent_task import read_task
+from covalent_lambda_container.errors import InvocationError
+from covalent_lambda_container.invocation import Call, Invoker, Outcome
+from covalent_lambda_container.lambda_functions import LambdaFunctions
+from covalent_lambda_container.local.listeners import listen_here_only
+from covalent_lambda_container.s3 import S3Bucket
+from tests.electron import assembled, run
+from tests.integration.faulty_proxy import (
+    BROKEN,
+    BROKEN_AFTER,
+    CUT_ANSWER,
+    CUT_BEFORE,
+    CUT_WHILE_RUNNING,
+    SLOW,
+    THROTTLED,
+    FaultyProxy,
+)
+
+TIMEOUT_S = 20
+
+
+class Marks:
+    """Counts executions: every task knocks once."""
+
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+        self._seen: list[str] = []
+
+    def count(self, task: str) -> int:
+        with self._lock:
+            return self._seen.count(task)
+
+    def listen(self, server: socket.socket) -> None:
+        with contextlib.suppress(OSError):
+            while True:
+                connection, _ = server.accept()
+                with connection, self._lock:
+                    self._seen.append(connection.recv(100).decode())
+
+
+@pytest.fixture(scope="module")
+def marks(engine: None) -> Iterator[tuple[Marks, int]]:
+    """Knocks are heard on Docker's bridge, as the stack is."""
+    seen = Marks()
+    with contextlib.closing(docker.from_env()) as client:
+        sockets = listen_here_only(client)
+    for server in sockets:
+        server.listen(200)
+        threading.Thread(target=seen.listen, args=(server,), daemon=True).start()
+    yield seen, sockets[0].getsockname()[1]
+    for server in sockets:
+        server.shutdown(socket.SHUT_RDWR)
+        server.close()
+
+
+@pytest.fixture(scope="module")
+def function_name(
+    options: dict[str, Any], aws: Callable[[str], Any], tmp_path_factory: pytest.TempPathFactory
+) -> str:
+    """A function that is ready."""
+
+    def functions() -> set[str]:
+        listed = aws("lambda").list_functions()["Functions"]
+        return {function["FunctionName"] for function in listed}
+
+    before = functions()
+    executor = AWSLambdaContainerExecutor(
+        **options, timeout=TIMEOUT_S, memory_size=1001, cache_dir=str(tmp_path_factory.mktemp("c"))
+    )
+    run(executor, abs, -1)
+    (made,) = functions() - before
+    return made
+
+
+@pytest.fixture
+def proxy(stack: Any) -> Iterator[FaultyProxy]:
+    with FaultyProxy(stack.endpoint_url).running() as running:
+        yield running
+
+
+@pytest.fixture
+def send(
+    proxy: FaultyProxy, stack: Any, function_name: str, marks: tuple[Marks, int]
+) -> Callable[[float, int], Outcome]:
+    """Send a task through the proxy: it knocks, sleeps, and returns some bytes."""
+    direct = AwsTarget(
+        credentials_file=str(stack.credentials_file),
+        profile=stack.profile,
+        region=stack.region,
+        endpoint_url=stack.endpoint_url,
+    )
+    through_proxy = replace(direct, endpoint_url=proxy.endpoint)
+    functions = LambdaFunctions(clients_for(through_proxy), connections=10)
+    invoker = Invoker(functions, S3Bucket(clients_for(direct), stack.bucket))
+
+    def work(name: str, port: int, sleep_s: float, size: int) -> bytes:
+        import socket
+        import time
+
+        with socket.create_connection(("host.docker.internal", port)) as connection:
+            connection.sendall(name.encode())
+        time.sleep(sleep_s)
+        return bytes(size)
+
+    def send(name: str, sleep_s: float = 0.0, size: int = 10) -> Outcome:
+        arguments = [TransportableObject(value) for value in (name, marks[1], sleep_s, size)]
+        task = read_task(assembled(work), arguments, {})
+        call = Call(
+            function_name=function_name,
+            payload=task.payload,
+            payload_bytes=task.payload_bytes,
+            dispatch_id="run-once",
+            node_id=0,
+            timeout_s=TIMEOUT_S,
+            memory_mb=1001,
+            poll_interval_s=0.5,
+            cleanup=True,
+        )
+        return invoker.run(call, Cancellation())
+
+    return send
+
+
+@pytest.mark.parametrize(
+    ("plan", "sleep_s", "size"),
+    [
+        ([THROTTLED] * 4, 0, 10),
+        ([THROTTLED], 0, 10_000_000),
+        ([SLOW], 0, 10),
+        ([CUT_ANSWER], 0, 10),
+        ([CUT_ANSWER], 0, 10_000_000),
+        ([CUT_ANSWER], 11, 10),
+        ([CUT_WHILE_RUNNING], 1.5, 10),
+        ([CUT_WHILE_RUNNING], 1.5, 10_000_000),
+        ([CUT_WHILE_RUNNING], 11, 10),
+        ([BROKEN_AFTER], 0, 10),
+    ],
+)
+def test_the_answer_arrives_and_the_task_ran_once(
+    send: Any,
+    proxy: FaultyProxy,
+    marks: tuple[Marks, int],
+    request: pytest.FixtureRequest,
+    plan: list[str],
+    sleep_s: float,
+    size: int,
+):
+    proxy.plan = list(plan)
+    name = request.node.name[-90:]
+    outcome = send(name, sleep_s, size)
+    assert outcome.completed
+    assert len(outcome.pickled) >= size
+    assert marks[0].count(name) == 1
+    assert proxy.plan == []
+
+
+@pytest.mark.parametrize("fault", [CUT_BEFORE, BROKEN])
+def test_a_task_that_may_not_have_been_taken_ends_in_an_error_and_runs_no_second_time(
+    send: Any, proxy: FaultyProxy, marks: tuple[Marks, int], fault: str
+):
+    proxy.plan = [fault]
+    started = time.monotonic()
+    with pytest.raises(InvocationError, match="may have run; it was not run again"):
+        send(fault)
+    assert time.monotonic() - started < TIMEOUT_S + 15
+    assert marks[0].count(fault) == 0
+
+
+def test_nothing_of_a_task_stays_in_the_bucket(
+    send: Any, proxy: FaultyProxy, aws: Callable[[str], Any], stack: Any
+):
+    proxy.plan = [CUT_ANSWER]
+    send("tidy", 0, 8_000_000)
+    left = aws("s3").list_objects_v2(Bucket=stack.bucket, Prefix="covalent-lambda/run-once/")
+    assert left.get("KeyCount", 0) == 0

@@ -1,0 +1,42 @@
+"""Unit tests see nothing of the machine they run on: no account, no proxy, no journal."""
+
+from __future__ import annotations
+
+import os
+import re
+from collections.abc import Iterator
+
+import pytest
+from hypothesis import settings
+
+from tests.fakes import FakeBlobStore, FakeClock
+
+_FROM_OUTSIDE = re.compile(
+    r"AWS_.*|REQUESTS_.*|(HTTPS?|ALL|NO)_PROXY|PIP_CERT|SSL_CERT_FILE|DOCKER_HOST"
+    r"|COVALENT_LAMBDA_JOURNAL",
+    re.IGNORECASE,
+)
+
+# A busy machine is no reason to fail.
+settings.register_profile("unit", max_examples=40, deadline=None)
+settings.load_profile("unit")
+
+
+@pytest.fixture(autouse=True)
+def _nothing_from_outside(monkeypatch: pytest.MonkeyPatch) -> None:
+    for name in filter(_FROM_OUTSIDE.fullmatch, list(os.environ)):
+        monkeypatch.delenv(name)
+    monkeypatch.setenv("AWS_EC2_METADATA_DISABLED", "true")
+    monkeypatch.setenv("AWS_CONFIG_FILE", os.devnull)
+    monkeypatch.setenv("AWS_SHARED_CREDENTIALS_FILE", os.devnull)
+
+
+@pytest.fixture
+def clock() -> FakeClock:
+    return FakeClock()
+
+
+@pytest.fixture
+def blobs() -> Iterator[FakeBlobStore]:
+    with FakeBlobStore() as store:
+        yield store

@@ -1,0 +1,264 @@
+"""Execution: a task runs as Covalent would run it, and whatever happens is told."""
+
+from __future__ import annotations
+
+import errno
+import json
+import sys
+import threading
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+from covalent._workflow.transport import TransportableObject
+from covalent.executor.utils.wrappers import wrapper_fn
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from covalent_lambda_container.runtime import wire
+from tests.fakes.examples import value_of
+
+Run = Callable[..., dict[str, Any]]
+
+KEYWORDS = st.sampled_from(["", "a", "b", "files"])
+BEFORE = st.lists(st.tuples(KEYWORDS, st.integers() | st.none()), max_size=5)
+
+
+def note(path: str, word: str, value: Any = None) -> Any:
+    """Write a word down, so that others see what happened in which order."""
+    with Path(path).open("a") as file:
+        file.write(f"{word}\n")
+    return value
+
+
+def noting(*args: Any, path: str, **kwargs: Any) -> Any:
+    note(path, "function")
+    return args, kwargs
+
+
+class Odd(Exception):
+    """An exception that cannot be shown."""
+
+    def __str__(self) -> str:
+        raise RuntimeError("no words")
+
+
+class Silent:
+    """A value that cannot be shown."""
+
+    def __str__(self) -> str:
+        raise RuntimeError("no words")
+
+
+class Vanished:
+    """A value whose class is not there when it is read."""
+
+    def __reduce__(self) -> Any:
+        return __import__, ("package_that_is_not_installed",)
+
+
+def raise_it(error: BaseException) -> None:
+    raise error
+
+
+def say(text: str) -> None:
+    print(text)
+    print(text, file=sys.stderr)
+
+
+# -- as Covalent would ----------------------------------------------------------------------------
+
+
+@settings(suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(
+    before=BEFORE,
+    after=st.lists(st.integers(), max_size=3),
+    args=st.lists(st.integers(), max_size=3),
+    kwargs=st.dictionaries(st.sampled_from(["a", "b", "c", "files"]), st.integers()),
+)
+def test_hooks_arguments_and_result_are_as_in_covalents_own_wrapper(
+    run: Run,
+    tmp_path_factory: pytest.TempPathFactory,
+    before: list[tuple[str, int | None]],
+    after: list[int],
+    args: list[int],
+    kwargs: dict[str, int],
+) -> None:
+    folder = tmp_path_factory.mktemp("order")
+    ours, theirs = folder / "ours", folder / "theirs"
+
+    def hooks(path: Path) -> tuple[list[Any], list[Any]]:
+        return (
+            [
+                (note, [str(path), f"before {number}", value], keyword)
+                for number, (keyword, value) in enumerate(before)
+            ],
+            [(note, [str(path), f"after {word}"]) for word in after],
+        )
+
+    hooks_before, hooks_after = hooks(ours)
+    answer = run(noting, *args, before=hooks_before, after=hooks_after, path=str(ours), **kwargs)
+
+    hooks_before, hooks_after = hooks(theirs)
+    transport = TransportableObject
+    expected = wrapper_fn(
+        transport(noting),
+        [(*map(transport, (hook, given, {})), name) for hook, given, name in hooks_before],
+        [(*map(transport, (hook, given, {})), "") for hook, given in hooks_after],
+        *map(transport, args),
+        path=transport(str(theirs)),
+        **{name: transport(value) for name, value in kwargs.items()},
+    )
+
+    assert answer["status"] == wire.COMPLETED
+    assert value_of(answer["result"]["pickle"]) == expected.get_deserialized()
+    assert answer["result"]["string"] == expected.object_string
+    assert ours.read_text() == theirs.read_text()
+
+
+@pytest.mark.parametrize("value", [None, 1, "text", [1, 2], note, Path, ValueError("x"), Odd])
+def test_the_header_is_the_one_covalent_would_write(run: Run, value: Any) -> None:
+    expected = TransportableObject(value)
+    result = run(lambda: value)["result"]
+    assert result["header"] == json.loads(json.dumps(expected.header)) | {"requires": []}
+    assert result["string"] == expected.object_string
+
+
+def test_commands_run_before_the_hooks_in_the_tasks_directory(run: Run) -> None:
+    def read(text: str = "") -> str:
+        return text + Path("made").read_text()
+
+    commands = {"commands": ["echo one; echo two >&2", "printf by-bash > made"]}
+    answer = run(read, before=[(read, [], "text")], task=commands)
+    assert value_of(answer["result"]["pickle"]) == "by-bash" * 2
+    assert (answer["stdout"], answer["stderr"]) == ("one\n", "two\n")
+
+
+def test_a_command_that_fails_is_the_tasks_error(run: Run) -> None:
+    answer = run(say, "never said", task={"commands": ["echo so far; exit 3", "echo more"]})
+    assert answer["error"]["type"] == "subprocess.CalledProcessError"
+    assert "exit status 3" in answer["error"]["message"]
+    assert answer["stdout"] == "so far\n"
+
+
+def test_a_hook_that_raises_ends_the_task_before_its_function(run: Run, tmp_path: Path) -> None:
+    seen = str(tmp_path / "seen")
+    before = [(raise_it, [ValueError("no data")], "")]
+    answer = run(noting, before=before, after=[(note, [seen, "after"])], path=seen)
+    assert (answer["status"], answer["error"]["message"]) == (wire.FAILED, "no data")
+    assert not Path(seen).exists()
+
+
+# -- what goes wrong in a task --------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("error", [ValueError("odd"), SystemExit("odd"), KeyboardInterrupt("odd")])
+def test_whatever_a_task_raises_is_its_error(run: Run, error: BaseException) -> None:
+    answer = run(raise_it, error)
+    assert answer["status"] == wire.FAILED
+    assert answer["result"] is None
+    assert (answer["error"]["type"], answer["error"]["message"]) == (type(error).__name__, "odd")
+
+
+def test_a_traceback_begins_in_the_task(run: Run) -> None:
+    text = run(raise_it, ValueError("odd"))["error"]["traceback"]
+    assert text.startswith("Traceback (most recent call last):")
+    assert text.endswith("ValueError: odd\n")
+    assert "in raise_it" in text
+    assert "covalent_lambda_container/runtime/" not in text
+
+
+def test_an_error_of_a_users_class_is_named_in_full(run: Run) -> None:
+    assert run(raise_it, Odd())["error"]["type"] == f"{__name__}.Odd"
+
+
+def test_an_error_whose_str_raises_is_described_all_the_same(run: Run) -> None:
+    error = run(raise_it, Odd())["error"]
+    assert error["message"] == "<Odd: str() raised RuntimeError>"
+    assert "in raise_it" in error["traceback"]
+
+
+def test_a_result_whose_str_raises_is_still_a_result(run: Run) -> None:
+    answer = run(Silent)
+    assert answer["result"]["string"] == "<Silent: str() raised RuntimeError>"
+    assert isinstance(value_of(answer["result"]["pickle"]), Silent)
+
+
+def test_a_result_that_cannot_be_pickled_is_named(run: Run) -> None:
+    error = run(threading.Lock)["error"]
+    assert error["type"] == "TypeError"
+    assert error["message"].startswith("The task's return value, a lock, cannot be pickled: ")
+
+
+def test_an_import_error_is_the_tasks_own(run: Run) -> None:
+    answer = run(note, Vanished())
+    assert answer["error"]["type"] == "ModuleNotFoundError"
+    assert "package_that_is_not_installed" in answer["error"]["message"]
+
+
+def test_a_long_error_message_is_bounded(run: Run) -> None:
+    error = run(lambda: raise_it(ValueError("x" * 1_000_000)))["error"]
+    assert len(error["message"]) == len(error["traceback"]) == 64 * 1024
+
+
+@pytest.mark.parametrize(
+    ("error", "option"),
+    [
+        (MemoryError(), "memory_size"),
+        (OSError(errno.ENOSPC, "No space left on device"), "ephemeral_storage"),
+        (OSError(errno.EROFS, "Read-only file system"), "/tmp"),
+        (OSError(errno.ENOSYS, "Function not implemented"), "shared memory"),
+        (ValueError("x"), ""),
+    ],
+)
+def test_a_limit_of_lambdas_is_told_with_what_helps(
+    run: Run, error: Exception, option: str
+) -> None:
+    def fail_directly() -> None:
+        raise error
+
+    def fail_because_of_it() -> None:
+        raise RuntimeError("in a library") from error
+
+    for fail in (fail_directly, fail_because_of_it):
+        advice = run(fail)["error"]["advice"]
+        assert option in advice
+        assert bool(advice) == bool(option)
+
+
+def test_errors_that_cause_each_other_are_described_all_the_same(run: Run) -> None:
+    def fail() -> None:
+        one, other = ValueError("one"), ValueError("other")
+        one.__cause__, other.__cause__ = other, one
+        raise one
+
+    assert run(fail)["error"]["message"] == "one"
+
+
+@pytest.mark.xfail(
+    strict=True, reason="lone surrogates: AWS's Python 3.12 runtime cannot send them"
+)
+@pytest.mark.parametrize(
+    "speak", [lambda: "\udcff", lambda: say("\udcff"), lambda: raise_it(ValueError("\udcff"))]
+)
+def test_an_answer_can_always_be_written_as_utf8(run: Run, speak: Callable[[], Any]) -> None:
+    # File names that are not UTF-8 look like this in Python.
+    json.dumps(run(speak), ensure_ascii=False).encode()
+
+
+# -- what a task prints and logs ------------------------------------------------------------------
+
+
+def test_output_is_captured_and_passed_on(process: Any) -> None:
+    answer = process.run(say, "hello")
+    assert answer["stdout"] == answer["stderr"] == "hello\n"
+    assert process.stdout.getvalue() == process.stderr.getvalue() == "hello\n"
+
+
+def test_output_of_a_task_that_fails_is_captured(run: Run) -> None:
+    def fail() -> None:
+        say("so far")
+        raise ValueError
+
+    assert run(fail)["stdout"] == "so far\n"

@@ -1,0 +1,81 @@
+"""Transfers: tried again where that helps, and silent about signatures."""
+
+from __future__ import annotations
+
+import pytest
+
+from covalent_lambda_container.runtime.transfer import download, exists, upload
+from tests.fakes import FakeBlobStore
+
+
+def test_bytes_go_both_ways(blobs: FakeBlobStore) -> None:
+    upload(blobs.write_url("a key", valid_s=60), [b"\x00", b"", b"\xff"])
+    assert download(blobs.read_url("a key", valid_s=60)) == b"\x00\xff"
+
+
+def test_a_large_object_is_sent_in_pieces_of_known_length(blobs: FakeBlobStore) -> None:
+    upload(blobs.write_url("key", valid_s=60), [b"x" * 2_500_000, b"y"])
+    assert blobs.objects["key"] == b"x" * 2_500_000 + b"y"
+
+
+def test_an_object_exists_or_it_does_not(blobs: FakeBlobStore) -> None:
+    url = blobs.read_url("key", valid_s=60)
+    assert not exists(url)
+    blobs.put("key", b"")
+    assert exists(url)
+    assert len(blobs.requests) == 2
+
+
+def test_whether_an_object_exists_is_not_guessed(blobs: FakeBlobStore) -> None:
+    blobs.failing_requests = 1
+    with pytest.raises(OSError, match="503"):
+        exists(blobs.read_url("key", valid_s=60))
+
+
+def test_a_server_error_is_tried_again(blobs: FakeBlobStore) -> None:
+    blobs.failing_requests = 1
+    upload(blobs.write_url("key", valid_s=60), [b"bo", b"dy"])
+    assert blobs.requests == ["PUT key"] * 2
+    assert blobs.objects["key"] == b"body"
+
+
+def test_a_server_that_stays_down_is_given_up_with_its_last_word(blobs: FakeBlobStore) -> None:
+    blobs.failing_requests = 99
+    with pytest.raises(OSError, match=r"^S3 answered GET with HTTP 503 Service Unavailable$"):
+        download(blobs.read_url("key", valid_s=60))
+    assert len(blobs.requests) == 3
+
+
+def test_a_refusal_is_final_and_does_not_show_the_signature(blobs: FakeBlobStore) -> None:
+    with pytest.raises(OSError, match=r"^S3 answered PUT with HTTP 403 Forbidden$"):
+        upload(blobs.read_url("key", valid_s=60), [b"bo", b"dy"])
+    assert len(blobs.requests) == 1
+
+
+def test_an_expired_url_is_refused(blobs: FakeBlobStore) -> None:
+    with pytest.raises(OSError, match="403"):
+        download(blobs.read_url("key", valid_s=-1))
+
+
+def test_an_unreachable_server_is_named_without_its_url() -> None:
+    with pytest.raises(OSError, match=r"^S3 could not be reached for GET: ") as caught:
+        download("http://127.0.0.1:1/key?signature=secret")
+    assert "secret" not in str(caught.value)
+
+
+def test_a_url_of_the_dispatchers_host_leads_to_the_announced_endpoint(
+    blobs: FakeBlobStore, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    url = blobs.write_url("key", valid_s=60).replace(blobs.endpoint, "localhost:4566")
+    monkeypatch.setenv("AWS_ENDPOINT_URL", f"http://{blobs.endpoint}")
+    upload(url, [b"body"])
+    assert blobs.objects["key"] == b"body"
+    assert blobs.hosts == ["localhost:4566"], "the name that was signed"
+
+
+def test_a_url_of_aws_is_left_alone(blobs: FakeBlobStore, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("AWS_ENDPOINT_URL", f"http://{blobs.endpoint}")
+    monkeypatch.setattr("covalent_lambda_container.runtime.transfer._ATTEMPTS", 1)
+    with pytest.raises(OSError, match="could not be reached"):
+        download("http://bucket.invalid/key")
+    assert not blobs.requests

@@ -1,0 +1,237 @@
+"""The executor as Covalent handles it: made, stored as JSON, made again."""
+
+from __future__ import annotations
+
+import asyncio
+import inspect
+import json
+import re
+from typing import Any
+
+import covalent as ct
+import pytest
+from covalent._shared_files.config import get_config
+from covalent.executor import _executor_manager
+
+from covalent_lambda_container.awslambda_container import (
+    _EXECUTOR_PLUGIN_DEFAULTS,
+    AWSLambdaContainerExecutor,
+)
+from covalent_lambda_container.errors import ConfigurationError, RequirementError
+from covalent_lambda_container.options import Options
+
+Executor: Any = AWSLambdaContainerExecutor
+
+OTHER_VALUES = {
+    "credentials_file": "/home/user/aws",
+    "profile": "science",
+    "region": "eu-central-1",
+    "endpoint_url": "http://aws.example.com",
+    "lambda_role_name": "OtherRole",
+    "s3_bucket_name": "other-bucket",
+    "ecr_repository": "other/repository",
+    "cache_dir": "/var/cache/other",
+    "poll_freq": 0.5,
+    "timeout": 300,
+    "memory_size": 2048,
+    "ephemeral_storage": 1024,
+    "cleanup": False,
+    "base_image": "registry.example.com/python:3.11",
+    "architecture": "arm64",
+    "requirements": ["numpy==2.1"],
+    "bash_deps": "runtime",
+    "environment": {"MODE": "fast"},
+    "tags": {"team": "physics"},
+    "subnet_ids": ["subnet-0a"],
+    "security_group_ids": ["sg-0a"],
+    "file_system": {
+        "arn": "arn:aws:elasticfilesystem:eu-central-1:123456789012:access-point"
+        "/fsap-0123456789abcdef0",
+        "mount_path": "/mnt/data",
+    },
+    "kms_key_arn": "arn:aws:kms:eu-central-1:123456789012:key/0a",
+    "reserved_concurrency": 5,
+    "prewarm": 3,
+    "usage_report": False,
+    "ca_bundle": "/etc/ssl/ca.pem",
+}
+FALSY = {
+    "credentials_file": "",
+    "region": "",
+    "cleanup": False,
+    "requirements": [],
+    "environment": {},
+    "tags": {},
+}
+
+
+@pytest.fixture
+def configuration(monkeypatch: pytest.MonkeyPatch) -> Any:
+    """The executor's section of Covalent's configuration; `set` changes it for one test."""
+    section = get_config("executors.awslambda_container")
+
+    class Configuration:
+        def set(self, **values: Any) -> None:
+            for name, value in values.items():
+                monkeypatch.setitem(section, name, value)
+
+    return Configuration()
+
+
+def other(name: str) -> dict[str, Any]:
+    """Return another value of an option, with those it cannot be without."""
+    vpc = ("subnet_ids", "security_group_ids", "file_system")
+    return {key: OTHER_VALUES[key] for key in (vpc if name in vpc else (name,))}
+
+
+def options_of(executor: Any) -> dict[str, Any]:
+    options: dict[str, Any] = executor._options().model_dump()
+    return options
+
+
+def test_without_arguments_every_option_has_its_default() -> None:
+    assert options_of(Executor()) == Options.defaults() == _EXECUTOR_PLUGIN_DEFAULTS
+
+
+@pytest.mark.parametrize("name", OTHER_VALUES)
+def test_an_argument_is_taken(name: str) -> None:
+    assert options_of(Executor(**other(name))) == Options.defaults() | other(name)
+
+
+def test_there_is_an_argument_for_every_option() -> None:
+    arguments = set(inspect.signature(Executor).parameters)
+    assert set(Options.model_fields) == set(OTHER_VALUES)
+    assert arguments - set(OTHER_VALUES) == {
+        *("credentials", "log_stdout", "log_stderr", "time_limit", "retries")
+    }
+
+
+@pytest.mark.parametrize("name", inspect.signature(Executor).parameters)
+def test_the_documentation_names_every_argument_and_its_default(name: str) -> None:
+    documented = re.search(rf"^    .*\b{name}\b.*\n((?: {{8}}.*\n)+)", str(Executor.__doc__), re.M)
+    assert documented
+    default = Options.defaults().get(name)
+    if default:
+        assert str(default) in documented[1]
+
+
+@pytest.mark.parametrize("name", OTHER_VALUES)
+def test_the_configuration_goes_before_the_default(configuration: Any, name: str) -> None:
+    configuration.set(**other(name))
+    assert options_of(Executor())[name] == OTHER_VALUES[name]
+
+
+@pytest.mark.parametrize("name", OTHER_VALUES)
+def test_an_argument_goes_before_the_configuration(configuration: Any, name: str) -> None:
+    configuration.set(**OTHER_VALUES)
+    default = {key: Options.defaults()[key] for key in other(name)}
+    if name == "reserved_concurrency":
+        default["prewarm"] = 0
+    assert options_of(Executor(**default))[name] == default[name]
+
+
+@pytest.mark.parametrize("name", FALSY)
+def test_a_falsy_argument_is_an_argument(configuration: Any, name: str) -> None:
+    configuration.set(**OTHER_VALUES | {"cleanup": True})
+    assert options_of(Executor(**{name: FALSY[name]}))[name] == FALSY[name]
+
+
+def test_a_falsy_value_of_the_configuration_goes_before_the_default(configuration: Any) -> None:
+    configuration.set(cleanup=False)
+    assert options_of(Executor())["cleanup"] is False
+
+
+def test_a_configuration_without_the_section_means_defaults(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.delitem(get_config("executors"), "awslambda_container")
+    assert options_of(Executor()) == Options.defaults()
+
+
+@pytest.mark.parametrize("value", [0, ""])
+def test_a_falsy_argument_that_is_wrong_is_refused(configuration: Any, value: Any) -> None:
+    with pytest.raises(ConfigurationError, match=f"option timeout={value!r}"):
+        Executor(timeout=value)
+
+
+def test_a_wrong_value_of_the_configuration_is_refused_by_name(configuration: Any) -> None:
+    configuration.set(memory_size="lots")
+    with pytest.raises(ConfigurationError, match="option memory_size='lots'"):
+        Executor()
+
+
+def test_a_wrong_requirement_is_refused_where_it_is_written() -> None:
+    with pytest.raises(RequirementError, match="'not a requirement'"):
+        Executor(requirements=["not a requirement"])
+
+
+def test_credentials_is_another_name_of_credentials_file(configuration: Any) -> None:
+    assert options_of(Executor(credentials="/aws"))["credentials_file"] == "/aws"
+    assert Executor(credentials="/aws", credentials_file="/aws").credentials_file == "/aws"
+    configuration.set(credentials_file="/configured")
+    assert options_of(Executor(credentials="/aws"))["credentials_file"] == "/aws"
+
+
+def test_two_different_credentials_files_are_refused() -> None:
+    with pytest.raises(ConfigurationError, match=r"'/one' and credentials='/other' differ"):
+        Executor(credentials_file="/one", credentials="/other")
+
+
+@pytest.mark.xfail(strict=True, reason="an empty credentials wins over a given credentials_file")
+def test_an_empty_alias_takes_nothing_away() -> None:
+    assert Executor(credentials_file="/one", credentials="").credentials_file == "/one"
+
+
+def test_positional_arguments_keep_the_order_that_covalents_users_know() -> None:
+    executor = Executor(
+        "/aws", "profile", "region", "role", "bucket", "/cache", 1.5, 30, 256, False
+    )
+    given = ["credentials_file", "profile", "region", "lambda_role_name", "s3_bucket_name"]
+    given += ["cache_dir", "poll_freq", "timeout", "memory_size", "cleanup"]
+    values = [executor.__dict__[name] for name in given]
+    assert values == ["/aws", "profile", "region", "role", "bucket", "/cache", 1.5, 30, 256, False]
+
+
+def test_everything_an_executor_holds_is_json() -> None:
+    executor = Executor(**OTHER_VALUES, log_stdout="out", log_stderr="err", time_limit=9, retries=2)
+    assert json.loads(json.dumps(executor.__dict__)) == executor.__dict__
+    assert executor.__dict__.items() >= (
+        OTHER_VALUES | {"log_stdout": "out", "log_stderr": "err", "time_limit": 9, "retries": 2}
+    ).items()  # fmt: skip
+
+
+def test_covalent_stores_an_executor_and_makes_an_equal_one() -> None:
+    executor = Executor(**OTHER_VALUES)
+    stored = json.loads(json.dumps(executor.to_dict()))
+    again = _executor_manager.get_executor(stored["short_name"])
+    again.from_dict(stored)
+    assert type(again) is Executor
+    assert again.__dict__ == executor.__dict__
+    assert options_of(again) == OTHER_VALUES
+
+
+def test_an_electron_carries_its_executor_into_the_graph() -> None:
+    def body() -> None: ...
+
+    electron: Any = ct.electron(body, executor=Executor(memory_size=2048))
+    workflow: Any = ct.lattice(lambda: electron())
+    workflow.build_graph()
+    (node,) = [
+        node
+        for node in json.loads(workflow.transport_graph.serialize_to_json())["nodes"]
+        if node["name"] == "body"
+    ]
+    assert node["metadata"]["executor"] == "awslambda_container"
+    assert node["metadata"]["executor_data"]["attributes"]["memory_size"] == 2048
+
+
+def test_two_executors_share_no_list() -> None:
+    one, other = Executor(), Executor()
+    one.requirements.append("numpy")
+    assert other.requirements == _EXECUTOR_PLUGIN_DEFAULTS["requirements"] == []
+
+
+def test_run_refuses_what_covalent_does_not_pass() -> None:
+    metadata = {"dispatch_id": "dispatch", "node_id": 0}
+    with pytest.raises(TypeError, match="takes the callable that Covalent's dispatcher assembles"):
+        asyncio.run(Executor().run(print, [], {}, metadata))

@@ -1,0 +1,66 @@
+"""Cancellation: whoever runs a task asks, whoever calls it off tells."""
+
+from __future__ import annotations
+
+import pytest
+
+from covalent_lambda_container.cancellation import Cancellation, Cancelled, Register
+
+
+def test_nothing_happens_until_it_is_requested() -> None:
+    told: list[str] = []
+    cancellation = Cancellation()
+    cancellation.on_request(lambda: told.append("told"))
+    cancellation.check()
+    assert told == []
+
+
+def test_a_request_is_told_once_to_all_who_wanted_to_know() -> None:
+    told: list[str] = []
+    cancellation = Cancellation()
+    for name in "ab":
+        cancellation.on_request(lambda name=name: told.append(name))  # type: ignore[misc]
+    cancellation.request()
+    cancellation.request()
+    assert told == ["a", "b"]
+    with pytest.raises(Cancelled):
+        cancellation.check()
+
+
+def test_whoever_asks_too_late_is_told_at_once() -> None:
+    told: list[str] = []
+    cancellation = Cancellation()
+    cancellation.request()
+    cancellation.on_request(lambda: told.append("told"))
+    assert told == ["told"]
+
+
+def test_one_who_fails_does_not_keep_it_from_the_others(caplog: pytest.LogCaptureFixture) -> None:
+    told: list[str] = []
+    cancellation = Cancellation()
+    cancellation.on_request(lambda: 1 // 0)
+    cancellation.on_request(lambda: told.append("told"))
+    cancellation.request()
+    assert told == ["told"]
+    assert "could not be told so" in caplog.text
+
+
+def test_a_task_is_in_the_register_while_it_runs() -> None:
+    register = Register()
+    with register.running("dispatch", 1) as cancellation:
+        assert register.find("dispatch", 1) is cancellation
+        assert register.find("dispatch", 2) is None
+        assert register.find("other", 1) is None
+    assert register.find("dispatch", 1) is None
+
+
+def test_a_task_that_runs_anew_replaces_the_one_before() -> None:
+    register = Register()
+    with register.running("dispatch", 1), register.running("dispatch", 1) as second:
+        assert register.find("dispatch", 1) is second
+    assert register.find("dispatch", 1) is None
+    first = register.running("dispatch", 1)
+    first.__enter__()
+    with register.running("dispatch", 1) as second:
+        first.__exit__(None, None, None)
+        assert register.find("dispatch", 1) is second

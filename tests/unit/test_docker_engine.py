@@ -1,0 +1,223 @@
+"""The Docker engine: its streams are read to the end, since failures are inside them."""
+
+from __future__ import annotations
+
+import contextlib
+import gc
+import io
+import json
+import logging
+import tarfile
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from covalent_lambda_container.docker_engine import DockerImageBuilder, _follow_build
+from covalent_lambda_container.dockerfile import InstallSettings, requirements_text
+from covalent_lambda_container.errors import ImageBuildError, RegistryError, VersionMismatch
+from covalent_lambda_container.ports import RegistryLogin
+from tests.fakes.docker_api import FakeDockerApi
+from tests.fakes.examples import image_spec
+
+# docker-py leaves the socket of a stream that is not read to its end to the collector.
+pytestmark = pytest.mark.filterwarnings("ignore:unclosed <socket:ResourceWarning")
+
+STREAMS = Path(__file__).parent / "streams"
+NAME = "registry.example.com:5000/covalent-lambda:3f2a"
+LOGIN = RegistryLogin(username="AWS", password="secret")
+IMAGE_ID = "sha256:c0279d6572cbf3e9b69f8e94a7f5f007567afb91efae1ba2b0347a154c01d8eb"
+
+
+def recorded(name: str) -> list[dict[str, Any]]:
+    """Return a stream that Docker 28's classic builder really sent."""
+    return [json.loads(line) for line in (STREAMS / f"{name}.jsonl").read_text().splitlines()]
+
+
+def follow(name: str) -> str:
+    return _follow_build(recorded(name), NAME)
+
+
+# -- the stream of a build ------------------------------------------------------------------------
+
+
+def test_a_build_that_succeeds_gives_the_images_id() -> None:
+    assert follow("success") == IMAGE_ID
+
+
+def test_output_is_logged_without_its_colours(caplog: pytest.LogCaptureFixture) -> None:
+    with caplog.at_level(logging.INFO, "covalent_lambda_container.docker_engine"):
+        follow("success")
+    assert f"build {NAME}: warning" in caplog.messages
+    assert "\x1b" not in caplog.text
+
+
+def test_a_build_that_fails_shows_dockers_reason_and_the_output_before_it() -> None:
+    with pytest.raises(ImageBuildError) as caught:
+        follow("pip-fails")
+    first, *rest = str(caught.value).splitlines()
+    assert first.startswith(f"Build of {NAME} failed: The command '/bin/sh -c ")
+    assert first.endswith("returned a non-zero code: 1")
+    assert "ERROR: No matching distribution found for nosuch==9" in rest
+    assert "\x1b" not in str(caught.value)
+
+
+def test_a_root_image_that_cannot_be_pulled_is_a_failed_build() -> None:
+    with pytest.raises(ImageBuildError, match="connection refused"):
+        follow("root-image-missing")
+
+
+def test_a_root_image_with_another_python_is_a_mismatch() -> None:
+    with pytest.raises(VersionMismatch, match=r"Python 3.11; the task(.|\n)*Choose a base_image"):
+        follow("other-python")
+
+
+def test_only_the_last_lines_are_shown() -> None:
+    lines = [{"stream": f"line {number}\n"} for number in range(1000)]
+    with pytest.raises(ImageBuildError) as caught:
+        _follow_build([*lines, {"error": "failed"}], NAME)
+    assert str(caught.value).splitlines()[1:] == [f"line {number}" for number in range(950, 1000)]
+
+
+def test_a_stream_that_ends_early_is_a_failed_build() -> None:
+    stream = [record for record in recorded("success") if "aux" not in record]
+    with pytest.raises(ImageBuildError, match=r"ended without an image.\nStep 1/2(.|\n)*hello"):
+        _follow_build(stream, NAME)
+
+
+@pytest.mark.parametrize("name", ["success", "pip-fails"])
+def test_a_stream_is_read_only_once_and_to_its_end(name: str) -> None:
+    stream: Iterator[dict[str, Any]] = iter(recorded(name))
+    with contextlib.suppress(ImageBuildError):
+        _follow_build(stream, NAME)
+    assert list(stream) == []
+
+
+# -- an engine ------------------------------------------------------------------------------------
+
+
+@pytest.fixture
+def api(monkeypatch: pytest.MonkeyPatch) -> Iterator[FakeDockerApi]:
+    with FakeDockerApi() as engine:
+        monkeypatch.setenv("DOCKER_HOST", engine.url)
+        yield engine
+
+
+@pytest.fixture
+def builder(api: FakeDockerApi) -> Iterator[DockerImageBuilder]:
+    builder = DockerImageBuilder(InstallSettings())
+    yield builder
+    if builder._client:
+        builder._client.close()
+    gc.collect()
+
+
+def pushed(*records: dict[str, Any]) -> list[dict[str, Any]]:
+    return [{"status": "The push refers to repository [registry.example.com]"}, *records]
+
+
+def test_a_task_image_is_built_on_the_base_that_was_just_built(
+    builder: DockerImageBuilder, api: FakeDockerApi
+) -> None:
+    api.streams = [[{"aux": {"ID": "sha256:base"}}], [{"aux": {"ID": "sha256:task"}}]]
+    builder.build(image_spec(), NAME)
+    base, task = api.requests
+    assert base["t"] == "covalent-lambda-base:3.11-x86_64"
+    assert json.loads(base["buildargs"]) == {
+        "ROOT_IMAGE": "registry.example.com/python:3.11",
+        "PYTHON_VERSION": "3.11",
+    }
+    assert task["t"] == NAME
+    assert json.loads(task["buildargs"]) == {"BASE_IMAGE": "sha256:base"}
+    with tarfile.open(fileobj=io.BytesIO(task["body"])) as archive:
+        requirements = archive.extractfile("install/requirements.txt")
+        assert requirements is not None
+        assert requirements.read().decode() == requirements_text(image_spec())
+
+
+@pytest.mark.parametrize(
+    ("architecture", "platform"), [("x86_64", None), ("arm64", "linux/arm64")]
+)  # fmt: skip
+def test_a_platform_is_named_only_where_the_engine_has_another(
+    builder: DockerImageBuilder, api: FakeDockerApi, architecture: str, platform: str | None
+) -> None:
+    api.streams = [[{"aux": {"ID": "sha256:base"}}], [{"aux": {"ID": "sha256:task"}}]]
+    builder.build(image_spec(architecture=architecture), NAME)
+    assert [request.get("platform") for request in api.requests] == [platform] * 2
+
+
+def test_proxies_of_the_dispatcher_are_passed_on(
+    builder: DockerImageBuilder, api: FakeDockerApi, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("no_proxy", "127.0.0.1")
+    monkeypatch.setenv("https_proxy", "http://proxy.example.com")
+    api.streams = [[{"aux": {"ID": "sha256:base"}}], [{"aux": {"ID": "sha256:task"}}]]
+    builder.build(image_spec(), NAME)
+    arguments = json.loads(api.requests[1]["buildargs"])
+    assert arguments["HTTPS_PROXY"] == arguments["https_proxy"] == "http://proxy.example.com"
+    assert "HTTP_PROXY" not in arguments
+
+
+def test_a_base_that_cannot_be_built_ends_the_build(
+    builder: DockerImageBuilder, api: FakeDockerApi
+) -> None:
+    api.streams = [recorded("other-python")]
+    with pytest.raises(VersionMismatch):
+        builder.build(image_spec(), NAME)
+    assert len(api.requests) == 1
+
+
+def test_a_push_has_its_own_credentials_and_gives_the_digest(
+    builder: DockerImageBuilder, api: FakeDockerApi
+) -> None:
+    api.streams = [pushed({"aux": {"Tag": "3f2a", "Digest": "sha256:0a", "Size": 528}})]
+    assert builder.push(NAME, LOGIN) == "sha256:0a"
+    (request,) = api.requests
+    assert request["tag"] == "3f2a"
+    assert request["auth"].items() >= {"username": "AWS", "password": "secret"}.items()
+
+
+def test_a_refusal_inside_the_stream_is_an_error_without_the_password(
+    builder: DockerImageBuilder, api: FakeDockerApi
+) -> None:
+    api.streams = [pushed({"errorDetail": {"message": "denied"}, "error": "denied"})]
+    with pytest.raises(RegistryError, match=rf"^Push of {NAME} was refused: denied.\n") as caught:
+        builder.push(NAME, LOGIN)
+    assert "ecr:PutImage" in str(caught.value)
+    assert "secret" not in str(caught.value)
+
+
+def test_a_push_that_ends_without_a_digest_is_an_error(
+    builder: DockerImageBuilder, api: FakeDockerApi
+) -> None:
+    api.streams = [pushed({"status": "Waiting"})]
+    with pytest.raises(RegistryError, match="ended without a digest"):
+        builder.push(NAME, LOGIN)
+
+
+def test_without_an_engine_the_error_says_what_to_do(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("DOCKER_HOST", "tcp://127.0.0.1:1")
+    builder = DockerImageBuilder(InstallSettings())
+    with pytest.raises(
+        ImageBuildError, match=r"^Docker could not build an image: (.|\n)*docker in"
+    ):
+        builder.build(image_spec(), NAME)
+
+
+@pytest.mark.xfail(strict=True, reason="urllib3's errors are no RequestException")
+def test_an_engine_that_goes_away_during_a_build_is_our_error(
+    builder: DockerImageBuilder, api: FakeDockerApi
+) -> None:
+    api.streams, api.breaks_off = [[{"stream": "Step 1/2"}]], True
+    with pytest.raises(ImageBuildError, match=r"^Docker could not build an image: "):
+        builder.build(image_spec(), NAME)
+
+
+@pytest.mark.xfail(strict=True, reason="urllib3's errors are no RequestException")
+def test_an_engine_that_goes_away_during_a_push_is_our_error(
+    builder: DockerImageBuilder, api: FakeDockerApi
+) -> None:
+    api.streams, api.breaks_off = [pushed()], True
+    with pytest.raises(ImageBuildError, match=r"^Docker could not push an image: "):
+        builder.push(NAME, LOGIN)

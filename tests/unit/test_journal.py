@@ -1,0 +1,49 @@
+"""The journal: one line for each step that succeeded."""
+
+from __future__ import annotations
+
+import logging
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
+import pytest
+
+from covalent_lambda_container import journal
+
+
+@pytest.fixture
+def file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    path = tmp_path / "journal"
+    monkeypatch.setenv(journal.VARIABLE, str(path))
+    return path
+
+
+def test_a_step_is_recorded_with_its_time_and_its_facts(file: Path) -> None:
+    with journal.step("image.build", "image:tag") as facts:
+        facts["cached"] = True
+    (record,) = journal.read(file)
+    assert record.items() >= {"step": "image.build", "subject": "image:tag", "cached": True}.items()
+    assert 0 <= record["seconds"] < 5
+    assert record["time"] > 1_700_000_000
+
+
+def test_a_step_that_failed_is_not_recorded(file: Path) -> None:
+    with pytest.raises(ValueError, match="no"), journal.step("image.build", "image:tag"):
+        raise ValueError("no")
+    assert journal.read(file) == []
+
+
+def test_a_step_is_logged_where_no_file_is_named(caplog: pytest.LogCaptureFixture) -> None:
+    with caplog.at_level(logging.INFO, journal.__name__), journal.step("image.push", "image:tag"):
+        pass
+    assert caplog.messages[0].startswith("image.push image:tag: 0.0")
+
+
+def test_threads_do_not_tear_each_others_lines(file: Path) -> None:
+    def record(number: int) -> None:
+        with journal.step("task.invoke", str(number)) as facts:
+            facts["text"] = "x" * 1000
+
+    with ThreadPoolExecutor(8) as threads:
+        list(threads.map(record, range(200)))
+    assert {line["subject"] for line in journal.read(file)} == set(map(str, range(200)))

@@ -1,0 +1,303 @@
+"""Lambda's API: which answer means what, and that a task is never sent twice."""
+
+from __future__ import annotations
+
+import base64
+import ssl
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+from botocore.exceptions import (
+    ConnectionClosedError,
+    ConnectTimeoutError,
+    EndpointConnectionError,
+    NoCredentialsError,
+    ProxyConnectionError,
+    ReadTimeoutError,
+    SSLError,
+)
+
+from covalent_lambda_container.aws import AwsClients, AwsTarget
+from covalent_lambda_container.errors import (
+    ConfigurationError,
+    InvocationError,
+    LambdaContainerError,
+    ProvisionError,
+)
+from covalent_lambda_container.lambda_functions import LambdaFunctions
+from covalent_lambda_container.ports import (
+    ACTIVE,
+    FAILED,
+    INACTIVE,
+    ConnectionLost,
+    FunctionMissing,
+    FunctionState,
+    NotAccepted,
+    Reply,
+    Unreachable,
+)
+from tests.fakes import FakeClock
+from tests.fakes.aws_http import FakeAwsHttp
+from tests.fakes.examples import function_spec
+
+URL = "https://aws.example.com"
+SPEC = function_spec(environment=(("MODE", "fast"),), tags=(("team", "physics"),))
+ROLE_NOT_READY = "The role defined for the function cannot be assumed by Lambda."
+
+
+@pytest.fixture(scope="module")
+def clients(tmp_path_factory: pytest.TempPathFactory) -> AwsClients:
+    path: Path = tmp_path_factory.mktemp("aws") / "credentials"
+    path.write_text("[default]\naws_access_key_id=AKI\naws_secret_access_key=secret\n")
+    target = AwsTarget(credentials_file=str(path), region="eu-central-1", endpoint_url=URL)
+    return AwsClients(target)
+
+
+@pytest.fixture
+def aws(clients: AwsClients) -> Iterator[FakeAwsHttp]:
+    answers = FakeAwsHttp()
+    with answers.behind(clients.functions), answers.behind(clients.invoker(60, 4)):
+        yield answers
+
+
+@pytest.fixture
+def functions(clients: AwsClients, clock: FakeClock) -> LambdaFunctions:
+    return LambdaFunctions(clients, connections=4, sleep=clock.sleep, now=clock.now)
+
+
+def invoke(functions: LambdaFunctions) -> Reply:
+    return functions.invoke("name", b'{"v": 1}', timeout_s=60)
+
+
+# -- invoke ---------------------------------------------------------------------------------------
+
+
+def test_an_answer_comes_with_the_end_of_its_log(
+    functions: LambdaFunctions, aws: FakeAwsHttp
+) -> None:
+    log = base64.b64encode("ends in the middle of ä".encode()[:-1]).decode()
+    aws.json({"v": 1}, x_amz_log_result=log)
+    reply = invoke(functions)
+    assert reply == Reply(payload={"v": 1}, log_tail="ends in the middle of \ufffd")
+    assert aws.requests == [("Invoke", {"v": 1})]
+
+
+def test_a_function_error_is_no_answer(functions: LambdaFunctions, aws: FakeAwsHttp) -> None:
+    aws.json({"errorType": "Runtime.ExitError"}, x_amz_function_error="Unhandled")
+    assert invoke(functions).function_error == "Unhandled"
+
+
+@pytest.mark.parametrize(
+    "code",
+    [
+        "TooManyRequestsException",
+        "ResourceConflictException",
+        "ResourceNotReadyException",
+        "EC2ThrottledException",
+        "ENILimitReachedException",
+        "SubnetIPAddressLimitReachedException",
+    ],
+)
+def test_a_task_that_lambda_did_not_accept_is_not_sent_again_here(
+    functions: LambdaFunctions, aws: FakeAwsHttp, code: str
+) -> None:
+    aws.error(code, "Rate Exceeded.", status=429)
+    with pytest.raises(NotAccepted, match=f"{code}: Rate Exceeded."):
+        invoke(functions)
+    assert aws.operations == ["Invoke"]
+
+
+def test_a_function_that_is_gone_is_told_apart(
+    functions: LambdaFunctions, aws: FakeAwsHttp
+) -> None:
+    aws.error("ResourceNotFoundException", status=404)
+    with pytest.raises(FunctionMissing, match="name"):
+        invoke(functions)
+
+
+@pytest.mark.parametrize(
+    "error",
+    [
+        ReadTimeoutError(endpoint_url=URL),
+        ConnectionClosedError(endpoint_url=URL),
+        ConnectionResetError("reset by peer"),
+    ],
+)
+def test_a_connection_that_broke_may_have_started_the_task(
+    functions: LambdaFunctions, aws: FakeAwsHttp, error: Exception
+) -> None:
+    aws.answers.append(error)
+    with pytest.raises(ConnectionLost):
+        invoke(functions)
+    assert aws.operations == ["Invoke"]
+
+
+@pytest.mark.parametrize(
+    "error",
+    [
+        EndpointConnectionError(endpoint_url=URL, error="refused"),
+        ConnectTimeoutError(endpoint_url=URL, error="no answer"),
+    ],
+)
+def test_a_connection_that_never_was_started_nothing(
+    functions: LambdaFunctions, aws: FakeAwsHttp, error: Exception
+) -> None:
+    aws.answers.append(error)
+    with pytest.raises(Unreachable, match=URL):
+        invoke(functions)
+    assert aws.operations == ["Invoke"]
+
+
+@pytest.mark.xfail(strict=True, reason="everything of boto3's counts as a lost connection")
+@pytest.mark.parametrize(
+    "error",
+    [
+        NoCredentialsError(),
+        SSLError(endpoint_url=URL, error=ssl.SSLError("certificate verify failed")),
+        ProxyConnectionError(proxy_url="http://proxy.example.com", error="refused"),
+    ],
+)
+def test_a_request_that_was_never_sent_started_nothing(
+    functions: LambdaFunctions, aws: FakeAwsHttp, error: Exception
+) -> None:
+    aws.answers.append(error)
+    with pytest.raises(LambdaContainerError):
+        invoke(functions)
+
+
+@pytest.mark.parametrize("status", [500, 502, 503])
+def test_a_failure_of_lambdas_may_have_started_the_task(
+    functions: LambdaFunctions, aws: FakeAwsHttp, status: int
+) -> None:
+    aws.error("ServiceException", "internal", status)
+    with pytest.raises(ConnectionLost, match="ServiceException: internal"):
+        invoke(functions)
+    assert aws.operations == ["Invoke"]
+
+
+def test_an_answer_that_is_no_json_was_cut_off(
+    functions: LambdaFunctions, aws: FakeAwsHttp
+) -> None:
+    aws.answers.append((200, {}, b'{"v": 1, "sta'))
+    with pytest.raises(ConnectionLost):
+        invoke(functions)
+
+
+def test_any_other_refusal_is_final(functions: LambdaFunctions, aws: FakeAwsHttp) -> None:
+    aws.error("InvalidRequestContentException", "not JSON")
+    with pytest.raises(InvocationError, match="AWS answered InvalidRequestContent"):
+        invoke(functions)
+    assert aws.operations == ["Invoke"]
+
+
+# -- create ---------------------------------------------------------------------------------------
+
+
+def test_a_function_is_asked_for_as_its_spec_says(
+    functions: LambdaFunctions, aws: FakeAwsHttp
+) -> None:
+    aws.json({}, 201)
+    functions.create(SPEC)
+    ((_, request),) = aws.requests
+    assert request.pop("Description")
+    assert request == {
+        "FunctionName": SPEC.name,
+        "PackageType": "Image",
+        "Code": {"ImageUri": SPEC.image.uri},
+        "Role": SPEC.role_arn,
+        "Architectures": ["x86_64"],
+        "MemorySize": 512,
+        "Timeout": 60,
+        "EphemeralStorage": {"Size": 512},
+        "Environment": {"Variables": {"MODE": "fast"}},
+        "Tags": {"team": "physics"},
+    }
+
+
+def test_a_function_that_exists_is_left_as_it_is(
+    functions: LambdaFunctions, aws: FakeAwsHttp
+) -> None:
+    aws.error("ResourceConflictException", "Function already exist", 409)
+    functions.create(SPEC)
+    assert aws.operations == ["CreateFunction"]
+
+
+def test_a_new_role_is_waited_for(
+    functions: LambdaFunctions, aws: FakeAwsHttp, clock: FakeClock
+) -> None:
+    for _ in range(5):
+        aws.error("InvalidParameterValueException", ROLE_NOT_READY)
+    aws.json({}, 201)
+    functions.create(SPEC)
+    assert len(aws.requests) == 6
+    assert clock.sleeps == sorted(clock.sleeps)
+
+
+def test_a_role_that_never_becomes_ready_is_an_error(
+    functions: LambdaFunctions, aws: FakeAwsHttp, clock: FakeClock
+) -> None:
+    for _ in range(100):
+        aws.error("InvalidParameterValueException", ROLE_NOT_READY)
+    with pytest.raises(ProvisionError, match="cannot be assumed by Lambda"):
+        functions.create(SPEC)
+    assert 75 < clock.now() < 100
+
+
+def test_another_refusal_is_not_tried_again(
+    functions: LambdaFunctions, aws: FakeAwsHttp, clock: FakeClock
+) -> None:
+    aws.error("InvalidParameterValueException", "Source image does not exist.")
+    with pytest.raises(ProvisionError, match=rf"create function '{SPEC.name}': .*Source image"):
+        functions.create(SPEC)
+    assert clock.sleeps == []
+
+
+# -- find, wait, delete ---------------------------------------------------------------------------
+
+
+def configured(**configuration: Any) -> dict[str, Any]:
+    return {"Configuration": configuration}
+
+
+def test_a_state_comes_with_its_reason(functions: LambdaFunctions, aws: FakeAwsHttp) -> None:
+    aws.json(configured(State="Inactive", StateReason="idle"))
+    assert functions.find("name") == FunctionState(state=INACTIVE, reason="idle")
+
+
+def test_a_function_without_a_state_is_active(functions: LambdaFunctions, aws: FakeAwsHttp) -> None:
+    aws.json(configured(FunctionName="name"))
+    assert functions.find("name") == FunctionState(state=ACTIVE)
+
+
+def test_only_not_found_means_absent(functions: LambdaFunctions, aws: FakeAwsHttp) -> None:
+    aws.error("ResourceNotFoundException", status=404)
+    assert functions.find("name") is None
+    aws.error("AccessDeniedException", status=403)
+    with pytest.raises(ProvisionError, match=r"AccessDenied(.|\n)*the action GetFunction"):
+        functions.find("name")
+
+
+def test_a_function_that_failed_is_a_state_and_no_error(
+    functions: LambdaFunctions, aws: FakeAwsHttp
+) -> None:
+    for _ in range(2):
+        aws.json(configured(State="Failed", StateReason="image was deleted"))
+    assert functions.wait_active("name") == FunctionState(state=FAILED, reason="image was deleted")
+    assert set(aws.operations) == {"GetFunction"}, "not the control plane's 15 requests a second"
+
+
+def test_deleting_what_is_gone_is_no_error(functions: LambdaFunctions, aws: FakeAwsHttp) -> None:
+    aws.error("ResourceNotFoundException", status=404)
+    functions.delete("name")
+
+
+def test_an_arn_of_a_role_is_taken_as_it_is(functions: LambdaFunctions) -> None:
+    assert functions.role_arn(SPEC.role_arn) == SPEC.role_arn
+
+
+def test_a_configuration_error_is_not_hidden(functions: LambdaFunctions, aws: FakeAwsHttp) -> None:
+    aws.error("ExpiredTokenException", status=403)
+    with pytest.raises(ConfigurationError, match="AWS refused the credentials"):
+        functions.create(SPEC)

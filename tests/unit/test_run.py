@@ -1,0 +1,192 @@
+"""The executor's run and cancel, as Covalent's dispatcher calls them, on fakes."""
+
+from __future__ import annotations
+
+import asyncio
+import io
+import time
+from collections.abc import Iterator
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import pytest
+from covalent._shared_files import TaskRuntimeError
+from covalent._shared_files.exceptions import TaskCancelledError
+from covalent._workflow.transport import TransportableObject
+from covalent.executor.utils.wrappers import wrapper_fn
+
+from covalent_lambda_container import service
+from covalent_lambda_container.awslambda_container import AWSLambdaContainerExecutor
+from covalent_lambda_container.cancellation import Cancellation
+from covalent_lambda_container.covalent_task import Task
+from covalent_lambda_container.errors import FunctionCrashed
+from covalent_lambda_container.invocation import Invoker, Outcome
+from covalent_lambda_container.ports import ACTIVE, FunctionState, Reply
+from tests.fakes import FakeBlobStore, FakeClock, FakeFunctions
+from tests.fakes.examples import call
+
+METADATA = {"dispatch_id": "dispatch", "node_id": 3}
+Executor: Any = AWSLambdaContainerExecutor
+
+
+class FakeService:
+    """Runs tasks on one function that is there already."""
+
+    def __init__(self, functions: FakeFunctions, blobs: FakeBlobStore, clock: FakeClock) -> None:
+        self.tasks: list[Task] = []
+        self._invoker = Invoker(functions, blobs, sleep=clock.sleep, now=clock.now)
+
+    def run(
+        self,
+        task: Task,
+        dispatch_id: str,
+        node_id: int,
+        *,
+        cancellation: Cancellation,
+        retries: int = 0,
+    ) -> Outcome:
+        self.tasks.append(task)
+        sent = call(task.payload, "name", dispatch_id=dispatch_id, node_id=node_id)
+        return self._invoker.run(sent, cancellation)
+
+
+@pytest.fixture
+def functions(clock: FakeClock) -> Iterator[FakeFunctions]:
+    with FakeFunctions(clock) as functions:
+        functions.states["name"] = FunctionState(state=ACTIVE)
+        yield functions
+
+
+@pytest.fixture
+def fake_service(
+    functions: FakeFunctions, blobs: FakeBlobStore, clock: FakeClock, monkeypatch: Any
+) -> FakeService:
+    fake = FakeService(functions, blobs, clock)
+    monkeypatch.setattr(service, "service_for", lambda options: fake)
+    return fake
+
+
+@pytest.fixture
+def executor(fake_service: FakeService) -> Any:
+    """An executor as the dispatcher has it: with streams for the task's output."""
+    executor = Executor(usage_report=False)
+    executor._task_stdout, executor._task_stderr = io.StringIO(), io.StringIO()
+    return executor
+
+
+def run(executor: Any, function: Any, *args: Any, **kwargs: Any) -> Any:
+    return executor.run(
+        partial(wrapper_fn, TransportableObject(function), [], []),
+        [TransportableObject(arg) for arg in args],
+        {name: TransportableObject(value) for name, value in kwargs.items()},
+        METADATA,
+    )
+
+
+def test_a_result_comes_back_as_covalent_stores_it(executor: Any) -> None:
+    def speak(x: int, y: int) -> list[int]:
+        print("hello")
+        return [x, y]
+
+    result = asyncio.run(run(executor, speak, 1, y=2))
+    assert result.get_deserialized() == [1, 2]
+    assert result.object_string == "[1, 2]"
+    assert TransportableObject.deserialize(result.serialize()).get_deserialized() == [1, 2]
+    assert executor.task_stdout.getvalue() == "hello\n"
+    assert executor.task_stderr.getvalue() == ""
+
+
+def test_an_electron_that_raises_is_a_task_error_with_its_traceback(executor: Any) -> None:
+    def fail() -> None:
+        print("so far")
+        raise KeyError("missing")
+
+    with pytest.raises(TaskRuntimeError, match=r"^KeyError: 'missing'$"):
+        asyncio.run(run(executor, fail))
+    assert executor.task_stdout.getvalue() == "so far\n"
+    told = executor.task_stderr.getvalue()
+    assert told.startswith("Traceback (most recent call last):")
+    assert told.endswith("KeyError: 'missing'\n")
+
+
+def test_advice_stands_below_the_error(executor: Any) -> None:
+    def fail() -> None:
+        raise MemoryError
+
+    with pytest.raises(TaskRuntimeError, match=r"^MemoryError: \nRaise the option memory_size"):
+        asyncio.run(run(executor, fail))
+
+
+def test_a_task_that_could_not_be_run_is_our_error(executor: Any, functions: FakeFunctions) -> None:
+    problem = {"errorType": "Runtime.ExitError", "errorMessage": "exit status 1"}
+    functions.reply_next_with(Reply(payload=problem, function_error="Unhandled"))
+    with pytest.raises(FunctionCrashed, match="Task dispatch:3 on function name"):
+        asyncio.run(run(executor, abs, -1))
+
+
+def test_a_hundred_tasks_wait_at_once(executor: Any, fake_service: FakeService) -> None:
+    arrived: list[float] = []
+
+    def wait(*_: Any, **__: Any) -> Outcome:
+        arrived.append(time.monotonic())
+        time.sleep(0.3)
+        return Outcome(completed=True, header={}, text="", pickled="gARLAS4=")
+
+    fake_service.run = wait  # type: ignore[method-assign]
+
+    async def many() -> None:
+        await asyncio.gather(*(run(executor, abs, -1) for _ in range(100)))
+
+    asyncio.run(many())
+    assert len(arrived) == 100
+    assert max(arrived) - min(arrived) < 0.3
+
+
+def test_a_task_that_needs_covalent_gets_the_clients_version(
+    executor: Any, fake_service: FakeService
+) -> None:
+    async def version_info() -> dict[str, str]:
+        return {"python": "3.11.7", "covalent": "0.240.0"}
+
+    executor.get_version_info = version_info
+    asyncio.run(run(executor, lambda: TransportableObject is None))
+    asyncio.run(run(executor, abs, -1))
+    assert [task.covalent_version for task in fake_service.tasks] == ["0.240.0", ""]
+
+
+# -- cancel ---------------------------------------------------------------------------------------
+
+
+def test_a_task_that_is_called_off_ends_at_once(
+    executor: Any, functions: FakeFunctions, tmp_path: Path
+) -> None:
+    started = tmp_path / "started"
+
+    def work(path: Path) -> None:
+        path.touch()
+        time.sleep(30)
+
+    async def cancel_when_started() -> bool:
+        while not started.exists():
+            await asyncio.sleep(0.01)
+        # Covalent asks another instance than the one that runs the task.
+        return bool(await Executor().cancel(METADATA, None))
+
+    async def both() -> list[Any]:
+        return await asyncio.gather(
+            run(executor, work, started), cancel_when_started(), return_exceptions=True
+        )
+
+    begun = time.monotonic()
+    ended, was_running = asyncio.run(both())
+    assert time.monotonic() - begun < 5
+    assert isinstance(ended, TaskCancelledError)
+    assert was_running is True
+    assert len(functions.executions) == 1
+
+
+def test_a_task_that_is_not_under_way_cannot_be_called_off(executor: Any) -> None:
+    assert asyncio.run(executor.cancel(METADATA, None)) is False
+    asyncio.run(run(executor, abs, -1))
+    assert asyncio.run(executor.cancel(METADATA, None)) is False

@@ -1,0 +1,81 @@
+"""The service: what a task's image must contain, and who shares a service."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from covalent_lambda_container.covalent_task import Task
+from covalent_lambda_container.dockerfile import recipe_digest
+from covalent_lambda_container.errors import ConfigurationError
+from covalent_lambda_container.options import Options
+from covalent_lambda_container.service import Service, service_for
+from covalent_lambda_container.spec import ImageSpec
+
+
+def image_of(options: dict[str, Any] | None = None, **changes: Any) -> ImageSpec:
+    """Return what the image of a task must contain."""
+    usual: dict[str, Any] = {
+        "payload": {},
+        "requirements": (),
+        "python_version": "3.11",
+        "cloudpickle_version": "3.1.0",
+        "payload_bytes": 0,
+    }
+    return Service(Options.check(options or {})).image_spec(Task(**usual | changes))
+
+
+def test_a_plain_task_gets_awss_image_of_its_python() -> None:
+    assert image_of(python_version="3.12") == ImageSpec(
+        python_version="3.12",
+        architecture="x86_64",
+        base_image="public.ecr.aws/lambda/python:3.12",
+        requirements=(),
+        cloudpickle_version="3.1.0",
+        recipe=recipe_digest(),
+    )
+
+
+def test_another_root_and_processor_are_the_executors_choice() -> None:
+    image = image_of({"base_image": "registry.example.com/python", "architecture": "arm64"})
+    assert (image.base_image, image.architecture) == ("registry.example.com/python", "arm64")
+
+
+def test_requirements_of_executor_task_and_arguments_come_together() -> None:
+    image = image_of(
+        {"requirements": ["Foo_Bar == 1", "numpy>=2"]},
+        requirements=("numpy>=2", "scipy==1.14"),
+        data_requirements=("pandas==2.2", "scipy==1.13"),
+    )
+    assert image.requirements == ("foo-bar==1", "numpy>=2", "pandas==2.2", "scipy==1.14")
+
+
+def test_covalent_is_in_the_image_of_a_task_that_needs_it() -> None:
+    assert image_of().covalent_version == ""
+    assert image_of(covalent_version="0.240.0").covalent_version == "0.240.0"
+
+
+def test_commands_are_part_of_the_image_or_of_the_task() -> None:
+    commands = ("apt-get install -y graphviz",)
+    assert image_of(commands=commands).commands == commands
+    assert image_of({"bash_deps": "runtime"}, commands=commands).commands == ()
+
+
+@pytest.mark.parametrize(
+    "options",
+    [{"timeout": 61}, {"memory_size": 1024}, {"environment": {"MODE": "fast"}}, {"cleanup": False}],
+)
+def test_a_functions_configuration_makes_no_other_image(options: dict[str, Any]) -> None:
+    assert image_of(options) == image_of()
+
+
+def test_equal_options_share_a_service() -> None:
+    options = {"environment": {"A1": "1", "B2": "2"}, "timeout": 33}
+    assert service_for(Options.check(options)) is service_for(Options.check(options))
+    assert service_for(Options.check(options)) is not service_for(Options.check({"timeout": 34}))
+
+
+def test_a_ca_bundle_that_is_not_there_is_named() -> None:
+    with pytest.raises(ConfigurationError, match="option ca_bundle='/nowhere.pem': there is no"):
+        Service(Options.check({"ca_bundle": "/nowhere.pem"}))

@@ -9,6 +9,7 @@ import asyncio
 import dataclasses
 import functools
 import logging
+import sys
 from collections.abc import Callable, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from typing import TYPE_CHECKING, Any, Final, TypeVar
@@ -327,7 +328,7 @@ def _either(credentials_file: str | None, credentials: str | None) -> str | None
             f"AWSLambdaContainerExecutor options credentials_file={credentials_file!r} and "
             f"credentials={credentials!r} differ: give one of them."
         )
-    return credentials_file if credentials is None else credentials
+    return credentials or credentials_file
 
 
 def _resolved(given: Mapping[str, Any]) -> dict[str, Any]:
@@ -354,3 +355,19 @@ def _threads() -> ThreadPoolExecutor:
     from covalent_lambda_container.service import MAX_IN_FLIGHT
 
     return ThreadPoolExecutor(max_workers=MAX_IN_FLIGHT, thread_name_prefix="covalent-lambda")
+
+
+def _complete_registration() -> None:
+    """Register the plugin with a Covalent that this module has just imported.
+
+    Covalent loads its plugins while it is imported. Imported from here, it finds this module half
+    made and leaves it out.
+    """
+    executors = sys.modules.get("covalent.executor")
+    manager = getattr(executors, "_executor_manager", None)
+    if manager is not None and "awslambda_container" not in manager.executor_plugins_map:
+        manager._populate_executor_map_from_module(sys.modules[__name__])
+        setattr(executors, EXECUTOR_PLUGIN_NAME, AWSLambdaContainerExecutor)
+
+
+_complete_registration()

@@ -14,6 +14,7 @@ import docker
 from docker.errors import DockerException
 from requests.exceptions import RequestException
 from rich.text import Text
+from urllib3.exceptions import HTTPError
 
 from covalent_lambda_container.dockerfile import InstallSettings, base_context, task_context
 from covalent_lambda_container.errors import ImageBuildError, RegistryError, VersionMismatch
@@ -97,7 +98,8 @@ class DockerImageBuilder:
                 # A build may be silent for long; docker-py's default of 60 s would end it.
                 self._client = docker.from_env(timeout=1800)
             yield self._client.api
-        except (DockerException, RequestException) as exc:
+        # docker-py lets the errors of the libraries under it through.
+        except (DockerException, RequestException, HTTPError) as exc:
             self._client = None
             raise ImageBuildError(
                 f"Docker could not {operation}: {exc}",

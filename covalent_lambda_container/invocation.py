@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import logging
 import random
+import threading
 import time
 import uuid
 from collections.abc import Callable
@@ -129,6 +130,9 @@ class _Objects:
     result_key: str
     cancel_key: str
     used: list[str] = field(default_factory=list)
+    # A sign that is put after the end would stay for ever.
+    ended: bool = False
+    lock: threading.Lock = field(default_factory=threading.Lock)
 
     @classmethod
     def of(cls, call: Call) -> _Objects:
@@ -185,20 +189,24 @@ class Invoker:
             event = self._event(call, objects)
             cancellation.check()
             with journal.step("task.invoke", f"{call.dispatch_id}:{call.node_id}") as facts:
-                answer = self._answer(call, event, objects)
+                answer = self._answer(call, event, objects, cancellation)
                 facts.update(
                     function=call.function_name,
                     status=answer.get("status"),
                     **answer.get("usage", {}),
                 )
         finally:
+            with objects.lock:
+                objects.ended = True
             if objects.used and call.cleanup:
                 self._clean(objects.used)
         return _outcome(answer)
 
     def _tell_cancelled(self, objects: _Objects) -> None:
-        objects.used.append(objects.cancel_key)
-        self._blobs.put(objects.cancel_key, b"")
+        with objects.lock:
+            if not objects.ended:
+                objects.used.append(objects.cancel_key)
+                self._blobs.put(objects.cancel_key, b"")
 
     def _event(self, call: Call, objects: _Objects) -> bytes:
         # A URL outlives the invocation that uses it, throttling included.
@@ -223,9 +231,11 @@ class Invoker:
         event["task_url"] = self._blobs.read_url(objects.task_key, valid_s=valid_s)
         return json.dumps(event).encode()
 
-    def _answer(self, call: Call, event: bytes, objects: _Objects) -> dict[str, Any]:
+    def _answer(
+        self, call: Call, event: bytes, objects: _Objects, cancellation: Cancellation
+    ) -> dict[str, Any]:
         try:
-            reply = self._accepted(call, event)
+            reply = self._accepted(call, event, cancellation)
         except ConnectionLost as exc:
             objects.used.append(objects.result_key)
             return self._recover(call, objects, exc)
@@ -244,7 +254,7 @@ class Invoker:
             return stored
         return answer
 
-    def _accepted(self, call: Call, event: bytes) -> Reply:
+    def _accepted(self, call: Call, event: bytes, cancellation: Cancellation) -> Reply:
         """Offer the task until Lambda takes it; once it has been taken, never again."""
         started = self._now()
         longest_s = 0.25
@@ -266,6 +276,7 @@ class Invoker:
                         hint=hint if reached else None,
                     ) from exc
             self._sleep(delay_s)
+            cancellation.check()
             longest_s = min(longest_s * 2, _LONGEST_DELAY_S)
 
     def _recover(self, call: Call, objects: _Objects, lost: ConnectionLost) -> dict[str, Any]:

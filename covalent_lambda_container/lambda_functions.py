@@ -10,10 +10,13 @@ from collections.abc import Callable
 from typing import Any, Final
 
 from botocore.exceptions import (
-    BotoCoreError,
     ClientError,
     ConnectTimeoutError,
     EndpointConnectionError,
+    HTTPClientError,
+    IncompleteReadError,
+    ProxyConnectionError,
+    SSLError,
     WaiterError,
 )
 
@@ -242,7 +245,9 @@ class LambdaFunctions:
                 raise
             except (EndpointConnectionError, ConnectTimeoutError) as exc:
                 raise Unreachable(str(exc)) from exc
-            except (BotoCoreError, OSError, ValueError) as exc:
+            except (SSLError, ProxyConnectionError):
+                raise
+            except (HTTPClientError, IncompleteReadError, OSError, ValueError) as exc:
                 raise ConnectionLost(str(exc)) from exc
         return Reply(
             payload=payload,

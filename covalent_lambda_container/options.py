@@ -25,8 +25,8 @@ AWS_ROOT_IMAGE: Final = "public.ecr.aws/lambda/python"
 
 # Environment variables that Lambda sets itself and refuses from users
 # ("Defined runtime environment variables", Lambda developer guide, read 2026-11).
-_RESERVED_VARIABLE = re.compile(r"^(_HANDLER|_X_AMZN_TRACE_ID|AWS_.*)$")
-_VARIABLE_NAME = re.compile(r"^[A-Za-z][A-Za-z0-9_]+$")
+_RESERVED_VARIABLE = re.compile(r"_HANDLER|_X_AMZN_TRACE_ID|AWS_.*")
+_VARIABLE_NAME = re.compile(r"[A-Za-z][A-Za-z0-9_]+")
 
 _ENVIRONMENT_BYTES: Final = 4096
 """All environment variables of a function together ("Lambda quotas" page, read 2026-11). What
@@ -204,9 +204,9 @@ class Options(BaseModel):
     @classmethod
     def _check_environment(cls, environment: dict[str, str]) -> dict[str, str]:
         for name in environment:
-            if _RESERVED_VARIABLE.match(name):
+            if _RESERVED_VARIABLE.fullmatch(name):
                 raise ValueError(f"{name} is reserved by Lambda")
-            if not _VARIABLE_NAME.match(name):
+            if not _VARIABLE_NAME.fullmatch(name):
                 raise ValueError(
                     f"{name!r} is not a variable name: a letter, then letters, digits and _"
                 )
@@ -311,10 +311,13 @@ def _explain(problem: ValidationError, model: type[BaseModel]) -> str:
     lines = []
     for error in problem.errors(include_url=False):
         option = str(error["loc"][0])
+        # Which entry of a mapping: its value is not shown.
+        keys = [key for key in error["loc"][1:] if isinstance(key, str) and key != "[key]"]
+        inside = "".join(f"[{key!r}]" for key in keys)
         message = error["msg"].removeprefix("Value error, ").removeprefix("Input ")
         # A value of these options may be a secret.
         seen = "" if option == "environment" else f"={error['input']!r}"
-        line = f"AWSLambdaContainerExecutor option {option}{seen}: {message}."
+        line = f"AWSLambdaContainerExecutor option {option}{inside}{seen}: {message}."
         field = model.model_fields.get(option)
         lines.append(f"{line} {field.description}" if field else line)
     return "\n".join(lines)

@@ -80,6 +80,7 @@ def plain_value(pickled: bytes) -> Any:
         When the pickle refers to anything that would have to be imported, or is broken.
     """
     try:
+        _check_memo(pickled)
         return _PlainUnpickler(io.BytesIO(pickled)).load()
     except pickle.UnpicklingError:
         raise
@@ -99,6 +100,13 @@ def pickled_dict(keys: bytes, values: bytes) -> bytes:
     """Return the pickle of ``dict(zip(keys, values))``, both given as pickles of sequences."""
     pairs = _call(zip, _call(pickle.loads, keys), _call(pickle.loads, values))
     return pickle.dumps(_call(dict, pairs), PICKLE_PROTOCOL)
+
+
+def _check_memo(pickled: bytes) -> None:
+    """Refuse memo indexes beyond the pickle's own length: the unpickler makes room for them."""
+    for opcode, argument, _ in pickletools.genops(pickled):
+        if opcode.name in ("PUT", "BINPUT", "LONG_BINPUT") and int(argument or 0) > len(pickled):
+            raise pickle.UnpicklingError(f"its memo has an index {argument}")
 
 
 class _PlainUnpickler(pickle.Unpickler):

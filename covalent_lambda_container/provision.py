@@ -55,7 +55,9 @@ class SingleFlight(Generic[Key, Value]):
         try:
             value = make()
         except BaseException as exc:
-            self.forget(key)
+            with self._lock:
+                if self._flights.get(key) is flight:
+                    del self._flights[key]
             flight.set_exception(exc)
             raise
         flight.set_result(value)

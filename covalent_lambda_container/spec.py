@@ -11,15 +11,17 @@ from functools import cached_property
 from typing import Any, Final
 
 from packaging.requirements import InvalidRequirement, Requirement
+from packaging.specifiers import Specifier, SpecifierSet
 from packaging.utils import canonicalize_name
 from packaging.version import Version
 
-from covalent_lambda_container.errors import RequirementError
+from covalent_lambda_container.errors import RequirementError, VersionMismatch
 
 TAG_LENGTH: Final = 32
 """Hexadecimal digits of an image's identity used as its ECR tag (128 bits)."""
 
 _COMMENT = re.compile(r"(^|\s+)#.*$")
+_VERSION = re.compile(r"[0-9][0-9A-Za-z.!+_-]*")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -58,6 +60,13 @@ class ImageSpec:
     covalent_version: str = ""
     commands: tuple[str, ...] = ()
     recipe: str
+
+    def __post_init__(self) -> None:
+        # These come with the task and are written into files of the build.
+        for field in ("python_version", "cloudpickle_version", "covalent_version"):
+            version = getattr(self, field)
+            if version and not _VERSION.fullmatch(version):
+                raise VersionMismatch(f"The task's {field} {version!r} is not a version.")
 
     @cached_property
     def digest(self) -> str:
@@ -190,7 +199,7 @@ def read_requirements_text(text: str, *, origin: str) -> tuple[str, ...]:
     for number, line in enumerate(text.splitlines(), start=1):
         if not pending:
             first_line = number
-        if line.endswith("\\"):
+        if line.endswith("\\") and not _COMMENT.search(line):
             pending += line[:-1]
             continue
         stripped = _COMMENT.sub("", pending + line).strip()
@@ -229,6 +238,13 @@ def sorted_pairs(mapping: Mapping[str, str]) -> tuple[tuple[str, str], ...]:
     return tuple(sorted(mapping.items()))
 
 
+def _canonical_specifier(part: Specifier) -> str:
+    """Return a version clause with its version as PEP 440 writes it: ``1.0RC1`` is ``1.0rc1``."""
+    if part.operator == "===" or part.version.endswith(".*"):
+        return str(part)
+    return f"{part.operator}{Version(part.version)}"
+
+
 def _newer(one: Requirement, other: Requirement) -> bool:
     return _pinned(one) > _pinned(other)
 
@@ -253,7 +269,12 @@ def _canonical(text: str, origin: str) -> str:
         ) from exc
     requirement.name = canonicalize_name(requirement.name)
     requirement.extras = {canonicalize_name(extra) for extra in requirement.extras}
+    requirement.specifier = SpecifierSet(
+        ",".join(_canonical_specifier(part) for part in requirement.specifier)
+    )
     canonical = str(requirement)
+    if canonical.endswith("\\"):
+        raise RequirementError(f"{origin}: {text!r} ends in a backslash.")
     if not canonical.isascii() or not canonical.isprintable():
         raise RequirementError(
             f"{origin}: {text!r} contains characters other than printable ASCII."

@@ -22,6 +22,7 @@ class CapturedStream(io.TextIOBase):
 
     def __init__(self, target: TextIO) -> None:
         self._target = target
+        self._lock = threading.Lock()
         self._foreign: frozenset[int | None] = frozenset()
         self._clear()
 
@@ -51,6 +52,10 @@ class CapturedStream(io.TextIOBase):
         return len(text)
 
     def _remember(self, text: str) -> None:
+        with self._lock:
+            self._keep(text)
+
+    def _keep(self, text: str) -> None:
         if self._head_room:
             kept, text = text[: self._head_room], text[self._head_room :]
             self._head.append(kept)

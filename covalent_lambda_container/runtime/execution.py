@@ -69,7 +69,7 @@ def execute(task: dict[str, Any], watch: CancelWatch) -> tuple[dict[str, Any], b
         except BaseException as exc:
             answer["status"] = wire.FAILED
             answer["error"] = _describe(exc)
-    answer["stdout"], answer["stderr"] = stdout.take(), stderr.take()
+    answer["stdout"], answer["stderr"] = _sendable(stdout.take()), _sendable(stderr.take())
     return answer, pickled
 
 
@@ -133,23 +133,30 @@ def _pickle_result(output: Any) -> tuple[bytes, dict[str, Any]]:
 
 
 def _shown(output: Any, pickled_bytes: int) -> str:
-    """Return ``str(output)`` as Covalent keeps it, shortened where it would be as large as the data.
+    """Return ``str(output)`` as Covalent keeps it, shortened where it would be as long as the data.
 
     Text stays whole: Covalent reads a sublattice from it.
     """
     if isinstance(output, str):
-        return output
+        return _sendable(output)
     if pickled_bytes > _LARGE_BYTES and isinstance(output, _BUILT_IN_COLLECTIONS):
         import reprlib
 
         return reprlib.repr(output)
     text = _safe_str(output)
-    return text if len(text) <= _TEXT_LIMIT else f"{text[:_TEXT_LIMIT]}…"
+    return _sendable(text if len(text) <= _TEXT_LIMIT else f"{text[:_TEXT_LIMIT]}…")
 
 
 def _text_attribute(value: Any, name: str) -> str | None:
     attribute = getattr(value, name, "")
-    return attribute if isinstance(attribute, str) or attribute is None else ""
+    if attribute is None:
+        return None
+    return _sendable(attribute) if isinstance(attribute, str) else ""
+
+
+def _sendable(text: str) -> str:
+    """Replace lone surrogates, which JSON in UTF-8 cannot carry."""
+    return text.encode("utf-8", "backslashreplace").decode()
 
 
 def _safe_str(value: Any) -> str:
@@ -171,8 +178,8 @@ def _describe(exc: BaseException) -> dict[str, str]:
         text = f"{qualified}: {_safe_str(exc)}\n"
     return {
         "type": qualified,
-        "message": _safe_str(exc)[:_TEXT_LIMIT],
-        "traceback": text[-_TEXT_LIMIT:],
+        "message": _sendable(_safe_str(exc)[:_TEXT_LIMIT]),
+        "traceback": _sendable(text[-_TEXT_LIMIT:]),
         "advice": _advice(exc),
     }
 

@@ -89,7 +89,7 @@ def _make_room() -> None:
     Until then it stays: caches in HOME make the next task of the same function faster.
     """
     usage = shutil.disk_usage(_SCRATCH)
-    if usage.free >= usage.total / 2:
+    if usage.used < usage.total / 2:
         return
     for entry in os.scandir(_SCRATCH):
         if entry.name in (_scratch_before or ()):

@@ -177,7 +177,6 @@ def test_two_different_credentials_files_are_refused() -> None:
         Executor(credentials_file="/one", credentials="/other")
 
 
-@pytest.mark.xfail(strict=True, reason="an empty credentials wins over a given credentials_file")
 def test_an_empty_alias_takes_nothing_away() -> None:
     assert Executor(credentials_file="/one", credentials="").credentials_file == "/one"
 

@@ -360,20 +360,11 @@ def test_arguments_bring_the_packages_that_made_them() -> None:
     assert task.requirements == ()
 
 
-def uses_covalent() -> Any:
-    return ct.DepsPip
-
-
-def mentions_covalent() -> str:
-    return "covalent"
-
-
 @pytest.mark.parametrize(
     ("function", "hooks", "needs"),
     [
         (lambda: TransportableObject, [], True),
-        (lambda: uses_covalent(), [], True),
-        (lambda: mentions_covalent(), [], False),
+        (lambda: ct.DepsPip, [], True),
         (lambda: "covalent.executor", [], False),
         (add, [], False),
         (add, [(lambda: TransportableObject, [])], True),

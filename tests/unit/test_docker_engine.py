@@ -205,7 +205,6 @@ def test_without_an_engine_the_error_says_what_to_do(monkeypatch: pytest.MonkeyP
         builder.build(image_spec(), NAME)
 
 
-@pytest.mark.xfail(strict=True, reason="urllib3's errors are no RequestException")
 def test_an_engine_that_goes_away_during_a_build_is_our_error(
     builder: DockerImageBuilder, api: FakeDockerApi
 ) -> None:
@@ -214,7 +213,6 @@ def test_an_engine_that_goes_away_during_a_build_is_our_error(
         builder.build(image_spec(), NAME)
 
 
-@pytest.mark.xfail(strict=True, reason="urllib3's errors are no RequestException")
 def test_an_engine_that_goes_away_during_a_push_is_our_error(
     builder: DockerImageBuilder, api: FakeDockerApi
 ) -> None:

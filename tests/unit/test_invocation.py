@@ -341,9 +341,6 @@ def test_calling_off_a_task_that_has_ended_changes_nothing(
     assert len(functions.executions) == 1
 
 
-@pytest.mark.xfail(
-    strict=True, reason="a sign that is put after the end stays in the bucket for ever"
-)
 def test_calling_off_a_task_that_has_ended_leaves_nothing_behind(
     invoker: Runner, blobs: FakeBlobStore
 ) -> None:
@@ -353,9 +350,6 @@ def test_calling_off_a_task_that_has_ended_leaves_nothing_behind(
     assert blobs.objects == {}
 
 
-@pytest.mark.xfail(
-    strict=True, reason="a task that Lambda has not accepted is offered on after it was called off"
-)
 def test_a_task_that_is_called_off_is_not_offered_again(
     invoker: Runner, functions: FakeFunctions, clock: FakeClock
 ) -> None:

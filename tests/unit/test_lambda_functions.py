@@ -150,7 +150,6 @@ def test_a_connection_that_never_was_started_nothing(
     assert aws.operations == ["Invoke"]
 
 
-@pytest.mark.xfail(strict=True, reason="everything of boto3's counts as a lost connection")
 @pytest.mark.parametrize(
     "error",
     [

@@ -96,9 +96,6 @@ MODE = "fast"
     assert found["by class"].items() >= (configured | {"timeout": 30, "memory_size": 512}).items()
 
 
-@pytest.mark.xfail(
-    strict=True, reason="Covalent, imported by the plugin, finds it half imported and drops it"
-)
 def test_the_plugin_may_be_imported_before_covalent(python: Any) -> None:
     names, is_there = python("""
 import json

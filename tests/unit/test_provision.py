@@ -106,7 +106,6 @@ def test_a_forgotten_value_is_made_again() -> None:
     assert flights.get("key", lambda: next(numbers)) == 2
 
 
-@pytest.mark.xfail(strict=True, reason="a failure takes down the flight that replaced its own")
 def test_a_late_failure_does_not_forget_a_newer_flight() -> None:
     flights: SingleFlight[str, str] = SingleFlight()
     first_started, second_started = threading.Event(), threading.Event()

@@ -87,7 +87,6 @@ def test_a_file_may_end_in_a_continuation_and_have_windows_line_ends() -> None:
     assert read("numpy\r\nscipy\\") == ("numpy", "scipy")
 
 
-@pytest.mark.xfail(strict=True, reason="a comment that ends in a backslash swallows the next line")
 def test_a_comment_is_not_continued() -> None:
     assert read("# see C:\\\nnumpy\n") == ("numpy",)
 
@@ -155,9 +154,6 @@ def test_pip_reads_the_requirements_that_were_written(texts: list[str]) -> None:
     assert set(read(written)) == {*wanted, "cloudpickle==3.1.0"}
 
 
-@pytest.mark.xfail(
-    strict=True, reason="a URL that ends in a backslash continues into the next requirement"
-)
 def test_a_requirement_cannot_swallow_the_next_one() -> None:
     try:
         wanted = canonical_requirements(["name @ https://example.com/\\"], origin="test")

@@ -77,5 +77,5 @@ def test_equal_options_share_a_service() -> None:
 
 
 def test_a_ca_bundle_that_is_not_there_is_named() -> None:
-    with pytest.raises(ConfigurationError, match="option ca_bundle='/nowhere.pem': there is no"):
+    with pytest.raises(ConfigurationError, match=r"option ca_bundle='/nowhere\.pem': there is no"):
         Service(Options.check({"ca_bundle": "/nowhere.pem"}))

@@ -110,9 +110,6 @@ def test_other_requirements_have_another_tag(
     assert (tags[0] == tags[1]) == (some == others)
 
 
-@pytest.mark.xfail(
-    strict=True, reason="versions keep their spelling: ==1.0RC1 and ==1.0rc1 are two images"
-)
 def test_case_of_a_version_does_not_change_the_tag() -> None:
     assert tag_of(["numpy==1.0RC1"]) == tag_of(["numpy==1.0rc1"])
 

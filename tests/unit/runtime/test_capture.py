@@ -127,9 +127,6 @@ def test_the_file_descriptor_is_the_one_underneath() -> None:
     assert CapturedStream(sys.__stdout__).fileno() == sys.__stdout__.fileno()  # type: ignore
 
 
-@pytest.mark.xfail(
-    strict=True, reason="large writes of several threads: popleft from an empty tail, IndexError"
-)
 def test_threads_may_print_at_once() -> None:
     stream = CapturedStream(Nowhere())  # type: ignore[arg-type]
     stream.write("x" * HEAD_CHARACTERS)

@@ -236,9 +236,6 @@ def test_errors_that_cause_each_other_are_described_all_the_same(run: Run) -> No
     assert run(fail)["error"]["message"] == "one"
 
 
-@pytest.mark.xfail(
-    strict=True, reason="lone surrogates: AWS's Python 3.12 runtime cannot send them"
-)
 @pytest.mark.parametrize(
     "speak", [lambda: "\udcff", lambda: say("\udcff"), lambda: raise_it(ValueError("\udcff"))]
 )

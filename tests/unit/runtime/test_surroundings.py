@@ -118,7 +118,6 @@ def test_what_tasks_leave_in_tmp_is_removed_when_room_gets_scarce(
     assert (tmp_path / "lambda's own").exists()
 
 
-@pytest.mark.xfail(strict=True, reason="free space is compared, which is not what is not used")
 def test_space_that_nobody_used_does_not_count_as_used(
     run: Run, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:

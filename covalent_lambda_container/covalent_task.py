@@ -39,8 +39,26 @@ _DICT_NODE: Final = ".<locals>._auto_dict_node"
 
 REQUIRES: Final = "requires"
 """Key in a TransportableObject's header: requirements of whoever unpickles the value."""
+MADE_IN: Final = "image"
+"""Key in a TransportableObject's header: tag of the image in which the value was made."""
 
 Hook = tuple[TransportableObject, TransportableObject, TransportableObject, str]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Origin:
+    """Where a value comes from.
+
+    Parameters
+    ----------
+    requirements
+        Canonical requirements of whoever unpickles it.
+    image
+        Tag of the image in which it was made; empty if it was made of values of several images.
+    """
+
+    requirements: tuple[str, ...]
+    image: str
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -61,8 +79,8 @@ class Task:
         Length of all leaves together, base64.
     commands
         Shell commands of its DepsBash.
-    data_requirements
-        Canonical requirements of its arguments: the packages that made them.
+    origins
+        Where those of its arguments come from that need packages to be unpickled.
     refers_to_covalent
         Whether its function or one of its hooks needs Covalent where it runs.
     covalent_version
@@ -75,7 +93,7 @@ class Task:
     cloudpickle_version: str
     payload_bytes: int
     commands: tuple[str, ...] = ()
-    data_requirements: tuple[str, ...] = ()
+    origins: frozenset[Origin] = frozenset()
     refers_to_covalent: bool = False
     covalent_version: str = ""
 
@@ -121,7 +139,7 @@ def read_task(function: Callable[..., Any], args: Sequence[Any], kwargs: Mapping
         cloudpickle_version=str(_version(header, "cloudpickle_version")),
         payload_bytes=_size(payload),
         commands=tuple(commands),
-        data_requirements=_required_by([*args, *kwargs.values()]),
+        origins=_origins([*args, *kwargs.values()]),
         refers_to_covalent=any(
             _refers_to_covalent(part)
             for part in (
@@ -162,7 +180,7 @@ def collection(
         "py_version": node.header["py_version"],
         "cloudpickle_version": node.header["cloudpickle_version"],
         "attrs": {"doc": "", "name": ""},
-        REQUIRES: list(_required_by(args)),
+        **_joined(_origins(args)),
     }
     return transportable(header, text, base64.b64encode(pickled).decode())
 
@@ -242,10 +260,24 @@ def _refers_to_covalent(part: TransportableObject) -> bool:
     return b"covalent" in pickled and references(pickled).package("covalent")
 
 
-def _required_by(values: Sequence[TransportableObject]) -> tuple[str, ...]:
-    """Return what the values' headers say their unpickling requires."""
-    required = {text for value in values for text in value.header.get(REQUIRES, ())}
-    return canonical_requirements(required, origin="An argument's header")
+def _origins(values: Sequence[TransportableObject]) -> frozenset[Origin]:
+    found = set()
+    for value in values:
+        required = value.header.get(REQUIRES, ())
+        if required:
+            requirements = canonical_requirements(required, origin="An argument's header")
+            found.add(Origin(requirements=requirements, image=value.header.get(MADE_IN, "")))
+    return frozenset(found)
+
+
+def _joined(origins: frozenset[Origin]) -> dict[str, Any]:
+    """Return the header entries of a value that is made of others."""
+    images = {origin.image for origin in origins}
+    requirements = {text for origin in origins for text in origin.requirements}
+    return {
+        REQUIRES: sorted(requirements),
+        MADE_IN: images.pop() if len(images) == 1 else "",
+    }
 
 
 def _pip_requirements(hook: Hook) -> tuple[str, ...]:

@@ -11,12 +11,13 @@ import json
 import logging
 import os
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
 from pathlib import Path
 from typing import Final
 
 from covalent_lambda_container.aws import AwsTarget, clients_for
 from covalent_lambda_container.cancellation import Cancellation
-from covalent_lambda_container.covalent_task import Task
+from covalent_lambda_container.covalent_task import MADE_IN, Task
 from covalent_lambda_container.docker_engine import DockerImageBuilder
 from covalent_lambda_container.dockerfile import InstallSettings, recipe_digest
 from covalent_lambda_container.ecr import EcrRegistry
@@ -132,7 +133,8 @@ class Service:
             try:
                 self._ensure_ready(function_spec)
                 call = self._call(task, name, dispatch_id, node_id)
-                return self._invoker.run(call, cancellation)
+                outcome = self._invoker.run(call, cancellation)
+                return replace(outcome, header=outcome.header | {MADE_IN: image_spec.tag})
             except FunctionMissing:
                 # Somebody deleted it since this process last looked; nothing ran.
                 self._provisioner.forget(image_spec, function_spec)
@@ -146,16 +148,21 @@ class Service:
         options = self._options
         own = canonical_requirements(options.requirements, origin="requirements")
         at_build = options.bash_deps == "build"
-        return ImageSpec(
+        spec = ImageSpec(
             python_version=task.python_version,
             architecture=options.architecture,
             base_image=options.base_image or f"{AWS_ROOT_IMAGE}:{task.python_version}",
-            requirements=with_required({*own, *task.requirements}, task.data_requirements),
+            requirements=tuple(sorted({*own, *task.requirements})),
             cloudpickle_version=task.cloudpickle_version,
             covalent_version=task.covalent_version,
             commands=task.commands if at_build else (),
             recipe=recipe_digest(),
         )
+        if all(origin.image == spec.tag for origin in task.origins):
+            # All of its data was made in this very image: it has what they require.
+            return spec
+        required = {text for origin in task.origins for text in origin.requirements}
+        return replace(spec, requirements=with_required(spec.requirements, required))
 
     def prewarm(self, function_name: str, count: int) -> int:
         """Start execution environments of a function, as this module's `prewarm` says."""

@@ -209,6 +209,8 @@ def test_covalent_stores_an_executor_and_makes_an_equal_one() -> None:
     assert options_of(again) == OTHER_VALUES
 
 
+# Covalent, with the networkx of Python 3.10.
+@pytest.mark.filterwarnings(r"ignore:\s*The default value will be .edges=:FutureWarning")
 def test_an_electron_carries_its_executor_into_the_graph() -> None:
     def body() -> None: ...
 

@@ -20,6 +20,7 @@ from hypothesis import assume, given
 from hypothesis import strategies as st
 
 from covalent_lambda_container.covalent_task import (
+    Origin,
     collection,
     read_task,
     transportable,
@@ -354,9 +355,12 @@ def test_electrons_are_no_collections() -> None:
 def test_arguments_bring_the_packages_that_made_them() -> None:
     positional, named_argument = sealed(1), sealed(2)
     positional.header["requires"] = ["NumPy==2.1"]
-    named_argument.header["requires"] = ["scipy==1.14"]
+    named_argument.header.update(requires=["scipy==1.14"], image="0f")
     task = read_task(assembled(add), [positional, sealed(3)], {"y": named_argument})
-    assert task.data_requirements == ("numpy==2.1", "scipy==1.14")
+    assert task.origins == {
+        Origin(requirements=("numpy==2.1",), image=""),
+        Origin(requirements=("scipy==1.14",), image="0f"),
+    }
     assert task.requirements == ()
 
 

@@ -612,6 +612,18 @@ def test_options_that_need_one_another_are_refused_alone(
     assert len(str(caught.value).splitlines()) == 1
 
 
+def test_what_is_missing_is_missed_where_nothing_was_said_of_it() -> None:
+    with pytest.raises(ConfigurationError, match=r"security_group_ids=\[\]: should be given toge"):
+        Options.check({"subnet_ids": ["subnet-0a"]})
+
+
+def test_a_wrong_subnet_is_told_once() -> None:
+    with pytest.raises(ConfigurationError) as caught:
+        Executor(**VPC | {"subnet_ids": ["vpc-1"], "file_system": MOUNT})
+    (line,) = str(caught.value).splitlines()
+    assert "option subnet_ids='vpc-1'" in line
+
+
 @pytest.mark.parametrize(
     ("changes", "said"),
     [

@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from covalent_lambda_container.covalent_task import Task
+from covalent_lambda_container.covalent_task import Origin, Task
 from covalent_lambda_container.dockerfile import recipe_digest
 from covalent_lambda_container.errors import ConfigurationError
 from covalent_lambda_container.options import Options
@@ -46,9 +46,18 @@ def test_requirements_of_executor_task_and_arguments_come_together() -> None:
     image = image_of(
         {"requirements": ["Foo_Bar == 1", "numpy>=2"]},
         requirements=("numpy>=2", "scipy==1.14"),
-        data_requirements=("pandas==2.2", "scipy==1.13"),
+        origins=frozenset({Origin(requirements=("pandas==2.2", "scipy==1.13"), image="0f")}),
     )
     assert image.requirements == ("foo-bar==1", "numpy>=2", "pandas==2.2", "scipy==1.14")
+
+
+def test_data_made_in_the_same_image_asks_for_no_other() -> None:
+    own = image_of(requirements=("scikit-learn==1.7.2",))
+    here = Origin(requirements=("numpy==2.2.6",), image=own.tag)
+    elsewhere = Origin(requirements=("pandas==2.2",), image="0f")
+    assert image_of(requirements=own.requirements, origins=frozenset({here})) == own
+    both = image_of(requirements=own.requirements, origins=frozenset({here, elsewhere}))
+    assert both.requirements == ("numpy==2.2.6", "pandas==2.2", "scikit-learn==1.7.2")
 
 
 def test_covalent_is_in_the_image_of_a_task_that_needs_it() -> None:

@@ -1,14 +1,14 @@
 import covalent as ct
 from outcome import dispatch
 
-packages = ct.DepsPip(packages=["iniconfig==2.0.0"])
+packages = ct.DepsPip(packages=["six==1.16.0"])
 
 
 @ct.electron(executor="awslambda_container", deps_pip=packages)
 def work(n):
-    import iniconfig
+    import six
 
-    return iniconfig.__name__, n
+    return six.__name__, n
 
 
 @ct.lattice

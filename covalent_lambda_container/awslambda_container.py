@@ -10,7 +10,7 @@ import dataclasses
 import functools
 import logging
 import sys
-from collections.abc import Callable, Mapping
+from collections.abc import Awaitable, Callable, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from typing import TYPE_CHECKING, Any, Final, TypeVar
 
@@ -218,46 +218,48 @@ class AWSLambdaContainerExecutor(AsyncBaseExecutor):
             When it could not be run.
         """
         dispatch_id, node_id = str(task_metadata["dispatch_id"]), int(task_metadata["node_id"])
-        collected = await _in_thread(covalent_task.collection, function, args, kwargs)
-        if collected is not None:
-            return collected
-        task = await _in_thread(covalent_task.read_task, function, args, kwargs)
-        if task.refers_to_covalent:
-            version = (await self.get_version_info())["covalent"]
-            task = dataclasses.replace(task, covalent_version=version)
         with _under_way.running(dispatch_id, node_id) as cancellation:
             # Asked after the entry: a request comes either through it, or before it.
             if covalent_task.in_dispatcher() and await self.get_cancel_requested():
                 raise TaskCancelledError
-            outcome = await self._outcome(task, dispatch_id, node_id, cancellation)
-        print(outcome.stdout, end="", file=self.task_stdout)
-        print(outcome.stderr, end="", file=self.task_stderr)
-        if outcome.error is not None:
-            print(outcome.error["traceback"], end="", file=self.task_stderr)
-        self._report_usage(outcome)
-        if outcome.error is not None:
-            message = f"{outcome.error['type']}: {outcome.error['message']}"
-            if outcome.error.get("advice"):
-                message = f"{message}\n{outcome.error['advice']}"
-                print(outcome.error["advice"], file=self.task_stderr)
+            loop = asyncio.get_running_loop()
+            ended = await _unless_called_off(
+                _in_thread(
+                    self._run, function, args, kwargs, dispatch_id, node_id, cancellation, loop
+                ),
+                cancellation,
+            )
+        if covalent_task.is_transportable(ended):
+            return ended
+        self._write_streams(ended)
+        if ended.error is not None:
+            message = _message(ended.error)
             await covalent_task.record_error(dispatch_id, node_id, message)
             raise TaskRuntimeError(message)
-        return covalent_task.transportable(outcome.header, outcome.text, outcome.pickled)
+        return covalent_task.transportable(ended.header, ended.text, ended.pickled)
 
-    def _report_usage(self, outcome: Outcome) -> None:
-        if not self.usage_report or not outcome.usage:
+    def _write_streams(self, outcome: Outcome) -> None:
+        if self.task_stdout is None:
+            # Run without Covalent's `execute`, which takes the streams.
             return
-        told = outcome.stderr if outcome.error is None else outcome.error["traceback"]
-        if told and not told.endswith("\n"):
-            print(file=self.task_stderr)
-        line = usage_line(
-            outcome.usage,
-            memory_mb=self.memory_size,
-            architecture=self.architecture,
-            ephemeral_storage_mb=self.ephemeral_storage,
-            billed_ms=parse_report(outcome.log_tail),
-        )
-        print(line, file=self.task_stderr)
+        lines = [outcome.stderr]
+        if outcome.error is not None:
+            lines += [outcome.error["traceback"], outcome.error.get("advice", "")]
+        if self.usage_report and outcome.usage:
+            lines.append(
+                usage_line(
+                    outcome.usage,
+                    memory_mb=self.memory_size,
+                    architecture=self.architecture,
+                    ephemeral_storage_mb=self.ephemeral_storage,
+                    billed_ms=parse_report(outcome.log_tail),
+                )
+            )
+        self.task_stdout.write(outcome.stdout)
+        # What follows something begins a line of its own.
+        self.task_stderr.write("\n".join(line.removesuffix("\n") for line in lines if line))
+        if any(lines[1:]) or outcome.stderr.endswith("\n"):
+            self.task_stderr.write("\n")
 
     async def cancel(self, task_metadata: dict[str, Any], job_handle: Any) -> bool:  # noqa: ARG002
         """Call off a task; called by Covalent's dispatcher.
@@ -277,44 +279,29 @@ class AWSLambdaContainerExecutor(AsyncBaseExecutor):
         await _in_thread(cancellation.request)
         return True
 
-    async def _outcome(
-        self,
-        task: covalent_task.Task,
-        dispatch_id: str,
-        node_id: int,
-        cancellation: Cancellation,
-    ) -> Outcome:
-        """Run the task in a thread; return when it has ended, or stop waiting when called off."""
-        loop = asyncio.get_running_loop()
-        called_off = asyncio.Event()
-        cancellation.on_request(functools.partial(loop.call_soon_threadsafe, called_off.set))
-        running = asyncio.ensure_future(
-            _in_thread(self._run, task, dispatch_id, node_id, cancellation)
-        )
-        stop = asyncio.ensure_future(called_off.wait())
-        try:
-            await asyncio.wait({running, stop}, return_when=asyncio.FIRST_COMPLETED)
-        finally:
-            stop.cancel()
-        if called_off.is_set():
-            # Its thread ends with the invocation; how, nobody wants to know any more.
-            running.add_done_callback(lambda ended: ended.cancelled() or ended.exception())
-            raise TaskCancelledError
-        return running.result()
-
     def _run(
         self,
-        task: covalent_task.Task,
+        function: Callable[..., Any],
+        args: list[Any],
+        kwargs: dict[str, Any],
         dispatch_id: str,
         node_id: int,
         cancellation: Cancellation,
-    ) -> Outcome:
+        loop: asyncio.AbstractEventLoop,
+    ) -> Outcome | Any:
+        """Do all that blocks, in one thread from beginning to end."""
         # Here and not above: Covalent imports its plugins with every `import covalent`, and boto3
         # and docker take longer than the rest of it.
         from covalent_lambda_container.service import service_for
 
-        service = service_for(self._options())
-        return service.run(
+        collected = covalent_task.collection(function, args, kwargs)
+        if collected is not None:
+            return collected
+        task = covalent_task.read_task(function, args, kwargs)
+        if task.refers_to_covalent:
+            asked = asyncio.run_coroutine_threadsafe(self.get_version_info(), loop)
+            task = dataclasses.replace(task, covalent_version=asked.result()["covalent"])
+        return service_for(self._options()).run(
             task, dispatch_id, node_id, cancellation=cancellation, retries=self.retries
         )
 
@@ -343,6 +330,30 @@ def _resolved(given: Mapping[str, Any]) -> dict[str, Any]:
             value = configured.get(name)
         resolved[name] = _EXECUTOR_PLUGIN_DEFAULTS[name] if value is None else value
     return resolved
+
+
+def _message(error: Mapping[str, str]) -> str:
+    """Return what the task raised, and what may help, for Covalent to show."""
+    message = f"{error['type']}: {error['message']}"
+    return f"{message}\n{error['advice']}" if error.get("advice") else message
+
+
+async def _unless_called_off(work: Awaitable[Result], cancellation: Cancellation) -> Result:
+    """Wait for the work; stop waiting at once, and raise, when the task is called off."""
+    loop = asyncio.get_running_loop()
+    called_off = asyncio.Event()
+    cancellation.on_request(functools.partial(loop.call_soon_threadsafe, called_off.set))
+    running = asyncio.ensure_future(work)
+    stop = asyncio.ensure_future(called_off.wait())
+    try:
+        await asyncio.wait({running, stop}, return_when=asyncio.FIRST_COMPLETED)
+    finally:
+        stop.cancel()
+    if called_off.is_set():
+        # Its thread ends with the invocation; how, nobody wants to know any more.
+        running.add_done_callback(lambda ended: ended.cancelled() or ended.exception())
+        raise TaskCancelledError
+    return running.result()
 
 
 async def _in_thread(function: Callable[..., Result], *args: Any) -> Result:

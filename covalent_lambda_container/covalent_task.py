@@ -185,6 +185,11 @@ def collection(
     return transportable(header, text, base64.b64encode(pickled).decode())
 
 
+def is_transportable(value: Any) -> bool:
+    """Tell whether a value is a TransportableObject."""
+    return isinstance(value, TransportableObject)
+
+
 def transportable(header: dict[str, Any], text: str, pickled: str) -> TransportableObject:
     """Make the TransportableObject Covalent stores, from its parts.
 

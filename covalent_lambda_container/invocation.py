@@ -251,8 +251,8 @@ class Invoker:
                     f"{objects.result_key} is not there.",
                     hint="Does a lifecycle rule of the bucket, or another process, remove objects?",
                 )
-            return stored
-        return answer
+            answer = stored
+        return answer | {"log_tail": reply.log_tail}
 
     def _accepted(self, call: Call, event: bytes, cancellation: Cancellation) -> Reply:
         """Offer the task until Lambda takes it; once it has been taken, never again."""
@@ -351,6 +351,7 @@ def _outcome(answer: dict[str, Any]) -> Outcome:
         stderr=answer["stderr"],
         error=answer["error"],
         usage=answer.get("usage", {}),
+        log_tail=answer.get("log_tail", ""),
     )
 
 

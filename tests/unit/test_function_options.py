@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import base64
+import io
 import json
 import logging
 import threading
@@ -26,6 +27,7 @@ from covalent_lambda_container.errors import (
     InvocationError,
     ProvisionError,
 )
+from covalent_lambda_container.invocation import Outcome
 from covalent_lambda_container.lambda_functions import LambdaFunctions
 from covalent_lambda_container.options import Options
 from covalent_lambda_container.ports import (
@@ -491,6 +493,7 @@ def test_pings_start_environments_and_find_them_again(clock: FakeClock, warned: 
         Reply(payload={"errorMessage": "no"}, function_error="Unhandled"),
         Reply(payload={"v": 1, "result_at": "s3"}),
         Reply(payload={"v": 1, "pong": True}),
+        Reply(payload={"v": 1, "cold": True}),
         Reply(payload=[]),  # type: ignore[arg-type]
     ],
 )
@@ -514,6 +517,27 @@ def test_stderr_ends_with_what_the_task_used(account: Account, given: dict[str, 
     assert line.startswith("Lambda usage: 1234.5 ms (cold start), billed about 1235 ms")
     assert "100 of 512 MB" in line
     assert nothing == ""
+
+
+def test_the_report_is_all_there_is_of_a_quiet_task(
+    account: Account, given: dict[str, Any]
+) -> None:
+    (line,) = run(Executor(**given))[2].splitlines()
+    assert line.startswith("Lambda usage: ")
+
+
+def test_what_lambda_bills_goes_before_what_was_measured() -> None:
+    executor = Executor()
+    executor._task_stdout, executor._task_stderr = io.StringIO(), io.StringIO()
+    executor._write_streams(Outcome(completed=True, usage=USAGE, log_tail=REPORT))
+    assert "billed 2001 ms," in executor.task_stderr.getvalue()
+
+
+def test_what_lambda_bills_is_read_from_the_invocations_log(
+    account: Account, given: dict[str, Any]
+) -> None:
+    account.log = f"START\n{REPORT}"
+    assert "billed 2001 ms," in run(Executor(**given))[2]
 
 
 def test_the_report_is_a_line_of_its_own(account: Account, given: dict[str, Any]) -> None:

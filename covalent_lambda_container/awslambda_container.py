@@ -306,7 +306,9 @@ class AWSLambdaContainerExecutor(AsyncBaseExecutor):
         )
 
     def _options(self) -> Options:
-        return Options.check({name: self.__dict__[name] for name in Options.model_fields})
+        # An executor that an older release stored has no value for newer options.
+        stored = {name: self.__dict__[name] for name in Options.model_fields if name in vars(self)}
+        return Options.check(stored)
 
 
 def _either(credentials_file: str | None, credentials: str | None) -> str | None:

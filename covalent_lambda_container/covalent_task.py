@@ -159,7 +159,7 @@ def collection(
     result is put together from the elements' pickles, unopened: it needs no Lambda and none of the
     elements' packages.
     """
-    if not isinstance(function, partial) or kwargs:
+    if not isinstance(function, partial) or len(function.args) != 3 or kwargs:
         return None
     node, call_before, call_after = function.args
     name = node.attrs.get("name")

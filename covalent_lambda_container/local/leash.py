@@ -19,9 +19,11 @@ import select
 import signal
 import subprocess
 import sys
+import time
 from types import FrameType
 
 _PARENT_CHECK_S = 0.5
+_LEFTOVERS_S = 0.5
 _ABOVE_ANY_PASSED_DESCRIPTOR = 1 << 16
 
 
@@ -68,9 +70,14 @@ def _end(child: subprocess.Popen[bytes], grace_s: float) -> None:
         child.terminate()
         with contextlib.suppress(subprocess.TimeoutExpired):
             child.wait(grace_s)
-    # What the command started and left behind, and the command itself if it would not go.
+    # What the command started and left behind, and the command itself if it would not go. They die
+    # at their own pace, and hold the command's sockets until then.
+    deadline = time.monotonic() + _LEFTOVERS_S
     with contextlib.suppress(ProcessLookupError, PermissionError):
-        os.killpg(child.pid, signal.SIGKILL)
+        while time.monotonic() < deadline:
+            os.killpg(child.pid, signal.SIGKILL)
+            child.poll()
+            time.sleep(0.01)
     child.wait()
 
 

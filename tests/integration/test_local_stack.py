@@ -155,12 +155,17 @@ def test_registry_asks_for_its_password(
     answer = aws("ecr").get_authorization_token()["authorizationData"][0]
     user, password = base64.b64decode(answer["authorizationToken"]).decode().split(":")
     repository = f"{stack.endpoint_url.removeprefix('http://')}/{stack.repository}"
+
+    def pushed() -> set[str]:
+        listed = aws("ecr").describe_images(repositoryName=stack.repository)["imageDetails"]
+        return {tag for found in listed for tag in found.get("imageTags", ())}
+
     image = _small_image(client, repository, "small")
     try:
         assert "unauthorized" in _push(client, repository, "small", user, "wrong")
-        assert not aws("ecr").describe_images(repositoryName=stack.repository)["imageDetails"]
+        assert "small" not in pushed()
         assert _push(client, repository, "small", user, password) == ""
-        assert aws("ecr").describe_images(repositoryName=stack.repository)["imageDetails"]
+        assert "small" in pushed()
     finally:
         client.images.remove(image)
         aws("ecr").batch_delete_image(

@@ -194,6 +194,11 @@ def test_a_wrong_line_of_a_requirements_file_is_named(tmp_path: Path) -> None:
         read_task(with_deps(pip=ct.DepsPip(reqs_path=str(file))), [], {})
 
 
+def test_a_wrong_package_is_named_with_where_it_was_written() -> None:
+    with pytest.raises(RequirementError, match=r"^DepsPip: 'not a package' is not a valid"):
+        read_task(with_deps(pip=ct.DepsPip(["not a package"])), [], {})
+
+
 def test_a_depspip_without_packages_asks_for_nothing() -> None:
     assert read_task(with_deps(pip=ct.DepsPip()), [], {}).requirements == ()
 
@@ -330,6 +335,20 @@ def test_a_collection_requires_what_its_elements_require() -> None:
     assert collected is not None
     assert collected.header["requires"] == ["numpy==2.1", "scipy==1.14"]
     assert TransportableObject.deserialize(collected.serialize()).header == collected.header
+
+
+def test_a_collection_has_the_versions_of_the_client() -> None:
+    _, node = nodes_of(lattice_of(lambda one: [one(), one()]), ":electron_list:")
+    node.header.update(py_version="3.12.1", cloudpickle_version="2.2.1")
+    collected = collection(partial(wrapper_fn, node, [], []), [sealed(1)], {})
+    assert collected is not None
+    header = collected.header
+    assert (header["py_version"], header["cloudpickle_version"]) == ("3.12.1", "2.2.1")
+    assert header["attrs"] == {"doc": "", "name": ""}
+
+
+def test_what_the_dispatcher_did_not_assemble_is_no_collection() -> None:
+    assert collection(partial(add, 1), [sealed(1)], {}) is None
 
 
 def test_bombs_in_a_collection_stay_closed() -> None:

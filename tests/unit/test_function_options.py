@@ -151,29 +151,34 @@ class Account:
         return 200, log, self.answer
 
 
-@pytest.fixture
-def credentials(tmp_path: Path) -> str:
-    path = tmp_path / "credentials"
+# boto3 takes a tenth of a second for a client: they serve all tests here.
+@pytest.fixture(scope="module")
+def credentials(tmp_path_factory: pytest.TempPathFactory) -> str:
+    path = tmp_path_factory.mktemp("aws") / "credentials"
     path.write_text("[default]\naws_access_key_id=AKI\naws_secret_access_key=secret\n")
     return str(path)
 
 
 @pytest.fixture
-def account(credentials: str) -> Account:
+def account(credentials: str) -> Iterator[Account]:
     """An account behind all clients that an executor with `given` uses."""
     account = Account()
+    service_module._readied_for.cache_clear()
     clients = clients_for(
         AwsTarget(credentials_file=credentials, region="eu-central-1", endpoint_url=URL)
     )
     timeout_s = Options().timeout
-    for client in (
+    used = (
         clients.s3,
         clients.ecr,
         clients.functions,
         clients.invoker(timeout_s, MAX_IN_FLIGHT),
-    ):
+    )
+    for client in used:
         client.meta.events.register("before-send", account.handle)
-    return account
+    yield account
+    for client in used:
+        client.meta.events.unregister("before-send", account.handle)
 
 
 @pytest.fixture
@@ -343,7 +348,7 @@ def test_a_function_that_was_deleted_gets_its_reservation_again(
     assert len(account.functions) == len(account.reserved) == 1
 
 
-@pytest.fixture
+@pytest.fixture(scope="module")
 def clients(credentials: str) -> AwsClients:
     return AwsClients(
         AwsTarget(credentials_file=credentials, region="eu-central-1", endpoint_url=URL)

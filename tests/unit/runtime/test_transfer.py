@@ -4,8 +4,17 @@ from __future__ import annotations
 
 import pytest
 
+from covalent_lambda_container.runtime import transfer
 from covalent_lambda_container.runtime.transfer import _request, download, exists, upload
-from tests.fakes import FakeBlobStore
+from tests.fakes import FakeBlobStore, FakeClock
+
+
+@pytest.fixture(autouse=True)
+def clock(monkeypatch: pytest.MonkeyPatch) -> FakeClock:
+    """The clock that transfers wait by."""
+    fake = FakeClock()
+    monkeypatch.setattr(transfer, "time", fake)
+    return fake
 
 
 def test_bytes_go_both_ways(blobs: FakeBlobStore) -> None:
@@ -39,11 +48,14 @@ def test_a_server_error_is_tried_again(blobs: FakeBlobStore) -> None:
     assert blobs.objects["key"] == b"body"
 
 
-def test_a_server_that_stays_down_is_given_up_with_its_last_word(blobs: FakeBlobStore) -> None:
+def test_a_server_that_stays_down_is_given_up_with_its_last_word(
+    blobs: FakeBlobStore, clock: FakeClock
+) -> None:
     blobs.failing_requests = 99
     with pytest.raises(OSError, match=r"^S3 answered GET with HTTP 503 Service Unavailable$"):
         download(blobs.read_url("key", valid_s=60))
     assert len(blobs.requests) == 3
+    assert clock.sleeps == [0.4, 0.8]
 
 
 def test_a_refusal_is_final_and_does_not_show_the_signature(blobs: FakeBlobStore) -> None:

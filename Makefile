@@ -4,7 +4,7 @@ PYTHON ?= python3
 VENV := .venv
 RUN := $(VENV)/bin/python
 
-.PHONY: demo test test-unit test-slow lint lock clean
+.PHONY: demo test test-unit test-slow bench lint lock clean
 
 demo: $(VENV)/.installed
 	$(RUN) -m covalent_lambda_container.local.demo examples/iris_svm.py
@@ -17,6 +17,10 @@ test-unit: $(VENV)/.installed
 
 test-slow: $(VENV)/.installed
 	$(RUN) -m pytest -m slow
+
+# All figures take about half an hour; `make bench ONLY=warm,cold` takes some.
+bench: $(VENV)/.installed
+	$(RUN) -m bench $(if $(ONLY),--only $(ONLY))
 
 lint: $(VENV)/.installed
 	$(VENV)/bin/ruff check .

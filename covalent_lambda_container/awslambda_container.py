@@ -6,12 +6,13 @@ Covalent takes the plugin's short name from this module's name.
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import dataclasses
 import functools
 import logging
 import sys
+import threading
 from collections.abc import Awaitable, Callable, Mapping
-from concurrent.futures import ThreadPoolExecutor
 from typing import TYPE_CHECKING, Any, Final, TypeVar
 
 from covalent._shared_files import TaskRuntimeError
@@ -359,15 +360,32 @@ async def _unless_called_off(work: Awaitable[Result], cancellation: Cancellation
 
 
 async def _in_thread(function: Callable[..., Result], *args: Any) -> Result:
-    return await asyncio.get_running_loop().run_in_executor(_threads(), function, *args)
+    """Run a blocking function in a thread of its own.
+
+    Not in a pool: a pool's size would limit the tasks under way, and Python waits for a pool's
+    threads when it ends, which would keep Covalent's server from stopping while a task runs.
+    """
+    loop = asyncio.get_running_loop()
+    ended: asyncio.Future[Result] = loop.create_future()
+
+    def work() -> None:
+        try:
+            result = function(*args)
+        except BaseException as exc:
+            tell = functools.partial(_unless_done, ended.set_exception, ended, exc)
+        else:
+            tell = functools.partial(_unless_done, ended.set_result, ended, result)
+        # A loop that was closed meanwhile has nobody left to tell.
+        with contextlib.suppress(RuntimeError):
+            loop.call_soon_threadsafe(tell)
+
+    threading.Thread(target=work, name="covalent-lambda", daemon=True).start()
+    return await ended
 
 
-@functools.cache
-def _threads() -> ThreadPoolExecutor:
-    """Return the threads that wait for Lambda; Covalent's own pool has six."""
-    from covalent_lambda_container.service import MAX_IN_FLIGHT
-
-    return ThreadPoolExecutor(max_workers=MAX_IN_FLIGHT, thread_name_prefix="covalent-lambda")
+def _unless_done(tell: Callable[[Any], None], ended: asyncio.Future[Any], what: Any) -> None:
+    if not ended.done():
+        tell(what)
 
 
 def _complete_registration() -> None:

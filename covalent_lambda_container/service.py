@@ -46,7 +46,7 @@ from covalent_lambda_container.spec import (
 log = logging.getLogger(__name__)
 
 MAX_IN_FLIGHT: Final = CONCURRENCY_QUOTA
-"""Tasks that one process has under way at once. Further tasks wait for their turn."""
+"""Connections to Lambda that one process keeps; tasks beyond that open one each."""
 
 _PING_HOLD_S: Final = 0.2
 """How long a ping keeps its execution environment busy, so that another ping gets another one."""

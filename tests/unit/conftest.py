@@ -11,6 +11,10 @@ from hypothesis import settings
 
 from tests.fakes import FakeBlobStore, FakeClock
 
+# Half of the usual number: the suite is run often.
+settings.register_profile("unit", max_examples=50)
+settings.load_profile("unit")
+
 _FROM_OUTSIDE = re.compile(
     r"AWS_.*|REQUESTS_.*|(HTTPS?|ALL|NO)_PROXY|PIP_CERT|SSL_CERT_FILE|DOCKER_HOST"
     r"|COVALENT_LAMBDA_JOURNAL",

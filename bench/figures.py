@@ -1,0 +1,138 @@
+"""The figures: their names, their targets, and what each is measured against."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Final
+
+
+@dataclass(frozen=True, kw_only=True)
+class Figure:
+    """One figure.
+
+    Parameters
+    ----------
+    name
+        Its name in results and on the command line.
+    target
+        The value it is to reach.
+    at_least
+        Whether more is better; otherwise less is.
+    unit
+        ``""`` for a ratio.
+    yardstick
+        What the value is relative to, or how it is taken.
+    """
+
+    name: str
+    target: float
+    unit: str = ""
+    at_least: bool = False
+    yardstick: str
+
+    def reached(self, value: float) -> bool:
+        """Tell whether a value reaches the target."""
+        return value >= self.target if self.at_least else value <= self.target
+
+
+@dataclass(frozen=True, kw_only=True)
+class Measurement:
+    """A figure's value.
+
+    Parameters
+    ----------
+    value
+        In the figure's unit.
+    detail
+        The two sides of a ratio, or the spread, for the reader.
+    """
+
+    value: float
+    detail: str = ""
+
+
+FIGURES: Final = (
+    Figure(
+        name="warm",
+        target=1.15,
+        yardstick="boto3 invoke of the same function with the same event; medians",
+    ),
+    Figure(
+        name="cold",
+        target=1.10,
+        yardstick="the same, its container removed before every invocation; medians",
+    ),
+    Figure(
+        name="concurrent_20",
+        target=1.2,
+        yardstick="20 threads, one boto3 invoke each, same event, 20 warm containers; medians",
+    ),
+    Figure(
+        name="covalent_1",
+        target=1.05,
+        yardstick="lattice of 1 electron with an executor that does nothing, same server; medians",
+    ),
+    Figure(
+        name="covalent_100",
+        target=1.05,
+        yardstick="lattice of 100 electrons with an executor that does nothing; medians",
+    ),
+    Figure(
+        name="in_flight_1000",
+        target=0.9,
+        at_least=True,
+        yardstick="tasks/s of the better bare client (boto3 threads, aiohttp); 1 s each",
+    ),
+    Figure(
+        name="in_flight_5000",
+        target=0.9,
+        at_least=True,
+        yardstick="the same with 5,000 at once",
+    ),
+    Figure(
+        name="in_flight_mb_each",
+        target=0.5,
+        unit="MB",
+        yardstick="peak resident memory above that before the 5,000, per task; median",
+    ),
+    Figure(
+        name="loop_block_ms",
+        target=50,
+        unit="ms",
+        yardstick="most that a 5 ms sleep in the event loop is late during the 5,000; median",
+    ),
+    Figure(
+        name="large_result_memory",
+        target=2.5,
+        yardstick="bytes of the 500 MB result or argument; peak resident memory, the worse",
+    ),
+    Figure(
+        name="large_result_time",
+        target=1.3,
+        yardstick="boto3 put and get of as many bytes, the faster way of two; medians, the worse",
+    ),
+    Figure(
+        name="handler_import_ms",
+        target=60,
+        unit="ms",
+        yardstick="start of the interpreter and import of awslambdaric, subtracted; medians",
+    ),
+)
+
+NAMES: Final = tuple(figure.name for figure in FIGURES)
+BY_NAME: Final = {figure.name: figure for figure in FIGURES}
+
+
+def selected(only: str) -> tuple[str, ...]:
+    """Return the figures that a comma-separated list names, all for an empty one.
+
+    Raises
+    ------
+    ValueError
+        When it names something else.
+    """
+    wanted = [name.strip() for name in only.split(",") if name.strip()]
+    unknown = sorted(set(wanted) - set(NAMES))
+    if unknown:
+        raise ValueError(f"no such figure: {', '.join(unknown)}; there are {', '.join(NAMES)}")
+    return tuple(name for name in NAMES if name in wanted) if wanted else NAMES

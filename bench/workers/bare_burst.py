@@ -1,0 +1,121 @@
+"""A burst of a bare client against the stub: the same event as often, answers read unseen.
+
+Covalent is not imported here: a bare client has nothing to do with it, and its garbage collector
+has none of Covalent's objects to look at.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable, Coroutine
+from concurrent.futures import ThreadPoolExecutor
+from typing import Any, Final
+
+import aiohttp
+import botocore.auth
+import botocore.awsrequest
+
+from bench.workers import burst
+from bench.workers.bare import client, session
+
+_NAME: Final = "stub"
+#: Requests on their way out at once. All of them together are slower: they connect, sign and time
+#: out in turns of thousands.
+_STARTING: Final = 8
+
+
+async def threads(request: dict[str, Any]) -> burst.Burst:
+    """boto3's invoke in a thread for each task."""
+    count, event = request["tasks"], request["event"].encode()
+    invoker = client(
+        request["options"],
+        "lambda",
+        max_pool_connections=count,
+        read_timeout=900,
+        retries={"total_max_attempts": 1},
+    )
+
+    def invoke() -> None:
+        invoker.invoke(FunctionName=_NAME, Payload=event)["Payload"].read()
+
+    loop = asyncio.get_running_loop()
+    with ThreadPoolExecutor(count) as pool:
+        sends: list[burst.Send] = [lambda: loop.run_in_executor(pool, invoke)] * count
+        for send in sends[: burst.WARM_UP]:
+            await send()
+        return await burst.burst(sends)
+
+
+async def with_aiohttp(request: dict[str, Any]) -> burst.Burst:
+    """An aiohttp session whose requests botocore signs."""
+    loop = asyncio.get_running_loop()
+    count, event = request["tasks"], request["event"].encode()
+    options = request["options"]
+    credentials: Any = session(options).get_credentials()
+    frozen = credentials.get_frozen_credentials()
+    sign = botocore.auth.SigV4Auth(frozen, "lambda", options["region"]).add_auth
+    url = f"{options['endpoint_url']}/2015-03-31/functions/{_NAME}/invocations"
+    starting = asyncio.Semaphore(_STARTING)
+    connector = aiohttp.TCPConnector(limit=0)
+    timeout = aiohttp.ClientTimeout(total=None)
+    async with aiohttp.ClientSession(connector=connector, timeout=timeout) as http:
+
+        async def invoke() -> None:
+            await starting.acquire()
+            loop.call_soon(starting.release)
+            signed = botocore.awsrequest.AWSRequest(method="POST", url=url, data=event)
+            sign(signed)
+            async with http.post(url, data=event, headers=dict(signed.headers)) as answer:
+                await answer.read()
+                answer.raise_for_status()
+
+        for _ in range(burst.WARM_UP):
+            await invoke()
+        return await burst.burst([invoke] * count)
+
+
+class _Raw(asyncio.Protocol):
+    """Sends one request when connected, and says when the answer begins."""
+
+    def __init__(self, request: bytes, answered: asyncio.Future[bytes]) -> None:
+        self._request, self._answered = request, answered
+
+    def connection_made(self, transport: Any) -> None:
+        transport.write(self._request)
+
+    def data_received(self, data: bytes) -> None:
+        if not self._answered.done():
+            self._answered.set_result(data)
+
+
+async def unsigned(request: dict[str, Any]) -> burst.Burst:
+    """Raw sockets, one for each task, and bytes made once: no client, but what the stub can do."""
+    loop = asyncio.get_running_loop()
+    event = request["event"].encode()
+    path = f"/2015-03-31/functions/{_NAME}/invocations"
+    head = f"POST {path} HTTP/1.1\r\nHost: stub\r\nContent-Length: {len(event)}\r\n\r\n"
+    port = int(request["options"]["endpoint_url"].rpartition(":")[2])
+
+    async def invoke() -> None:
+        answered: asyncio.Future[bytes] = loop.create_future()
+        transport, _ = await loop.create_connection(
+            lambda: _Raw(head.encode() + event, answered), "127.0.0.1", port
+        )
+        try:
+            if not (await answered).startswith(b"HTTP/1.1 200"):
+                raise RuntimeError(answered.result()[:200])
+        finally:
+            transport.close()
+
+    return await burst.burst([invoke] * request["tasks"])
+
+
+_CLIENTS: Final[dict[str, Callable[[dict[str, Any]], Coroutine[Any, Any, burst.Burst]]]] = {
+    "threads": threads,
+    "aiohttp": with_aiohttp,
+    "unsigned": unsigned,
+}
+
+
+if __name__ == "__main__":
+    burst.serve(lambda request: _CLIENTS[request["side"]](request))

@@ -8,9 +8,9 @@ from typing import Any
 
 
 def test_a_running_task_is_stopped(dispatcher: Any, aws: Callable[[str], Any], stack: Any):
-    # Once beforehand, so that the image is there.
-    warm = dispatcher.outcome("cancelled.py", "10", "iniconfig==2.0.0")
-    assert warm["status"] == "CANCELLED"
+    # Once to its end beforehand, so that the image is there.
+    warm = dispatcher.outcome("cancelled.py", "0", "iniconfig==2.0.0")
+    assert warm["status"] == "COMPLETED"
     before = len(dispatcher.steps("task.invoke"))
     cancelled = dispatcher.outcome("cancelled.py", "4", "iniconfig==2.0.0")
     assert cancelled["status"] == "CANCELLED"
@@ -30,9 +30,8 @@ def test_a_running_task_is_stopped(dispatcher: Any, aws: Callable[[str], Any], s
 
 
 def test_nothing_is_invoked_for_a_task_that_was_cancelled_before(dispatcher: Any):
-    before = len(dispatcher.steps("task.invoke")), len(dispatcher.steps("function.create"))
+    before = len(dispatcher.steps("task.invoke"))
     cancelled = dispatcher.outcome("cancelled.py", "0.5", "inflection==0.5.0")
     assert cancelled["status"] == "CANCELLED"
     time.sleep(8)
-    after = len(dispatcher.steps("task.invoke")), len(dispatcher.steps("function.create"))
-    assert after == before
+    assert len(dispatcher.steps("task.invoke")) == before

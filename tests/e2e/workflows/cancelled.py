@@ -1,4 +1,4 @@
-"""Cancels a dispatch some seconds after its electron began; prints how long the end took."""
+"""Cancels a dispatch after some seconds, or lets it end for 0; prints how long the end took."""
 
 import json
 import sys
@@ -11,27 +11,28 @@ executor = ct.executor.AWSLambdaContainerExecutor(timeout=120, poll_freq=2)
 
 
 @ct.electron(executor=executor, deps_pip=ct.DepsPip([package]))
-def sleep(port):
+def sleep(seconds):
     import subprocess
     import time
 
     print("sleeping", flush=True)
     try:
-        subprocess.run(["sleep", "60"])
-        time.sleep(60)
+        subprocess.run(["sleep", str(seconds)])
+        time.sleep(seconds)
     finally:
         print("ended", flush=True)
 
 
 @ct.lattice
-def workflow(port):
-    return sleep(port)
+def workflow(seconds):
+    return sleep(seconds)
 
 
-dispatch_id = ct.dispatch(workflow)(0)
+dispatch_id = ct.dispatch(workflow)(60 if wait_s else 0)
 time.sleep(wait_s)
 started = time.monotonic()
-ct.cancel(dispatch_id)
+if wait_s:
+    ct.cancel(dispatch_id)
 result = ct.get_result(dispatch_id, wait=True)
 record = {"status": str(result.status), "seconds": time.monotonic() - started, "id": dispatch_id}
 sys.stdout.write("\n" + json.dumps(record) + "\n")

@@ -25,6 +25,7 @@ from botocore.exceptions import (
 )
 
 from covalent_lambda_container.errors import ConfigurationError, LambdaContainerError
+from covalent_lambda_container.options import Options
 
 if TYPE_CHECKING:
     from mypy_boto3_ecr import ECRClient
@@ -62,6 +63,16 @@ class AwsTarget:
     profile: str = ""
     region: str = ""
     endpoint_url: str = ""
+
+    @classmethod
+    def of(cls, options: Options) -> AwsTarget:
+        """Return the target that the executor's options name."""
+        return cls(
+            credentials_file=options.credentials_file,
+            profile=options.profile,
+            region=options.region,
+            endpoint_url=options.endpoint_url,
+        )
 
 
 class AwsClients:

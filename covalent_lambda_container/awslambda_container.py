@@ -13,16 +13,16 @@ import logging
 import sys
 import threading
 from collections.abc import Awaitable, Callable, Mapping
-from typing import TYPE_CHECKING, Any, Final, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from covalent._shared_files import TaskRuntimeError
-from covalent._shared_files.config import get_config
 from covalent._shared_files.exceptions import TaskCancelledError
 from covalent._shared_files.logger import app_log
 from covalent.executor.base import AsyncBaseExecutor
 
 from covalent_lambda_container import covalent_task
 from covalent_lambda_container.cancellation import Cancellation, Register
+from covalent_lambda_container.configuration import resolve
 from covalent_lambda_container.errors import ConfigurationError
 from covalent_lambda_container.options import Options
 from covalent_lambda_container.usage import parse_report, usage_line
@@ -31,7 +31,6 @@ if TYPE_CHECKING:
     from covalent_lambda_container.invocation import Outcome
 
 EXECUTOR_PLUGIN_NAME = "AWSLambdaContainerExecutor"
-_SECTION: Final = "executors.awslambda_container"
 _EXECUTOR_PLUGIN_DEFAULTS = Options.defaults()
 
 Result = TypeVar("Result")
@@ -186,7 +185,7 @@ class AWSLambdaContainerExecutor(AsyncBaseExecutor):
             "usage_report": usage_report,
             "ca_bundle": ca_bundle,
         }
-        options = Options.check(_resolved(given))
+        options = resolve(given)
         super().__init__(
             log_stdout=log_stdout,
             log_stderr=log_stderr,
@@ -319,20 +318,6 @@ def _either(credentials_file: str | None, credentials: str | None) -> str | None
             f"credentials={credentials!r} differ: give one of them."
         )
     return credentials or credentials_file
-
-
-def _resolved(given: Mapping[str, Any]) -> dict[str, Any]:
-    """Resolve each option: argument, else Covalent's configuration, else the default."""
-    try:
-        configured = get_config(_SECTION)
-    except KeyError:
-        configured = {}
-    resolved = {}
-    for name, value in given.items():
-        if value is None:
-            value = configured.get(name)
-        resolved[name] = _EXECUTOR_PLUGIN_DEFAULTS[name] if value is None else value
-    return resolved
 
 
 def _message(error: Mapping[str, str]) -> str:

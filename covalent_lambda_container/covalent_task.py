@@ -8,10 +8,11 @@ TransportableObjects, whose payload is base64 text of a pickle; that text travel
 from __future__ import annotations
 
 import base64
+import importlib.metadata
 import logging
 import pickle
 import sys
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
 from typing import Any, Final
@@ -147,6 +148,26 @@ def read_task(function: Callable[..., Any], args: Sequence[Any], kwargs: Mapping
                 *(part for hook in (*before, *call_after) for part in hook[:3]),
             )
         ),
+    )
+
+
+def bare_task(requirements: Iterable[str], *, python_version: str | None = None) -> Task:
+    """Return what a task with these packages needs, without a function.
+
+    Parameters
+    ----------
+    requirements
+        Canonical requirements.
+    python_version
+        Minor version of the client's Python; default: this one's.
+    """
+    own = f"{sys.version_info.major}.{sys.version_info.minor}"
+    return Task(
+        payload={},
+        requirements=tuple(sorted(requirements)),
+        python_version=python_version or own,
+        cloudpickle_version=importlib.metadata.version("cloudpickle"),
+        payload_bytes=0,
     )
 
 

@@ -65,12 +65,7 @@ class Service:
 
     def __init__(self, options: Options) -> None:
         self._options = options
-        target = AwsTarget(
-            credentials_file=options.credentials_file,
-            profile=options.profile,
-            region=options.region,
-            endpoint_url=options.endpoint_url,
-        )
+        target = AwsTarget.of(options)
         clients = clients_for(target)
         self._bucket = S3Bucket(clients, options.s3_bucket_name)
         self._functions = LambdaFunctions(clients, connections=MAX_IN_FLIGHT)
@@ -144,25 +139,8 @@ class Service:
         raise AssertionError("unreachable")
 
     def image_spec(self, task: Task) -> ImageSpec:
-        """Return what the image of a task must contain."""
-        options = self._options
-        own = canonical_requirements(options.requirements, origin="requirements")
-        at_build = options.bash_deps == "build"
-        spec = ImageSpec(
-            python_version=task.python_version,
-            architecture=options.architecture,
-            base_image=options.base_image or f"{AWS_ROOT_IMAGE}:{task.python_version}",
-            requirements=tuple(sorted({*own, *task.requirements})),
-            cloudpickle_version=task.cloudpickle_version,
-            covalent_version=task.covalent_version,
-            commands=task.commands if at_build else (),
-            recipe=recipe_digest(),
-        )
-        if all(origin.image == spec.tag for origin in task.origins):
-            # All of its data was made in this very image: it has what they require.
-            return spec
-        required = {text for origin in task.origins for text in origin.requirements}
-        return replace(spec, requirements=with_required(spec.requirements, required))
+        """Return what the image of a task must contain, as this module's `image_spec` says."""
+        return image_spec(self._options, task)
 
     def prewarm(self, function_name: str, count: int) -> int:
         """Start execution environments of a function, as this module's `prewarm` says."""
@@ -226,6 +204,27 @@ class Service:
             poll_interval_s=options.poll_freq,
             cleanup=options.cleanup,
         )
+
+
+def image_spec(options: Options, task: Task) -> ImageSpec:
+    """Return what the image of a task must contain."""
+    own = canonical_requirements(options.requirements, origin="requirements")
+    at_build = options.bash_deps == "build"
+    spec = ImageSpec(
+        python_version=task.python_version,
+        architecture=options.architecture,
+        base_image=options.base_image or f"{AWS_ROOT_IMAGE}:{task.python_version}",
+        requirements=tuple(sorted({*own, *task.requirements})),
+        cloudpickle_version=task.cloudpickle_version,
+        covalent_version=task.covalent_version,
+        commands=task.commands if at_build else (),
+        recipe=recipe_digest(),
+    )
+    if all(origin.image == spec.tag for origin in task.origins):
+        # All of its data was made in this very image: it has what they require.
+        return spec
+    required = {text for origin in task.origins for text in origin.requirements}
+    return replace(spec, requirements=with_required(spec.requirements, required))
 
 
 def prewarm(functions: Functions, function_name: str, count: int, *, timeout_s: int) -> int:

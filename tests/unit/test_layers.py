@@ -23,7 +23,8 @@ LAYERS = {
     "aws": ["aws"],
     "ports": ["ports"],
     "core": [
-        *("covalent_task", "dockerfile", "errors", "journal", "options", "pickles", "spec"),
+        *("configuration", "covalent_task", "dockerfile", "errors", "journal", "options"),
+        *("pickles", "spec"),
     ],
     "runtime": ["runtime"],
 }
@@ -33,9 +34,10 @@ HEIGHT = {
 
 # Libraries that only some modules know.
 CONFINED = {
+    "click": {"cli", "local"},
     "boto3": {"aws", "s3", "local"},
     "botocore": {"aws", *LAYERS["adapters"], "local"},
-    "covalent": {"awslambda_container", "covalent_task", "local"},
+    "covalent": {"awslambda_container", "configuration", "covalent_task", "local"},
     "covalent_dispatcher": {"covalent_task", "local"},
     "docker": {"docker_engine", "local"},
     "jinja2": {"dockerfile"},

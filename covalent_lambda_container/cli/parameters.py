@@ -1,0 +1,51 @@
+"""Options that several commands have: those of the executor."""
+
+from __future__ import annotations
+
+import functools
+from collections.abc import Callable
+from typing import Any, Final, TypeVar
+
+import click
+
+Body = TypeVar("Body", bound=Callable[..., Any])
+
+_FLAGS: Final[dict[str, tuple[str, str, str]]] = {
+    "region": ("--region", "NAME", "AWS region."),
+    "profile": ("--profile", "NAME", "Profile in the AWS configuration."),
+    "credentials_file": ("--credentials-file", "FILE", "AWS credentials file."),
+    "endpoint_url": ("--endpoint-url", "URL", "Another AWS endpoint, such as a local stack."),
+    "s3_bucket_name": ("--bucket", "NAME", "S3 bucket of large tasks and results."),
+    "ecr_repository": ("--repository", "NAME", "ECR repository of the images."),
+    "lambda_role_name": ("--role", "NAME", "Execution role of the functions, a name or an ARN."),
+    "base_image": ("--base-image", "IMAGE", "Root image."),
+    "architecture": ("--architecture", "x86_64|arm64", "Processor of the functions."),
+    "ca_bundle": ("--ca-bundle", "FILE", "Certificate authorities that pip trusts in a build."),
+}
+"""Flag, placeholder and meaning of options of the executor, by their names."""
+
+ACCOUNT: Final = ("region", "profile", "credentials_file", "endpoint_url")
+"""Options that say which account, as whom, and where."""
+
+
+def executor_options(*names: str) -> Callable[[Body], Body]:
+    """Give a command flags for options of the executor.
+
+    The command gets them as the keyword ``given``, a dictionary by the options' names with None for
+    what was not given: what `covalent_lambda_container.configuration.resolve` takes.
+    """
+
+    def decorate(body: Body) -> Body:
+        @functools.wraps(body)
+        def command(*args: Any, **kwargs: Any) -> Any:
+            given = {name: kwargs.pop(name) for name in names}
+            return body(*args, given=given, **kwargs)
+
+        decorated: Any = command
+        for name in reversed(names):
+            flag, placeholder, meaning = _FLAGS[name]
+            option = click.option(flag, name, metavar=placeholder, help=meaning)
+            decorated = option(decorated)
+        return decorated  # type: ignore[no-any-return]
+
+    return decorate

@@ -1,0 +1,58 @@
+"""``covalent-lambda render``: the Dockerfile of a set of requirements."""
+
+from __future__ import annotations
+
+import dataclasses
+from pathlib import Path
+from typing import Any
+
+import click
+
+from covalent_lambda_container.cli.output import Output, reporting
+from covalent_lambda_container.cli.parameters import executor_options
+
+_SPEC_OPTIONS = ("base_image", "architecture")
+
+
+@click.command()
+@click.argument("requirements", nargs=-1)
+@click.option(
+    "-r",
+    "--requirements-file",
+    "files",
+    multiple=True,
+    metavar="FILE",
+    type=click.Path(exists=True, dir_okay=False, path_type=Path),
+    help="Requirements file; may be given several times.",
+)
+@click.option(
+    "--python", "python_version", metavar="X.Y", help="Python of the image; default: this one."
+)
+@executor_options(*_SPEC_OPTIONS)
+@reporting
+def render(
+    requirements: tuple[str, ...],
+    files: tuple[Path, ...],
+    python_version: str | None,
+    given: dict[str, Any],
+    output: Output,
+) -> None:
+    """Show the Dockerfile of an image with these REQUIREMENTS.
+
+    \b
+    Example:
+      covalent-lambda render scikit-learn==1.7.2 pandas
+    """
+    from covalent_lambda_container.configuration import resolve
+    from covalent_lambda_container.covalent_task import bare_task
+    from covalent_lambda_container.dockerfile import render_dockerfile
+    from covalent_lambda_container.service import image_spec
+    from covalent_lambda_container.spec import canonical_requirements, read_requirements_text
+
+    named = canonical_requirements(requirements, origin="REQUIREMENTS")
+    read = [read_requirements_text(path.read_text("utf-8"), origin=str(path)) for path in files]
+    task = bare_task(set(named).union(*read), python_version=python_version)
+    spec = image_spec(resolve(given), task)
+    text = render_dockerfile(spec)
+    document = {"tag": spec.tag, "spec": dataclasses.asdict(spec), "dockerfile": text}
+    output.result(document, text.rstrip("\n"))

@@ -1,0 +1,41 @@
+"""The values of options, from where users put them."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any, Final
+
+from covalent_lambda_container.options import Options
+
+SECTION: Final = "executors.awslambda_container"
+"""The section of Covalent's configuration that holds the executor's options."""
+
+
+def resolve(given: Mapping[str, Any]) -> Options:
+    """Return all options: each as given, else from Covalent's configuration, else its default.
+
+    Parameters
+    ----------
+    given
+        Values by the options' names; None, like a name that is missing, means "not given".
+
+    Raises
+    ------
+    ConfigurationError, RequirementError
+        For values that cannot be used: the message names option, value and range.
+    """
+    # Here and not above: Covalent imports the executor while it is itself half imported.
+    from covalent._shared_files.config import get_config
+
+    try:
+        configured = get_config(SECTION)
+    except KeyError:
+        configured = {}
+    ours = {name: configured.get(name) for name in Options.model_fields}
+    written = {
+        name: value
+        for source in (ours, given)
+        for name, value in source.items()
+        if value is not None
+    }
+    return Options.check(written)

@@ -37,6 +37,12 @@ _BASH_HOOK: Final = ("covalent._workflow.depsbash", "apply_bash_commands")
 _ELECTRON_MODULE: Final = "covalent._workflow.electron"
 _LIST_NODE: Final = ".<locals>._auto_list_node"
 _DICT_NODE: Final = ".<locals>._auto_dict_node"
+# What a file transfer imports where it runs, by the module of Covalent's that its hooks come from:
+# they are sent by value, and need Covalent itself only where they also refer to it.
+_TRANSFER_PACKAGES: Final = {
+    "covalent._file_transfer.strategies.http_strategy": "requests",
+    "covalent._file_transfer.strategies.s3_strategy": "boto3",
+}
 
 REQUIRES: Final = "requires"
 """Key in a TransportableObject's header: requirements of whoever unpickles the value."""
@@ -55,7 +61,8 @@ class Origin:
     requirements
         Canonical requirements of whoever unpickles it.
     image
-        Tag of the image in which it was made; empty if it was made of values of several images.
+        Tag of the image in which it was made; empty if it was made of values of several images, or
+        in none.
     """
 
     requirements: tuple[str, ...]
@@ -81,7 +88,7 @@ class Task:
     commands
         Shell commands of its DepsBash.
     origins
-        Where those of its arguments come from that need packages to be unpickled.
+        Where those of its arguments and hooks come from that need packages.
     refers_to_covalent
         Whether its function or one of its hooks needs Covalent where it runs.
     covalent_version
@@ -140,7 +147,7 @@ def read_task(function: Callable[..., Any], args: Sequence[Any], kwargs: Mapping
         cloudpickle_version=str(_version(header, "cloudpickle_version")),
         payload_bytes=_size(payload),
         commands=tuple(commands),
-        origins=_origins([*args, *kwargs.values()]),
+        origins=_origins([*args, *kwargs.values()]) | _transfer_origins((*before, *call_after)),
         refers_to_covalent=any(
             _refers_to_covalent(part)
             for part in (
@@ -294,6 +301,17 @@ def _origins(values: Sequence[TransportableObject]) -> frozenset[Origin]:
             requirements = canonical_requirements(required, origin="An argument's header")
             found.add(Origin(requirements=requirements, image=value.header.get(MADE_IN, "")))
     return frozenset(found)
+
+
+def _transfer_origins(hooks: Sequence[Hook]) -> frozenset[Origin]:
+    """Return what the file transfers among a task's hooks need beside the task's own packages."""
+    packages = set()
+    for function, *_ in hooks:
+        pickled = _pickle_of(function)
+        if b"covalent._file_transfer" in pickled:
+            texts = references(pickled).texts
+            packages |= {p for module, p in _TRANSFER_PACKAGES.items() if module in texts}
+    return frozenset(Origin(requirements=(package,), image="") for package in packages)
 
 
 def _joined(origins: frozenset[Origin]) -> dict[str, Any]:

@@ -10,6 +10,7 @@ import errno
 import platform
 import sys
 import traceback
+from types import CoroutineType
 from typing import Any
 
 import cloudpickle
@@ -27,6 +28,16 @@ _BUILT_IN_COLLECTIONS = (bytes, bytearray, list, tuple, set, frozenset, dict)
 
 _FILES_KEYWORD = "files"
 """Covalent's reserved keyword for file transfers: always a list, even of one."""
+
+_COMMAND_NOT_FOUND = 127
+"""Exit status of a shell (POSIX, "Exit Status for Commands")."""
+
+_AWS_REFUSALS = ("AccessDenied", "AccessDeniedException", "UnauthorizedOperation", "403")
+_AWS_ADVICE = (
+    "A task's calls of AWS, file transfers included, are made as the function's execution role: "
+    "allow them in that role's policy, or choose another by the option lambda_role_name. "
+    "Credentials and profiles of your machine are not there."
+)
 
 _ADVICE = {
     errno.ENOSPC: "/tmp is full: raise the option ephemeral_storage (MB, up to 10240).",
@@ -90,6 +101,12 @@ def _call(task: dict[str, Any]) -> Any:
         single = len(values) == 1 and keyword != _FILES_KEYWORD
         kwargs[keyword] = values[0] if single else values
     output = function(*args, **kwargs)
+    if isinstance(output, CoroutineType):
+        output.close()
+        raise TypeError(
+            "The electron is a coroutine function, which Covalent does not await. Make it a plain "
+            "function that calls asyncio.run."
+        )
     for function, args, kwargs, _ in task["after"]:
         load(function)(*load(args), **load(kwargs))
     return output
@@ -198,8 +215,33 @@ def _advice(exc: BaseException | None) -> str:
             )
         if isinstance(exc, OSError) and exc.errno in _ADVICE:
             return _ADVICE[exc.errno]
+        if _is_missing_program(exc):
+            return (
+                "A program is not in the image: install it by a command of ct.DepsBash while the "
+                "image is built, or choose a base_image that has it."
+            )
+        if _is_refusal_of_aws(exc):
+            return _AWS_ADVICE
         exc = exc.__cause__ or exc.__context__
     return ""
+
+
+# Known by their names: what raises them is imported only if the task has done so.
+
+
+def _is_missing_program(exc: BaseException) -> bool:
+    kind = type(exc)
+    if (kind.__module__, kind.__name__) != ("subprocess", "CalledProcessError"):
+        return False
+    return getattr(exc, "returncode", None) == _COMMAND_NOT_FOUND
+
+
+def _is_refusal_of_aws(exc: BaseException) -> bool:
+    if type(exc).__module__ != "botocore.exceptions":
+        return False
+    response = getattr(exc, "response", {})
+    code = response.get("Error", {}).get("Code") if isinstance(response, dict) else None
+    return code in _AWS_REFUSALS or type(exc).__name__ == "ProfileNotFound"
 
 
 def _without_own_frames(frames: Any) -> Any:

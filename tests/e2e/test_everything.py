@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib.util
+from collections import Counter
 from typing import Any
 
 IN_DISPATCHER = (":parameter:", ":electron_list:", ":electron_dict:")
@@ -32,8 +33,17 @@ def test_commands_of_bash(dispatcher: Any):
 
 def test_functions_of_every_kind(dispatcher: Any):
     outcome = dispatcher.outcome("functions.py")
-    assert outcome["result"] == [[5, 2], 7, -4, 4, "octopi"]
+    assert outcome["result"] == [[5, 2], [7, -4, 4, 3], "octopi"]
 
 
 def test_a_module_sent_by_value(dispatcher: Any):
     assert dispatcher.outcome("by_value.py")["result"] == 33
+
+
+def test_a_finished_dispatch_is_dispatched_again(dispatcher: Any):
+    ended = dispatcher.outcome("redispatched.py")
+    assert [one["status"] for one in ended] == ["COMPLETED"] * 5
+    assert [one["result"] for one in ended] == [22, 22, 22, -22, 24]
+    invoked = Counter(step["subject"].split(":")[0] for step in dispatcher.steps("task.invoke"))
+    # First; all reused; none reused; one electron replaced; one electron's argument changed.
+    assert [invoked[one["id"]] for one in ended] == [3, 0, 3, 1, 2]

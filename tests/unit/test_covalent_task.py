@@ -409,6 +409,32 @@ def test_deps_that_become_part_of_the_image_need_no_covalent() -> None:
     assert task.commands == ("true",)
 
 
+@pytest.mark.parametrize(
+    ("source", "target", "packages", "covalent"),
+    [
+        ("s3://bucket/file", "/tmp/file", {"boto3"}, False),
+        ("/tmp/file", "s3://bucket/file", {"boto3"}, False),
+        ("https://www.example.com/file", "/tmp/file", {"requests"}, False),
+        ("/etc/hostname", "https://www.example.com/file", {"requests"}, False),
+        ("/tmp/file", "/tmp/other", set(), True),
+    ],
+)
+@pytest.mark.parametrize("order", list(ct.fs.Order))
+def test_a_file_transfer_brings_along_what_its_strategy_imports(
+    source: str, target: str, packages: set[str], covalent: bool, order: Any
+) -> None:
+    @ct.electron(files=[ct.fs.FileTransfer(source, target, order=order)])
+    def electron(files: Any = None) -> None:
+        pass
+
+    hooks = electron.electron_object.metadata["hooks"]
+    before, after = _gather_deps({}, hooks["call_before"], hooks.get("call_after", []))
+    task = read_task(assembled(add, before, after), [], {})
+    assert {text for origin in task.origins for text in origin.requirements} == packages
+    assert {origin.image for origin in task.origins} <= {""}
+    assert task.refers_to_covalent is covalent
+
+
 # -- the way back ---------------------------------------------------------------------------------
 
 

@@ -1,4 +1,4 @@
-"""A whole lattice on the executor: sublattice, file transfer, post-processing."""
+"""A whole lattice on the executor: sublattice, post-processing."""
 
 import covalent as ct
 from outcome import dispatch

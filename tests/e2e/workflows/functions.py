@@ -39,6 +39,21 @@ def read(local):
     return [local.at.x, local.at.y]
 
 
+def points(count):
+    for x in range(count):
+        yield Point(x)
+
+
+@ct.electron
+def generated(count):
+    return list(points(count))
+
+
+@ct.electron
+def rightmost(found):
+    return max(point.x for point in found)
+
+
 @ct.electron
 def looped(x):
     async def slow():
@@ -64,7 +79,8 @@ def workflow(x):
     first = looped(x)
     second = negate(x)
     ct.wait(second, [first])
-    return [read(moved(point(x))), add_three(x), second, first, plural("octopus")]
+    numbers = [add_three(x), second, first, rightmost(generated(x))]
+    return [read(moved(point(x))), numbers, plural("octopus")]
 
 
 dispatch(workflow, 4)

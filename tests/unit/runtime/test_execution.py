@@ -4,13 +4,16 @@ from __future__ import annotations
 
 import errno
 import json
+import subprocess
 import sys
 import threading
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import covalent as ct
 import pytest
+from botocore.exceptions import ClientError, ProfileNotFound
 from covalent._workflow.transport import TransportableObject
 from covalent.executor.utils.wrappers import wrapper_fn
 from hypothesis import HealthCheck, given, settings
@@ -191,6 +194,22 @@ def test_a_result_that_cannot_be_pickled_is_named(run: Run) -> None:
     assert error["message"].startswith("The task's return value, a lock, cannot be pickled: ")
 
 
+async def awaited() -> int:
+    return 1
+
+
+def test_a_coroutine_function_is_no_electron_neither_here_nor_in_covalent(run: Run) -> None:
+    sealed = TransportableObject(awaited)
+    with (
+        pytest.warns(RuntimeWarning, match="never awaited"),
+        pytest.raises(TypeError, match="cannot pickle 'coroutine'"),
+    ):
+        wrapper_fn(sealed, [], [])
+    error = run(awaited, after=[(raise_it, [ValueError("must not run")])])["error"]
+    assert error["type"] == "TypeError"
+    assert "asyncio.run" in error["message"]
+
+
 def test_an_import_error_is_the_tasks_own(run: Run) -> None:
     answer = run(note, Vanished())
     assert answer["error"]["type"] == "ModuleNotFoundError"
@@ -225,6 +244,29 @@ def test_a_limit_of_lambdas_is_told_with_what_helps(
         advice = run(fail)["error"]["advice"]
         assert option in advice
         assert bool(advice) == bool(option)
+
+
+def test_rsync_is_told_to_be_missing(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("PATH", "/nowhere")
+    rsync = ct.fs_strategies.Rsync(user="me", host="host.example.com")
+    transfer = ct.fs.TransferFromRemote("file:///data", "/tmp/data", strategy=rsync)
+    error = run(note, before=[(hook, [], "") for hook in transfer.cp()])["error"]
+    assert "rsync: not found" in error["message"]
+    assert "ct.DepsBash" in error["advice"]
+
+
+@pytest.mark.parametrize(
+    ("error", "told"),
+    [
+        (ClientError({"Error": {"Code": "AccessDenied"}}, "PutObject"), True),
+        (ClientError({"Error": {"Code": "403"}}, "HeadObject"), True),
+        (ProfileNotFound(profile="mine"), True),
+        (ClientError({"Error": {"Code": "404"}}, "HeadObject"), False),
+        (subprocess.CalledProcessError(1, "make"), False),
+    ],
+)
+def test_refusals_of_aws_are_the_roles(run: Run, error: Exception, told: bool) -> None:
+    assert ("lambda_role_name" in run(lambda: raise_it(error))["error"]["advice"]) is told
 
 
 def test_errors_that_cause_each_other_are_described_all_the_same(run: Run) -> None:

@@ -81,7 +81,10 @@ class AWSLambdaContainerExecutor(AsyncBaseExecutor):
     architecture : str
         Processor of the functions, "x86_64" or "arm64"; "x86_64".
     requirements : list of str
-        pip requirements that every electron of this executor gets.
+        pip requirements that every electron of this executor gets; ``["-r FILE"]`` reads them from
+        a file, here and now.
+    constraints : list of str
+        Requirements of packages that are installed only if another package needs them.
     bash_deps : str
         When commands of DepsBash run: "build", once while the image is built, or "runtime", before
         each task, in a folder under /tmp; "build".
@@ -137,6 +140,7 @@ class AWSLambdaContainerExecutor(AsyncBaseExecutor):
         base_image: str | None = None,
         architecture: str | None = None,
         requirements: list[str] | None = None,
+        constraints: list[str] | None = None,
         bash_deps: str | None = None,
         environment: dict[str, str] | None = None,
         ephemeral_storage: int | None = None,
@@ -171,6 +175,7 @@ class AWSLambdaContainerExecutor(AsyncBaseExecutor):
             "base_image": base_image,
             "architecture": architecture,
             "requirements": requirements,
+            "constraints": constraints,
             "bash_deps": bash_deps,
             "environment": environment,
             "ephemeral_storage": ephemeral_storage,

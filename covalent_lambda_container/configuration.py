@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from pathlib import Path
 from typing import Any, Final
 
 from covalent_lambda_container.options import Options
@@ -13,6 +14,8 @@ SECTION: Final = "executors.awslambda_container"
 
 def resolve(given: Mapping[str, Any]) -> Options:
     """Return all options: each as given, else from Covalent's configuration, else its default.
+
+    Files that `requirements` names are read now.
 
     Parameters
     ----------
@@ -38,4 +41,5 @@ def resolve(given: Mapping[str, Any]) -> Options:
         for name, value in source.items()
         if value is not None
     }
-    return Options.check(written)
+    # Users make executors, and run the command line, where the files are that they name.
+    return Options.check(written, folder=Path.cwd())

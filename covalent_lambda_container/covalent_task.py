@@ -12,7 +12,7 @@ import importlib.metadata
 import logging
 import pickle
 import sys
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
 from typing import Any, Final
@@ -27,7 +27,11 @@ from covalent_lambda_container.pickles import (
     plain_value,
     references,
 )
-from covalent_lambda_container.spec import canonical_requirements, read_requirements_text
+from covalent_lambda_container.requirements import Requirements, canonical_requirements
+from covalent_lambda_container.requirements_files import (
+    read_requirement_lines,
+    read_requirements_text,
+)
 
 log = logging.getLogger(__name__)
 
@@ -78,7 +82,7 @@ class Task:
     payload
         The task as `covalent_lambda_container.runtime.wire` defines it, leaves base64 text.
     requirements
-        Canonical requirements of its DepsPip.
+        What its DepsPip asks for.
     python_version
         Minor version of the client's Python, ``"3.11"``.
     cloudpickle_version
@@ -96,7 +100,7 @@ class Task:
     """
 
     payload: dict[str, Any]
-    requirements: tuple[str, ...]
+    requirements: Requirements
     python_version: str
     cloudpickle_version: str
     payload_bytes: int
@@ -122,12 +126,12 @@ def read_task(function: Callable[..., Any], args: Sequence[Any], kwargs: Mapping
             f"assembles, and was given {function!r}."
         )
     transportable, call_before, call_after = function.args
-    requirements: set[str] = set()
+    requirements = Requirements()
     commands: list[str] = []
     before = []
     for hook in call_before:
         if _is(hook, _PIP_HOOK):
-            requirements.update(_pip_requirements(hook))
+            requirements |= _pip_requirements(hook)
         elif _is(hook, _BASH_HOOK):
             commands.extend(_bash_commands(hook))
         else:
@@ -142,7 +146,7 @@ def read_task(function: Callable[..., Any], args: Sequence[Any], kwargs: Mapping
     header = transportable.header
     return Task(
         payload=payload,
-        requirements=tuple(sorted(requirements)),
+        requirements=requirements,
         python_version="{0.major}.{0.minor}".format(_version(header, "py_version")),
         cloudpickle_version=str(_version(header, "cloudpickle_version")),
         payload_bytes=_size(payload),
@@ -158,20 +162,20 @@ def read_task(function: Callable[..., Any], args: Sequence[Any], kwargs: Mapping
     )
 
 
-def bare_task(requirements: Iterable[str], *, python_version: str | None = None) -> Task:
+def bare_task(requirements: Requirements, *, python_version: str | None = None) -> Task:
     """Return what a task with these packages needs, without a function.
 
     Parameters
     ----------
     requirements
-        Canonical requirements.
+        What is to be installed.
     python_version
         Minor version of the client's Python; default: this one's.
     """
     own = f"{sys.version_info.major}.{sys.version_info.minor}"
     return Task(
         payload={},
-        requirements=tuple(sorted(requirements)),
+        requirements=requirements,
         python_version=python_version or own,
         cloudpickle_version=importlib.metadata.version("cloudpickle"),
         payload_bytes=0,
@@ -324,7 +328,7 @@ def _joined(origins: frozenset[Origin]) -> dict[str, Any]:
     }
 
 
-def _pip_requirements(hook: Hook) -> tuple[str, ...]:
+def _pip_requirements(hook: Hook) -> Requirements:
     """Read the arguments of DepsPip: a list of packages and a requirements file's content."""
     packages, file_content = _plain_arguments(hook, [[], ""])
     if not all(isinstance(package, str) for package in packages):
@@ -334,7 +338,7 @@ def _pip_requirements(hook: Hook) -> tuple[str, ...]:
     if file_content:
         # As Covalent does: the file overrides the list.
         return read_requirements_text(file_content, origin="DepsPip reqs_path")
-    return canonical_requirements(packages, origin="DepsPip")
+    return read_requirement_lines(packages, origin="DepsPip")
 
 
 def _bash_commands(hook: Hook) -> list[str]:

@@ -6,7 +6,7 @@ import configparser
 import hashlib
 import io
 import tarfile
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
@@ -73,8 +73,14 @@ def render_dockerfile(spec: ImageSpec) -> str:
 
 def requirements_text(spec: ImageSpec) -> str:
     """Return the requirements file pip installs: the task's packages and its cloudpickle."""
-    lines = [*spec.requirements, f"cloudpickle=={spec.cloudpickle_version}"]
-    return "".join(f"{line}\n" for line in lines)
+    lines = [
+        *spec.install_options,
+        # Beside this file.
+        *(["--constraint constraints.txt"] if spec.constraints else []),
+        *spec.requirements,
+        f"cloudpickle=={spec.cloudpickle_version}",
+    ]
+    return _lines(lines)
 
 
 def command_name(number: int) -> str:
@@ -87,6 +93,7 @@ def task_context(spec: ImageSpec, settings: InstallSettings) -> BuildContext:
     members = {
         "Dockerfile": render_dockerfile(spec).encode(),
         "install/requirements.txt": requirements_text(spec).encode(),
+        "install/constraints.txt": _lines(spec.constraints).encode(),
         **{
             f"commands/{command_name(number)}": f"{command}\n".encode()
             for number, command in enumerate(spec.commands, start=1)
@@ -134,6 +141,10 @@ def _install_files(
     pip_configuration.write(text)
     members[f"{folder}/pip.conf"] = text.getvalue().encode()
     return members
+
+
+def _lines(lines: Iterable[str]) -> str:
+    return "".join(f"{line}\n" for line in lines)
 
 
 def _runtime_files() -> dict[str, bytes]:

@@ -6,6 +6,7 @@ import json
 import re
 import unicodedata
 from collections.abc import Mapping
+from pathlib import Path
 from typing import Annotated, Any, Final, Literal
 
 from pydantic import (
@@ -18,7 +19,8 @@ from pydantic import (
 )
 
 from covalent_lambda_container.errors import ConfigurationError
-from covalent_lambda_container.spec import canonical_requirements
+from covalent_lambda_container.requirements import Requirements
+from covalent_lambda_container.requirements_files import names_file, read_requirement_lines
 
 AWS_ROOT_IMAGE: Final = "public.ecr.aws/lambda/python"
 """AWS's own images for Lambda; their tags are Python's minor versions."""
@@ -126,7 +128,7 @@ class Options(BaseModel):
     )
     base_image: Text = Field(
         default="",
-        pattern=r"^[^\s]*$",
+        pattern=r"^([a-zA-Z0-9\[][a-zA-Z0-9._:/@\[\]-]*)?$",
         description=f"Root image; default: {AWS_ROOT_IMAGE}:X.Y, X.Y being the client's Python.",
     )
     architecture: Literal["x86_64", "arm64"] = Field(
@@ -134,7 +136,13 @@ class Options(BaseModel):
     )
     requirements: list[Text] = Field(
         default_factory=list,
-        description="pip requirements that every electron of this executor gets.",
+        description="pip requirements that every electron of this executor gets; "
+        '["-r FILE"] reads them from a file.',
+    )
+    constraints: list[Text] = Field(
+        default_factory=list,
+        description="Requirements of packages that are installed only if another package needs "
+        "them, as in pip's constraints files.",
     )
     bash_deps: Literal["build", "runtime"] = Field(
         default="build",
@@ -197,8 +205,14 @@ class Options(BaseModel):
     @field_validator("requirements")
     @classmethod
     def _check_requirements(cls, requirements: list[str]) -> list[str]:
-        canonical_requirements(requirements, origin="requirements")
+        read_requirement_lines(requirements, origin="requirements")
         return requirements
+
+    @field_validator("constraints")
+    @classmethod
+    def _check_constraints(cls, constraints: list[str]) -> list[str]:
+        read_requirement_lines(constraints, origin="constraints", constrain=True)
+        return constraints
 
     @field_validator("environment")
     @classmethod
@@ -286,9 +300,23 @@ class Options(BaseModel):
         """Return every option's default, as it stands in Covalent's configuration file."""
         return cls().model_dump()
 
+    def wanted(self) -> Requirements:
+        """Return what the image of every electron of this executor gets."""
+        return read_requirement_lines(
+            self.requirements, origin="requirements"
+        ) | read_requirement_lines(self.constraints, origin="constraints", constrain=True)
+
     @classmethod
-    def check(cls, values: Mapping[str, Any]) -> Options:
+    def check(cls, values: Mapping[str, Any], *, folder: Path | None = None) -> Options:
         """Validate option values.
+
+        Parameters
+        ----------
+        values
+            Options by name.
+        folder
+            What the files that `requirements` names are relative to; their lines take the place
+            of their names. None where no file can be read, and none may be named.
 
         Raises
         ------
@@ -297,10 +325,27 @@ class Options(BaseModel):
         RequirementError
             When one of ``requirements`` is no valid requirement.
         """
+        if folder is not None:
+            values = _with_files_read(values, folder)
         try:
             return cls(**values)
         except ValidationError as exc:
             raise ConfigurationError(_explain(exc, cls)) from None
+
+
+def _with_files_read(values: Mapping[str, Any], folder: Path) -> Mapping[str, Any]:
+    lines, constraints = values.get("requirements", []), values.get("constraints", [])
+    # What is no list of texts is explained by who validates it.
+    if not all(isinstance(one, list) for one in (lines, constraints)):
+        return values
+    if not any(isinstance(line, str) and names_file(line) for line in lines):
+        return values
+    found = read_requirement_lines(lines, origin="requirements", folder=folder)
+    return {
+        **values,
+        "requirements": [*found.options, *found.packages],
+        "constraints": [*constraints, *found.constraints],
+    }
 
 
 def _may_stand_in_tag(character: str) -> bool:

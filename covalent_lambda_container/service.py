@@ -32,15 +32,14 @@ from covalent_lambda_container.lambda_functions import LambdaFunctions
 from covalent_lambda_container.options import AWS_ROOT_IMAGE, CONCURRENCY_QUOTA, Options
 from covalent_lambda_container.ports import FunctionMissing, Functions
 from covalent_lambda_container.provision import Provisioner, SingleFlight
+from covalent_lambda_container.requirements import with_required
 from covalent_lambda_container.runtime import wire
 from covalent_lambda_container.s3 import S3Bucket
 from covalent_lambda_container.spec import (
     FunctionSpec,
     ImageReference,
     ImageSpec,
-    canonical_requirements,
     sorted_pairs,
-    with_required,
 )
 
 log = logging.getLogger(__name__)
@@ -208,16 +207,18 @@ class Service:
 
 def image_spec(options: Options, task: Task) -> ImageSpec:
     """Return what the image of a task must contain."""
-    own = canonical_requirements(options.requirements, origin="requirements")
+    wanted = options.wanted() | task.requirements
     at_build = options.bash_deps == "build"
     spec = ImageSpec(
         python_version=task.python_version,
         architecture=options.architecture,
         base_image=options.base_image or f"{AWS_ROOT_IMAGE}:{task.python_version}",
-        requirements=tuple(sorted({*own, *task.requirements})),
+        requirements=wanted.packages,
         cloudpickle_version=task.cloudpickle_version,
         covalent_version=task.covalent_version,
         commands=task.commands if at_build else (),
+        constraints=wanted.constraints,
+        install_options=wanted.options,
         recipe=recipe_digest(),
     )
     if all(origin.image == spec.tag for origin in task.origins):

@@ -46,12 +46,16 @@ def render(
     from covalent_lambda_container.configuration import resolve
     from covalent_lambda_container.covalent_task import bare_task
     from covalent_lambda_container.dockerfile import render_dockerfile
+    from covalent_lambda_container.requirements_files import (
+        read_requirement_lines,
+        read_requirements_file,
+    )
     from covalent_lambda_container.service import image_spec
-    from covalent_lambda_container.spec import canonical_requirements, read_requirements_text
 
-    named = canonical_requirements(requirements, origin="REQUIREMENTS")
-    read = [read_requirements_text(path.read_text("utf-8"), origin=str(path)) for path in files]
-    task = bare_task(set(named).union(*read), python_version=python_version)
+    wanted = read_requirement_lines(requirements, origin="REQUIREMENTS")
+    for path in files:
+        wanted |= read_requirements_file(path)
+    task = bare_task(wanted, python_version=python_version)
     spec = image_spec(resolve(given), task)
     text = render_dockerfile(spec)
     document = {"tag": spec.tag, "spec": dataclasses.asdict(spec), "dockerfile": text}

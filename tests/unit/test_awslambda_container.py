@@ -39,6 +39,7 @@ OTHER_VALUES = {
     "base_image": "registry.example.com/python:3.11",
     "architecture": "arm64",
     "requirements": ["numpy==2.1"],
+    "constraints": ["scipy<2"],
     "bash_deps": "runtime",
     "environment": {"MODE": "fast"},
     "tags": {"team": "physics"},
@@ -60,6 +61,7 @@ FALSY = {
     "region": "",
     "cleanup": False,
     "requirements": [],
+    "constraints": [],
     "environment": {},
     "tags": {},
 }

@@ -31,6 +31,7 @@ from covalent_lambda_container.errors import (
     LambdaContainerError,
     RequirementError,
 )
+from covalent_lambda_container.requirements import Requirements
 from tests.fakes.examples import image_spec, value_of
 
 GREEDY = set(b"r\x8d\x8e\x96")
@@ -170,28 +171,39 @@ def test_a_version_cannot_add_lines_to_the_image(field: str) -> None:
 
 def test_packages_of_depspip_become_requirements_and_leave_the_hooks() -> None:
     task = read_task(with_deps(pip=ct.DepsPip(["SciPy", "numpy == 2.1"])), [], {})
-    assert task.requirements == ("numpy==2.1", "scipy")
+    assert task.requirements.packages == ("numpy==2.1", "scipy")
     assert task.payload["before"] == []
 
 
 @pytest.mark.parametrize("packages", ["numpy==2.1", ("numpy==2.1",), ["numpy==2.1"] * 2])
 def test_packages_may_be_written_as_covalent_allows(packages: Any) -> None:
     task = read_task(assembled(add, [ct.DepsPip(packages).apply()]), [], {})
-    assert task.requirements == ("numpy==2.1",)
+    assert task.requirements.packages == ("numpy==2.1",)
 
 
 def test_a_requirements_file_overrides_the_packages(tmp_path: Path) -> None:
     file = tmp_path / "requirements.txt"
     file.write_text("# pinned\nnumpy==2.1 \\\n  ; python_version>'3'\n")
     task = read_task(with_deps(pip=ct.DepsPip(["scipy"], reqs_path=str(file))), [], {})
-    assert task.requirements == ('numpy==2.1; python_version > "3"',)
+    assert task.requirements.packages == ('numpy==2.1; python_version > "3"',)
 
 
 def test_a_wrong_line_of_a_requirements_file_is_named(tmp_path: Path) -> None:
     file = tmp_path / "requirements.txt"
     file.write_text("numpy\n-r other.txt\n")
-    with pytest.raises(RequirementError, match=r"^DepsPip reqs_path, line 2: pip option"):
+    with pytest.raises(RequirementError) as caught:
         read_task(with_deps(pip=ct.DepsPip(reqs_path=str(file))), [], {})
+    message = str(caught.value)
+    assert message.startswith("DepsPip reqs_path, line 2: '-r other.txt' names a file that is not")
+    assert "requirements=['-r FILE']" in message
+
+
+def test_a_depspip_may_have_options_and_hashes() -> None:
+    digest = "0a" * 32
+    given = ["--only-binary :all:", f"numpy==2.1 --hash=sha256:{digest}"]
+    wanted = read_task(with_deps(pip=ct.DepsPip(given)), [], {}).requirements
+    assert wanted.options == ("--only-binary :all:",)
+    assert wanted.packages == (f"numpy==2.1 --hash=sha256:{digest}",)
 
 
 def test_a_wrong_package_is_named_with_where_it_was_written() -> None:
@@ -200,7 +212,7 @@ def test_a_wrong_package_is_named_with_where_it_was_written() -> None:
 
 
 def test_a_depspip_without_packages_asks_for_nothing() -> None:
-    assert read_task(with_deps(pip=ct.DepsPip()), [], {}).requirements == ()
+    assert read_task(with_deps(pip=ct.DepsPip()), [], {}).requirements == Requirements()
 
 
 def test_a_package_that_is_no_string_is_refused() -> None:
@@ -223,7 +235,7 @@ def test_other_hooks_stay_hooks_in_their_order() -> None:
     assert task.commands == ("echo hello",)
     assert (value_of(call[0])(1), value_of(call[1]), call[3]) == (1, [1], "y")
     assert (value_of(after[1]), value_of(after[2]), after[3]) == ([2], {"y": 3}, "")
-    assert task.requirements == ("numpy",)
+    assert task.requirements.packages == ("numpy",)
 
 
 def test_a_users_function_of_the_same_name_stays_a_hook() -> None:
@@ -231,14 +243,14 @@ def test_a_users_function_of_the_same_name_stays_a_hook() -> None:
         raise AssertionError(packages)
 
     task = read_task(with_deps(before=[ct.DepsCall(apply_pip_deps, [["numpy"]])]), [], {})
-    assert task.requirements == ()
+    assert task.requirements.packages == ()
     assert len(task.payload["before"]) == 1
 
 
 def test_a_name_alone_does_not_make_a_pickle_readable() -> None:
     hook = (named("apply_pip_deps", pickle.dumps(Bomb())), *[sealed([Bomb()])] * 2, "")
     task = read_task(assembled(add, [hook]), [], {})
-    assert task.requirements == ()
+    assert task.requirements.packages == ()
     assert len(task.payload["before"]) == 1
 
 
@@ -380,7 +392,7 @@ def test_arguments_bring_the_packages_that_made_them() -> None:
         Origin(requirements=("numpy==2.1",), image=""),
         Origin(requirements=("scipy==1.14",), image="0f"),
     }
-    assert task.requirements == ()
+    assert task.requirements.packages == ()
 
 
 @pytest.mark.parametrize(

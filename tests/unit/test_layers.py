@@ -24,7 +24,7 @@ LAYERS = {
     "ports": ["ports"],
     "core": [
         *("configuration", "covalent_task", "dockerfile", "errors", "journal", "options"),
-        *("pickles", "spec"),
+        *("pickles", "requirements", "requirements_files", "spec", "urls"),
     ],
     "runtime": ["runtime"],
 }

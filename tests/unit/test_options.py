@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import re
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -28,6 +29,7 @@ DEFAULTS = {
     "base_image": "",
     "architecture": "x86_64",
     "requirements": [],
+    "constraints": [],
     "bash_deps": "build",
     "environment": {},
     "tags": {},
@@ -79,6 +81,9 @@ BAD = [
     ("ecr_repository", "x" * 257, "at most 256 characters"),
     ("base_image", "python:3.11\nRUN true", "pattern"),
     ("base_image", "python 3.11", "pattern"),
+    ("base_image", "python\x00", "pattern"),
+    ("base_image", "-v", "pattern"),
+    ("base_image", "${PATH}", "pattern"),
     ("requirements", "numpy", "list"),
     ("requirements", [1], "string"),
     ("environment", ["A=b"], "dictionary"),
@@ -185,8 +190,28 @@ def test_a_variable_whose_value_is_no_text_is_named() -> None:
 
 
 def test_a_requirement_is_checked_when_it_is_given() -> None:
-    with pytest.raises(RequirementError, match=r"^requirements: pip option '--pre'"):
+    with pytest.raises(RequirementError, match=r"^requirements: '--pre' cannot be used"):
         Options.check({"requirements": ["numpy", "--pre"]})
+    with pytest.raises(RequirementError, match=r"^constraints: '--pre' cannot be used"):
+        Options.check({"constraints": ["--pre"]})
+
+
+def test_files_of_requirements_are_read_where_an_executor_is_made(tmp_path: Path) -> None:
+    (tmp_path / "base.txt").write_text("scipy\n-c limits.txt\n--only-binary :all:\n")
+    (tmp_path / "limits.txt").write_text("pytz<2025\n")
+    given = {"requirements": ["Numpy", "-r base.txt"], "constraints": ["six<2"]}
+    options = Options.check(given, folder=tmp_path)
+    assert options.requirements == ["--only-binary :all:", "numpy", "scipy"]
+    assert options.constraints == ["six<2", "pytz<2025"]
+    # What Covalent stores of it needs no file any more.
+    assert Options.check(json.loads(options.model_dump_json())) == options
+    assert options.wanted().constraints == ("pytz<2025", "six<2")
+    with pytest.raises(RequirementError, match="names a file that is not here"):
+        Options.check(given)
+
+
+def test_requirements_without_files_stay_as_they_are_written(tmp_path: Path) -> None:
+    assert Options.check({"requirements": ["Numpy"]}, folder=tmp_path).requirements == ["Numpy"]
 
 
 def test_an_option_that_does_not_exist_is_named() -> None:

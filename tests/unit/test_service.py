@@ -10,6 +10,7 @@ from covalent_lambda_container.covalent_task import Origin, Task
 from covalent_lambda_container.dockerfile import recipe_digest
 from covalent_lambda_container.errors import ConfigurationError
 from covalent_lambda_container.options import Options
+from covalent_lambda_container.requirements import Requirements
 from covalent_lambda_container.service import Service, service_for
 from covalent_lambda_container.spec import ImageSpec
 
@@ -18,7 +19,7 @@ def image_of(options: dict[str, Any] | None = None, **changes: Any) -> ImageSpec
     """Return what the image of a task must contain."""
     usual: dict[str, Any] = {
         "payload": {},
-        "requirements": (),
+        "requirements": Requirements(),
         "python_version": "3.11",
         "cloudpickle_version": "3.1.0",
         "payload_bytes": 0,
@@ -45,18 +46,29 @@ def test_another_root_and_processor_are_the_executors_choice() -> None:
 def test_requirements_of_executor_task_and_arguments_come_together() -> None:
     image = image_of(
         {"requirements": ["Foo_Bar == 1", "numpy>=2"]},
-        requirements=("numpy>=2", "scipy==1.14"),
+        requirements=Requirements(packages=("numpy>=2", "scipy==1.14")),
         origins=frozenset({Origin(requirements=("pandas==2.2", "scipy==1.13"), image="0f")}),
     )
     assert image.requirements == ("foo-bar==1", "numpy>=2", "pandas==2.2", "scipy==1.14")
 
 
+def test_options_of_pip_and_constraints_are_part_of_the_image() -> None:
+    image = image_of(
+        {"requirements": ["--only-binary :all:"], "constraints": ["numpy<2"]},
+        requirements=Requirements(constraints=("scipy<2",), options=("--no-binary foo",)),
+    )
+    assert image.install_options == ("--no-binary foo", "--only-binary :all:")
+    assert image.constraints == ("numpy<2", "scipy<2")
+    assert image.tag != image_of().tag
+
+
 def test_data_made_in_the_same_image_asks_for_no_other() -> None:
-    own = image_of(requirements=("scikit-learn==1.7.2",))
+    wanted = Requirements(packages=("scikit-learn==1.7.2",))
+    own = image_of(requirements=wanted)
     here = Origin(requirements=("numpy==2.2.6",), image=own.tag)
     elsewhere = Origin(requirements=("pandas==2.2",), image="0f")
-    assert image_of(requirements=own.requirements, origins=frozenset({here})) == own
-    both = image_of(requirements=own.requirements, origins=frozenset({here, elsewhere}))
+    assert image_of(requirements=wanted, origins=frozenset({here})) == own
+    both = image_of(requirements=wanted, origins=frozenset({here, elsewhere}))
     assert both.requirements == ("numpy==2.2.6", "pandas==2.2", "scikit-learn==1.7.2")
 
 

@@ -32,6 +32,7 @@ if TYPE_CHECKING:
     from mypy_boto3_iam import IAMClient
     from mypy_boto3_lambda import LambdaClient
     from mypy_boto3_s3 import S3Client
+    from mypy_boto3_sts import STSClient
 
 _BAD_CREDENTIALS: Final = frozenset(
     {
@@ -82,14 +83,16 @@ class AwsClients:
     ----------
     target
         Account, identity, region and endpoint.
+    session
+        A session that knows them already; default: one made for the target.
     """
 
-    def __init__(self, target: AwsTarget) -> None:
+    def __init__(self, target: AwsTarget, session: boto3.Session | None = None) -> None:
         self.target = target
         self._lock = threading.Lock()
         self._invokers: dict[tuple[int, int], LambdaClient] = {}
         with explained("open an AWS session", target.profile or "default profile"):
-            self._session = _session(target)
+            self._session = session or _session(target)
 
     @functools.cached_property
     def s3(self) -> S3Client:
@@ -105,6 +108,11 @@ class AwsClients:
     @functools.cached_property
     def iam(self) -> IAMClient:
         client: IAMClient = self._client("iam", Config(retries=_RETRIES))
+        return client
+
+    @functools.cached_property
+    def sts(self) -> STSClient:
+        client: STSClient = self._client("sts", Config(retries=_RETRIES))
         return client
 
     @functools.cached_property

@@ -4,14 +4,21 @@ from __future__ import annotations
 
 import base64
 import json
-from typing import Final
+from typing import TYPE_CHECKING, Final, Literal
 
 from botocore.exceptions import ClientError
 
 from covalent_lambda_container.aws import AwsClients, error_code, explained
 from covalent_lambda_container.errors import RegistryError
+from covalent_lambda_container.policies import LAMBDA_MAY_PULL, OWN_TAG, Document
 from covalent_lambda_container.ports import RegistryLogin
 from covalent_lambda_container.spec import ImageReference
+
+if TYPE_CHECKING:
+    from mypy_boto3_ecr import ECRClient
+
+IMMUTABLE: Final[Literal["IMMUTABLE"]] = "IMMUTABLE"
+"""Mutability of a repository whose tags stay what they were pushed as."""
 
 SINGLE_PLATFORM_MANIFESTS: Final = frozenset(
     {
@@ -21,18 +28,6 @@ SINGLE_PLATFORM_MANIFESTS: Final = frozenset(
 )
 """Manifests Lambda takes; it refuses indexes and lists (developer guide, "Container image
 requirements", read 2026-11)."""
-
-_LAMBDA_MAY_PULL: Final = {
-    "Version": "2012-10-17",
-    "Statement": [
-        {
-            "Sid": "LambdaPullsImages",
-            "Effect": "Allow",
-            "Principal": {"Service": "lambda.amazonaws.com"},
-            "Action": ["ecr:BatchGetImage", "ecr:GetDownloadUrlForLayer"],
-        }
-    ],
-}
 
 
 class EcrRegistry:
@@ -92,7 +87,7 @@ class EcrRegistry:
             except ClientError as exc:
                 if error_code(exc) != "RepositoryNotFoundException":
                     raise
-                uri = self._create()
+                uri = create_repository(ecr, self.repository)
         host = self._clients.registry_host
         return uri if host is None else f"{host}/{self.repository}"
 
@@ -104,19 +99,45 @@ class EcrRegistry:
         username, password = base64.b64decode(token).decode().split(":", 1)
         return RegistryLogin(username=username, password=password)
 
-    def _create(self) -> str:
-        ecr = self._clients.ecr
-        try:
-            created = ecr.create_repository(
-                repositoryName=self.repository, imageTagMutability="IMMUTABLE"
-            )
-        except ClientError as exc:
-            if error_code(exc) != "RepositoryAlreadyExistsException":
-                raise
-            # Somebody else made it between the look and now.
-            found = ecr.describe_repositories(repositoryNames=[self.repository])
-            return found["repositories"][0]["repositoryUri"]
-        ecr.set_repository_policy(
-            repositoryName=self.repository, policyText=json.dumps(_LAMBDA_MAY_PULL)
+
+def create_repository(ecr: ECRClient, repository: str) -> str:
+    """Make a repository as images need it, and return its URI.
+
+    Its tags are immutable, Lambda may pull from it, and it bears the tag of this project. One that
+    somebody else makes at the same moment is taken as it is.
+    """
+    key, value = OWN_TAG
+    try:
+        created = ecr.create_repository(
+            repositoryName=repository,
+            imageTagMutability=IMMUTABLE,
+            tags=[{"Key": key, "Value": value}],
         )
-        return created["repository"]["repositoryUri"]
+    except ClientError as exc:
+        if error_code(exc) != "RepositoryAlreadyExistsException":
+            raise
+        found = ecr.describe_repositories(repositoryNames=[repository])
+        return found["repositories"][0]["repositoryUri"]
+    allow_pull(ecr, repository, beside={})
+    return created["repository"]["repositoryUri"]
+
+
+def allow_pull(ecr: ECRClient, repository: str, *, beside: Document) -> None:
+    """Let Lambda pull from a repository, beside what its policy says already."""
+    ours = LAMBDA_MAY_PULL["Statement"]
+    sids = {statement["Sid"] for statement in ours}
+    others = [stated for stated in beside.get("Statement", []) if stated.get("Sid") not in sids]
+    policy = LAMBDA_MAY_PULL | {"Statement": [*others, *ours]}
+    ecr.set_repository_policy(repositoryName=repository, policyText=json.dumps(policy))
+
+
+def repository_policy(ecr: ECRClient, repository: str) -> Document:
+    """Return a repository's policy; an empty one if it has none."""
+    try:
+        answer = ecr.get_repository_policy(repositoryName=repository)
+    except ClientError as exc:
+        if error_code(exc) != "RepositoryPolicyNotFoundException":
+            raise
+        return {}
+    policy: Document = json.loads(answer["policyText"])
+    return policy

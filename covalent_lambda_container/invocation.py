@@ -34,6 +34,7 @@ from covalent_lambda_container.ports import (
     Unreachable,
 )
 from covalent_lambda_container.runtime import wire
+from covalent_lambda_container.spec import OBJECT_PREFIX
 
 log = logging.getLogger(__name__)
 
@@ -45,9 +46,6 @@ DURABLE_AFTER_S: Final = 10.0
 
 _PATIENCE_S: Final = 900.0
 """How long a task that Lambda does not accept is offered again."""
-
-_KEY_PREFIX: Final = "covalent-lambda"
-
 
 _CANCEL_POLL_S: Final = 2.0
 """Longest time between two looks of the handler for the sign of a cancellation."""
@@ -137,7 +135,7 @@ class _Objects:
     @classmethod
     def of(cls, call: Call) -> _Objects:
         task_id = uuid.uuid4().hex
-        prefix = f"{_KEY_PREFIX}/{call.dispatch_id}/{call.node_id}-{task_id}"
+        prefix = f"{OBJECT_PREFIX}{call.dispatch_id}/{call.node_id}-{task_id}"
         return cls(
             task_id=task_id,
             task_key=f"{prefix}/task",

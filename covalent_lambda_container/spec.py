@@ -15,6 +15,12 @@ from covalent_lambda_container.errors import VersionMismatch
 TAG_LENGTH: Final = 32
 """Hexadecimal digits of an image's identity used as its ECR tag (128 bits)."""
 
+FUNCTION_PREFIX: Final = "covalent-"
+"""How the names of all functions begin."""
+
+OBJECT_PREFIX: Final = "covalent-lambda/"
+"""How the keys of all S3 objects begin."""
+
 _VERSION = re.compile(r"[0-9][0-9A-Za-z.!+_-]*")
 
 
@@ -151,7 +157,7 @@ class FunctionSpec:
         At most 64 characters, as Lambda's CreateFunction asks (API reference, read 2026-11).
         """
         image = hashlib.sha256(self.image.uri.encode()).hexdigest()
-        return f"covalent-{image[:16]}-{_digest(asdict(self))[:16]}"
+        return f"{FUNCTION_PREFIX}{image[:16]}-{_digest(asdict(self))[:16]}"
 
 
 def sorted_pairs(mapping: Mapping[str, str]) -> tuple[tuple[str, str], ...]:

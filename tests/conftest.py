@@ -62,16 +62,16 @@ def stack(engine: None, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Lo
 
 @pytest.fixture(scope="session")
 def aws(stack: LocalStack) -> Callable[[str], Any]:
-    """Make boto3 clients of the local stack, by a way of their own."""
+    """Make boto3 clients of the local stack, by a way of their own, that may do everything."""
     credentials = configparser.ConfigParser()
     credentials.read(stack.credentials_file)
-    session = boto3.Session(region_name=stack.region, **credentials[stack.profile])
+    session = boto3.Session(region_name=stack.region, **credentials[stack.owner_profile])
     return functools.partial(session.client, endpoint_url=stack.endpoint_url)
 
 
 @pytest.fixture(scope="session")
 def options(stack: LocalStack, root_image: str) -> dict[str, Any]:
-    """Executor options that lead to the local stack."""
+    """Executor options that lead to the local stack, with a dispatcher's rights."""
     return {
         "endpoint_url": stack.endpoint_url,
         "region": stack.region,

@@ -1,4 +1,8 @@
-"""What a deployment finds in an account: a bucket, a repository, an execution role, a user."""
+"""What a deployment finds in an account: bucket, repository and role, and who uses them.
+
+The account is set up as any is. Its dispatcher has the policy that every dispatcher is given, so
+that what needs more shows here.
+"""
 
 from __future__ import annotations
 
@@ -6,37 +10,17 @@ import json
 from typing import Final, NamedTuple
 
 import boto3
+import botocore.session
 from botocore.config import Config
 
-BUCKET: Final = "covalent-lambda-job-resources"
-ROLE: Final = "CovalentLambdaExecutionRole"
-REPOSITORY: Final = "covalent-lambda"
-_USER: Final = "covalent-lambda"
+from covalent_lambda_container import account, policies
+from covalent_lambda_container.aws import AwsClients, AwsTarget
+from covalent_lambda_container.options import Options
 
-_TRUST_LAMBDA: Final = {
-    "Version": "2012-10-17",
-    "Statement": [
-        {
-            "Effect": "Allow",
-            "Principal": {"Service": "lambda.amazonaws.com"},
-            "Action": "sts:AssumeRole",
-        }
-    ],
-}
-#: Logs and nothing else: the function's data travels by presigned URLs.
-_WRITE_LOGS: Final = {
-    "Version": "2012-10-17",
-    "Statement": [
-        {
-            "Effect": "Allow",
-            "Action": ["logs:CreateLogGroup", "logs:CreateLogStream", "logs:PutLogEvents"],
-            "Resource": "*",
-        }
-    ],
-}
+_DISPATCHER: Final = "covalent-lambda"
+_OWNER: Final = "covalent-lambda-owner"
 
-
-#: The user is there for its signatures to be checked, which the emulator does not do for the root.
+#: A user, because the emulator does not check the signatures of the account's root.
 _ALLOW_ALL: Final = {
     "Version": "2012-10-17",
     "Statement": [{"Effect": "Allow", "Action": "*", "Resource": "*"}],
@@ -50,25 +34,48 @@ class AccessKey(NamedTuple):
     secret: str
 
 
-def bootstrap(endpoint_url: str, region: str, root: AccessKey) -> AccessKey:
-    """Create bucket, role, repository and a user in an empty account; return the user's key."""
-    session = boto3.Session(
-        aws_access_key_id=root.key, aws_secret_access_key=root.secret, region_name=region
+class Users(NamedTuple):
+    """Who uses the account.
+
+    Attributes
+    ----------
+    dispatcher
+        May do what Covalent's dispatcher needs.
+    owner
+        May do everything.
+    """
+
+    dispatcher: AccessKey
+    owner: AccessKey
+
+
+def bootstrap(endpoint_url: str, region: str, root: AccessKey, options: Options) -> Users:
+    """Set up an empty account for these options, and make its users."""
+    target = AwsTarget(region=region, endpoint_url=endpoint_url)
+    clients = AwsClients(target, _session(region, root))
+    names = account.deployment(clients, options)
+    account.take(account.plan_bootstrap(account.resources(clients, names)), lambda _: None)
+    # `reserved_concurrency` is an option like any other here.
+    dispatcher = policies.dispatcher(names, reserves_concurrency=True)
+    return Users(
+        dispatcher=_user(clients, _DISPATCHER, dispatcher),
+        owner=_user(clients, _OWNER, _ALLOW_ALL),
     )
+
+
+def _session(region: str, root: AccessKey) -> boto3.Session:
+    core = botocore.session.Session()
+    core.set_credentials(root.key, root.secret)
+    core.set_config_variable("region", region)
     # No proxy stands between this machine and itself, whatever the environment says.
-    config = Config(proxies={}, s3={"addressing_style": "path"})
-    s3 = session.client("s3", endpoint_url=endpoint_url, config=config)
-    s3.create_bucket(Bucket=BUCKET)
-    ecr = session.client("ecr", endpoint_url=endpoint_url, config=config)
-    ecr.create_repository(repositoryName=REPOSITORY)
-    iam = session.client("iam", endpoint_url=endpoint_url, config=config)
-    iam.create_role(RoleName=ROLE, AssumeRolePolicyDocument=json.dumps(_TRUST_LAMBDA))
-    iam.put_role_policy(
-        RoleName=ROLE, PolicyName="write-logs", PolicyDocument=json.dumps(_WRITE_LOGS)
+    core.set_default_client_config(Config(proxies={}, s3={"addressing_style": "path"}))
+    return boto3.Session(botocore_session=core)
+
+
+def _user(clients: AwsClients, name: str, policy: policies.Document) -> AccessKey:
+    clients.iam.create_user(UserName=name)
+    clients.iam.put_user_policy(
+        UserName=name, PolicyName="allowed", PolicyDocument=json.dumps(policy)
     )
-    iam.create_user(UserName=_USER)
-    iam.put_user_policy(
-        UserName=_USER, PolicyName="allow-all", PolicyDocument=json.dumps(_ALLOW_ALL)
-    )
-    made = iam.create_access_key(UserName=_USER)["AccessKey"]
+    made = clients.iam.create_access_key(UserName=name)["AccessKey"]
     return AccessKey(made["AccessKeyId"], made["SecretAccessKey"])

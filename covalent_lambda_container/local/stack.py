@@ -15,13 +15,7 @@ from typing import Final
 import docker
 
 from covalent_lambda_container.errors import LocalStackError
-from covalent_lambda_container.local.bootstrap import (
-    BUCKET,
-    REPOSITORY,
-    ROLE,
-    AccessKey,
-    bootstrap,
-)
+from covalent_lambda_container.local.bootstrap import AccessKey, Users, bootstrap
 from covalent_lambda_container.local.child_process import (
     answers_http,
     child_process,
@@ -31,8 +25,10 @@ from covalent_lambda_container.local.child_process import (
 from covalent_lambda_container.local.containers import remove_containers
 from covalent_lambda_container.local.emulator import HEALTH_PATH, REGION, Emulator, Limits
 from covalent_lambda_container.local.listeners import listen_here_only
+from covalent_lambda_container.options import Options
 
 PROFILE: Final = "covalent-lambda-local"
+OWNER_PROFILE: Final = "covalent-lambda-local-owner"
 
 _START_TIMEOUT_S: Final = 60.0
 #: The emulator removes its containers, then gives connections that are open 3 s.
@@ -56,7 +52,10 @@ class LocalStack:
     endpoint_url
         ``http://localhost:PORT``; host and port are the registry's, too.
     region, profile, credentials_file
-        What a client signs with; the file is an INI file that only its owner may read.
+        What a client signs with; the file is an INI file that only its owner may read. The
+        profile's user may do what a dispatcher needs.
+    owner_profile
+        A profile in the same file whose user may do everything.
     bucket, role_name, repository
         S3 bucket, IAM role and ECR repository, ready for use.
     log_file
@@ -67,6 +66,7 @@ class LocalStack:
     region: str
     credentials_file: Path
     profile: str
+    owner_profile: str
     bucket: str
     role_name: str
     repository: str
@@ -157,18 +157,20 @@ def local_stack(
             timeout_s=_START_TIMEOUT_S,
         )
         root = AccessKey(emulator.root_key, emulator.root_secret)
-        user = bootstrap(endpoint_url, REGION, root)
+        options = Options()
+        users = bootstrap(endpoint_url, REGION, root, options)
         credentials_file = state_dir / "credentials"
         cleanup.callback(credentials_file.unlink, missing_ok=True)
-        _write_credentials(credentials_file, user)
+        _write_credentials(credentials_file, users)
         yield LocalStack(
             endpoint_url=endpoint_url,
             region=REGION,
             credentials_file=credentials_file,
             profile=PROFILE,
-            bucket=BUCKET,
-            role_name=ROLE,
-            repository=REPOSITORY,
+            owner_profile=OWNER_PROFILE,
+            bucket=options.s3_bucket_name,
+            role_name=options.lambda_role_name,
+            repository=options.ecr_repository,
             log_file=log_file,
         )
         report("Stopping MiniStack")
@@ -184,9 +186,10 @@ def _docker_client() -> docker.DockerClient:
         ) from exc
 
 
-def _write_credentials(path: Path, user: AccessKey) -> None:
+def _write_credentials(path: Path, users: Users) -> None:
     content = configparser.RawConfigParser()
-    content[PROFILE] = {"aws_access_key_id": user.key, "aws_secret_access_key": user.secret}
+    for profile, user in ((PROFILE, users.dispatcher), (OWNER_PROFILE, users.owner)):
+        content[profile] = {"aws_access_key_id": user.key, "aws_secret_access_key": user.secret}
     path.unlink(missing_ok=True)
     # Made with its mode, so that others cannot read it, not even for a moment.
     descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)

@@ -16,7 +16,7 @@ def clients(stack: Any) -> AwsClients:
     return AwsClients(
         AwsTarget(
             credentials_file=str(stack.credentials_file),
-            profile=stack.profile,
+            profile=stack.owner_profile,
             region=stack.region,
             endpoint_url=stack.endpoint_url,
         )

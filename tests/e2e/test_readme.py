@@ -139,7 +139,7 @@ def test_the_example(dispatcher: Any, tmp_path: Path):
 def test_the_account_is_set_up_by_the_commands(stack: Any, aws: Any):
     credentials = configparser.ConfigParser()
     credentials.read(stack.credentials_file)
-    signer = {name.upper(): value for name, value in credentials[stack.profile].items()}
+    signer = {name.upper(): value for name, value in credentials[stack.owner_profile].items()}
     # The stack has the role already; another name stands for a new account's.
     listed = [
         command.replace("CovalentLambdaExecutionRole", "ReadmeRole")

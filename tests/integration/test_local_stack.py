@@ -256,6 +256,7 @@ def test_ends_with_its_parent_while_a_function_runs(
             region="us-east-1",
             credentials_file=tmp_path / "credentials",
             profile="covalent-lambda-local",
+            owner_profile="covalent-lambda-local-owner",
             bucket="",
             role_name="CovalentLambdaExecutionRole",
             repository="",
@@ -314,7 +315,7 @@ def _invoke(stack: LocalStack, image: str, wait_s: int = 0) -> dict[str, Any]:
 def _credentials(stack: LocalStack) -> dict[str, str]:
     content = configparser.ConfigParser()
     content.read(stack.credentials_file)
-    return dict(content[stack.profile])
+    return dict(content[stack.owner_profile])
 
 
 def _containers_of(client: docker.DockerClient, stack: LocalStack) -> list[Any]:

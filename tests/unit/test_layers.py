@@ -17,14 +17,14 @@ FOLDER = Path(covalent_lambda_container.__file__).parent
 # From top to bottom. A module may import modules of its own layer, adapters excepted.
 LAYERS = {
     "face": ["__init__", "awslambda_container", "cli", "local", "usage"],
-    "service": ["service"],
+    "service": ["service", "account"],
     "flow": ["provision", "invocation", "cancellation"],
     "adapters": ["docker_engine", "ecr", "lambda_functions", "s3"],
     "aws": ["aws"],
     "ports": ["ports"],
     "core": [
         *("configuration", "covalent_task", "dockerfile", "errors", "journal", "options"),
-        *("pickles", "requirements", "requirements_files", "spec", "urls"),
+        *("pickles", "policies", "requirements", "requirements_files", "spec", "urls"),
     ],
     "runtime": ["runtime"],
 }
@@ -36,7 +36,7 @@ HEIGHT = {
 CONFINED = {
     "click": {"cli", "local"},
     "boto3": {"aws", "s3", "local"},
-    "botocore": {"aws", *LAYERS["adapters"], "local"},
+    "botocore": {"aws", *LAYERS["adapters"], "account", "local"},
     "covalent": {"awslambda_container", "configuration", "covalent_task", "local"},
     "covalent_dispatcher": {"covalent_task", "local"},
     "docker": {"docker_engine", "local"},

@@ -15,6 +15,7 @@ from typing import Final
 from covalent_lambda_container.local.child_process import python_path
 
 REGION: Final = "us-east-1"
+ACCOUNT: Final = "000000000000"
 HEALTH_PATH: Final = "/_ministack/health"
 REGISTRY_USER: Final = "AWS"
 REGISTRY_PASSWORD_VARIABLE: Final = "LOCAL_REGISTRY_PASSWORD"  # noqa: S105

@@ -6,7 +6,8 @@ signature*; serves its registry without a password; and resets itself for anyone
 
 * a request that names no key is refused; one that names a key that everybody knows goes on under a
   key that nobody has, so that the service refuses it in its own words;
-* the registry asks for the password that ``GetAuthorizationToken`` gave, as ECR does;
+* the registry asks for the password that ``GetAuthorizationToken`` gave, as ECR does, and for the
+  actions that this user may take; so does CreateFunction (`permissions`);
 * of MiniStack's own paths, only its health is public.
 
 The root key is known to the process that started this one, and to no one else.
@@ -15,6 +16,8 @@ The root key is known to the process that started this one, and to no one else.
 from __future__ import annotations
 
 import base64
+import binascii
+import hashlib
 import hmac
 import json
 import os
@@ -25,6 +28,7 @@ from urllib.parse import parse_qsl, urlencode
 
 from ministack.app import app as ministack_app  # type: ignore[import-untyped]
 
+from covalent_lambda_container.local import permissions
 from covalent_lambda_container.local.emulator import (
     HEALTH_PATH,
     REGISTRY_PASSWORD_VARIABLE,
@@ -37,9 +41,8 @@ Receive = Callable[[], Awaitable[Message]]
 Send = Callable[[Message], Awaitable[None]]
 
 _ROOT_KEY: Final = os.environ["AWS_ACCESS_KEY_ID"]
-_REGISTRY_LOGIN: Final = base64.b64encode(
-    f"{REGISTRY_USER}:{os.environ[REGISTRY_PASSWORD_VARIABLE]}".encode()
-).decode()
+#: Lambda's own, for its pulls; the passwords of users are made with it.
+_REGISTRY_PASSWORD: Final = os.environ[REGISTRY_PASSWORD_VARIABLE]
 _NOBODYS_KEY: Final = "AKIANOBODY0000000000"
 _VERIFIED_KEY: Final = re.compile(r"A[KS]IA[0-9A-Z]+")
 #: Signature versions 4 and 2 in an Authorization header.
@@ -52,6 +55,9 @@ _UNSIGNED: Final = (
     b"<ErrorResponse><Error><Code>MissingAuthenticationToken</Code>"
     b"<Message>Request is missing Authentication Token</Message></Error></ErrorResponse>"
 )
+
+
+permissions.ask_for_what_is_named()
 
 
 async def app(scope: Scope, receive: Receive, send: Send) -> None:
@@ -70,18 +76,69 @@ async def app(scope: Scope, receive: Receive, send: Send) -> None:
     else:
         scope = _without_well_known_keys(scope)
         if _header(scope, b"x-amz-target").endswith(".GetAuthorizationToken"):
-            send = _with_registry_login(send)
-        await ministack_app(scope, receive, send)
+            send = _with_registry_login(send, _key(scope))
+        if scope["method"] == "POST" and permissions.CREATE_FUNCTION.fullmatch(scope["path"]):
+            await _create_function(scope, receive, send)
+        else:
+            await ministack_app(scope, receive, send)
 
 
 async def _registry(scope: Scope, receive: Receive, send: Send) -> None:
-    scheme, _, login = _header(scope, b"authorization").partition(" ")
-    if scheme.lower() == "basic" and hmac.compare_digest(login.encode(), _REGISTRY_LOGIN.encode()):
+    password = _registry_password(scope)
+    key = password.partition(".")[0]
+    if hmac.compare_digest(password.encode(), _REGISTRY_PASSWORD.encode()):
         await ministack_app(scope, receive, send)
-    else:
+    elif not hmac.compare_digest(password.encode(), _password_of(key).encode()):
         error = {"code": "UNAUTHORIZED", "message": "no basic auth credentials"}
         challenge = (b"www-authenticate", b'Basic realm="local registry",service="local"')
         await _answer(send, 401, json.dumps({"errors": [error]}).encode(), challenge)
+    elif denial := permissions.registry_denial(key, scope["method"], scope["path"]):
+        error = {"code": "DENIED", "message": denial}
+        await _answer(send, 403, json.dumps({"errors": [error]}).encode())
+    else:
+        await ministack_app(scope, receive, send)
+
+
+async def _create_function(scope: Scope, receive: Receive, send: Send) -> None:
+    messages = [await receive()]
+    while messages[-1].get("more_body"):
+        messages.append(await receive())
+    body = b"".join(message.get("body", b"") for message in messages)
+    if denial := permissions.create_function_denial(_key(scope), body):
+        answer = json.dumps({"Message": denial}).encode()
+        await _answer(send, 403, answer, (b"x-amzn-errortype", b"AccessDeniedException"))
+        return
+
+    async def receive_again() -> Message:
+        return messages.pop(0) if messages else await receive()
+
+    await ministack_app(scope, receive_again, send)
+
+
+def _registry_password(scope: Scope) -> str:
+    scheme, _, login = _header(scope, b"authorization").partition(" ")
+    if scheme.lower() != "basic":
+        return ""
+    try:
+        user, _, password = base64.b64decode(login).decode().partition(":")
+    except (binascii.Error, UnicodeDecodeError):
+        return ""
+    return password if user == REGISTRY_USER else ""
+
+
+def _password_of(key: str) -> str:
+    """Return the registry password of the user with this access key."""
+    proof = hmac.digest(_REGISTRY_PASSWORD.encode(), key.encode(), hashlib.sha256)
+    return f"{key}.{proof.hex()}"
+
+
+def _key(scope: Scope) -> str:
+    """Return the access key that a request names, or an empty text."""
+    found = _HEADER_KEY.search(_header(scope, b"authorization"))
+    if found:
+        return found[2]
+    named = [value for name, value in _query(scope) if name.lower() in _QUERY_KEYS]
+    return named[0].partition("/")[0] if named else ""
 
 
 def _names_a_key(scope: Scope) -> bool:
@@ -118,8 +175,9 @@ def _provable(credential: str) -> str:
     return credential if known or _VERIFIED_KEY.fullmatch(key) else _NOBODYS_KEY + slash + rest
 
 
-def _with_registry_login(send: Send) -> Send:
-    """Replace the emulator's fixed registry password in an answer by the one checked here."""
+def _with_registry_login(send: Send, key: str) -> Send:
+    """Replace the emulator's fixed registry password in an answer by this user's."""
+    login = base64.b64encode(f"{REGISTRY_USER}:{_password_of(key)}".encode()).decode()
     start: Message = {}
     body = b""
 
@@ -134,7 +192,7 @@ def _with_registry_login(send: Send) -> Send:
         if start["status"] == 200:
             answer = json.loads(body)
             for data in answer["authorizationData"]:
-                data["authorizationToken"] = _REGISTRY_LOGIN
+                data["authorizationToken"] = login
             body = json.dumps(answer).encode()
         headers = [(n, v) for n, v in start["headers"] if n.lower() != b"content-length"]
         headers.append((b"content-length", str(len(body)).encode()))

@@ -208,7 +208,9 @@ def test_missing_bucket_or_role(
     options: Any, cache_dir: str, aws: Any, stack: Any, steps: Any, option: str, value: str
 ):
     functions, stored = names(aws), images(aws, stack)
-    executor = AWSLambdaContainerExecutor(**(options | {option: value}), cache_dir=cache_dir)
+    # A dispatcher may not even look for others' roles.
+    given = options | {option: value, "profile": stack.owner_profile}
+    executor = AWSLambdaContainerExecutor(**given, cache_dir=cache_dir)
     with pytest.raises(ConfigurationError, match=f"{option}='{value}'"):
         run(executor, abs, -1, pip=ct.DepsPip(["iniconfig==0.1"]))
     assert steps("image.build") == 0

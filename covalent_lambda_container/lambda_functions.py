@@ -105,8 +105,8 @@ class LambdaFunctions:
         raise ConfigurationError(
             f"AWSLambdaContainerExecutor option lambda_role_name={role!r}: there is no such role "
             "in this account.",
-            hint="Create a role that lambda.amazonaws.com may assume, with the policy "
-            "AWSLambdaBasicExecutionRole, or name another.",
+            hint="Make it with 'covalent-lambda bootstrap', or name another that "
+            "lambda.amazonaws.com may assume.",
         )
 
     def find(self, name: str) -> FunctionState | None:

@@ -39,25 +39,33 @@ class S3Bucket:
         self.bucket = bucket
 
     def check(self) -> None:
-        """Make sure that the bucket exists.
+        """Make sure that the bucket exists and can be listed.
 
         Raises
         ------
         ConfigurationError
-            When S3 says that it does not. An identity that may not ask is believed to know.
+            When S3 says that it does not exist, or that this identity may not list it. To those
+            who may not, S3 says of objects that are not there that they are forbidden
+            ("GetObject", S3 API reference, read 2026-11).
         """
         with explained("look for S3 bucket", self.bucket, ConfigurationError):
             try:
                 self._clients.s3.head_bucket(Bucket=self.bucket)
             except ClientError as exc:
+                told = f"AWSLambdaContainerExecutor option s3_bucket_name={self.bucket!r}: "
                 if error_code(exc) in ("404", "NoSuchBucket"):
                     raise ConfigurationError(
-                        f"AWSLambdaContainerExecutor option s3_bucket_name={self.bucket!r}: there "
-                        "is no such bucket.",
-                        hint=f"Create it ('aws s3 mb s3://{self.bucket}') or name another.",
+                        f"{told}there is no such bucket.",
+                        hint="Make it with 'covalent-lambda bootstrap', or name another.",
                     ) from None
-                if error_code(exc) != "403":
-                    raise
+                if error_code(exc) == "403":
+                    raise ConfigurationError(
+                        f"{told}AccessDenied: it is another account's, or this identity may not "
+                        "list it.",
+                        hint="Allow s3:ListBucket on it in the IAM policy of the dispatcher's "
+                        "identity, or name another.",
+                    ) from None
+                raise
 
     def put(self, key: str, body: bytes | Iterable[bytes]) -> None:
         """Store an object; one given in pieces goes up in several parts at once if it is large."""
@@ -92,9 +100,15 @@ class S3Bucket:
     def delete(self, keys: list[str]) -> None:
         """Remove objects; those that are not there do not matter."""
         with explained("delete S3 objects in", self.bucket, InvocationError):
-            self._clients.s3.delete_objects(
+            answer = self._clients.s3.delete_objects(
                 Bucket=self.bucket,
                 Delete={"Objects": [{"Key": key} for key in keys], "Quiet": True},
+            )
+        # Of each object that could not be deleted, S3 says so inside an answer of status 200.
+        for error in answer.get("Errors", ()):
+            raise InvocationError(
+                f"delete S3 object '{self.bucket}/{error.get('Key')}': AWS answered "
+                f"{error.get('Code')}: {error.get('Message')}"
             )
 
     def read_url(self, key: str, *, valid_s: int) -> str:

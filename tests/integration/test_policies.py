@@ -1,0 +1,347 @@
+"""Each generated policy allows what is needed and nothing that is not.
+
+That the policies suffice, the other tests show: the local stack's dispatcher has the one that is
+generated for dispatchers. Here, each action is taken away in turn, and the smallest piece of work
+that needs it fails with AWS's words for it.
+"""
+
+from __future__ import annotations
+
+import configparser
+import contextlib
+import io
+import json
+import re
+import tarfile
+import uuid
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import docker
+import pytest
+from botocore.exceptions import ClientError
+
+from covalent_lambda_container import policies
+from covalent_lambda_container.aws import AwsClients, AwsTarget
+from covalent_lambda_container.docker_engine import DockerImageBuilder
+from covalent_lambda_container.dockerfile import InstallSettings
+from covalent_lambda_container.ecr import EcrRegistry
+from covalent_lambda_container.errors import LambdaContainerError
+from covalent_lambda_container.lambda_functions import LambdaFunctions
+from covalent_lambda_container.options import Options
+from covalent_lambda_container.policies import Deployment, Document
+from covalent_lambda_container.ports import FunctionMissing
+from covalent_lambda_container.s3 import S3Bucket
+from covalent_lambda_container.spec import OBJECT_PREFIX, FunctionSpec, ImageReference
+
+MB = 1024 * 1024
+NAMES = Deployment(
+    account="000000000000",
+    region="us-east-1",
+    bucket=Options().s3_bucket_name,
+    repository=Options().ecr_repository,
+    role=Options().lambda_role_name,
+)
+DISPATCHER = policies.dispatcher(NAMES, reserves_concurrency=True)
+CI = policies.ci(NAMES)
+EXECUTION_ROLE = policies.execution_role(NAMES)
+
+
+@dataclass(frozen=True)
+class Work:
+    """Somebody with some policy, and the parts of the executor in his hands."""
+
+    clients: AwsClients
+    owner: Callable[[str], Any]
+    engine: docker.DockerClient
+
+    @property
+    def registry(self) -> EcrRegistry:
+        return EcrRegistry(self.clients, NAMES.repository)
+
+    @property
+    def functions(self) -> LambdaFunctions:
+        return LambdaFunctions(self.clients, connections=1)
+
+    @property
+    def bucket(self) -> S3Bucket:
+        return S3Bucket(self.clients, NAMES.bucket)
+
+    def push(self) -> None:
+        """Push an image with a layer that nobody has pushed before."""
+        repository = f"{self.clients.registry_host}/{NAMES.repository}"
+        tag = uuid.uuid4().hex
+        self.engine.api.import_image_from_data(_layer(tag), repository=repository, tag=tag)
+        try:
+            builder = DockerImageBuilder(InstallSettings())
+            builder.push(f"{repository}:{tag}", EcrRegistry(self.clients, NAMES.repository).login())
+        finally:
+            self.engine.images.remove(f"{repository}:{tag}")
+            ids: Any = [{"imageTag": tag}]
+            self.owner("ecr").batch_delete_image(repositoryName=NAMES.repository, imageIds=ids)
+
+    def read_manifest(self) -> None:
+        """Ask the registry for a manifest, as engines with containerd's image store do to push."""
+        login = self.registry.login()
+        credentials = {"username": login.username, "password": login.password}
+        name = f"{self.clients.registry_host}/{NAMES.repository}:absent"
+        with contextlib.suppress(docker.errors.NotFound):
+            self.engine.images.get_registry_data(name, auth_config=credentials)
+
+    def make_function(self, role_arn: str = NAMES.role_arn) -> None:
+        spec = _function(role_arn)
+        try:
+            self.functions.create(spec)
+        finally:
+            LambdaFunctionsOfOwner(self.owner).delete(spec.name)
+
+    def reserve(self) -> None:
+        with LambdaFunctionsOfOwner(self.owner).one() as name:
+            self.functions.reserve(name, 1)
+
+    def delete_function(self) -> None:
+        with LambdaFunctionsOfOwner(self.owner).one() as name:
+            self.functions.delete(name)
+
+    def invoke(self) -> None:
+        with contextlib.suppress(FunctionMissing):
+            self.functions.invoke("covalent-absent", b"{}", timeout_s=1)
+
+    def read_an_object(self) -> None:
+        key = f"{OBJECT_PREFIX}{uuid.uuid4().hex}"
+        self.owner("s3").put_object(Bucket=NAMES.bucket, Key=key, Body=b"content")
+        try:
+            assert self.bucket.read(key, lambda stream: stream.read()) == b"content"
+        finally:
+            self.owner("s3").delete_object(Bucket=NAMES.bucket, Key=key)
+
+    def write_an_object(self, key: str = f"{OBJECT_PREFIX}written") -> None:
+        try:
+            self.bucket.put(key, b"content")
+        finally:
+            self.owner("s3").delete_object(Bucket=NAMES.bucket, Key=key)
+
+    def break_off_a_large_object(self) -> None:
+        key = f"{OBJECT_PREFIX}{uuid.uuid4().hex}"
+
+        def pieces() -> Iterator[bytes]:
+            for _ in range(40):
+                yield bytes(MB)
+            raise RuntimeError("broken off")
+
+        with pytest.raises(RuntimeError, match="broken off"):
+            self.bucket.put(key, pieces())
+        s3 = self.owner("s3")
+        left = s3.list_multipart_uploads(Bucket=NAMES.bucket, Prefix=key).get("Uploads", [])
+        for upload in left:
+            s3.abort_multipart_upload(Bucket=NAMES.bucket, Key=key, UploadId=upload["UploadId"])
+        # The transfer library keeps the denial to itself.
+        assert not left, "AccessDenied: s3:AbortMultipartUpload: parts are left"
+
+    def write_logs(self, group: str = "/aws/lambda/covalent-policies") -> None:
+        """Do what Lambda does in the name of the role."""
+        logs = self.clients._session.client("logs", endpoint_url=self.clients.target.endpoint_url)
+        stream = {"logGroupName": group, "logStreamName": "2026/11/24/[$LATEST]1"}
+        try:
+            logs.create_log_group(logGroupName=group)
+            logs.create_log_stream(**stream)
+            logs.put_log_events(**stream, logEvents=[{"timestamp": 1, "message": "line"}])
+        finally:
+            owner = self.owner("logs")
+            with contextlib.suppress(owner.exceptions.ResourceNotFoundException):
+                owner.delete_log_group(logGroupName=group)
+
+
+NEEDED_FOR: dict[str, Callable[[Work], Any]] = {
+    "ecr:BatchCheckLayerAvailability": Work.push,
+    "ecr:BatchGetImage": Work.read_manifest,
+    "ecr:CompleteLayerUpload": Work.push,
+    "ecr:DescribeImages": lambda work: work.registry.find("absent"),
+    "ecr:DescribeRepositories": lambda work: work.registry.ensure_repository(),
+    "ecr:GetAuthorizationToken": lambda work: work.registry.login(),
+    "ecr:InitiateLayerUpload": Work.push,
+    "ecr:PutImage": Work.push,
+    "ecr:UploadLayerPart": Work.push,
+    "iam:GetRole": lambda work: work.functions.role_arn(NAMES.role),
+    "iam:PassRole": Work.make_function,
+    "lambda:CreateFunction": Work.make_function,
+    "lambda:DeleteFunction": Work.delete_function,
+    "lambda:GetFunction": lambda work: work.functions.find("covalent-absent"),
+    "lambda:InvokeFunction": Work.invoke,
+    "lambda:PutFunctionConcurrency": Work.reserve,
+    "lambda:TagResource": Work.make_function,
+    "logs:CreateLogGroup": Work.write_logs,
+    "logs:CreateLogStream": Work.write_logs,
+    "logs:PutLogEvents": Work.write_logs,
+    "s3:AbortMultipartUpload": Work.break_off_a_large_object,
+    "s3:DeleteObject": lambda work: work.bucket.delete([f"{OBJECT_PREFIX}absent"]),
+    "s3:GetObject": Work.read_an_object,
+    "s3:ListBucket": lambda work: work.bucket.check(),
+    "s3:PutObject": Work.write_an_object,
+}
+"""The smallest piece of work that cannot be done without an action."""
+
+
+class LambdaFunctionsOfOwner:
+    def __init__(self, owner: Callable[[str], Any]) -> None:
+        self._client = owner("lambda")
+
+    @contextlib.contextmanager
+    def one(self) -> Iterator[str]:
+        spec = _function(NAMES.role_arn)
+        self._client.create_function(
+            FunctionName=spec.name,
+            PackageType="Image",
+            Code={"ImageUri": spec.image.uri},
+            Role=spec.role_arn,
+        )
+        self._client.get_waiter("function_active_v2").wait(
+            FunctionName=spec.name, WaiterConfig={"Delay": 1}
+        )
+        yield spec.name
+        self.delete(spec.name)
+
+    def delete(self, name: str) -> None:
+        with contextlib.suppress(self._client.exceptions.ResourceNotFoundException):
+            self._client.delete_function(FunctionName=name)
+
+
+@pytest.fixture
+def work(
+    stack: Any, aws: Callable[[str], Any], tmp_path: Path
+) -> Iterator[Callable[[Document], Work]]:
+    """Make somebody with a policy, who is gone afterwards."""
+    iam = aws("iam")
+    user = f"limited-{uuid.uuid4().hex}"
+    iam.create_user(UserName=user)
+    key = iam.create_access_key(UserName=user)["AccessKey"]
+    credentials_file = tmp_path / "credentials"
+    content = configparser.RawConfigParser()
+    content["default"] = {
+        "aws_access_key_id": key["AccessKeyId"],
+        "aws_secret_access_key": key["SecretAccessKey"],
+    }
+    with credentials_file.open("w") as file:
+        content.write(file)
+    target = AwsTarget(
+        credentials_file=str(credentials_file),
+        region=stack.region,
+        endpoint_url=stack.endpoint_url,
+    )
+    with contextlib.closing(docker.from_env()) as engine:
+
+        def with_policy(document: Document) -> Work:
+            policy = json.dumps(document)
+            iam.put_user_policy(UserName=user, PolicyName="only", PolicyDocument=policy)
+            return Work(AwsClients(target), aws, engine)
+
+        yield with_policy
+    iam.delete_access_key(UserName=user, AccessKeyId=key["AccessKeyId"])
+    iam.delete_user_policy(UserName=user, PolicyName="only")
+    iam.delete_user(UserName=user)
+
+
+def denied(do: Callable[[], Any]) -> str:
+    """Return what AWS, or the engine for it, says that was not allowed; empty if all was."""
+    try:
+        do()
+    except (LambdaContainerError, ClientError, docker.errors.APIError, AssertionError) as exc:
+        if not re.search(r"AccessDenied|denied|Forbidden|403", str(exc)):
+            raise
+        return str(exc)
+    return ""
+
+
+CASES = [
+    pytest.param(document, action, id=f"{name}-{action}")
+    for name, document in (
+        ("dispatcher", DISPATCHER),
+        ("ci", CI),
+        ("execution-role", EXECUTION_ROLE),
+    )
+    for action in policies.actions(document)
+]
+
+
+@pytest.mark.parametrize(("document", "action"), CASES)
+def test_each_action_is_needed(work: Callable[[Document], Work], document: Document, action: str):
+    do = NEEDED_FOR[action]
+    assert denied(lambda: do(work(document))) == ""
+    told = denied(lambda: do(work(policies.without(document, action))))
+    assert action in told or action.partition(":")[2] in told
+
+
+OUT_OF_REACH: dict[str, tuple[Document, Callable[[Work], Any]]] = {
+    "another repository": (
+        DISPATCHER,
+        lambda work: EcrRegistry(work.clients, "covalent-lambda-2").find("tag"),
+    ),
+    "another function": (DISPATCHER, lambda work: work.functions.find("payroll")),
+    "another role": (
+        DISPATCHER,
+        lambda work: work.make_function(NAMES.role_arn.replace(NAMES.role, "Administrator")),
+    ),
+    "another object": (DISPATCHER, lambda work: work.write_an_object("results/table.csv")),
+    "another bucket": (
+        DISPATCHER,
+        lambda work: S3Bucket(work.clients, "elsewhere").put(f"{OBJECT_PREFIX}key", b""),
+    ),
+    "tasks, for CI": (CI, Work.invoke),
+    "data, for CI": (CI, Work.write_an_object),
+    "functions, for a CI of images": (policies.ci(NAMES, functions=False), Work.make_function),
+    "pushes, for a dispatcher that does not build": (
+        policies.dispatcher(NAMES, builds=False),
+        Work.push,
+    ),
+    "data, for functions": (EXECUTION_ROLE, Work.write_an_object),
+    "others' logs, for functions": (
+        EXECUTION_ROLE,
+        lambda work: work.write_logs("/aws/lambda/payroll"),
+    ),
+}
+
+
+@pytest.fixture(scope="module")
+def elsewhere(aws: Callable[[str], Any]) -> Iterator[None]:
+    """Another bucket."""
+    aws("s3").create_bucket(Bucket="elsewhere")
+    yield
+    aws("s3").delete_bucket(Bucket="elsewhere")
+
+
+@pytest.mark.parametrize("what", OUT_OF_REACH)
+def test_it_does_not_reach(work: Callable[[Document], Work], what: str, elsewhere: None):
+    document, do = OUT_OF_REACH[what]
+    assert denied(lambda: do(work(document)))
+
+
+def test_the_dispatcher_of_the_local_stack_has_the_generated_policy(aws: Callable[[str], Any]):
+    found = aws("iam").get_user_policy(UserName="covalent-lambda", PolicyName="allowed")
+    assert found["PolicyDocument"] == DISPATCHER
+
+
+def _function(role_arn: str) -> FunctionSpec:
+    image = ImageReference(
+        repository_uri=f"localhost/{NAMES.repository}", digest=f"sha256:{'0' * 64}"
+    )
+    return FunctionSpec(
+        image=image,
+        architecture="x86_64",
+        role_arn=role_arn,
+        memory_mb=128,
+        timeout_s=1,
+        ephemeral_storage_mb=512,
+        environment=(),
+        tags=(("run", uuid.uuid4().hex),),
+    )
+
+
+def _layer(content: str) -> bytes:
+    packed = io.BytesIO()
+    with tarfile.open(fileobj=packed, mode="w") as tar:
+        info = tarfile.TarInfo("file")
+        info.size = len(content)
+        tar.addfile(info, io.BytesIO(content.encode()))
+    return packed.getvalue()

@@ -5,7 +5,7 @@ What exists and bears no tag of this project is left as it is, and never removed
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
 from typing import Final
 
@@ -64,15 +64,26 @@ class Step:
         return f"{self.action:6} {self.kind} {self.name}{detail}"
 
 
-def deployment(clients: AwsClients, options: Options) -> Deployment:
-    """Return the names of a deployment, with the account and the region of the credentials."""
-    with explained("ask who owns the credentials in region", clients.target.region or "default"):
-        identity = clients.sts.get_caller_identity()
-        region = clients.ecr.meta.region_name
+def deployment(clients: AwsClients, options: Options, *, account: str | None = None) -> Deployment:
+    """Return the names of a deployment.
+
+    Parameters
+    ----------
+    clients
+        AWS clients: their region is the deployment's.
+    options
+        The executor's: names of bucket, repository and role.
+    account
+        Number of the account; None to ask AWS whose the credentials are.
+    """
+    if account is None:
+        with explained("ask AWS for the account of", clients.target.profile or "the credentials"):
+            account = clients.sts.get_caller_identity()["Account"]
+    meta = clients.ecr.meta
     return Deployment(
-        account=identity["Account"],
-        region=region,
-        partition=identity["Arn"].split(":")[1],
+        account=account,
+        region=meta.region_name,
+        partition=meta.partition,
         bucket=options.s3_bucket_name,
         repository=options.ecr_repository,
         role=options.lambda_role_name,
@@ -120,25 +131,30 @@ def plan_teardown(made: Iterable[Resource], *, force: bool = False) -> list[Step
     return [_teardown_step(resource, force) for resource in reversed(list(made))]
 
 
-def take(steps: Iterable[Step], report: Callable[[Step], None]) -> None:
-    """Take all steps in order, each reported when it is done.
+def check(steps: Iterable[Step]) -> None:
+    """Make sure that all steps can be taken.
 
     Raises
     ------
     ConfigurationError
-        Before anything is done, when a step is a refusal.
+        When one is a refusal.
     """
-    listed = list(steps)
-    refused = [str(step) for step in listed if step.action == REFUSE]
+    refused = [str(step) for step in steps if step.action == REFUSE]
     if refused:
         raise ConfigurationError(
             "Nothing was removed:\n" + "\n".join(refused),
             hint="Remove functions with 'covalent-lambda gc', and what else is yours; or give "
             "--force, which removes it all.",
         )
-    for step in listed:
+
+
+def take(steps: Sequence[Step], report: Callable[[Step], None]) -> None:
+    """Take all steps in order, if all can be taken; each that changes something is reported."""
+    check(steps)
+    for step in steps:
         step.take()
-        report(step)
+        if step.changes or step.action == LEAVE:
+            report(step)
 
 
 def _bootstrap_steps(resource: Resource, adopt: bool) -> Iterable[Step]:

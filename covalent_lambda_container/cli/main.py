@@ -13,6 +13,9 @@ from covalent_lambda_container.errors import LambdaContainerError
 
 _COMMANDS: Final = {
     "render": "render:render",
+    "bootstrap": "account:bootstrap",
+    "teardown": "account:teardown",
+    "policy": "account:policy",
 }
 """Module of this package and name in it, of each command."""
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import configparser
 import contextlib
 import json
 import os
@@ -78,7 +77,10 @@ def containers_of(printed: str) -> list[str]:
 
 def test_every_command_is_known_here():
     kinds = {" ".join(command.split()[:2]) for command in commands()}
-    assert kinds == {"make demo", "make test", "pip install", "aws s3", "aws iam"}
+    assert kinds == {
+        *("make demo", "make test", "pip install"),
+        *("covalent-lambda bootstrap", "covalent-lambda policy"),
+    }
 
 
 def test_make_demo_in_a_fresh_checkout(clone: Path, engine: None, root_image: str):
@@ -137,29 +139,22 @@ def test_the_example(dispatcher: Any, tmp_path: Path):
 
 
 def test_the_account_is_set_up_by_the_commands(stack: Any, aws: Any):
-    credentials = configparser.ConfigParser()
-    credentials.read(stack.credentials_file)
-    signer = {name.upper(): value for name, value in credentials[stack.owner_profile].items()}
-    # The stack has the role already; another name stands for a new account's.
-    listed = [
-        command.replace("CovalentLambdaExecutionRole", "ReadmeRole")
-        for command in commands()
-        if command.startswith("aws ")
-    ]
-    assert len(listed) == 3
-    for command in listed:
+    listed = [command for command in commands() if command.startswith("covalent-lambda ")]
+    program = str(Path(sys.executable).with_name("covalent-lambda"))
+    owner = os.environ | stack.environment | {"AWS_PROFILE": stack.owner_profile}
+    printed = [
         subprocess.run(
-            [sys.executable, "-m", "awscli", *shlex.split(command)[1:]],
+            [program, *shlex.split(command)[1:]],
             check=True,
             capture_output=True,
-            env=os.environ
-            | signer
-            | {"AWS_ENDPOINT_URL": stack.endpoint_url, "AWS_DEFAULT_REGION": stack.region},
-        )
+            text=True,
+            env=owner,
+        ).stdout
+        for command in listed
+    ]
     names = [bucket["Name"] for bucket in aws("s3").list_buckets()["Buckets"]]
     assert "my-covalent-lambda-jobs" in names
-    role = aws("iam").get_role(RoleName="ReadmeRole")["Role"]
-    assert "lambda.amazonaws.com" in json.dumps(role["AssumeRolePolicyDocument"])
+    assert "my-covalent-lambda-jobs/covalent-lambda/*" in printed[1]
 
 
 def test_the_table_of_options_is_the_codes():

@@ -22,7 +22,7 @@ from covalent.executor.base import AsyncBaseExecutor
 
 from covalent_lambda_container import covalent_task
 from covalent_lambda_container.cancellation import Cancellation, Register
-from covalent_lambda_container.configuration import resolve
+from covalent_lambda_container.configuration import resolve, stored
 from covalent_lambda_container.errors import ConfigurationError
 from covalent_lambda_container.options import Options
 from covalent_lambda_container.usage import parse_report, usage_line
@@ -311,9 +311,7 @@ class AWSLambdaContainerExecutor(AsyncBaseExecutor):
         )
 
     def _options(self) -> Options:
-        # An executor that an older release stored has no value for newer options.
-        stored = {name: self.__dict__[name] for name in Options.model_fields if name in vars(self)}
-        return Options.check(stored)
+        return stored(vars(self))
 
 
 def _either(credentials_file: str | None, credentials: str | None) -> str | None:

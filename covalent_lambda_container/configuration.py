@@ -8,7 +8,9 @@ from typing import Any, Final
 
 from covalent_lambda_container.options import Options
 
-SECTION: Final = "executors.awslambda_container"
+SHORT_NAME: Final = "awslambda_container"
+"""The executor's name in Covalent."""
+SECTION: Final = f"executors.{SHORT_NAME}"
 """The section of Covalent's configuration that holds the executor's options."""
 
 
@@ -43,3 +45,13 @@ def resolve(given: Mapping[str, Any]) -> Options:
     }
     # Users make executors, and run the command line, where the files are that they name.
     return Options.check(written, folder=Path.cwd())
+
+
+def stored(attributes: Mapping[str, Any]) -> Options:
+    """Return the options of an executor that Covalent stored.
+
+    One that an older release stored has no value for newer options.
+    """
+    return Options.check(
+        {name: attributes[name] for name in Options.model_fields if name in attributes}
+    )

@@ -194,17 +194,14 @@ def collection(
     if not isinstance(function, partial) or len(function.args) != 3 or kwargs:
         return None
     node, call_before, call_after = function.args
-    name = node.attrs.get("name")
-    if call_before or call_after or name not in ("_auto_list_node", "_auto_dict_node"):
+    if call_before or call_after:
         return None
-    texts = references(_pickle_of(node)).texts
+    kind = _collection_kind(node)
     pickles = [_pickle_of(argument) for argument in args]
     strings = [argument.object_string for argument in args]
-    if _ELECTRON_MODULE not in texts:
-        return None
-    if any(text.endswith(_LIST_NODE) for text in texts):
+    if kind == _LIST_NODE:
         pickled, text = pickled_list(pickles), f"[{', '.join(strings)}]"
-    elif any(text.endswith(_DICT_NODE) for text in texts) and len(args) == 2:
+    elif kind == _DICT_NODE and len(args) == 2:
         pickled, text = pickled_dict(*pickles), f"dict(zip({', '.join(strings)}))"
     else:
         return None
@@ -215,6 +212,11 @@ def collection(
         **_joined(_origins(args)),
     }
     return transportable(header, text, base64.b64encode(pickled).decode())
+
+
+def is_collection(node: TransportableObject) -> bool:
+    """Tell whether a function is that of one of Covalent's own list or dictionary nodes."""
+    return bool(_collection_kind(node))
 
 
 def is_transportable(value: Any) -> bool:
@@ -289,6 +291,17 @@ def _is(hook: Hook, reference: tuple[str, str]) -> bool:
     if function.attrs.get("name") != reference[1]:
         return False
     return reference in references(_pickle_of(function)).names
+
+
+def _collection_kind(node: TransportableObject) -> str:
+    """Return `_LIST_NODE`, `_DICT_NODE`, or nothing for any other function."""
+    if node.attrs.get("name") not in ("_auto_list_node", "_auto_dict_node"):
+        return ""
+    texts = references(_pickle_of(node)).texts
+    if _ELECTRON_MODULE not in texts:
+        return ""
+    kinds = (_LIST_NODE, _DICT_NODE)
+    return next((kind for kind in kinds if any(text.endswith(kind) for text in texts)), "")
 
 
 def _refers_to_covalent(part: TransportableObject) -> bool:

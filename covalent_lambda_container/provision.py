@@ -11,7 +11,7 @@ import threading
 from collections.abc import Callable, Hashable
 from concurrent.futures import Future
 from pathlib import Path
-from typing import Generic, TypeVar
+from typing import Final, Generic, TypeVar
 
 from filelock import FileLock
 
@@ -28,6 +28,12 @@ from covalent_lambda_container.ports import (
 from covalent_lambda_container.spec import FunctionSpec, ImageReference, ImageSpec
 
 log = logging.getLogger(__name__)
+
+_LOCAL_REPOSITORY: Final = "covalent-lambda"
+"""Name of images that are built and not pushed."""
+
+Tell = Callable[[str], None]
+"""Takes a word on what is done now: ``"building"``, ``"pushing"``, ``"creating the function"``."""
 
 Key = TypeVar("Key", bound=Hashable)
 Value = TypeVar("Value")
@@ -69,6 +75,10 @@ class SingleFlight(Generic[Key, Value]):
             self._flights.pop(key, None)
 
 
+def _silent(_: str) -> None:
+    pass
+
+
 class Provisioner:
     """Makes sure that images and functions exist.
 
@@ -95,32 +105,50 @@ class Provisioner:
         self._images: SingleFlight[ImageSpec, ImageReference] = SingleFlight()
         self._names: SingleFlight[FunctionSpec, str] = SingleFlight()
 
-    def ensure_image(self, spec: ImageSpec) -> ImageReference:
-        """Return the image of a spec, building and pushing it only if the registry has none."""
-        return self._images.get(spec, lambda: self._find_or_build(spec))
+    def find_image(self, spec: ImageSpec) -> ImageReference | None:
+        """Return the image of a spec, or None when the registry says there is none."""
+        return self._registry.find(spec.tag)
 
-    def ensure_function(self, spec: FunctionSpec) -> str:
+    def ensure_image(self, spec: ImageSpec, tell: Tell = _silent) -> ImageReference:
+        """Return the image of a spec, building and pushing it only if the registry has none."""
+        return self._images.get(spec, lambda: self._find_or_build(spec, tell))
+
+    def build_here(self, spec: ImageSpec) -> str:
+        """Build the image of a spec in the engine alone, and return its name there."""
+        name = f"{_LOCAL_REPOSITORY}:{spec.tag}"
+        with journal.step("image.build", name):
+            self._builder.build(spec, name)
+        return name
+
+    def find_function(self, spec: FunctionSpec) -> bool:
+        """Tell whether there is a function of a spec that can be invoked, now or soon."""
+        state = self._functions.find(spec.name)
+        return state is not None and state.state != FAILED
+
+    def ensure_function(self, spec: FunctionSpec, tell: Tell = _silent) -> str:
         """Return the name of the function of a spec, which exists and can be invoked."""
-        return self._names.get(spec, lambda: self._find_or_create(spec))
+        return self._names.get(spec, lambda: self._find_or_create(spec, tell))
 
     def forget(self, image: ImageSpec, function: FunctionSpec) -> None:
         """Drop what is remembered of an image and its function, since it proved wrong."""
         self._names.forget(function)
         self._images.forget(image)
 
-    def _find_or_build(self, spec: ImageSpec) -> ImageReference:
+    def _find_or_build(self, spec: ImageSpec, tell: Tell) -> ImageReference:
         found = self._registry.find(spec.tag)
         if found:
             return found
         self._lock_directory.mkdir(parents=True, exist_ok=True)
         with FileLock(self._lock_directory / f"{spec.tag}.lock"):
             # Another process may have built it while this one waited.
-            return self._registry.find(spec.tag) or self._build(spec)
+            return self._registry.find(spec.tag) or self._build(spec, tell)
 
-    def _build(self, spec: ImageSpec) -> ImageReference:
+    def _build(self, spec: ImageSpec, tell: Tell) -> ImageReference:
         name = f"{self._registry.ensure_repository()}:{spec.tag}"
+        tell("building")
         with journal.step("image.build", name):
             self._builder.build(spec, name)
+        tell("pushing")
         try:
             with journal.step("image.push", name):
                 self._builder.push(name, self._registry.login())
@@ -138,22 +166,23 @@ class Provisioner:
             )
         return found
 
-    def _find_or_create(self, spec: FunctionSpec) -> str:
+    def _find_or_create(self, spec: FunctionSpec, tell: Tell) -> str:
         name = spec.name
         state = self._functions.find(name)
         if state is None:
-            state = self._create(spec)
+            state = self._create(spec, tell)
         elif state.state == PENDING:
             state = self._functions.wait_active(name)
         if state.state == FAILED:
             log.warning("Function %s is Failed (%s): it is made again.", name, state.reason)
             self._functions.delete(name)
-            state = self._create(spec)
+            state = self._create(spec, tell)
         if state.state == FAILED:
             raise ProvisionError(f"Function {name} could not be made: {state.reason}")
         return name
 
-    def _create(self, spec: FunctionSpec) -> FunctionState:
+    def _create(self, spec: FunctionSpec, tell: Tell) -> FunctionState:
+        tell("creating the function")
         with journal.step("function.create", spec.name):
             self._functions.create(spec)
             return self._functions.wait_active(spec.name)

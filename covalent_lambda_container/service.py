@@ -60,6 +60,11 @@ class Service:
     ----------
     options
         The executor's options.
+
+    Attributes
+    ----------
+    provisioner
+        Finds and makes images and functions; shared by all services of one account.
     """
 
     def __init__(self, options: Options) -> None:
@@ -68,7 +73,7 @@ class Service:
         clients = clients_for(target)
         self._bucket = S3Bucket(clients, options.s3_bucket_name)
         self._functions = LambdaFunctions(clients, connections=MAX_IN_FLIGHT)
-        self._provisioner = _provisioner_for(
+        self.provisioner = _provisioner_for(
             target, options.ecr_repository, options.cache_dir, _ca_bundle(options)
         )
         self._invoker = Invoker(self._functions, self._bucket)
@@ -119,11 +124,11 @@ class Service:
         image_spec = self.image_spec(task)
         for attempt in ("first", "last"):
             cancellation.check()
-            role_arn = self._account
-            image = self._provisioner.ensure_image(image_spec)
+            self._check_account()
+            image = self.provisioner.ensure_image(image_spec)
             cancellation.check()
-            function_spec = self._function_spec(image, role_arn)
-            name = self._provisioner.ensure_function(function_spec)
+            function_spec = self.function_spec(image)
+            name = self.provisioner.ensure_function(function_spec)
             try:
                 self._ensure_ready(function_spec)
                 call = self._call(task, name, dispatch_id, node_id)
@@ -131,7 +136,7 @@ class Service:
                 return replace(outcome, header=outcome.header | {MADE_IN: image_spec.tag})
             except FunctionMissing:
                 # Somebody deleted it since this process last looked; nothing ran.
-                self._provisioner.forget(image_spec, function_spec)
+                self.provisioner.forget(image_spec, function_spec)
                 self._readied.forget(self._ready_key(function_spec))
                 if attempt == "last":
                     raise
@@ -161,19 +166,32 @@ class Service:
         if self._options.prewarm:
             self.prewarm(spec.name, self._options.prewarm)
 
-    @functools.cached_property
-    def _account(self) -> str:
-        """Check what every task needs before anything is built, once; return the role's ARN."""
-        role_arn = self._functions.role_arn(self._options.lambda_role_name)
-        self._bucket.check()
-        return role_arn
+    def _check_account(self) -> None:
+        """Check what every task needs before anything is built; once."""
+        _ = self._role_arn, self._bucket_checked
 
-    def _function_spec(self, image: ImageReference, role_arn: str) -> FunctionSpec:
+    @functools.cached_property
+    def _role_arn(self) -> str:
+        return self._functions.role_arn(self._options.lambda_role_name)
+
+    @functools.cached_property
+    def _bucket_checked(self) -> bool:
+        self._bucket.check()
+        return True
+
+    def function_spec(self, image: ImageReference) -> FunctionSpec:
+        """Return what the function of an image is.
+
+        Raises
+        ------
+        ConfigurationError
+            There is no such execution role.
+        """
         options = self._options
         return FunctionSpec(
             image=image,
             architecture=options.architecture,
-            role_arn=role_arn,
+            role_arn=self._role_arn,
             memory_mb=options.memory_size,
             timeout_s=options.timeout,
             ephemeral_storage_mb=options.ephemeral_storage,

@@ -12,7 +12,9 @@ import click
 from covalent_lambda_container.errors import LambdaContainerError
 
 _COMMANDS: Final = {
+    "prebuild": "prebuild:prebuild",
     "render": "render:render",
+    "local": "local:local",
     "bootstrap": "account:bootstrap",
     "teardown": "account:teardown",
     "policy": "account:policy",

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import functools
 import json
+import logging
 import os
 import sys
 import time
@@ -56,6 +57,17 @@ class Output:
     def note(self, line: str) -> None:
         """Say something beside the result."""
         print(line, file=self._stderr, flush=True)
+
+    def show_log(self) -> None:
+        """Let what is logged be talk: the output of builds, for one.
+
+        To be called when Covalent is imported, which sets the level of the log.
+        """
+        log = logging.getLogger("covalent_lambda_container")
+        handler = logging.StreamHandler(self._stderr)
+        handler.setFormatter(logging.Formatter("%(message)s"))
+        log.addHandler(handler)
+        log.setLevel(logging.INFO)
 
     def result(self, document: Any, *lines: str) -> None:
         """Write the result: a JSON document, or what a reader gets instead."""

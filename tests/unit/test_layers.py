@@ -17,14 +17,15 @@ FOLDER = Path(covalent_lambda_container.__file__).parent
 # From top to bottom. A module may import modules of its own layer, adapters excepted.
 LAYERS = {
     "face": ["__init__", "awslambda_container", "cli", "local", "usage"],
-    "service": ["service", "account"],
+    "service": ["prebuild", "service", "account"],
     "flow": ["provision", "invocation", "cancellation"],
     "adapters": ["docker_engine", "ecr", "lambda_functions", "s3"],
     "aws": ["aws"],
     "ports": ["ports"],
     "core": [
-        *("configuration", "covalent_task", "dockerfile", "errors", "journal", "options"),
-        *("pickles", "policies", "requirements", "requirements_files", "spec", "urls"),
+        *("configuration", "covalent_dispatch", "covalent_task", "covalent_workflow"),
+        *("dockerfile", "errors", "journal", "options", "pickles", "policies", "requirements"),
+        *("requirements_files", "spec", "urls"),
     ],
     "runtime": ["runtime"],
 }
@@ -37,7 +38,10 @@ CONFINED = {
     "click": {"cli", "local"},
     "boto3": {"aws", "s3", "local"},
     "botocore": {"aws", *LAYERS["adapters"], "account", "local"},
-    "covalent": {"awslambda_container", "configuration", "covalent_task", "local"},
+    "covalent": {
+        *("awslambda_container", "configuration", "covalent_dispatch", "covalent_task"),
+        *("covalent_workflow", "local"),
+    },
     "covalent_dispatcher": {"covalent_task", "local"},
     "docker": {"docker_engine", "local"},
     "jinja2": {"dockerfile"},

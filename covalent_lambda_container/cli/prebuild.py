@@ -1,0 +1,322 @@
+"""``covalent-lambda prebuild``: images and functions made before anything is dispatched."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Final
+
+import click
+
+from covalent_lambda_container.cli.output import Output, reporting
+from covalent_lambda_container.cli.parameters import ACCOUNT, executor_options
+from covalent_lambda_container.errors import ConfigurationError
+
+if TYPE_CHECKING:
+    from covalent_lambda_container.prebuild import Need, Needy, Standing
+
+_MISSING: Final = 3
+"""Exit code of ``--check`` when something is not there."""
+
+_LOOKS_AT_ONCE: Final = 16
+_SHORT: Final = 12
+"""Hexadecimal digits of a tag or digest that are shown."""
+
+_THERE: Final = "there"
+
+
+@click.command()
+@click.argument("workflows", nargs=-1, metavar="[WORKFLOW.py[:LATTICE]]...")
+@click.option(
+    "-r",
+    "--requirements-file",
+    "files",
+    multiple=True,
+    metavar="FILE",
+    type=click.Path(exists=True, dir_okay=False, path_type=Path),
+    help="A set of requirements without a workflow; may be given several times.",
+)
+@click.option(
+    "--dispatch",
+    "dispatches",
+    multiple=True,
+    metavar="ID",
+    help="What the tasks of a finished dispatch used, with what their data brought along.",
+)
+@click.option("--server", metavar="URL", help="Covalent's server, for --dispatch.")
+@click.option("--args", "arguments", metavar="JSON", help="Arguments of the lattice: a list.")
+@click.option("--kwargs", "named", metavar="JSON", help="Arguments of the lattice: an object.")
+@click.option("--plan", is_flag=True, help="Say what would be made, and make nothing.")
+@click.option("--check", is_flag=True, help="As --plan; exit with 3 if something is missing.")
+@click.option("--no-function", is_flag=True, help="Make images only.")
+@click.option("--no-push", is_flag=True, help="Build in the Docker engine only, without AWS.")
+@click.option(
+    "-j", "--jobs", type=click.IntRange(min=1), default=4, show_default=True, help="Builds at once."
+)
+@click.option("-v", "--verbose", is_flag=True, help="Show the output of builds.")
+@click.option(
+    "--python", "python_version", metavar="X.Y", help="Python of the images; default: this one."
+)
+@executor_options(
+    *ACCOUNT, "ecr_repository", "lambda_role_name", "base_image", "architecture", "ca_bundle"
+)
+@reporting
+def prebuild(
+    workflows: tuple[str, ...],
+    files: tuple[Path, ...],
+    dispatches: tuple[str, ...],
+    server: str | None,
+    arguments: str | None,
+    named: str | None,
+    plan: bool,
+    check: bool,
+    no_function: bool,
+    no_push: bool,
+    jobs: int,
+    verbose: bool,
+    python_version: str | None,
+    given: dict[str, Any],
+    output: Output,
+) -> None:
+    """Build, push and create what the tasks of WORKFLOWs need and is not there yet.
+
+    A workflow's file is imported and the graphs of its lattices are built, as a dispatch does it.
+    Options given here go before those of its executors.
+
+    \b
+    Example:
+      covalent-lambda prebuild workflow.py
+      covalent-lambda prebuild workflow.py:train --kwargs '{"copies": 20}' --plan
+      covalent-lambda prebuild -r requirements.txt --no-function
+    """
+    if no_push and (plan or check):
+        raise click.UsageError("--no-push builds; it does not go with --plan and --check.")
+    if not (workflows or files or dispatches):
+        raise click.UsageError("Give a WORKFLOW.py, a requirements file (-r) or a --dispatch.")
+    args = _json(arguments, "--args", list)
+    kwargs = _json(named, "--kwargs", dict)
+
+    from covalent_lambda_container.prebuild import needs_of
+
+    tasks = [
+        *_tasks_of_workflows(workflows, args, kwargs, output),
+        *_tasks_of_files(files, given),
+        *_tasks_of_dispatches(dispatches, server),
+    ]
+    needs = needs_of(tasks, given, python_version)
+    if verbose:
+        output.show_log()
+    if no_push:
+        _build_here(needs, jobs, output)
+        return
+    standings = _look(needs, with_function=not no_function)
+    if plan or check:
+        _show(standings, {}, output, with_function=not no_function)
+        if check and not all(_is_there(standing, not no_function) for standing in standings):
+            click.get_current_context().exit(_MISSING)
+        return
+    _make(standings, jobs, output, with_function=not no_function)
+
+
+def _tasks_of_workflows(
+    workflows: Sequence[str],
+    args: list[Any] | None,
+    kwargs: dict[str, Any] | None,
+    output: Output,
+) -> list[Needy]:
+    from covalent_lambda_container.covalent_workflow import read_workflow
+
+    tasks: list[Needy] = []
+    for workflow in workflows:
+        path, lattice = _path_and_lattice(workflow)
+        found = read_workflow(path, lattice, args=args, kwargs=kwargs)
+        for guess in found.guesses:
+            output.note(guess)
+        if not found.tasks:
+            output.note(f"{workflow} has no task on the executor awslambda_container.")
+        tasks += found.tasks
+    return tasks
+
+
+def _tasks_of_files(files: Sequence[Path], given: dict[str, Any]) -> list[Needy]:
+    from covalent_lambda_container.configuration import resolve
+    from covalent_lambda_container.covalent_task import bare_task
+    from covalent_lambda_container.covalent_workflow import WorkflowTask
+    from covalent_lambda_container.requirements_files import read_requirements_file
+
+    options = resolve(given)
+    return [
+        WorkflowTask(name=str(path), task=bare_task(read_requirements_file(path)), options=options)
+        for path in files
+    ]
+
+
+def _tasks_of_dispatches(dispatches: Sequence[str], server: str | None) -> list[Needy]:
+    if not dispatches:
+        return []
+    from covalent_lambda_container.covalent_dispatch import read_dispatch
+
+    return [task for dispatch_id in dispatches for task in read_dispatch(dispatch_id, server)]
+
+
+def _path_and_lattice(workflow: str) -> tuple[Path, str | None]:
+    path, colon, lattice = workflow.rpartition(":")
+    if not colon or Path(workflow).exists():
+        path, lattice = workflow, ""
+    if not Path(path).is_file():
+        raise ConfigurationError(f"There is no workflow file {path!r}.")
+    return Path(path), lattice or None
+
+
+def _json(text: str | None, flag: str, kind: type) -> Any:
+    if text is None:
+        return None
+    try:
+        value = json.loads(text)
+    except ValueError as exc:
+        raise click.BadParameter(f"{text!r} is not JSON: {exc}.", param_hint=flag) from exc
+    if not isinstance(value, kind):
+        name = "a list" if kind is list else "an object"
+        raise click.BadParameter(f"{text!r} is not {name}.", param_hint=flag)
+    return value
+
+
+def _look(needs: Sequence[Need], *, with_function: bool) -> list[Standing]:
+    """Look for everything at once; return it in the order of the needs."""
+    from covalent_lambda_container.prebuild import in_parallel, look
+
+    looked: dict[Need, Standing] = {}
+    for need, standing in in_parallel(
+        lambda need: look(need, with_function=with_function), needs, at_once=_LOOKS_AT_ONCE
+    ):
+        if isinstance(standing, Exception):
+            raise standing
+        looked[need] = standing
+    return [looked[need] for need in needs]
+
+
+def _make(standings: Sequence[Standing], jobs: int, output: Output, *, with_function: bool) -> None:
+    """Make what is missing, show what became of it, and raise the first error."""
+    from covalent_lambda_container.prebuild import in_parallel, make
+
+    before = {standing.need: standing for standing in standings}
+    after = dict(before)
+    states: dict[Need, str] = {}
+    errors: list[Exception] = []
+    missing = [s.need for s in standings if not _is_there(s, with_function)]
+    with output.steps() as begin:
+
+        def work(need: Need) -> Standing:
+            step = begin(_title(need))
+            try:
+                made = make(need, with_function=with_function, tell=step.tell)
+            except BaseException:
+                step.end("failed")
+                raise
+            step.end("done")
+            return made
+
+        for need, made in in_parallel(work, missing, at_once=jobs):
+            if isinstance(made, Exception):
+                errors.append(made)
+                states[need] = "failed"
+            else:
+                after[need] = made
+                states[need] = "built" if before[need].image is None else "function created"
+    _show(list(after.values()), states, output, with_function=with_function)
+    for error in errors[1:]:
+        output.note(f"Error: {error}")
+    if errors:
+        raise errors[0]
+
+
+def _build_here(needs: Sequence[Need], jobs: int, output: Output) -> None:
+    from covalent_lambda_container.prebuild import build_here, in_parallel
+
+    names: dict[Need, str] = {}
+    with output.steps() as begin:
+
+        def work(need: Need) -> str:
+            step = begin(_title(need))
+            step.tell("building")
+            try:
+                name = build_here(need)
+            except BaseException:
+                step.end("failed")
+                raise
+            step.end("done")
+            return name
+
+        for need, name in in_parallel(work, needs, at_once=jobs):
+            if isinstance(name, Exception):
+                raise name
+            names[need] = name
+    built = [(need, names[need]) for need in needs]
+    output.table(
+        [{**_document(need), "local_image": name} for need, name in built],
+        ["image", "packages", "for"],
+        [[name, _packages(need), _users(need)] for need, name in built],
+    )
+
+
+def _show(
+    standings: Sequence[Standing], states: dict[Need, str], output: Output, *, with_function: bool
+) -> None:
+    document, rows = [], []
+    for standing in standings:
+        image = standing.image
+        missing = "image missing" if image is None else "function missing"
+        there = _is_there(standing, with_function)
+        state = states.get(standing.need, _THERE if there else missing)
+        document.append(
+            {
+                **_document(standing.need),
+                "digest": image.digest if image else None,
+                "image": image.uri if image else None,
+                "function": standing.function or None,
+                "state": state,
+            }
+        )
+        rows.append(
+            [
+                standing.need.spec.tag[:_SHORT],
+                image.digest[: len("sha256:") + _SHORT] if image else "–",
+                standing.function or "–",
+                state,
+                _packages(standing.need),
+                _users(standing.need),
+            ]
+        )
+    output.table(document, ["spec", "digest", "function", "state", "packages", "for"], rows)
+
+
+def _is_there(standing: Standing, with_function: bool) -> bool:
+    return standing.image is not None and (standing.function_exists or not with_function)
+
+
+def _document(need: Need) -> dict[str, Any]:
+    return {
+        "spec": need.spec.tag,
+        "python_version": need.spec.python_version,
+        "architecture": need.spec.architecture,
+        "requirements": list(need.spec.requirements),
+        "for": list(need.names),
+    }
+
+
+def _title(need: Need) -> str:
+    return f"{need.spec.tag[:_SHORT]} ({_packages(need)})"
+
+
+def _packages(need: Need) -> str:
+    return _some(need.spec.requirements) or "no packages"
+
+
+def _users(need: Need) -> str:
+    return _some(need.names)
+
+
+def _some(texts: Sequence[str], most: int = 3) -> str:
+    more = [f"and {len(texts) - most} more"] if len(texts) > most else []
+    return ", ".join([*texts[:most], *more])

@@ -1,0 +1,253 @@
+"""The local stack in the background: it survives the shell that asked for it.
+
+    python -m covalent_lambda_container.local.background FOLDER
+
+runs the stack until SIGTERM. Its folder has the lock that a living one holds, the number of its
+process, its log, and, once it can be used, where it is. A lock that nobody holds says that there is
+none, whatever else is in the folder.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import os
+import platform
+import shutil
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from types import FrameType
+from typing import Any, Final
+
+import docker
+from filelock import FileLock, Timeout
+
+from covalent_lambda_container.errors import LocalStackError
+from covalent_lambda_container.local.child_process import log_tail, python_path
+from covalent_lambda_container.local.engine import docker_engine
+from covalent_lambda_container.local.root_image import ensure_root_image
+from covalent_lambda_container.local.stack import LocalStack, local_stack
+
+#: A first start may install a Docker engine and make the root image.
+_START_TIMEOUT_S: Final = 600.0
+#: More than the emulator and an engine of its own together are given.
+_STOP_TIMEOUT_S: Final = 90.0
+_LOOK_INTERVAL_S: Final = 0.1
+#: Somebody who only looks holds the lock for a moment.
+_LOCK_PATIENCE_S: Final = 5.0
+
+
+@dataclass(frozen=True, kw_only=True)
+class BackgroundStack:
+    """A stack that can be used.
+
+    Attributes
+    ----------
+    environment
+        Variables that lead any AWS SDK there.
+    options
+        The executor's options that lead there.
+    log_file
+        The emulator's log.
+    """
+
+    environment: dict[str, str]
+    options: dict[str, str]
+    log_file: str
+
+
+class Background:
+    """The stack of one folder.
+
+    Parameters
+    ----------
+    folder
+        Made if it is absent; nobody but its owner may look into it.
+    """
+
+    def __init__(self, folder: Path) -> None:
+        self._folder = folder.expanduser().absolute()
+        self._lock = self._folder / "lock"
+        self._pid_file = self._folder / "pid"
+        self._ready_file = self._folder / "stack.json"
+        self._log = self._folder / "background.log"
+
+    def find(self) -> BackgroundStack | None:
+        """Return the stack, if there is one that can be used."""
+        if not self._runs():
+            return None
+        try:
+            return BackgroundStack(**json.loads(self._ready_file.read_text()))
+        except FileNotFoundError:
+            return None
+
+    def up(self, report: Callable[[str], None]) -> BackgroundStack:
+        """Start the stack, unless there is one, and return it when it can be used.
+
+        Raises
+        ------
+        LocalStackError
+            It did not start; the end of its log is in the message.
+        """
+        found = self.find()
+        if found:
+            return found
+        self._folder.mkdir(parents=True, exist_ok=True, mode=0o700)
+        with self._log.open("wb") as log:
+            process = subprocess.Popen(
+                [sys.executable, "-m", __spec__.name, str(self._folder)],
+                stdin=subprocess.DEVNULL,
+                stdout=log,
+                stderr=subprocess.STDOUT,
+                env=os.environ | {"PYTHONPATH": python_path(), "PYTHONUNBUFFERED": "1"},
+                cwd=self._folder,
+                # Neither Ctrl-C nor the end of the terminal reaches it.
+                start_new_session=True,
+            )
+        ours = False
+        try:
+            found = self._wait(process, report)
+            ours = self._pid() == process.pid
+            return found
+        finally:
+            if not ours:
+                # It did not start, or somebody else was faster, and then it waits for the lock.
+                process.terminate()
+                process.wait(_STOP_TIMEOUT_S)
+
+    def down(self) -> bool:
+        """Stop the stack and remove its files; return whether there was one.
+
+        Raises
+        ------
+        LocalStackError
+            It did not stop in time.
+        """
+        was_there = self._runs()
+        deadline = time.monotonic() + _STOP_TIMEOUT_S
+        while self._runs():
+            pid = self._pid()
+            if pid is not None:
+                with contextlib.suppress(ProcessLookupError):
+                    os.kill(pid, signal.SIGTERM)
+            if time.monotonic() > deadline:
+                raise LocalStackError(
+                    f"The local stack in {self._folder} did not stop within "
+                    f"{_STOP_TIMEOUT_S:.0f} s. The end of its log:\n{log_tail(self._log)}"
+                )
+            time.sleep(_LOOK_INTERVAL_S)
+        self._remove_files()
+        return was_there
+
+    def run(self) -> None:
+        """Run the stack in this process until SIGTERM."""
+        signal.signal(signal.SIGTERM, _interrupt)
+        with (
+            contextlib.suppress(KeyboardInterrupt, Timeout),
+            FileLock(self._lock, timeout=_LOCK_PATIENCE_S),
+        ):
+            try:
+                self._pid_file.write_text(str(os.getpid()))
+                self._ready_file.unlink(missing_ok=True)
+                self._serve()
+            finally:
+                self._ready_file.unlink(missing_ok=True)
+                self._pid_file.unlink(missing_ok=True)
+
+    def _serve(self) -> None:
+        with docker_engine(print), contextlib.closing(docker.from_env()) as client:
+            version = ".".join(platform.python_version_tuple()[:2])
+            root_image = ensure_root_image(client, version, print)
+            with local_stack(self._folder / "stack", print) as stack:
+                try:
+                    self._tell_ready(stack, root_image)
+                    while True:
+                        signal.pause()
+                finally:
+                    _remove_images(client, stack)
+
+    def _tell_ready(self, stack: LocalStack, root_image: str) -> None:
+        told = BackgroundStack(
+            environment=stack.environment,
+            options={
+                "endpoint_url": stack.endpoint_url,
+                "region": stack.region,
+                "credentials_file": str(stack.credentials_file),
+                "profile": stack.profile,
+                "s3_bucket_name": stack.bucket,
+                "lambda_role_name": stack.role_name,
+                "ecr_repository": stack.repository,
+                "base_image": root_image,
+            },
+            log_file=str(stack.log_file),
+        )
+        # Whole, or not there.
+        draft = self._ready_file.with_suffix(".new")
+        draft.write_text(json.dumps(asdict(told)))
+        draft.replace(self._ready_file)
+
+    def _wait(self, process: Any, report: Callable[[str], None]) -> BackgroundStack:
+        deadline = time.monotonic() + _START_TIMEOUT_S
+        with self._log.open(errors="replace") as log:
+            while True:
+                ended = process.poll() is not None
+                for line in log:
+                    report(line.rstrip("\n"))
+                found = self.find()
+                if found:
+                    return found
+                # Whoever was faster holds the lock; theirs is as good.
+                if (ended and not self._runs()) or time.monotonic() > deadline:
+                    raise LocalStackError(
+                        f"The local stack did not start. The end of its log:\n{log_tail(self._log)}"
+                    )
+                time.sleep(_LOOK_INTERVAL_S)
+
+    def _runs(self) -> bool:
+        if not self._lock.exists():
+            return False
+        try:
+            with FileLock(self._lock, timeout=0):
+                return False
+        except Timeout:
+            return True
+
+    def _pid(self) -> int | None:
+        """Return the number of the process that runs the stack, once it is known."""
+        try:
+            return int(self._pid_file.read_text())
+        except (FileNotFoundError, ValueError):
+            return None
+
+    def _remove_files(self) -> None:
+        shutil.rmtree(self._folder / "stack", ignore_errors=True)
+        for path in (self._ready_file, self._pid_file, self._log, self._lock):
+            path.unlink(missing_ok=True)
+        with contextlib.suppress(OSError):
+            self._folder.rmdir()
+
+
+def _remove_images(client: docker.DockerClient, stack: LocalStack) -> None:
+    """Remove what was pushed: its name has a port in it that means nothing afterwards."""
+    registry = stack.endpoint_url.partition("//")[2]
+    with contextlib.suppress(docker.errors.DockerException):
+        for image in client.images.list(f"{registry}/{stack.repository}"):
+            for tag in image.tags:
+                if tag.startswith(f"{registry}/"):
+                    # Its layers stay in Docker's cache.
+                    client.images.remove(tag, noprune=True)
+
+
+def _interrupt(_signal: int, _frame: FrameType | None) -> None:
+    # Once: the end of the stack is not to be interrupted.
+    signal.signal(signal.SIGTERM, signal.SIG_IGN)
+    raise KeyboardInterrupt
+
+
+if __name__ == "__main__":
+    Background(Path(sys.argv[1])).run()

@@ -1,0 +1,183 @@
+"""The command line as a program, against a real engine, registry and Lambda containers."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import docker
+import pytest
+import toml
+
+PROGRAM = str(Path(sys.executable).with_name("covalent-lambda"))
+TINY = "iniconfig==2.1.0"
+
+
+@pytest.fixture
+def environment(options: dict[str, Any], tmp_path: Path) -> dict[str, str]:
+    """An environment whose Covalent configuration leads to the local stack."""
+    executor = options | {"cache_dir": str(tmp_path / "cache")}
+    (tmp_path / "config").mkdir()
+    (tmp_path / "config" / "covalent.conf").write_text(
+        toml.dumps({"executors": {"awslambda_container": executor}})
+    )
+    return os.environ | {"COVALENT_CONFIG_DIR": str(tmp_path / "config")}
+
+
+@pytest.fixture
+def program(environment: dict[str, str]) -> Callable[..., subprocess.CompletedProcess[str]]:
+    """Run ``covalent-lambda`` to its end."""
+
+    def run(*arguments: str, status: int = 0, **more: str) -> subprocess.CompletedProcess[str]:
+        ended = subprocess.run(
+            [PROGRAM, *arguments],
+            env=environment | more,
+            capture_output=True,
+            text=True,
+            check=False,
+            timeout=300,
+        )
+        assert ended.returncode == status, ended.stderr
+        return ended
+
+    return run
+
+
+def workflow(path: Path, packages: list[str], **deps: Any) -> str:
+    path.write_text(f"""
+import covalent as ct
+
+@ct.electron(executor="awslambda_container", deps_pip={packages!r}, deps_bash={deps.get("bash")!r})
+def work(x):
+    return x
+
+@ct.lattice(workflow_executor="local")
+def workflow(x):
+    return work(x)
+""")
+    return str(path)
+
+
+def test_prebuild_makes_what_a_second_one_finds_quickly(program: Any, tmp_path: Path, aws: Any):
+    flow = workflow(tmp_path / "flow.py", [TINY])
+    (made,) = json.loads(program("prebuild", flow, "--json").stdout)
+    assert made["state"] in ("built", "function created", "there")
+    function = aws("lambda").get_function(FunctionName=made["function"])
+    assert function["Code"]["ImageUri"].endswith(made["digest"])
+    started = time.monotonic()
+    # An engine is needed for images that are not there only.
+    second = program("prebuild", flow, "--json", DOCKER_HOST="tcp://127.0.0.1:9")
+    took_s = time.monotonic() - started
+    assert json.loads(second.stdout) == [made | {"state": "there"}]
+    assert took_s < 2 * slowness()
+    program("prebuild", flow, "--check", DOCKER_HOST="tcp://127.0.0.1:9")
+
+
+def slowness() -> float:
+    """Return how many times as long as on a quiet machine it takes to import Covalent."""
+    started = time.monotonic()
+    subprocess.run([sys.executable, "-c", "import covalent"], check=True)
+    return max(1.0, (time.monotonic() - started) / 0.6)
+
+
+def test_an_image_that_is_missing_needs_an_engine(program: Any, tmp_path: Path):
+    flow = workflow(tmp_path / "flow.py", ["iniconfig==2.0.0"])
+    assert "image missing" in program("prebuild", flow, "--check", status=3).stdout
+    ended = program("prebuild", flow, status=4, DOCKER_HOST="tcp://127.0.0.1:9")
+    assert "Start a Docker engine" in ended.stderr
+    assert "failed" in ended.stdout
+
+
+def test_an_interrupted_prebuild_leaves_nothing_half_made(
+    environment: Any, program: Any, tmp_path: Path
+):
+    marker = f"9{os.getpid()}.125"
+    flow = workflow(tmp_path / "flow.py", [TINY], bash=[f"sleep {marker}"])
+    process = subprocess.Popen(
+        [PROGRAM, "prebuild", flow], env=environment, stderr=subprocess.PIPE, text=True
+    )
+    try:
+        wait_for(lambda: sleeping(marker), 120)
+        process.send_signal(signal.SIGINT)
+        _, talk = process.communicate(timeout=10)
+    finally:
+        process.kill()
+    assert process.returncode == 130
+    assert talk.endswith("Error: interrupted\n")
+    wait_for(lambda: not sleeping(marker), 20)
+    assert "image missing" in program("prebuild", flow, "--check", status=3).stdout
+
+
+def wait_for(condition: Callable[[], bool], timeout_s: float) -> None:
+    deadline = time.monotonic() + timeout_s
+    while not condition():
+        assert time.monotonic() < deadline
+        time.sleep(0.2)
+
+
+def sleeping(marker: str) -> bool:
+    """Tell whether a build's container runs the command with this marker."""
+    with contextlib.closing(docker.from_env()) as client:
+        for container in client.containers.list(ignore_removed=True):
+            with contextlib.suppress(docker.errors.APIError):
+                # None for one that is just ending.
+                processes = container.top()["Processes"] or []
+                if any(marker in " ".join(line) for line in processes):
+                    return True
+    return False
+
+
+@pytest.fixture
+def background(tmp_path: Path, engine: None) -> Iterator[str]:
+    folder = str(tmp_path / "background")
+    yield folder
+    subprocess.run([PROGRAM, "local", "down", "--folder", folder], check=True)
+
+
+def test_the_local_stack_survives_its_shell_and_leaves_nothing(
+    background: str, program: Any, root_image: str
+):
+    at = ("--folder", background)
+    program("local", "status", *at, status=1)
+    # The shell is gone when it is used.
+    up = program("local", "up", "--json", *at)
+    told = json.loads(up.stdout)
+    assert told == json.loads(program("local", "status", "--json", *at).stdout)
+    assert told == json.loads(program("local", "up", "--json", *at).stdout)
+    assert told["options"]["base_image"] == root_image
+    lines = program("local", "up", *at).stdout
+    shown = subprocess.run(
+        [
+            "sh",
+            "-c",
+            f"{lines}\n{sys.executable} -c 'import boto3; "
+            """print([b["Name"] for b in boto3.client("s3").list_buckets()["Buckets"]])'""",
+        ],
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    assert told["options"]["s3_bucket_name"] in shown.stdout
+    assert program("local", "down", *at).stdout == "stopped\n"
+    assert not Path(background).exists()
+    assert program("local", "down", *at).stdout == "it did not run\n"
+    program("local", "status", *at, status=1)
+
+
+def test_two_that_start_it_at_once_get_the_same(background: str, environment: Any):
+    command = [PROGRAM, "local", "up", "--json", "--folder", background]
+    both = [
+        subprocess.Popen(command, env=environment, stdout=subprocess.PIPE, text=True)
+        for _ in range(2)
+    ]
+    one, other = (process.communicate(timeout=120)[0] for process in both)
+    assert [process.returncode for process in both] == [0, 0]
+    assert json.loads(one) == json.loads(other)

@@ -41,7 +41,10 @@ _ROLE: Final = """<GetRoleResponse xmlns="https://iam.amazonaws.com/doc/2010-05-
 <Arn>arn:aws:iam::000000000000:role/stub</Arn><CreateDate>2026-01-01T00:00:00Z</CreateDate>
 </Role></GetRoleResult>
 <ResponseMetadata><RequestId>stub</RequestId></ResponseMetadata></GetRoleResponse>"""
-_IMAGES: Final = {"imageDetails": [{"imageDigest": _DIGEST, "imageTags": ["stub"]}]}
+_IMAGES: Final = {
+    "images": [{"imageId": {"imageDigest": _DIGEST, "imageTag": "stub"}}],
+    "failures": [],
+}
 _REPOSITORIES: Final = {
     "repositories": [{"repositoryName": "stub", "repositoryUri": "stub.example.com/stub"}]
 }
@@ -148,7 +151,7 @@ def aws_answer(method: str, path: str, head: bytes, body: bytes) -> bytes:
     """Return what AWS says when everything that a task needs is there."""
     if path.startswith("/2015-03-31/functions/") and method == "GET":
         return response(200, json.dumps(_FUNCTION).encode())
-    if b".DescribeImages" in head:
+    if b".BatchGetImage" in head:
         return response(200, json.dumps(_IMAGES).encode())
     if b".DescribeRepositories" in head:
         return response(200, json.dumps(_REPOSITORIES).encode())

@@ -85,6 +85,9 @@ class AWSLambdaContainerExecutor(AsyncBaseExecutor):
         a file, here and now.
     constraints : list of str
         Requirements of packages that are installed only if another package needs them.
+    force_rebuild : bool
+        Build and push each image anew, once in each process of the dispatcher, although ECR has it;
+        False.
     bash_deps : str
         When commands of DepsBash run: "build", once while the image is built, or "runtime", before
         each task, in a folder under /tmp; "build".
@@ -141,6 +144,7 @@ class AWSLambdaContainerExecutor(AsyncBaseExecutor):
         architecture: str | None = None,
         requirements: list[str] | None = None,
         constraints: list[str] | None = None,
+        force_rebuild: bool | None = None,
         bash_deps: str | None = None,
         environment: dict[str, str] | None = None,
         ephemeral_storage: int | None = None,
@@ -176,6 +180,7 @@ class AWSLambdaContainerExecutor(AsyncBaseExecutor):
             "architecture": architecture,
             "requirements": requirements,
             "constraints": constraints,
+            "force_rebuild": force_rebuild,
             "bash_deps": bash_deps,
             "environment": environment,
             "ephemeral_storage": ephemeral_storage,

@@ -11,7 +11,8 @@ from io import BytesIO
 from typing import Any, Final
 
 import docker
-from docker.errors import DockerException
+from docker.errors import APIError, DockerException
+from docker.utils import parse_repository_tag
 from requests.exceptions import RequestException
 from rich.text import Text
 from urllib3.exceptions import HTTPError
@@ -44,8 +45,11 @@ class DockerImageBuilder:
         self._settings = settings
         self._client: docker.DockerClient | None = None
 
-    def build(self, spec: ImageSpec, name: str) -> None:
+    def build(self, spec: ImageSpec, name: str, *, anew: bool = False) -> None:
         """Build the image of a spec and tag it ``name`` in the local engine.
+
+        With `anew`, from nothing that earlier builds have left, and on what the root image's name
+        stands for now.
 
         Raises
         ------
@@ -55,9 +59,11 @@ class DockerImageBuilder:
             When the root image has another Python than the client.
         """
         with self._engine("build an image") as engine:
+            if anew:
+                _pull(engine, spec)
             base = self._build_base(engine, spec)
             archive = task_context(spec, self._settings).archive
-            _run(engine, archive, spec, name, {"BASE_IMAGE": base})
+            _run(engine, archive, spec, name, {"BASE_IMAGE": base}, anew=anew)
 
     def push(self, name: str, login: RegistryLogin) -> str:
         """Push a local image and return the ``sha256:…`` digest of its manifest.
@@ -115,8 +121,29 @@ class DockerImageBuilder:
         return _run(engine, base_context(self._settings).archive, spec, name, arguments)
 
 
+def _pull(engine: docker.APIClient, spec: ImageSpec) -> None:
+    """Look for a newer root image; one that only this engine has stays as it is."""
+    repository, tag = parse_repository_tag(spec.base_image)
+    platform = _platform(engine, spec.architecture)
+    try:
+        stream = engine.pull(
+            repository, tag or "latest", platform=platform, stream=True, decode=True
+        )
+        refusals = [record["error"] for record in stream if "error" in record]
+    except APIError as exc:
+        refusals = [str(exc)]
+    for refusal in refusals:
+        log.warning("Root image %s is taken as it is here: %s", spec.base_image, refusal)
+
+
 def _run(
-    engine: docker.APIClient, archive: bytes, spec: ImageSpec, name: str, arguments: dict[str, str]
+    engine: docker.APIClient,
+    archive: bytes,
+    spec: ImageSpec,
+    name: str,
+    arguments: dict[str, str],
+    *,
+    anew: bool = False,
 ) -> str:
     """Run one build and return the image's ID."""
     stream = engine.build(
@@ -125,6 +152,7 @@ def _run(
         tag=name,
         platform=_platform(engine, spec.architecture),
         buildargs=arguments | _proxy_arguments(),
+        nocache=anew,
         rm=True,
         forcerm=True,
         decode=True,

@@ -9,13 +9,14 @@ from typing import TYPE_CHECKING, Final, Literal
 from botocore.exceptions import ClientError
 
 from covalent_lambda_container.aws import AwsClients, error_code, explained
-from covalent_lambda_container.errors import RegistryError
+from covalent_lambda_container.errors import RegistryError, UnusableImage
 from covalent_lambda_container.policies import LAMBDA_MAY_PULL, OWN_TAG, Document
 from covalent_lambda_container.ports import RegistryLogin
 from covalent_lambda_container.spec import ImageReference
 
 if TYPE_CHECKING:
     from mypy_boto3_ecr import ECRClient
+    from mypy_boto3_ecr.type_defs import ImageTypeDef
 
 IMMUTABLE: Final[Literal["IMMUTABLE"]] = "IMMUTABLE"
 """Mutability of a repository whose tags stay what they were pushed as."""
@@ -28,6 +29,11 @@ SINGLE_PLATFORM_MANIFESTS: Final = frozenset(
 )
 """Manifests Lambda takes; it refuses indexes and lists (developer guide, "Container image
 requirements", read 2026-11)."""
+
+
+REVISIONS: Final = 100
+"""Images of one spec that are told apart: the first, and those that replaced it. As many tags can
+be looked for in one call ("BatchGetImage", ECR API reference, read 2026-11)."""
 
 
 class EcrRegistry:
@@ -46,36 +52,58 @@ class EcrRegistry:
         self.repository = repository
 
     def find(self, tag: str) -> ImageReference | None:
-        """Return the image with a tag, or None when the registry says there is none.
+        """Return the newest image of a tag, or None when the registry says there is none.
 
         Raises
         ------
+        UnusableImage
+            When it is one that Lambda does not take.
         RegistryError
             When ECR does not answer the question: absence is never assumed.
         """
-        with explained("look for an image in ECR repository", self.repository, RegistryError):
-            try:
-                answer = self._clients.ecr.describe_images(
-                    repositoryName=self.repository, imageIds=[{"imageTag": tag}]
-                )
-            except ClientError as exc:
-                if error_code(exc) in ("ImageNotFoundException", "RepositoryNotFoundException"):
-                    return None
-                raise
-        if not answer["imageDetails"]:
+        images = self._images(tag)
+        if not images:
             return None
-        details = answer["imageDetails"][0]
-        media_type = details.get("imageManifestMediaType")
+        newest = max(images)
+        image = images[newest]
+        media_type = image.get("imageManifestMediaType")
         if media_type and media_type not in SINGLE_PLATFORM_MANIFESTS:
-            raise RegistryError(
-                f"Image {self.repository}:{tag} is a {media_type}; Lambda takes images of a single "
-                "platform only.",
-                hint="Delete it and let the executor build it, or build it with "
-                "'docker build --provenance=false --sbom=false --platform linux/…'.",
+            found = revised(tag, newest)
+            raise UnusableImage(
+                f"Image {self.repository}:{found} is a {media_type}; Lambda takes images of a "
+                "single platform only.",
+                hint="Delete it with 'aws ecr batch-delete-image --repository-name "
+                f"{self.repository} --image-ids imageTag={found}', or replace it by the option "
+                "force_rebuild. Who builds it without this executor does so with 'docker build "
+                "--provenance=false --sbom=false --platform linux/…'.",
             )
         return ImageReference(
-            repository_uri=self.ensure_repository(), digest=details["imageDigest"]
+            repository_uri=self.ensure_repository(), digest=image["imageId"]["imageDigest"]
         )
+
+    def next_tag(self, tag: str) -> str:
+        """Return what to push the next image of a tag as, since tags do not move.
+
+        The tag itself while it is free; then ``TAG-r1``, ``TAG-r2`` and so on, which `find` takes
+        for newer ones.
+        """
+        images = self._images(tag)
+        if not images:
+            return tag
+        number = max(images) + 1
+        if number >= REVISIONS:
+            raise RegistryError(
+                f"Image {self.repository}:{tag} was rebuilt {REVISIONS - 1} times.",
+                hint="Delete its older revisions from ECR, or no longer force rebuilds.",
+            )
+        return revised(tag, number)
+
+    def remove(self, tag: str) -> None:
+        """Take a tag away; an image without another one goes with it."""
+        with explained("remove an image from ECR repository", self.repository, RegistryError):
+            self._clients.ecr.batch_delete_image(
+                repositoryName=self.repository, imageIds=[{"imageTag": tag}]
+            )
 
     def ensure_repository(self) -> str:
         """Return the repository's URI; make the repository, open to Lambda, if there is none."""
@@ -98,6 +126,28 @@ class EcrRegistry:
         token = answer["authorizationData"][0]["authorizationToken"]
         username, password = base64.b64decode(token).decode().split(":", 1)
         return RegistryLogin(username=username, password=password)
+
+    def _images(self, tag: str) -> dict[int, ImageTypeDef]:
+        """Return the images of a tag by the number of their revision."""
+        numbers = {revised(tag, number): number for number in range(REVISIONS)}
+        with explained("look for an image in ECR repository", self.repository, RegistryError):
+            try:
+                answer = self._clients.ecr.batch_get_image(
+                    repositoryName=self.repository,
+                    imageIds=[{"imageTag": name} for name in numbers],
+                )
+            except ClientError as exc:
+                if error_code(exc) == "RepositoryNotFoundException":
+                    return {}
+                raise
+        for failure in answer["failures"]:
+            if failure["failureCode"] != "ImageNotFound":
+                raise RegistryError(
+                    f"ECR repository {self.repository} did not say whether it has image {tag}: "
+                    f"{failure['failureCode']}: {failure.get('failureReason', '')}"
+                )
+        # The emulator may name another tag of the same image than the one it was asked for.
+        return {numbers.get(image["imageId"]["imageTag"], 0): image for image in answer["images"]}
 
 
 def create_repository(ecr: ECRClient, repository: str) -> str:
@@ -141,3 +191,8 @@ def repository_policy(ecr: ECRClient, repository: str) -> Document:
         return {}
     policy: Document = json.loads(answer["policyText"])
     return policy
+
+
+def revised(tag: str, number: int) -> str:
+    """Return the tag of a spec's image by the number of its revision; the first has 0."""
+    return f"{tag}-r{number}" if number else tag

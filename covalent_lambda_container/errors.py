@@ -21,6 +21,8 @@ class LambdaContainerError(Exception):
 
     Attributes
     ----------
+    message, hint
+        The parameters; the exception's own text has both.
     exit_code
         Exit status a command line ends with when this error reaches it.
     """
@@ -28,6 +30,7 @@ class LambdaContainerError(Exception):
     exit_code: ClassVar[int] = 1
 
     def __init__(self, message: str, *, hint: str | None = None) -> None:
+        self.message = message
         self.hint = hint
         super().__init__(f"{message}\n{hint}" if hint else message)
 
@@ -54,6 +57,10 @@ class RegistryError(LambdaContainerError):
     """ECR refused, or did not keep, an image."""
 
     exit_code = 5
+
+
+class UnusableImage(RegistryError):
+    """ECR has an image that Lambda does not take."""
 
 
 class ProvisionError(LambdaContainerError):

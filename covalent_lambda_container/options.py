@@ -144,6 +144,11 @@ class Options(BaseModel):
         description="Requirements of packages that are installed only if another package needs "
         "them, as in pip's constraints files.",
     )
+    force_rebuild: Annotated[bool, Field(strict=True)] = Field(
+        default=False,
+        description="Build and push each image anew, once in each process of the dispatcher, "
+        "although ECR has it.",
+    )
     bash_deps: Literal["build", "runtime"] = Field(
         default="build",
         description="When commands of DepsBash run: once while the image is built, or before "

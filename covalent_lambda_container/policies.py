@@ -43,6 +43,7 @@ policy in place, nobody needs that."""
 
 _PUSH: Final = (
     "ecr:BatchCheckLayerAvailability",
+    "ecr:BatchDeleteImage",
     "ecr:BatchGetImage",
     "ecr:CompleteLayerUpload",
     "ecr:InitiateLayerUpload",
@@ -50,7 +51,7 @@ _PUSH: Final = (
     "ecr:UploadLayerPart",
 )
 """What a push needs ("IAM permissions for pushing an image to an Amazon ECR private repository",
-ECR user guide, read 2026-11)."""
+ECR user guide, read 2026-11); BatchDeleteImage takes back what Lambda does not take."""
 
 _WRITE_LOGS: Final = ("logs:CreateLogGroup", "logs:CreateLogStream", "logs:PutLogEvents")
 """What Lambda writes a function's logs with, in the name of its role
@@ -226,12 +227,12 @@ def without(document: Document, action: str) -> Document:
 
 
 def _images(deployment: Deployment, *, builds: bool) -> list[Document]:
-    seen = ["ecr:DescribeImages", "ecr:DescribeRepositories"]
+    seen = ["ecr:BatchGetImage", "ecr:DescribeRepositories"]
     if not builds:
         return [_allow("LookForImages", seen, deployment.repository_arn)]
     return [
         _allow("LogInToTheRegistry", ["ecr:GetAuthorizationToken"], "*"),
-        _allow("FindAndPushImages", [*seen, *_PUSH], deployment.repository_arn),
+        _allow("FindAndPushImages", sorted({*seen, *_PUSH}), deployment.repository_arn),
     ]
 
 

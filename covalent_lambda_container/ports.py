@@ -86,8 +86,11 @@ class Reply:
 class ImageBuilder(Protocol):
     """A container engine."""
 
-    def build(self, spec: ImageSpec, name: str) -> None:
-        """Build the image of a spec and tag it `name` in the engine."""
+    def build(self, spec: ImageSpec, name: str, *, anew: bool = False) -> None:
+        """Build the image of a spec and tag it `name` in the engine.
+
+        With `anew`, from nothing that earlier builds have left.
+        """
 
     def push(self, name: str, login: RegistryLogin) -> str:
         """Push a local image; return its manifest's ``sha256:…`` digest."""
@@ -97,7 +100,19 @@ class Registry(Protocol):
     """A repository of images."""
 
     def find(self, tag: str) -> ImageReference | None:
-        """Return the image with a tag, or None when the registry says there is none."""
+        """Return the newest image of a tag, or None when the registry says there is none.
+
+        Raises
+        ------
+        UnusableImage
+            When it is one that Lambda does not take.
+        """
+
+    def next_tag(self, tag: str) -> str:
+        """Return what to push the next image of a tag as: the tag itself, or a later revision."""
+
+    def remove(self, tag: str) -> None:
+        """Take a tag away; an image without another one goes with it."""
 
     def ensure_repository(self) -> str:
         """Return the repository's URI, making the repository if there is none."""

@@ -111,7 +111,8 @@ def look(need: Need, *, with_function: bool) -> Standing:
 def make(need: Need, *, with_function: bool, tell: Tell) -> Standing:
     """Make an image, and its function, as far as they are not there."""
     parts = service.service_for(need.options)
-    image = parts.provisioner.ensure_image(need.spec, tell)
+    anew = need.options.force_rebuild
+    image = parts.provisioner.ensure_image(need.spec, tell, anew=anew)
     if not with_function:
         return Standing(need=need, image=image)
     name = parts.provisioner.ensure_function(parts.function_spec(image), tell)

@@ -6,6 +6,7 @@ processes of a machine a file lock does the same, and between machines the regis
 
 from __future__ import annotations
 
+import contextlib
 import logging
 import threading
 from collections.abc import Callable, Hashable
@@ -16,7 +17,7 @@ from typing import Final, Generic, TypeVar
 from filelock import FileLock
 
 from covalent_lambda_container import journal
-from covalent_lambda_container.errors import ProvisionError, RegistryError
+from covalent_lambda_container.errors import ProvisionError, RegistryError, UnusableImage
 from covalent_lambda_container.ports import (
     FAILED,
     PENDING,
@@ -103,14 +104,29 @@ class Provisioner:
         self._functions = functions
         self._lock_directory = lock_directory
         self._images: SingleFlight[ImageSpec, ImageReference] = SingleFlight()
+        self._rebuilt: SingleFlight[ImageSpec, None] = SingleFlight()
         self._names: SingleFlight[FunctionSpec, str] = SingleFlight()
 
     def find_image(self, spec: ImageSpec) -> ImageReference | None:
         """Return the image of a spec, or None when the registry says there is none."""
         return self._registry.find(spec.tag)
 
-    def ensure_image(self, spec: ImageSpec, tell: Tell = _silent) -> ImageReference:
-        """Return the image of a spec, building and pushing it only if the registry has none."""
+    def ensure_image(
+        self, spec: ImageSpec, tell: Tell = _silent, *, anew: bool = False
+    ) -> ImageReference:
+        """Return the image of a spec, building and pushing it only if the registry has none.
+
+        Parameters
+        ----------
+        spec
+            What it must contain.
+        tell
+            Takes a word on each step that takes long.
+        anew
+            Build and push another one although the registry has one; once in this process.
+        """
+        if anew:
+            self._rebuilt.get(spec, lambda: self._rebuild(spec, tell))
         return self._images.get(spec, lambda: self._find_or_build(spec, tell))
 
     def build_here(self, spec: ImageSpec) -> str:
@@ -138,16 +154,41 @@ class Provisioner:
         found = self._registry.find(spec.tag)
         if found:
             return found
-        self._lock_directory.mkdir(parents=True, exist_ok=True)
-        with FileLock(self._lock_directory / f"{spec.tag}.lock"):
+        with self._lock(spec):
             # Another process may have built it while this one waited.
             return self._registry.find(spec.tag) or self._build(spec, tell)
 
-    def _build(self, spec: ImageSpec, tell: Tell) -> ImageReference:
-        name = f"{self._registry.ensure_repository()}:{spec.tag}"
+    def _rebuild(self, spec: ImageSpec, tell: Tell) -> None:
+        with self._lock(spec):
+            replaced = None
+            with contextlib.suppress(UnusableImage):
+                replaced = self._registry.find(spec.tag)
+            self._build(spec, tell, replaced=replaced, anew=True)
+        self._images.forget(spec)
+
+    def _lock(self, spec: ImageSpec) -> FileLock:
+        self._lock_directory.mkdir(parents=True, exist_ok=True)
+        return FileLock(self._lock_directory / f"{spec.tag}.lock")
+
+    def _build(
+        self,
+        spec: ImageSpec,
+        tell: Tell,
+        *,
+        replaced: ImageReference | None = None,
+        anew: bool = False,
+    ) -> ImageReference:
+        repository = self._registry.ensure_repository()
+        tag = self._registry.next_tag(spec.tag) if anew else spec.tag
+        name = f"{repository}:{tag}"
         tell("building")
         with journal.step("image.build", name):
-            self._builder.build(spec, name)
+            self._builder.build(spec, name, anew=anew)
+        if not anew:
+            # Another machine may have been faster: its image is as good, and the push is spared.
+            found = self._registry.find(spec.tag)
+            if found:
+                return found
         tell("pushing")
         try:
             with journal.step("image.push", name):
@@ -155,16 +196,33 @@ class Provisioner:
         except RegistryError:
             # Tags are immutable: another machine may have pushed the same image first.
             found = self._registry.find(spec.tag)
-            if found is None:
+            if found is None or found == replaced:
                 raise
             return found
-        found = self._registry.find(spec.tag)
+        found = self._pushed(spec, tag)
         if found is None:
             raise RegistryError(
                 f"Image {name} was pushed, but ECR does not list it.",
                 hint="Try again; if it stays so, look at the repository's lifecycle policy.",
             )
         return found
+
+    def _pushed(self, spec: ImageSpec, tag: str) -> ImageReference | None:
+        try:
+            return self._registry.find(spec.tag)
+        except UnusableImage as exc:
+            # It must not be what the next task finds.
+            fate = "It was removed from there."
+            try:
+                self._registry.remove(tag)
+            except RegistryError as refusal:
+                fate = f"It is still there: {refusal}"
+            raise UnusableImage(
+                f"Docker pushed what Lambda does not take. {exc.message} {fate}",
+                hint="Docker's containerd image store pushes indexes. Switch it off in the "
+                'dispatcher\'s engine, by "features": {"containerd-snapshotter": false} in '
+                "/etc/docker/daemon.json, and restart the engine.",
+            ) from exc
 
     def _find_or_create(self, spec: FunctionSpec, tell: Tell) -> str:
         name = spec.name

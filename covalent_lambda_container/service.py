@@ -125,7 +125,7 @@ class Service:
         for attempt in ("first", "last"):
             cancellation.check()
             self._check_account()
-            image = self.provisioner.ensure_image(image_spec)
+            image = self.provisioner.ensure_image(image_spec, anew=self._options.force_rebuild)
             cancellation.check()
             function_spec = self.function_spec(image)
             name = self.provisioner.ensure_function(function_spec)

@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from covalent_lambda_container.ecr import EcrRegistry
-from covalent_lambda_container.errors import RegistryError
+from covalent_lambda_container.errors import UnusableImage
 from covalent_lambda_container.ports import Registry
 from tests.contract.conftest import SIDES
 from tests.fakes import FakeRegistry
@@ -78,6 +78,32 @@ def test_a_tag_does_not_move(side: tuple[Registry, Accept]) -> None:
     assert registry.find("tag") == before
 
 
+def test_a_later_revision_is_found_instead_of_the_first(side: tuple[Registry, Accept]) -> None:
+    registry, accept = side
+    registry.ensure_repository()
+    assert registry.next_tag("tag") == "tag"
+    accept("tag", "content")
+    first = registry.find("tag")
+    assert registry.next_tag("tag") == "tag-r1"
+    accept("tag-r1", "newer content")
+    accept("tag-r2", "newest content")
+    assert registry.next_tag("tag") == "tag-r3"
+    newest = registry.find("tag")
+    assert newest == registry.find("tag-r2") != first
+    accept("tag-r3", "content")
+    assert registry.find("tag") == first, "a rebuild may make the same image again"
+
+
+def test_a_tag_that_was_removed_is_absent_and_free(side: tuple[Registry, Accept]) -> None:
+    registry, accept = side
+    registry.ensure_repository()
+    accept("tag", "content")
+    registry.remove("tag")
+    assert registry.find("tag") is None
+    assert registry.next_tag("tag") == "tag"
+    registry.remove("tag")
+
+
 def test_equal_images_have_equal_digests_and_others_others(side: tuple[Registry, Accept]) -> None:
     registry, accept = side
     registry.ensure_repository()
@@ -91,7 +117,7 @@ def test_an_image_of_several_platforms_is_refused(side: tuple[Registry, Accept])
     registry, accept = side
     registry.ensure_repository()
     accept("tag", "content", INDEX)
-    with pytest.raises(RegistryError, match=r"image\.index"):
+    with pytest.raises(UnusableImage, match=r"image\.index"):
         registry.find("tag")
 
 

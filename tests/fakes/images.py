@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import hashlib
+import itertools
 import threading
 from collections.abc import Callable
 
-from covalent_lambda_container.errors import RegistryError
+from covalent_lambda_container.ecr import revised
+from covalent_lambda_container.errors import RegistryError, UnusableImage
 from covalent_lambda_container.ports import RegistryLogin
 from covalent_lambda_container.spec import ImageReference, ImageSpec
 
@@ -14,7 +16,7 @@ DOCKER_MANIFEST = "application/vnd.docker.distribution.manifest.v2+json"
 
 
 class FakeRegistry:
-    """One repository with immutable tags.
+    """One repository, its tags immutable unless it is told otherwise.
 
     Attributes
     ----------
@@ -24,6 +26,10 @@ class FakeRegistry:
         What a push has to present.
     forgetful
         Set to keep nothing of what is pushed.
+    keeps_all
+        Set to refuse removals.
+    tags_move
+        Set to let a push take a tag from another image, as mutable repositories do.
     """
 
     def __init__(self, uri: str = "registry.example.com/covalent-lambda") -> None:
@@ -31,6 +37,8 @@ class FakeRegistry:
         self.repository_exists = False
         self.password = "secret-of-the-registry"
         self.forgetful = False
+        self.keeps_all = False
+        self.tags_move = False
         self._images: dict[str, tuple[str, str]] = {}
         self._lock = threading.Lock()
 
@@ -41,13 +49,21 @@ class FakeRegistry:
 
     def find(self, tag: str) -> ImageReference | None:
         with self._lock:
-            found = self._images.get(tag)
-        if found is None:
+            found = [self._images[name] for name in self._revisions(tag)]
+        if not found:
             return None
-        digest, media_type = found
+        digest, media_type = found[-1]
         if media_type != DOCKER_MANIFEST:
-            raise RegistryError(f"Image {self.uri}:{tag} is a {media_type}.")
+            raise UnusableImage(f"Image {self.uri}:{tag} is a {media_type}.")
         return ImageReference(repository_uri=self.uri, digest=digest)
+
+    def next_tag(self, tag: str) -> str:
+        return revised(tag, len(self._revisions(tag)))
+
+    def remove(self, tag: str) -> None:
+        if self.keeps_all:
+            raise RegistryError(f"Could not remove {self.uri}:{tag}: denied.")
+        self._images.pop(tag, None)
 
     def ensure_repository(self) -> str:
         self.repository_exists = True
@@ -62,15 +78,19 @@ class FakeRegistry:
         with self._lock:
             if not self.repository_exists:
                 raise RegistryError(f"Push to {self.uri} was refused: no such repository.")
-            if tag in self._images:
+            if tag in self._images and not self.tags_move:
                 raise RegistryError(f"Push of {self.uri}:{tag} was refused: the tag is immutable.")
             if not self.forgetful:
                 self._images[tag] = digest, media_type
         return digest
 
+    def _revisions(self, tag: str) -> list[str]:
+        names = (revised(tag, number) for number in itertools.count())
+        return list(itertools.takewhile(lambda name: name in self._images, names))
+
 
 class FakeImageBuilder:
-    """An engine that keeps the specs of its images instead of images.
+    """An engine that keeps a word about its images instead of images.
 
     Parameters
     ----------
@@ -85,6 +105,8 @@ class FakeImageBuilder:
         Errors for the next builds, one each.
     while_building
         Called in the middle of each build.
+    media_type
+        Of the manifests it pushes.
     """
 
     def __init__(self, registry: FakeRegistry) -> None:
@@ -92,14 +114,19 @@ class FakeImageBuilder:
         self.pushes: list[str] = []
         self.failures: list[Exception] = []
         self.while_building: Callable[[], object] = lambda: None
+        self.media_type = DOCKER_MANIFEST
         self._registry = registry
-        self._images: dict[str, ImageSpec] = {}
+        self._contents: dict[ImageSpec, str] = {}
+        self._images: dict[str, str] = {}
 
-    def build(self, spec: ImageSpec, name: str) -> None:
+    def build(self, spec: ImageSpec, name: str, *, anew: bool = False) -> None:
         self.while_building()
         if self.failures:
             raise self.failures.pop(0)
-        self._images[name] = spec
+        # Two builds of one spec differ in their bytes, as Docker's do, unless it remembers them.
+        if anew or spec not in self._contents:
+            self._contents[spec] = f"{spec.digest} by {id(self)}, build {len(self.builds)}"
+        self._images[name] = self._contents[spec]
         self.builds.append(name)
 
     def push(self, name: str, login: RegistryLogin) -> str:
@@ -108,7 +135,6 @@ class FakeImageBuilder:
             raise RegistryError(f"Push of {name} was refused: there is no such image here.")
         if repository != self._registry.uri or login != self._registry.login():
             raise RegistryError(f"Push of {name} was refused: denied.")
-        # Two builds of one spec differ in their bytes, as Docker's do.
-        digest = self._registry.accept(tag, f"{self._images[name].digest} by {id(self)}")
+        digest = self._registry.accept(tag, self._images[name], self.media_type)
         self.pushes.append(name)
         return digest

@@ -82,14 +82,6 @@ class Work:
             ids: Any = [{"imageTag": tag}]
             self.owner("ecr").batch_delete_image(repositoryName=NAMES.repository, imageIds=ids)
 
-    def read_manifest(self) -> None:
-        """Ask the registry for a manifest, as engines with containerd's image store do to push."""
-        login = self.registry.login()
-        credentials = {"username": login.username, "password": login.password}
-        name = f"{self.clients.registry_host}/{NAMES.repository}:absent"
-        with contextlib.suppress(docker.errors.NotFound):
-            self.engine.images.get_registry_data(name, auth_config=credentials)
-
     def make_function(self, role_arn: str = NAMES.role_arn) -> None:
         spec = _function(role_arn)
         try:
@@ -156,9 +148,9 @@ class Work:
 
 NEEDED_FOR: dict[str, Callable[[Work], Any]] = {
     "ecr:BatchCheckLayerAvailability": Work.push,
-    "ecr:BatchGetImage": Work.read_manifest,
+    "ecr:BatchDeleteImage": lambda work: work.registry.remove("absent"),
+    "ecr:BatchGetImage": lambda work: work.registry.find("absent"),
     "ecr:CompleteLayerUpload": Work.push,
-    "ecr:DescribeImages": lambda work: work.registry.find("absent"),
     "ecr:DescribeRepositories": lambda work: work.registry.ensure_repository(),
     "ecr:GetAuthorizationToken": lambda work: work.registry.login(),
     "ecr:InitiateLayerUpload": Work.push,

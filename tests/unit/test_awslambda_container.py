@@ -40,6 +40,7 @@ OTHER_VALUES = {
     "architecture": "arm64",
     "requirements": ["numpy==2.1"],
     "constraints": ["scipy<2"],
+    "force_rebuild": True,
     "bash_deps": "runtime",
     "environment": {"MODE": "fast"},
     "tags": {"team": "physics"},

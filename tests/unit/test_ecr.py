@@ -11,8 +11,8 @@ from typing import Any
 import pytest
 
 from covalent_lambda_container.aws import AwsClients, AwsTarget
-from covalent_lambda_container.ecr import EcrRegistry
-from covalent_lambda_container.errors import RegistryError
+from covalent_lambda_container.ecr import REVISIONS, EcrRegistry
+from covalent_lambda_container.errors import RegistryError, UnusableImage
 from covalent_lambda_container.spec import ImageReference
 from tests.fakes.aws_http import FakeAwsHttp
 
@@ -41,8 +41,21 @@ def registry(clients: AwsClients) -> EcrRegistry:
 
 
 def image(media_type: str = DOCKER) -> dict[str, Any]:
-    details = {"imageDigest": "sha256:0a", "imageManifestMediaType": media_type}
-    return {"imageDetails": [details]}
+    return answer({"tag": "sha256:0a"}, media_type)
+
+
+def answer(tags: dict[str, str], media_type: str = DOCKER, failure: str = "") -> dict[str, Any]:
+    """Return what ECR answers to BatchGetImage: digests by tag, and the others' absence."""
+    images = [
+        {
+            "imageId": {"imageTag": tag, "imageDigest": digest},
+            "imageManifest": "{}",
+            "imageManifestMediaType": media_type,
+        }
+        for tag, digest in tags.items()
+    ]
+    code = failure or "ImageNotFound"
+    return {"images": images, "failures": [{"failureCode": code, "failureReason": "no key"}]}
 
 
 REPOSITORY = {"repositories": [{"repositoryUri": URI}]}
@@ -57,22 +70,48 @@ def test_an_image_is_found_by_digest(
     assert registry.find("tag") == ImageReference(repository_uri=URI, digest="sha256:0a")
 
 
-@pytest.mark.parametrize("code", ["ImageNotFoundException", "RepositoryNotFoundException"])
-def test_what_ecr_calls_absent_is_absent(
-    registry: EcrRegistry, aws: FakeAwsHttp, code: str
+def test_a_later_revision_is_found_in_the_same_call(
+    registry: EcrRegistry, aws: FakeAwsHttp
 ) -> None:
-    aws.error(code)
+    aws.json(answer({"tag-r2": "sha256:0c", "tag": "sha256:0a", "tag-r10": "sha256:0b"}))
+    aws.json(REPOSITORY)
+    assert registry.find("tag") == ImageReference(repository_uri=URI, digest="sha256:0b")
+    (_, looked), _ = aws.requests
+    assert looked["imageIds"][:2] == [{"imageTag": "tag"}, {"imageTag": "tag-r1"}]
+    assert len(looked["imageIds"]) == REVISIONS
+
+
+def test_the_next_revision_follows_the_last(registry: EcrRegistry, aws: FakeAwsHttp) -> None:
+    aws.json(answer({}))
+    aws.json(answer({"tag": "sha256:0a"}))
+    aws.json(answer({"tag-r9": "sha256:0a"}))
+    aws.json(answer({f"tag-r{REVISIONS - 1}": "sha256:0a"}))
+    assert [registry.next_tag("tag") for _ in range(3)] == ["tag", "tag-r1", "tag-r10"]
+    with pytest.raises(RegistryError, match="rebuilt 99 times"):
+        registry.next_tag("tag")
+
+
+def test_a_missing_repository_is_absence(registry: EcrRegistry, aws: FakeAwsHttp) -> None:
+    aws.error("RepositoryNotFoundException")
     assert registry.find("tag") is None
 
 
-def test_an_empty_answer_is_absence(registry: EcrRegistry, aws: FakeAwsHttp) -> None:
-    aws.json({"imageDetails": []})
+def test_what_ecr_calls_absent_is_absent(registry: EcrRegistry, aws: FakeAwsHttp) -> None:
+    aws.json(answer({}))
     assert registry.find("tag") is None
+
+
+def test_an_image_that_ecr_cannot_read_is_not_absent(
+    registry: EcrRegistry, aws: FakeAwsHttp
+) -> None:
+    aws.json(answer({}, failure="KmsError"))
+    with pytest.raises(RegistryError, match="did not say whether it has image tag: KmsError: no"):
+        registry.find("tag")
 
 
 def test_no_answer_is_no_absence(registry: EcrRegistry, aws: FakeAwsHttp) -> None:
     aws.error("AccessDeniedException")
-    with pytest.raises(RegistryError, match=r"'covalent-lambda': .*(.|\n)*DescribeImages"):
+    with pytest.raises(RegistryError, match=r"'covalent-lambda': .*(.|\n)*BatchGetImage"):
         registry.find("tag")
 
 
@@ -87,7 +126,9 @@ def test_an_image_of_several_platforms_is_refused_with_how_to_build_it(
     registry: EcrRegistry, aws: FakeAwsHttp, media_type: str
 ) -> None:
     aws.json(image(media_type))
-    with pytest.raises(RegistryError, match=r"single platform(.|\n)*--provenance=false"):
+    with pytest.raises(
+        UnusableImage, match=r"single platform(.|\n)*imageTag=tag'(.|\n)*force_rebuild"
+    ):
         registry.find("tag")
 
 

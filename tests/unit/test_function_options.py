@@ -105,7 +105,7 @@ class Account:
             "Ping" if name == "Invoke" and content.get("ping") else name
             for name, _, content in self.requests
         ]
-        return [name for name in names if not name.startswith(("Head", "Describe"))]
+        return [n for n in names if not n.startswith(("Head", "Describe", "BatchGet"))]
 
     def handle(self, request: AWSPreparedRequest, event_name: str, **_: Any) -> AWSResponse:
         operation = event_name.rpartition(".")[2]
@@ -120,9 +120,10 @@ class Account:
     def _answered(
         self, operation: str, path: str, content: Any
     ) -> tuple[int, dict[str, str], dict[str, Any]]:
-        if operation == "DescribeImages":
-            image = {"imageDigest": f"sha256:{'0' * 64}", "repositoryName": "covalent-lambda"}
-            return 200, {}, {"imageDetails": [image]}
+        if operation == "BatchGetImage":
+            (first, *_) = content["imageIds"]
+            image = {"imageId": first | {"imageDigest": f"sha256:{'0' * 64}"}}
+            return 200, {}, {"images": [image], "failures": []}
         if operation == "DescribeRepositories":
             return 200, {}, {"repositories": [{"repositoryUri": "registry.example.com/x"}]}
         if operation == "HeadBucket":

@@ -30,6 +30,7 @@ DEFAULTS = {
     "architecture": "x86_64",
     "requirements": [],
     "constraints": [],
+    "force_rebuild": False,
     "bash_deps": "build",
     "environment": {},
     "tags": {},

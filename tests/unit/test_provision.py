@@ -10,12 +10,19 @@ from pathlib import Path
 
 import pytest
 
-from covalent_lambda_container.errors import ImageBuildError, ProvisionError, RegistryError
+from covalent_lambda_container.errors import (
+    ImageBuildError,
+    ProvisionError,
+    RegistryError,
+    UnusableImage,
+)
 from covalent_lambda_container.ports import ACTIVE, FAILED, INACTIVE, PENDING, FunctionState
 from covalent_lambda_container.provision import Provisioner, SingleFlight
 from tests.fakes import FakeFunctions, FakeImageBuilder, FakeRegistry
 from tests.fakes.examples import function_spec, image_spec
+from tests.fakes.images import DOCKER_MANIFEST
 
+INDEX = "application/vnd.oci.image.index.v1+json"
 SPEC = image_spec()
 FUNCTION = function_spec()
 
@@ -185,6 +192,109 @@ def test_a_push_that_left_no_image_is_an_error(
     registry.forgetful = True
     with pytest.raises(RegistryError, match="was pushed, but ECR does not list it"):
         provisioner.ensure_image(SPEC)
+
+
+def test_an_image_that_came_during_the_build_is_not_pushed_over(
+    provisioner: Provisioner, builder: FakeImageBuilder, registry: FakeRegistry
+) -> None:
+    registry.tags_move = True
+    builder.while_building = lambda: registry.accept(SPEC.tag, "another machine was faster")
+    theirs = provisioner.ensure_image(SPEC)
+    assert theirs == registry.find(SPEC.tag)
+    assert builder.pushes == []
+
+
+def test_a_pushed_index_is_removed_and_told_of(
+    provisioner: Provisioner, builder: FakeImageBuilder, registry: FakeRegistry
+) -> None:
+    builder.media_type = INDEX
+    with pytest.raises(UnusableImage, match=r"removed from there(.|\n)*containerd-snapshotter"):
+        provisioner.ensure_image(SPEC)
+    assert registry.tags == set()
+    builder.media_type = DOCKER_MANIFEST
+    assert provisioner.ensure_image(SPEC) == registry.find(SPEC.tag)
+
+
+def test_an_index_that_may_not_be_removed_is_told_of(
+    provisioner: Provisioner, builder: FakeImageBuilder, registry: FakeRegistry
+) -> None:
+    builder.media_type = INDEX
+    registry.keeps_all = True
+    with pytest.raises(UnusableImage, match=r"is still there: (.|\n)*containerd-snapshotter"):
+        provisioner.ensure_image(SPEC)
+
+
+# -- images made anew -----------------------------------------------------------------------------
+
+
+def test_an_image_is_made_anew_once_and_found_by_all(
+    provisioner: Provisioner, builder: FakeImageBuilder, registry: FakeRegistry
+) -> None:
+    first = provisioner.ensure_image(SPEC)
+    second = provisioner.ensure_image(SPEC, anew=True)
+    assert second == registry.find(SPEC.tag) != first
+    assert provisioner.ensure_image(SPEC, anew=True) == provisioner.ensure_image(SPEC) == second
+    assert registry.tags == {SPEC.tag, f"{SPEC.tag}-r1"}
+    assert len(builder.builds) == 2
+
+
+def test_an_image_that_is_not_there_yet_is_made_once(
+    provisioner: Provisioner, builder: FakeImageBuilder, registry: FakeRegistry
+) -> None:
+    provisioner.ensure_image(SPEC, anew=True)
+    assert registry.tags == {SPEC.tag}
+    assert len(builder.builds) == 1
+
+
+def test_an_image_that_is_missing_again_is_not_made_anew_without_need(
+    provisioner: Provisioner, builder: FakeImageBuilder
+) -> None:
+    provisioner.ensure_image(SPEC, anew=True)
+    provisioner.forget(SPEC, FUNCTION)
+    provisioner.ensure_image(SPEC, anew=True)
+    assert len(builder.builds) == 1
+
+
+def test_a_failed_rebuild_is_tried_again_and_leaves_the_old_image(
+    provisioner: Provisioner, builder: FakeImageBuilder, registry: FakeRegistry
+) -> None:
+    first = provisioner.ensure_image(SPEC)
+    builder.failures.append(ImageBuildError("no such version any more"))
+    with pytest.raises(ImageBuildError):
+        provisioner.ensure_image(SPEC, anew=True)
+    assert registry.find(SPEC.tag) == provisioner.ensure_image(SPEC) == first
+    assert provisioner.ensure_image(SPEC, anew=True) != first
+
+
+def test_a_rebuild_that_is_refused_does_not_pass_the_old_image_off_as_new(
+    provisioner: Provisioner, builder: FakeImageBuilder, registry: FakeRegistry
+) -> None:
+    provisioner.ensure_image(SPEC)
+    builder.while_building = lambda: setattr(registry, "repository_exists", False)
+    with pytest.raises(RegistryError, match="no such repository"):
+        provisioner.ensure_image(SPEC, anew=True)
+
+
+def test_two_rebuilds_at_once_end_with_one_image(
+    provisioner: Provisioner, builder: FakeImageBuilder, registry: FakeRegistry
+) -> None:
+    first = provisioner.ensure_image(SPEC)
+    builder.while_building = lambda: registry.accept(f"{SPEC.tag}-r1", "rebuilt elsewhere")
+    assert provisioner.ensure_image(SPEC, anew=True) == registry.find(SPEC.tag) != first
+    assert registry.tags == {SPEC.tag, f"{SPEC.tag}-r1"}
+
+
+def test_an_index_is_replaced_by_a_rebuild(
+    provisioner: Provisioner, registry: FakeRegistry
+) -> None:
+    registry.ensure_repository()
+    registry.accept(SPEC.tag, "made elsewhere", INDEX)
+    with pytest.raises(UnusableImage):
+        provisioner.ensure_image(SPEC)
+    assert provisioner.ensure_image(SPEC, anew=True) == registry.find(SPEC.tag)
+
+
+# -- images, the others ---------------------------------------------------------------------------
 
 
 def test_a_failed_build_is_tried_again_by_the_next_task(

@@ -178,6 +178,11 @@ def error_message(exc: ClientError) -> str:
     return str(exc.response.get("Error", {}).get("Message", ""))
 
 
+def is_denial(error: LambdaContainerError) -> bool:
+    """Tell whether an error of ours says that the identity is not allowed to do something."""
+    return isinstance(error.__cause__, ClientError) and error_code(error.__cause__) in _DENIED
+
+
 @contextmanager
 def explained(
     operation: str, subject: str, kind: type[LambdaContainerError] = LambdaContainerError

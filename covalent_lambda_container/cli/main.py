@@ -18,6 +18,7 @@ _COMMANDS: Final = {
     "bootstrap": "account:bootstrap",
     "teardown": "account:teardown",
     "policy": "account:policy",
+    "doctor": "doctor:doctor",
 }
 """Module of this package and name in it, of each command."""
 

@@ -17,7 +17,7 @@ FOLDER = Path(covalent_lambda_container.__file__).parent
 # From top to bottom. A module may import modules of its own layer, adapters excepted.
 LAYERS = {
     "face": ["__init__", "awslambda_container", "cli", "local", "usage"],
-    "service": ["prebuild", "service", "account"],
+    "service": ["prebuild", "service", "account", "doctor"],
     "flow": ["provision", "invocation", "cancellation"],
     "adapters": ["docker_engine", "ecr", "lambda_functions", "s3"],
     "aws": ["aws"],
@@ -37,13 +37,13 @@ HEIGHT = {
 CONFINED = {
     "click": {"cli", "local"},
     "boto3": {"aws", "s3", "local"},
-    "botocore": {"aws", *LAYERS["adapters"], "account", "local"},
+    "botocore": {"aws", *LAYERS["adapters"], "account", "doctor", "local"},
     "covalent": {
         *("awslambda_container", "configuration", "covalent_dispatch", "covalent_task"),
-        *("covalent_workflow", "local"),
+        *("covalent_workflow", "doctor", "local"),
     },
     "covalent_dispatcher": {"covalent_task", "local"},
-    "docker": {"docker_engine", "local"},
+    "docker": {"docker_engine", "doctor", "local"},
     "jinja2": {"dockerfile"},
     "pydantic": {"options"},
 }

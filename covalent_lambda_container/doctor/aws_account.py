@@ -1,0 +1,209 @@
+"""What AWS says: who asks, when, and whether the account has what the executor needs."""
+
+from __future__ import annotations
+
+import time
+import uuid
+from collections.abc import Callable
+from email.utils import parsedate_to_datetime
+from typing import Any, Final
+
+from botocore.exceptions import ClientError
+
+from covalent_lambda_container.account.bucket import BucketResource
+from covalent_lambda_container.account.repository import RepositoryResource
+from covalent_lambda_container.account.resources import Resource, Setting
+from covalent_lambda_container.account.role import trusts_lambda
+from covalent_lambda_container.aws import (
+    AwsClients,
+    AwsTarget,
+    clients_for,
+    explained,
+    is_denial,
+)
+from covalent_lambda_container.doctor.examination import Check, Unknown
+from covalent_lambda_container.errors import ConfigurationError, LambdaContainerError
+from covalent_lambda_container.options import Options
+from covalent_lambda_container.s3 import S3Bucket
+from covalent_lambda_container.spec import OBJECT_PREFIX
+
+_SKEW_LIMIT_S: Final = 60
+"""AWS refuses what was signed over 5 minutes ago ("Why requests are signed", IAM user guide, read
+2026-11); a clock that is this far off will be there soon."""
+
+_UNRESERVABLE: Final = 100
+"""Executions that an account keeps for functions without a reservation ("Configuring reserved
+concurrency", Lambda developer guide, read 2026-11)."""
+
+
+class AwsAccount:
+    """The account that options lead to.
+
+    Parameters
+    ----------
+    options
+        The executor's.
+    now
+        This machine's clock, in seconds since 1970.
+    """
+
+    def __init__(self, options: Options, *, now: Callable[[], float] = time.time) -> None:
+        self._options = options
+        self._now = now
+
+    def checks(self) -> list[Check]:
+        """Return what can be asked about it."""
+        return [
+            Check("AWS credentials", self.credentials),
+            Check("AWS region", self.region),
+            Check("clock", self.clock),
+            Check("bucket", self.bucket),
+            Check("repository", self.repository),
+            Check("execution role", self.role),
+            Check("concurrency", self.concurrency),
+        ]
+
+    def credentials(self) -> str:
+        """Say whose the credentials are."""
+        with explained("ask for the identity of profile", self._who, ConfigurationError):
+            identity = self._clients.sts.get_caller_identity()
+        return f"{identity['Arn']}, account {identity['Account']}"
+
+    def region(self) -> str:
+        """Say where functions are made."""
+        meta = self._clients.ecr.meta
+        region = str(meta.region_name)
+        # Without an endpoint of its own it is AWS's.
+        return region if self._clients.registry_host is None else f"{region} at {meta.endpoint_url}"
+
+    def clock(self) -> str:
+        """Compare this machine's clock with the one in AWS's answers."""
+        with explained("ask for the time as profile", self._who, ConfigurationError):
+            before = self._now()
+            try:
+                answer: Any = self._clients.sts.get_caller_identity()
+            except ClientError as exc:
+                # A refusal has a date, too, and a wrong clock is a reason for one.
+                answer = exc.response
+            after = self._now()
+        date = answer["ResponseMetadata"]["HTTPHeaders"].get("date")
+        if date is None:
+            raise Unknown("AWS's answer has no date")
+        there = parsedate_to_datetime(date).timestamp()
+        # The answer was written between the two, and its date has whole seconds.
+        skew_s = max(before - (there + 1), there - after, 0.0)
+        if skew_s > _SKEW_LIMIT_S:
+            slow = "behind" if there > after else "ahead"
+            raise ConfigurationError(
+                f"this machine's clock is {skew_s:.0f} s {slow} of AWS's",
+                hint="Set it, and keep it right with NTP: AWS refuses requests signed at another "
+                "time.",
+            )
+        return "agrees with AWS's to the second" if not skew_s else f"{skew_s:.0f} s off AWS's"
+
+    def bucket(self) -> str:
+        """Look whether tasks can pass through the bucket, and nobody else sees them."""
+        name = self._options.s3_bucket_name
+        bucket = S3Bucket(self._clients, name)
+        bucket.check()
+        key = f"{OBJECT_PREFIX}doctor-{uuid.uuid4().hex}"
+        bucket.put(key, b"")
+        bucket.delete([key])
+        seen = self._settings(BucketResource(self._clients, name, account="ACCOUNT"))
+        return f"{name}: objects can be written and deleted; {seen}"
+
+    def repository(self) -> str:
+        """Look whether images can be kept in the repository."""
+        name = self._options.ecr_repository
+        repository = RepositoryResource(self._clients, name)
+        if not repository.exists():
+            raise ConfigurationError(
+                f"there is no repository {name!r}",
+                hint="Make it with 'covalent-lambda bootstrap', or name another in ecr_repository.",
+            )
+        return f"{name}: {self._settings(repository)}"
+
+    def role(self) -> str:
+        """Look whether functions can run as the role."""
+        name = self._options.lambda_role_name.rpartition("/")[2]
+        with explained("look for the execution role", name, ConfigurationError):
+            iam = self._clients.iam
+            try:
+                role: Any = iam.get_role(RoleName=name)["Role"]
+            except iam.exceptions.NoSuchEntityException:
+                raise ConfigurationError(
+                    f"there is no role {name!r}",
+                    hint="Make it with 'covalent-lambda bootstrap', or name another in "
+                    "lambda_role_name.",
+                ) from None
+        if not trusts_lambda(role["AssumeRolePolicyDocument"]):
+            raise ConfigurationError(
+                f"role {name!r} cannot be taken by Lambda: its trust policy does not name "
+                "lambda.amazonaws.com",
+                hint="'covalent-lambda bootstrap' mends the role that it made; or name another in "
+                "lambda_role_name.",
+            )
+        return f"{role['Arn']}: Lambda may take it"
+
+    def concurrency(self) -> str:
+        """Look how many tasks the account runs at once."""
+        wanted = self._options.reserved_concurrency
+        try:
+            with explained("ask for the quotas as profile", self._who, ConfigurationError):
+                limit = self._clients.functions.get_account_settings()["AccountLimit"]
+        except LambdaContainerError as exc:
+            if is_denial(exc):
+                raise Unknown("not allowed to see it: lambda:GetAccountSettings") from exc
+            raise
+        total, free = limit["ConcurrentExecutions"], limit["UnreservedConcurrentExecutions"]
+        if wanted and wanted > free - _UNRESERVABLE:
+            raise ConfigurationError(
+                f"{free} of the account's {total} executions at once are not reserved; with "
+                f"reserved_concurrency={wanted}, fewer than the {_UNRESERVABLE} that AWS asks for "
+                "would be left",
+                hint="Ask for more in the console of Service Quotas, or lower "
+                "reserved_concurrency.",
+            )
+        if self._options.prewarm > free:
+            raise ConfigurationError(
+                f"prewarm={self._options.prewarm}, but the account runs {free} executions at once",
+                hint="Ask for more in the console of Service Quotas, or lower prewarm.",
+            )
+        return f"{total} tasks at once, {free} of them not reserved; more tasks wait"
+
+    @property
+    def _clients(self) -> AwsClients:
+        return clients_for(AwsTarget.of(self._options))
+
+    @property
+    def _who(self) -> str:
+        return self._options.profile or "default"
+
+    def _settings(self, resource: Resource) -> str:
+        """Return which of a resource's settings hold, and which may not be seen."""
+        found: dict[bool | None, list[str]] = {True: [], False: [], None: []}
+        for setting in resource.settings():
+            found[_holds(setting)].append(setting.name)
+        holding, wrong, unseen = found[True], found[False], found[None]
+        if wrong:
+            raise ConfigurationError(
+                f"{resource.kind} {resource.name}: not so: {'; '.join(wrong)}",
+                hint="'covalent-lambda bootstrap' mends what it made, and with --adopt what "
+                "something else made.",
+            )
+        told = "; ".join(holding)
+        if unseen:
+            told = "; ".join(
+                filter(None, [told, f"not allowed to see whether {', '.join(unseen)}"])
+            )
+        return told
+
+
+def _holds(setting: Setting) -> bool | None:
+    """Tell whether a setting holds; None if this identity may not see it."""
+    try:
+        return setting.holds()
+    except LambdaContainerError as exc:
+        if not is_denial(exc):
+            raise
+        return None

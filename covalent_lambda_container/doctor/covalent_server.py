@@ -1,0 +1,79 @@
+"""What Covalent says: its server, and the versions that have to fit together."""
+
+from __future__ import annotations
+
+import platform
+import urllib.error
+import urllib.request
+from importlib import metadata
+from typing import Final
+
+from packaging.requirements import Requirement
+
+from covalent_lambda_container.doctor.examination import Check
+from covalent_lambda_container.errors import ConfigurationError, VersionMismatch
+
+_DISTRIBUTION: Final = "covalent-lambda-container"
+_GROUP: Final = "covalent.executor.executor_plugins"
+_SHOWN: Final = ("covalent", _DISTRIBUTION, "cloudpickle")
+
+
+class CovalentServer:
+    """The server that clients of this configuration dispatch to.
+
+    Parameters
+    ----------
+    timeout_s
+        How long it is waited for.
+    """
+
+    def __init__(self, *, timeout_s: float) -> None:
+        self._timeout_s = timeout_s
+
+    def checks(self) -> list[Check]:
+        """Return what can be asked about it."""
+        return [Check("Covalent server", self.server), Check("versions", self.versions)]
+
+    def server(self) -> str:
+        """Look whether it answers."""
+        # Here and not above: it takes longer than all the rest, and its checks run beside others.
+        from covalent._shared_files.config import get_config
+
+        address = f"http://{get_config('dispatcher.address')}:{get_config('dispatcher.port')}"
+        try:
+            with urllib.request.urlopen(address, timeout=self._timeout_s):
+                return f"answers at {address}"
+        except (urllib.error.URLError, OSError) as exc:
+            raise ConfigurationError(
+                f"no Covalent server answers at {address}: {exc}",
+                hint="Start it with 'covalent start', or set dispatcher.address and "
+                "dispatcher.port in Covalent's configuration.",
+            ) from exc
+
+    def versions(self) -> str:
+        """Look whether what is installed here fits together, and the plugin is found."""
+        for text in metadata.requires(_DISTRIBUTION) or ():
+            wanted = Requirement(text)
+            if wanted.marker is not None and not wanted.marker.evaluate({"extra": ""}):
+                continue
+            installed = _version(wanted.name)
+            if installed is None or not wanted.specifier.contains(installed, prereleases=True):
+                raise VersionMismatch(
+                    f"{wanted.name} {installed or 'is missing'}: {_DISTRIBUTION} needs {wanted}",
+                    hint=f"pip install '{wanted}'",
+                )
+        plugins = {point.name for point in metadata.entry_points(group=_GROUP)}
+        if "awslambda_container" not in plugins:
+            raise ConfigurationError(
+                "Covalent does not find the plugin awslambda_container",
+                hint=f"pip install --force-reinstall --no-deps {_DISTRIBUTION}",
+            )
+        told = ", ".join(f"{name} {_version(name)}" for name in _SHOWN)
+        return f"{told}, Python {platform.python_version()}"
+
+
+def _version(name: str) -> str | None:
+    try:
+        return metadata.version(name)
+    except metadata.PackageNotFoundError:
+        return None

@@ -1,0 +1,121 @@
+"""What the Docker engine says, and whether images can be built with it."""
+
+from __future__ import annotations
+
+import contextlib
+import math
+import os
+import shutil
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Final
+
+import docker
+from docker.errors import DockerException, ImageNotFound, NotFound
+from requests.exceptions import RequestException
+
+from covalent_lambda_container.doctor.examination import Check, Unknown
+from covalent_lambda_container.errors import ConfigurationError, ImageBuildError
+from covalent_lambda_container.options import Options
+
+_ARCHITECTURES: Final = {"amd64": "x86_64", "arm64": "arm64"}
+_LEAST_FREE_GB: Final = 5.0
+"""Room for a root image, a large set of packages, and their copies in Docker's layers."""
+_GB: Final = 1024**3
+
+
+class Engine:
+    """The engine that builds would use.
+
+    Parameters
+    ----------
+    options
+        The executor's.
+    root_image
+        The root of its images.
+    timeout_s
+        How long the engine is waited for.
+    least_free_gb
+        Room that is asked for where the engine keeps images.
+    """
+
+    def __init__(
+        self,
+        options: Options,
+        root_image: str,
+        *,
+        timeout_s: float,
+        least_free_gb: float = _LEAST_FREE_GB,
+    ) -> None:
+        self._options = options
+        self._root_image = root_image
+        self._timeout_s = timeout_s
+        self._least_free_gb = least_free_gb
+
+    def checks(self) -> list[Check]:
+        """Return what can be asked about it."""
+        return [
+            Check("Docker engine", self.engine),
+            Check("Docker disk", self.disk),
+            Check("base image", self.base_image),
+        ]
+
+    def engine(self) -> str:
+        """Look whether it answers, and for which processor it builds."""
+        with self._client() as client:
+            version = client.version()
+        architecture = _ARCHITECTURES.get(version["Arch"], version["Arch"])
+        told = f"version {version['Version']} (API {version['ApiVersion']}), {architecture}"
+        if architecture != self._options.architecture:
+            raise Unknown(
+                f"{told}: images for {self._options.architecture} need emulation by "
+                "binfmt_misc, which cannot be seen from here"
+            )
+        return told
+
+    def disk(self) -> str:
+        """Look how much room there is where it keeps images."""
+        with self._client() as client:
+            folder = client.info()["DockerRootDir"]
+        host = os.environ.get("DOCKER_HOST", "")
+        if (host and not host.startswith("unix:")) or not Path(folder).exists():
+            raise Unknown(f"the engine keeps images in {folder} of another machine")
+        free_gb = shutil.disk_usage(folder).free / _GB
+        if free_gb < self._least_free_gb:
+            raise ImageBuildError(
+                f"{free_gb:.1f} GB are free in {folder}, fewer than {self._least_free_gb:g}",
+                hint="Remove what is not used with 'docker system prune', or give Docker more "
+                "room.",
+            )
+        return f"{free_gb:.0f} GB are free in {folder}"
+
+    def base_image(self) -> str:
+        """Look whether the root of images is there, or could be pulled."""
+        with self._client() as client:
+            try:
+                client.images.get(self._root_image)
+            except ImageNotFound:
+                pass
+            else:
+                return f"{self._root_image}: on this machine"
+            try:
+                client.images.get_registry_data(self._root_image)
+            except (NotFound, DockerException) as exc:
+                raise ConfigurationError(
+                    f"{self._root_image} is not on this machine and cannot be pulled: {exc}",
+                    hint="Check the network and Docker's proxy, log in to the image's registry, or "
+                    "name another root in base_image.",
+                ) from exc
+        return f"{self._root_image}: can be pulled"
+
+    @contextlib.contextmanager
+    def _client(self) -> Iterator[docker.DockerClient]:
+        try:
+            with contextlib.closing(docker.from_env(timeout=math.ceil(self._timeout_s))) as client:
+                yield client
+        except (DockerException, RequestException) as exc:
+            raise ImageBuildError(
+                f"no Docker engine answers: {exc}",
+                hint="Start one (check with 'docker info'), or set DOCKER_HOST. Without, tasks run "
+                "whose images are in ECR, and no others: see 'covalent-lambda prebuild'.",
+            ) from exc

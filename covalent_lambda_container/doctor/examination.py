@@ -1,0 +1,114 @@
+"""Checks run side by side: none waits for another, none hides another."""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections.abc import Callable, Sequence
+from concurrent.futures import Future
+from concurrent.futures import TimeoutError as NoAnswer
+from dataclasses import dataclass
+from typing import Final
+
+from covalent_lambda_container.errors import LambdaContainerError
+
+OK: Final = "ok"
+PROBLEM: Final = "problem"
+UNKNOWN: Final = "unknown"
+
+
+class Unknown(Exception):
+    """It cannot be told from here; the text says why."""
+
+
+@dataclass(frozen=True)
+class Check:
+    """One question.
+
+    Attributes
+    ----------
+    name
+        What is looked at: ``"bucket"``.
+    look
+        Looks, and returns what is well. Raises an error of ours for what is not, its hint being how
+        to mend it, and `Unknown` for what it may not or cannot see.
+    """
+
+    name: str
+    look: Callable[[], str]
+
+
+@dataclass(frozen=True)
+class Finding:
+    """The answer to one question.
+
+    Attributes
+    ----------
+    name
+        The check's.
+    status
+        `OK`, `PROBLEM` or `UNKNOWN`.
+    message
+        What was seen.
+    remedy
+        How to mend a problem.
+    """
+
+    name: str
+    status: str
+    message: str
+    remedy: str = ""
+
+
+def examine(checks: Sequence[Check], *, timeout_s: float) -> list[Finding]:
+    """Run all checks at once and return their findings in the same order.
+
+    Parameters
+    ----------
+    checks
+        What to look at.
+    timeout_s
+        Seconds after which a check that has not ended is a problem; its thread is left alone.
+    """
+    deadline = time.monotonic() + timeout_s
+    running = [(check, _in_thread(check)) for check in checks]
+    return [_finding(check, answer, deadline, timeout_s) for check, answer in running]
+
+
+def _in_thread(check: Check) -> Future[str]:
+    answer: Future[str] = Future()
+
+    def look() -> None:
+        try:
+            message = check.look()
+        except BaseException as exc:
+            answer.set_exception(exc)
+        else:
+            answer.set_result(message)
+
+    # Not in a pool, whose threads Python waits for at its end.
+    threading.Thread(target=look, name=f"doctor-{check.name}", daemon=True).start()
+    return answer
+
+
+def _finding(check: Check, answer: Future[str], deadline: float, timeout_s: float) -> Finding:
+    try:
+        message = answer.result(timeout=max(0.0, deadline - time.monotonic()))
+    except Unknown as exc:
+        return Finding(check.name, UNKNOWN, str(exc))
+    except LambdaContainerError as exc:
+        remedy = exc.hint or ""
+        return Finding(check.name, PROBLEM, str(exc).removesuffix(f"\n{remedy}"), remedy)
+    except NoAnswer as exc:
+        if answer.done():
+            return Finding(check.name, PROBLEM, f"{type(exc).__name__}: {exc}")
+        return Finding(
+            check.name,
+            PROBLEM,
+            f"no answer within {timeout_s:g} s",
+            "Check the network, proxies and firewalls between this machine and it.",
+        )
+    # Whatever it is, the other findings are worth more than its traceback.
+    except Exception as exc:
+        return Finding(check.name, PROBLEM, f"{type(exc).__name__}: {exc}")
+    return Finding(check.name, OK, message)

@@ -19,7 +19,7 @@ from covalent_lambda_container.errors import RegistryError
 from covalent_lambda_container.policies import LAMBDA_MAY_PULL, OWN_TAG
 from covalent_lambda_container.spec import TAG_LENGTH
 
-_OUR_IMAGE: Final = re.compile(rf"[0-9a-f]{{{TAG_LENGTH}}}")
+_OUR_IMAGE: Final = re.compile(rf"[0-9a-f]{{{TAG_LENGTH}}}(-r[0-9]+)?")
 _TAGS_SHOWN: Final = 3
 
 

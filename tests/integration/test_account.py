@@ -166,7 +166,8 @@ def test_teardown_asks_and_removes_what_was_made(
 ):
     assert covalent_lambda("bootstrap").exit_code == 0
     aws("s3").put_object(Bucket=names["bucket"], Key="covalent-lambda/left", Body=b"")
-    _put_image(aws, names["repository"], "0" * 32)
+    for tag in ("0" * 32, "0" * 32 + "-r1"):
+        _put_image(aws, names["repository"], tag)
 
     refused = covalent_lambda("teardown", text="n\n")
     assert refused.exit_code == 1

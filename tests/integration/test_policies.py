@@ -19,12 +19,15 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import covalent as ct
 import docker
 import pytest
 from botocore.exceptions import ClientError
+from click.testing import CliRunner
 
-from covalent_lambda_container import policies
+from covalent_lambda_container import AWSLambdaContainerExecutor, policies
 from covalent_lambda_container.aws import AwsClients, AwsTarget
+from covalent_lambda_container.cli.main import cli
 from covalent_lambda_container.docker_engine import DockerImageBuilder
 from covalent_lambda_container.dockerfile import InstallSettings
 from covalent_lambda_container.ecr import EcrRegistry
@@ -35,6 +38,7 @@ from covalent_lambda_container.policies import Deployment, Document
 from covalent_lambda_container.ports import FunctionMissing
 from covalent_lambda_container.s3 import S3Bucket
 from covalent_lambda_container.spec import OBJECT_PREFIX, FunctionSpec, ImageReference
+from tests.electron import run
 
 MB = 1024 * 1024
 NAMES = Deployment(
@@ -307,6 +311,24 @@ def elsewhere(aws: Callable[[str], Any]) -> Iterator[None]:
 def test_it_does_not_reach(work: Callable[[Document], Work], what: str, elsewhere: None):
     document, do = OUT_OF_REACH[what]
     assert denied(lambda: do(work(document)))
+
+
+def test_what_ci_makes_runs_for_a_dispatcher_that_does_not_build(
+    work: Callable[[Document], Work], options: dict[str, Any], tmp_path: Path
+):
+    (tmp_path / "requirements.txt").write_text("iniconfig==2.1.0\n")
+    given = options | {"credentials_file": str(tmp_path / "credentials"), "profile": "default"}
+    work(CI)
+    flags = ["--credentials-file", given["credentials_file"], "--profile", given["profile"]]
+    flags += ["--region", given["region"], "--endpoint-url", given["endpoint_url"]]
+    flags += ["--base-image", given["base_image"], "--json"]
+    made = CliRunner().invoke(cli, ["prebuild", "-r", str(tmp_path / "requirements.txt"), *flags])
+    assert made.exit_code == 0, made.output
+
+    work(policies.dispatcher(NAMES, builds=False))
+    executor = AWSLambdaContainerExecutor(**given, cache_dir=str(tmp_path / "cache"))
+    ended = run(executor, abs, -1, pip=ct.DepsPip(["iniconfig==2.1.0"]))
+    assert ended.value == 1, ended.stderr
 
 
 def test_the_dispatcher_of_the_local_stack_has_the_generated_policy(aws: Callable[[str], Any]):

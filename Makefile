@@ -4,7 +4,7 @@ PYTHON ?= python3
 VENV := .venv
 RUN := $(VENV)/bin/python
 
-.PHONY: demo test test-unit test-slow bench lint lock clean
+.PHONY: demo test test-unit test-slow bench lint docs lock clean
 
 demo: $(VENV)/.installed
 	$(RUN) -m covalent_lambda_container.local.demo examples/iris_svm.py
@@ -26,6 +26,11 @@ lint: $(VENV)/.installed
 	$(VENV)/bin/ruff check .
 	$(VENV)/bin/ruff format --check .
 	$(VENV)/bin/mypy
+
+# Writes the pages and pictures that scripts make.
+docs: $(VENV)/.installed
+	$(RUN) docs/make_options.py > docs/options.md
+	$(RUN) docs/draw_electron.py > docs/electron.svg
 
 # Rewrites the lock from pyproject.toml; it names versions and no addresses.
 lock: $(VENV)/.installed

@@ -14,6 +14,7 @@ from urllib.parse import urlsplit
 import boto3
 import botocore.session
 from botocore.config import Config
+from botocore.credentials import Credentials, ReadOnlyCredentials, RefreshableCredentials
 from botocore.exceptions import (
     BotoCoreError,
     ClientError,
@@ -23,8 +24,11 @@ from botocore.exceptions import (
     PartialCredentialsError,
     ProfileNotFound,
 )
+from botocore.httpsession import get_cert_path
+from botocore.utils import get_environ_proxies
 
 from covalent_lambda_container.errors import ConfigurationError, LambdaContainerError
+from covalent_lambda_container.event_loop import in_thread
 from covalent_lambda_container.options import Options
 
 if TYPE_CHECKING:
@@ -90,9 +94,9 @@ class AwsClients:
     def __init__(self, target: AwsTarget, session: boto3.Session | None = None) -> None:
         self.target = target
         self._lock = threading.Lock()
-        self._invokers: dict[tuple[int, int], LambdaClient] = {}
         with explained("open an AWS session", target.profile or "default profile"):
-            self._session = session or _session(target)
+            self._core = session._session if session else _core_session(target)
+            self._session = session or boto3.Session(botocore_session=self._core)
 
     @functools.cached_property
     def s3(self) -> S3Client:
@@ -121,31 +125,37 @@ class AwsClients:
         client: LambdaClient = self._client("lambda", Config(retries=_CONTROL_PLANE_RETRIES))
         return client
 
-    def invoker(self, timeout_s: int, connections: int) -> LambdaClient:
-        """Return a client that invokes functions and never asks twice.
+    async def renew_credentials(self) -> None:
+        """Have credentials that can sign, renewed beside the event loop when that is due."""
+        credentials = self._credentials
+        if isinstance(credentials, RefreshableCredentials) and credentials.refresh_needed():
+            await in_thread(credentials.get_frozen_credentials)
 
-        Parameters
-        ----------
-        timeout_s
-            The function's timeout. The client waits longer than that: boto3's default of 60 s,
-            together with its retries, would run a task twice.
-        connections
-            How many invocations may be under way at once.
+    def frozen_credentials(self) -> ReadOnlyCredentials:
+        """Return what to sign with now.
+
+        Raises
+        ------
+        NoCredentialsError
+            When boto3 finds none.
         """
-        with self._lock:
-            client = self._invokers.get((timeout_s, connections))
-        if client is None:
-            config = Config(
-                connect_timeout=10,
-                read_timeout=timeout_s + 30,
-                retries={"total_max_attempts": 1},
-                tcp_keepalive=True,
-                max_pool_connections=connections,
-            )
-            client = self._client("lambda", config)
-            with self._lock:
-                client = self._invokers.setdefault((timeout_s, connections), client)
-        return client
+        if self._credentials is None:
+            raise NoCredentialsError
+        return self._credentials.get_frozen_credentials()
+
+    @functools.cached_property
+    def _credentials(self) -> Credentials | None:
+        return self._core.get_credentials()
+
+    @property
+    def certificates(self) -> str:
+        """Path of the PEM file with the authorities that AWS's endpoints are checked against."""
+        configured = self._core.get_config_variable("ca_bundle")
+        return str(get_cert_path(configured or True))
+
+    def proxy_for(self, url: str) -> str | None:
+        """Return the URL of the environment's proxy for an address, or None."""
+        return get_environ_proxies(url).get(urlsplit(url).scheme)
 
     @property
     def registry_host(self) -> str | None:
@@ -235,7 +245,7 @@ def _action(exc: ClientError) -> str:
     return f"the action {exc.operation_name}"
 
 
-def _session(target: AwsTarget) -> boto3.Session:
+def _core_session(target: AwsTarget) -> botocore.session.Session:
     core = botocore.session.Session()
     if target.credentials_file:
         path = Path(target.credentials_file).expanduser()
@@ -249,4 +259,4 @@ def _session(target: AwsTarget) -> boto3.Session:
         core.set_config_variable("profile", target.profile)
     if target.region:
         core.set_config_variable("region", target.region)
-    return boto3.Session(botocore_session=core)
+    return core

@@ -6,14 +6,13 @@ Covalent takes the plugin's short name from this module's name.
 from __future__ import annotations
 
 import asyncio
-import contextlib
 import dataclasses
 import functools
+import importlib
 import logging
 import sys
-import threading
-from collections.abc import Awaitable, Callable, Mapping
-from typing import TYPE_CHECKING, Any, TypeVar
+from collections.abc import Callable, Coroutine, Mapping
+from typing import TYPE_CHECKING, Any, Final, TypeVar
 
 from covalent._shared_files import TaskRuntimeError
 from covalent._shared_files.exceptions import TaskCancelledError
@@ -21,9 +20,10 @@ from covalent._shared_files.logger import app_log
 from covalent.executor.base import AsyncBaseExecutor
 
 from covalent_lambda_container import covalent_task
-from covalent_lambda_container.cancellation import Cancellation, Register
+from covalent_lambda_container.cancellation import Cancellation, Cancelled, Register
 from covalent_lambda_container.configuration import resolve, stored
 from covalent_lambda_container.errors import ConfigurationError
+from covalent_lambda_container.event_loop import PerLoop, Turns, in_thread
 from covalent_lambda_container.options import Options
 from covalent_lambda_container.usage import parse_report, usage_line
 
@@ -37,6 +37,13 @@ Result = TypeVar("Result")
 
 # Covalent cancels through another instance of the executor than the one that runs the task.
 _under_way = Register()
+_turns = PerLoop(Turns)
+# The loop itself holds tasks weakly.
+_left_alone: set[asyncio.Task[Any]] = set()
+
+_SERVICE: Final = "covalent_lambda_container.service"
+_LARGE_BYTES: Final = 256 * 1024
+"""Arguments of this size are read beside the event loop."""
 
 # Covalent shows what goes through its own logger's handlers; ours joins them.
 _log = logging.getLogger("covalent_lambda_container")
@@ -228,17 +235,13 @@ class AWSLambdaContainerExecutor(AsyncBaseExecutor):
             When it could not be run.
         """
         dispatch_id, node_id = str(task_metadata["dispatch_id"]), int(task_metadata["node_id"])
-        with _under_way.running(dispatch_id, node_id) as cancellation:
-            # Asked after the entry: a request comes either through it, or before it.
-            if covalent_task.in_dispatcher() and await self.get_cancel_requested():
-                raise TaskCancelledError
-            loop = asyncio.get_running_loop()
-            ended = await _unless_called_off(
-                _in_thread(
-                    self._run, function, args, kwargs, dispatch_id, node_id, cancellation, loop
-                ),
-                cancellation,
-            )
+        await _turns.get().take()
+        try:
+            with _under_way.running(dispatch_id, node_id) as cancellation:
+                work = self._outcome(function, args, kwargs, dispatch_id, node_id, cancellation)
+                ended = await _unless_called_off(work, cancellation)
+        except Cancelled:
+            raise TaskCancelledError from None
         if covalent_task.is_transportable(ended):
             return ended
         self._write_streams(ended)
@@ -247,6 +250,33 @@ class AWSLambdaContainerExecutor(AsyncBaseExecutor):
             await covalent_task.record_error(dispatch_id, node_id, message)
             raise TaskRuntimeError(message)
         return covalent_task.transportable(ended.header, ended.text, ended.pickled)
+
+    async def _outcome(
+        self,
+        function: Callable[..., Any],
+        args: list[Any],
+        kwargs: dict[str, Any],
+        dispatch_id: str,
+        node_id: int,
+        cancellation: Cancellation,
+    ) -> Outcome | Any:
+        if covalent_task.payload_bytes(args, kwargs) < _LARGE_BYTES:
+            task = _read(function, args, kwargs)
+        else:
+            task = await in_thread(_read, function, args, kwargs)
+        if not isinstance(task, covalent_task.Task):
+            return task
+        if task.refers_to_covalent:
+            version = await self.get_version_info()
+            task = dataclasses.replace(task, covalent_version=version["covalent"])
+        # In a thread and not above: Covalent imports its plugins with every `import covalent`, and
+        # boto3 and docker take longer than the rest of it.
+        service: Any = sys.modules.get(_SERVICE) or await in_thread(
+            importlib.import_module, _SERVICE
+        )
+        return await service.service_for(self._options()).run(
+            task, dispatch_id, node_id, cancellation=cancellation, retries=self.retries
+        )
 
     def _write_streams(self, outcome: Outcome) -> None:
         if self.task_stdout is None:
@@ -280,40 +310,15 @@ class AWSLambdaContainerExecutor(AsyncBaseExecutor):
         Returns
         -------
         bool
-            Whether the task was under way here.
+            Whether the task was under way here. One that comes later is not begun.
         """
-        dispatch_id, node_id = str(task_metadata["dispatch_id"]), int(task_metadata["node_id"])
-        cancellation = _under_way.find(dispatch_id, node_id)
+        cancellation = _under_way.call_off(
+            str(task_metadata["dispatch_id"]), int(task_metadata["node_id"])
+        )
         if cancellation is None:
             return False
-        await _in_thread(cancellation.request)
+        await in_thread(cancellation.request)
         return True
-
-    def _run(
-        self,
-        function: Callable[..., Any],
-        args: list[Any],
-        kwargs: dict[str, Any],
-        dispatch_id: str,
-        node_id: int,
-        cancellation: Cancellation,
-        loop: asyncio.AbstractEventLoop,
-    ) -> Outcome | Any:
-        """Do all that blocks, in one thread from beginning to end."""
-        # Here and not above: Covalent imports its plugins with every `import covalent`, and boto3
-        # and docker take longer than the rest of it.
-        from covalent_lambda_container.service import service_for
-
-        collected = covalent_task.collection(function, args, kwargs)
-        if collected is not None:
-            return collected
-        task = covalent_task.read_task(function, args, kwargs)
-        if task.refers_to_covalent:
-            asked = asyncio.run_coroutine_threadsafe(self.get_version_info(), loop)
-            task = dataclasses.replace(task, covalent_version=asked.result()["covalent"])
-        return service_for(self._options()).run(
-            task, dispatch_id, node_id, cancellation=cancellation, retries=self.retries
-        )
 
     def _options(self) -> Options:
         return stored(vars(self))
@@ -334,51 +339,43 @@ def _message(error: Mapping[str, str]) -> str:
     return f"{message}\n{error['advice']}" if error.get("advice") else message
 
 
-async def _unless_called_off(work: Awaitable[Result], cancellation: Cancellation) -> Result:
+def _read(function: Callable[..., Any], args: list[Any], kwargs: dict[str, Any]) -> Any:
+    """Return the task to run; or its result, if it is one of Covalent's own collections."""
+    collected = covalent_task.collection(function, args, kwargs)
+    return covalent_task.read_task(function, args, kwargs) if collected is None else collected
+
+
+async def _unless_called_off(
+    work: Coroutine[Any, Any, Result], cancellation: Cancellation
+) -> Result:
     """Wait for the work; stop waiting at once, and raise, when the task is called off."""
     loop = asyncio.get_running_loop()
-    called_off = asyncio.Event()
-    cancellation.on_request(functools.partial(loop.call_soon_threadsafe, called_off.set))
-    running = asyncio.ensure_future(work)
-    stop = asyncio.ensure_future(called_off.wait())
+    over: asyncio.Future[None] = loop.create_future()
+
+    def end(_: object = None) -> None:
+        if not over.done():
+            over.set_result(None)
+
+    cancellation.on_request(functools.partial(loop.call_soon_threadsafe, end))
+    running = loop.create_task(work)
+    running.add_done_callback(end)
     try:
-        await asyncio.wait({running, stop}, return_when=asyncio.FIRST_COMPLETED)
-    finally:
-        stop.cancel()
-    if called_off.is_set():
-        # Its thread ends with the invocation; how, nobody wants to know any more.
-        running.add_done_callback(lambda ended: ended.cancelled() or ended.exception())
-        raise TaskCancelledError
-    return running.result()
+        await over
+    except asyncio.CancelledError:
+        running.cancel()
+        raise
+    if running.done():
+        return running.result()
+    # It ends with the invocation; how, nobody wants to know any more.
+    _left_alone.add(running)
+    running.add_done_callback(_forget)
+    raise Cancelled
 
 
-async def _in_thread(function: Callable[..., Result], *args: Any) -> Result:
-    """Run a blocking function in a thread of its own.
-
-    Not in a pool: a pool's size would limit the tasks under way, and Python waits for a pool's
-    threads when it ends, which would keep Covalent's server from stopping while a task runs.
-    """
-    loop = asyncio.get_running_loop()
-    ended: asyncio.Future[Result] = loop.create_future()
-
-    def work() -> None:
-        try:
-            result = function(*args)
-        except BaseException as exc:
-            tell = functools.partial(_unless_done, ended.set_exception, ended, exc)
-        else:
-            tell = functools.partial(_unless_done, ended.set_result, ended, result)
-        # A loop that was closed meanwhile has nobody left to tell.
-        with contextlib.suppress(RuntimeError):
-            loop.call_soon_threadsafe(tell)
-
-    threading.Thread(target=work, name="covalent-lambda", daemon=True).start()
-    return await ended
-
-
-def _unless_done(tell: Callable[[Any], None], ended: asyncio.Future[Any], what: Any) -> None:
-    if not ended.done():
-        tell(what)
+def _forget(ended: asyncio.Task[Any]) -> None:
+    _left_alone.discard(ended)
+    if not ended.cancelled():
+        ended.exception()
 
 
 def _complete_registration() -> None:

@@ -4,10 +4,17 @@ from __future__ import annotations
 
 import logging
 import threading
+from collections import OrderedDict
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from typing import Final
 
 log = logging.getLogger(__name__)
+
+Key = tuple[str, int]
+
+_REMEMBERED: Final = 10_000
+"""Tasks called off that were not under way; most have ended, and are never asked for again."""
 
 
 class Cancelled(Exception):
@@ -21,6 +28,11 @@ class Cancellation:
         self._requested = threading.Event()
         self._lock = threading.Lock()
         self._actions: list[Callable[[], object]] = []
+
+    @property
+    def requested(self) -> bool:
+        """Whether the task was called off."""
+        return self._requested.is_set()
 
     def check(self) -> None:
         """Raise `Cancelled` if the task was called off."""
@@ -52,18 +64,28 @@ def _attempt(action: Callable[[], object]) -> None:
 
 
 class Register:
-    """The tasks under way, by dispatch and node."""
+    """The tasks under way, by dispatch and node; and those called off before they came."""
 
     def __init__(self) -> None:
         self._lock = threading.Lock()
-        self._running: dict[tuple[str, int], Cancellation] = {}
+        self._running: dict[Key, Cancellation] = {}
+        self._early: OrderedDict[Key, None] = OrderedDict()
 
     @contextmanager
     def running(self, dispatch_id: str, node_id: int) -> Iterator[Cancellation]:
-        """Keep a task in the register while the context is open."""
+        """Keep a task in the register while the context is open.
+
+        Raises
+        ------
+        Cancelled
+            The task was called off before.
+        """
         key = (dispatch_id, node_id)
         cancellation = Cancellation()
         with self._lock:
+            if key in self._early:
+                del self._early[key]
+                raise Cancelled
             self._running[key] = cancellation
         try:
             yield cancellation
@@ -72,7 +94,12 @@ class Register:
                 if self._running.get(key) is cancellation:
                     del self._running[key]
 
-    def find(self, dispatch_id: str, node_id: int) -> Cancellation | None:
-        """Return the cancellation of a task under way."""
+    def call_off(self, dispatch_id: str, node_id: int) -> Cancellation | None:
+        """Return the cancellation of a task under way; note any other, in case it comes yet."""
+        key = (dispatch_id, node_id)
         with self._lock:
-            return self._running.get((dispatch_id, node_id))
+            if key not in self._running:
+                self._early[key] = None
+                while len(self._early) > _REMEMBERED:
+                    self._early.popitem(last=False)
+            return self._running.get(key)

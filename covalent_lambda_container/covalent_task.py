@@ -12,8 +12,8 @@ import importlib.metadata
 import logging
 import pickle
 import sys
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Hashable, Mapping, Sequence
+from dataclasses import dataclass, fields
 from functools import partial
 from typing import Any, Final
 
@@ -108,6 +108,21 @@ class Task:
     origins: frozenset[Origin] = frozenset()
     refers_to_covalent: bool = False
     covalent_version: str = ""
+
+    @property
+    def needs(self) -> tuple[Hashable, ...]:
+        """All that decides on the task's image: tasks that have the same needs share it."""
+        return tuple(getattr(self, name) for name in _NEEDS)
+
+
+_NEEDS: Final = tuple(
+    field.name for field in fields(Task) if field.name not in ("payload", "payload_bytes")
+)
+
+
+def payload_bytes(args: Sequence[Any], kwargs: Mapping[str, Any]) -> int:
+    """Return the length of the base64 text of a task's arguments."""
+    return sum(len(value.get_serialized()) for value in (*args, *kwargs.values()))
 
 
 def read_task(function: Callable[..., Any], args: Sequence[Any], kwargs: Mapping[str, Any]) -> Task:

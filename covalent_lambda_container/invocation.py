@@ -2,18 +2,18 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 import logging
 import random
-import threading
 import time
 import uuid
-from collections.abc import Callable
-from concurrent.futures import ThreadPoolExecutor
+from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field
 from typing import Any, Final
 
 from covalent_lambda_container import journal
+from covalent_lambda_container.cancel_signs import CancelSign, CancelSigns
 from covalent_lambda_container.cancellation import Cancellation, Cancelled
 from covalent_lambda_container.errors import (
     FunctionCrashed,
@@ -24,11 +24,12 @@ from covalent_lambda_container.errors import (
     TaskTimedOut,
     VersionMismatch,
 )
+from covalent_lambda_container.event_loop import in_thread
 from covalent_lambda_container.ports import (
     BlobStore,
     ConnectionLost,
     FunctionMissing,
-    Functions,
+    Invocations,
     NotAccepted,
     Reply,
     Unreachable,
@@ -46,6 +47,9 @@ DURABLE_AFTER_S: Final = 10.0
 
 _PATIENCE_S: Final = 900.0
 """How long a task that Lambda does not accept is offered again."""
+
+_BRIEF_BYTES: Final = 256 * 1024
+"""A task up to this size is written as an event on the event loop; a larger one in a thread."""
 
 _CANCEL_POLL_S: Final = 2.0
 """Longest time between two looks of the handler for the sign of a cancellation."""
@@ -126,22 +130,13 @@ class _Objects:
     task_id: str
     task_key: str
     result_key: str
-    cancel_key: str
     used: list[str] = field(default_factory=list)
-    # A sign that is put after the end would stay for ever.
-    ended: bool = False
-    lock: threading.Lock = field(default_factory=threading.Lock)
 
     @classmethod
     def of(cls, call: Call) -> _Objects:
         task_id = uuid.uuid4().hex
         prefix = f"{OBJECT_PREFIX}{call.dispatch_id}/{call.node_id}-{task_id}"
-        return cls(
-            task_id=task_id,
-            task_key=f"{prefix}/task",
-            result_key=f"{prefix}/result",
-            cancel_key=f"{prefix}/cancel",
-        )
+        return cls(task_id=task_id, task_key=f"{prefix}/task", result_key=f"{prefix}/result")
 
 
 class Invoker:
@@ -149,7 +144,7 @@ class Invoker:
 
     Parameters
     ----------
-    functions, blobs
+    invocations, blobs
         The outside systems.
     sleep, now
         Clock, for tests.
@@ -157,18 +152,19 @@ class Invoker:
 
     def __init__(
         self,
-        functions: Functions,
+        invocations: Invocations,
         blobs: BlobStore,
         *,
-        sleep: Callable[[float], None] = time.sleep,
+        sleep: Callable[[float], Awaitable[object]] = asyncio.sleep,
         now: Callable[[], float] = time.monotonic,
     ) -> None:
-        self._functions = functions
+        self._invocations = invocations
         self._blobs = blobs
+        self._signs = CancelSigns(blobs)
         self._sleep = sleep
         self._now = now
 
-    def run(self, call: Call, cancellation: Cancellation) -> Outcome:
+    async def run(self, call: Call, cancellation: Cancellation) -> Outcome:
         """Run a task once and return how it ended.
 
         Raises
@@ -182,44 +178,44 @@ class Invoker:
         """
         cancellation.check()
         objects = _Objects.of(call)
-        cancellation.on_request(lambda: self._tell_cancelled(objects))
+        sign = self._signs.of(call.dispatch_id, objects.task_id)
+        cancellation.on_request(sign.put)
         try:
-            event = self._event(call, objects)
+            event = await self._event(call, objects)
             cancellation.check()
             with journal.step("task.invoke", f"{call.dispatch_id}:{call.node_id}") as facts:
-                answer = self._answer(call, event, objects, cancellation)
+                answer = await self._answer(call, event, objects, cancellation)
                 facts.update(
                     function=call.function_name,
                     status=answer.get("status"),
                     **answer.get("usage", {}),
                 )
         finally:
-            with objects.lock:
-                objects.ended = True
-            if objects.used and call.cleanup:
-                self._clean(objects.used)
+            if sign.close() or objects.used:
+                await in_thread(self._clean, call, objects, sign)
         return _outcome(answer)
 
-    def _tell_cancelled(self, objects: _Objects) -> None:
-        with objects.lock:
-            if not objects.ended:
-                objects.used.append(objects.cancel_key)
-                self._blobs.put(objects.cancel_key, b"")
-
-    def _event(self, call: Call, objects: _Objects) -> bytes:
+    async def _event(self, call: Call, objects: _Objects) -> bytes:
         # A URL outlives the invocation that uses it, throttling included.
         valid_s = call.timeout_s + int(_PATIENCE_S) + 60
         event: dict[str, Any] = {
             "v": wire.VERSION,
             "id": objects.task_id,
             "result_url": self._blobs.write_url(objects.result_key, valid_s=valid_s),
-            "cancel_url": self._blobs.read_url(objects.cancel_key, valid_s=valid_s),
+            "cancel_url": self._signs.url(call.dispatch_id, valid_s=valid_s),
             "cancel_poll_s": min(call.poll_interval_s / 2, _CANCEL_POLL_S),
             "inline_limit": INLINE_LIMIT,
             "durable_after_s": DURABLE_AFTER_S,
             "dispatch_id": call.dispatch_id,
             "node_id": call.node_id,
         }
+        if call.payload_bytes <= _BRIEF_BYTES:
+            return json.dumps(event | {"task": call.payload}).encode()
+        return await in_thread(self._long_event, call, objects, event, valid_s)
+
+    def _long_event(
+        self, call: Call, objects: _Objects, event: dict[str, Any], valid_s: int
+    ) -> bytes:
         if call.payload_bytes <= INLINE_LIMIT:
             inline = json.dumps(event | {"task": call.payload}).encode()
             if len(inline) <= wire.LAMBDA_PAYLOAD_LIMIT:
@@ -229,20 +225,20 @@ class Invoker:
         event["task_url"] = self._blobs.read_url(objects.task_key, valid_s=valid_s)
         return json.dumps(event).encode()
 
-    def _answer(
+    async def _answer(
         self, call: Call, event: bytes, objects: _Objects, cancellation: Cancellation
     ) -> dict[str, Any]:
         try:
-            reply = self._accepted(call, event, cancellation)
+            reply = await self._accepted(call, event, cancellation)
         except ConnectionLost as exc:
             objects.used.append(objects.result_key)
-            return self._recover(call, objects, exc)
+            return await self._recover(call, objects, exc)
         if reply.function_error:
             raise _failure(call, reply)
         answer = reply.payload
         if answer.get("result_at") == "s3":
             objects.used.append(objects.result_key)
-            stored = self._blobs.read(objects.result_key, wire.read_answer)
+            stored = await self._stored_answer(objects)
             if stored is None:
                 raise InvocationError(
                     f"Function {call.function_name} reported its result in S3, but "
@@ -252,13 +248,18 @@ class Invoker:
             answer = stored
         return answer | {"log_tail": reply.log_tail}
 
-    def _accepted(self, call: Call, event: bytes, cancellation: Cancellation) -> Reply:
+    async def _stored_answer(self, objects: _Objects) -> dict[str, Any] | None:
+        return await in_thread(self._blobs.read, objects.result_key, wire.read_answer)
+
+    async def _accepted(self, call: Call, event: bytes, cancellation: Cancellation) -> Reply:
         """Offer the task until Lambda takes it; once it has been taken, never again."""
         started = self._now()
         longest_s = 0.25
         while True:
             try:
-                return self._functions.invoke(call.function_name, event, timeout_s=call.timeout_s)
+                return await self._invocations.invoke(
+                    call.function_name, event, timeout_s=call.timeout_s
+                )
             except NotAccepted as exc:
                 reached = not isinstance(exc, Unreachable)
                 patience_s = _PATIENCE_S if reached else _UNREACHABLE_PATIENCE_S
@@ -273,11 +274,11 @@ class Invoker:
                         f"s: {exc}",
                         hint=hint if reached else None,
                     ) from exc
-            self._sleep(delay_s)
+            await self._sleep(delay_s)
             cancellation.check()
             longest_s = min(longest_s * 2, _LONGEST_DELAY_S)
 
-    def _recover(self, call: Call, objects: _Objects, lost: ConnectionLost) -> dict[str, Any]:
+    async def _recover(self, call: Call, objects: _Objects, lost: ConnectionLost) -> dict[str, Any]:
         """Look for the answer of a task whose connection broke, until it cannot come any more.
 
         A task that ran long has put it into S3; one that did not may still be in the memory of the
@@ -291,7 +292,7 @@ class Invoker:
         deadline = self._now() + call.timeout_s + _GRACE_S
         environments = 1
         while True:
-            found = self._blobs.read(objects.result_key, wire.read_answer) or self._recall(
+            found = await self._stored_answer(objects) or await self._recall(
                 call, objects.task_id, environments
             )
             if found is not None:
@@ -301,34 +302,37 @@ class Invoker:
                     f"The connection to function {call.function_name} broke ({lost}), and no "
                     "answer of its task was found. The task may have run; it was not run again.",
                 )
-            self._sleep(min(call.poll_interval_s, max(deadline - self._now(), 0.1)))
+            await self._sleep(min(call.poll_interval_s, max(deadline - self._now(), 0.1)))
             environments = _RECALLED_ENVIRONMENTS
 
-    def _recall(self, call: Call, task_id: str, environments: int) -> dict[str, Any] | None:
+    async def _recall(self, call: Call, task_id: str, environments: int) -> dict[str, Any] | None:
         """Ask some of the function's execution environments, at once, for a task's answer."""
         hold_s = 0.0 if environments == 1 else _RECALL_HOLD_S
         question = {"v": wire.VERSION, "recall": task_id, "hold_s": hold_s}
         event = json.dumps(question).encode()
 
-        def ask(_: int) -> dict[str, Any] | None:
+        async def ask() -> dict[str, Any] | None:
             try:
-                reply = self._functions.invoke(call.function_name, event, timeout_s=call.timeout_s)
+                reply = await self._invocations.invoke(
+                    call.function_name, event, timeout_s=call.timeout_s
+                )
             except (NotAccepted, ConnectionLost, FunctionMissing, LambdaContainerError) as exc:
                 log.debug("Function %s could not be asked: %s", call.function_name, exc)
                 return None
             recalled: dict[str, Any] | None = reply.payload.get("recalled")
             return recalled
 
-        with ThreadPoolExecutor(max_workers=environments) as pool:
-            answers = list(pool.map(ask, range(environments)))
+        answers = await asyncio.gather(*(ask() for _ in range(environments)))
         return next((answer for answer in answers if answer is not None), None)
 
-    def _clean(self, keys: list[str]) -> None:
+    def _clean(self, call: Call, objects: _Objects, sign: CancelSign) -> None:
         try:
-            self._blobs.delete(keys)
+            sign.remove()
+            if objects.used and call.cleanup:
+                self._blobs.delete(objects.used)
         except LambdaContainerError as exc:
             # The task's outcome is worth more than tidiness.
-            log.warning("S3 objects %s stay behind: %s", keys, exc)
+            log.warning("S3 objects of task %s stay behind: %s", objects.task_id, exc)
 
 
 def _outcome(answer: dict[str, Any]) -> Outcome:

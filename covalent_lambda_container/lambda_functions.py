@@ -1,57 +1,27 @@
-"""Lambda functions: found, made, waited for, invoked."""
+"""Lambda functions: found, made, waited for."""
 
 from __future__ import annotations
 
-import base64
-import json
 import random
 import time
 from collections.abc import Callable
 from typing import Any, Final
 
-from botocore.exceptions import (
-    ClientError,
-    ConnectTimeoutError,
-    EndpointConnectionError,
-    HTTPClientError,
-    IncompleteReadError,
-    ProxyConnectionError,
-    SSLError,
-    WaiterError,
-)
+from botocore.exceptions import ClientError, WaiterError
 
 from covalent_lambda_container.aws import AwsClients, error_code, error_message, explained
-from covalent_lambda_container.errors import ConfigurationError, InvocationError, ProvisionError
+from covalent_lambda_container.errors import ConfigurationError, ProvisionError
 from covalent_lambda_container.ports import (
     ACTIVE,
     FAILED,
-    ConnectionLost,
     FunctionMissing,
     FunctionState,
-    NotAccepted,
-    Reply,
-    Unreachable,
 )
 from covalent_lambda_container.spec import FunctionSpec
 
 _ROLE_NOT_READY: Final = "cannot be assumed by Lambda"
 _ROLE_PATIENCE_S: Final = 90.0
 """IAM is eventually consistent: a new role is refused for some seconds."""
-
-_NOT_ACCEPTED: Final = frozenset(
-    {
-        "EC2ThrottledException",
-        "ENILimitReachedException",
-        "ResourceConflictException",
-        "ResourceNotReadyException",
-        "SubnetIPAddressLimitReachedException",
-        "TooManyRequestsException",
-    }
-)
-"""Answers to Invoke that say the function was not started and may be asked again (Lambda API
-reference, "Invoke", read 2026-11)."""
-
-_SERVER_ERROR: Final = 500
 
 _CONFLICT_PATIENCE_S: Final = 30.0
 """How long another change of a function, made elsewhere at the same time, is waited for."""
@@ -67,8 +37,6 @@ class LambdaFunctions:
     ----------
     clients
         AWS clients of the account.
-    connections
-        How many invocations may be under way at once.
     sleep, now
         Clock, for tests.
     """
@@ -77,12 +45,10 @@ class LambdaFunctions:
         self,
         clients: AwsClients,
         *,
-        connections: int,
         sleep: Callable[[float], None] = time.sleep,
         now: Callable[[], float] = time.monotonic,
     ) -> None:
         self._clients = clients
-        self._connections = connections
         self._sleep = sleep
         self._now = now
 
@@ -207,53 +173,6 @@ class LambdaFunctions:
             except ClientError as exc:
                 if error_code(exc) != "ResourceNotFoundException":
                     raise
-
-    def invoke(self, name: str, event: bytes, *, timeout_s: int) -> Reply:
-        """Invoke a function once and wait for its answer.
-
-        Parameters
-        ----------
-        name
-            Function name.
-        event
-            JSON, at most 6 MB.
-        timeout_s
-            The function's timeout.
-
-        Raises
-        ------
-        NotAccepted
-            The function was not started: throttled, not ready, or (`Unreachable`) not reached.
-        FunctionMissing
-            There is no such function.
-        ConnectionLost
-            No answer came; the task may be running.
-        """
-        client = self._clients.invoker(timeout_s, self._connections)
-        with explained("invoke function", name, InvocationError):
-            try:
-                answer = client.invoke(FunctionName=name, Payload=event, LogType="Tail")
-                payload = json.loads(answer["Payload"].read())
-            except ClientError as exc:
-                if error_code(exc) in _NOT_ACCEPTED:
-                    raise NotAccepted(f"{error_code(exc)}: {error_message(exc)}") from exc
-                if error_code(exc) == "ResourceNotFoundException":
-                    raise FunctionMissing(name) from exc
-                if exc.response["ResponseMetadata"]["HTTPStatusCode"] >= _SERVER_ERROR:
-                    # Lambda does not say whether it had started the function.
-                    raise ConnectionLost(f"{error_code(exc)}: {error_message(exc)}") from exc
-                raise
-            except (EndpointConnectionError, ConnectTimeoutError) as exc:
-                raise Unreachable(str(exc)) from exc
-            except (SSLError, ProxyConnectionError):
-                raise
-            except (HTTPClientError, IncompleteReadError, OSError, ValueError) as exc:
-                raise ConnectionLost(str(exc)) from exc
-        return Reply(
-            payload=payload,
-            function_error=answer.get("FunctionError", ""),
-            log_tail=base64.b64decode(answer.get("LogResult", "")).decode("utf-8", "replace"),
-        )
 
 
 def _create_request(spec: FunctionSpec) -> dict[str, Any]:

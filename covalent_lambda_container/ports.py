@@ -1,4 +1,4 @@
-"""The outside systems as the flow sees them: four protocols and the values that cross them.
+"""The outside systems as the flow sees them: five protocols and the values that cross them.
 
 Adapters implement the protocols, and so do the fakes that unit tests use; both pass the same
 contract tests.
@@ -122,7 +122,7 @@ class Registry(Protocol):
 
 
 class Functions(Protocol):
-    """A place where functions are made and run."""
+    """A place where functions are made."""
 
     def find(self, name: str) -> FunctionState | None:
         """Return a function's state, or None when there is no such function."""
@@ -136,7 +136,11 @@ class Functions(Protocol):
     def delete(self, name: str) -> None:
         """Delete a function, if it is there."""
 
-    def invoke(self, name: str, event: bytes, *, timeout_s: int) -> Reply:
+
+class Invocations(Protocol):
+    """A place where functions are run."""
+
+    async def invoke(self, name: str, event: bytes, *, timeout_s: int) -> Reply:
         """Run a function once and wait for its answer.
 
         Raises

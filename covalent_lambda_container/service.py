@@ -6,12 +6,14 @@ instance for every task.
 
 from __future__ import annotations
 
+import asyncio
 import functools
 import json
 import logging
 import os
-from concurrent.futures import ThreadPoolExecutor
-from dataclasses import replace
+from collections.abc import Callable, Hashable
+from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
 from typing import Final
 
@@ -27,14 +29,17 @@ from covalent_lambda_container.errors import (
     TaskOutOfMemory,
     TaskTimedOut,
 )
+from covalent_lambda_container.event_loop import in_thread
 from covalent_lambda_container.invocation import Call, Invoker, Outcome
 from covalent_lambda_container.lambda_functions import LambdaFunctions
+from covalent_lambda_container.lambda_invocations import LambdaInvocations
 from covalent_lambda_container.options import AWS_ROOT_IMAGE, CONCURRENCY_QUOTA, Options
-from covalent_lambda_container.ports import FunctionMissing, Functions
-from covalent_lambda_container.provision import Provisioner, SingleFlight
+from covalent_lambda_container.ports import FunctionMissing, Invocations
+from covalent_lambda_container.provision import Provisioner
 from covalent_lambda_container.requirements import with_required
 from covalent_lambda_container.runtime import wire
 from covalent_lambda_container.s3 import S3Bucket
+from covalent_lambda_container.shared_work import SharedWork
 from covalent_lambda_container.spec import (
     FunctionSpec,
     ImageReference,
@@ -44,13 +49,18 @@ from covalent_lambda_container.spec import (
 
 log = logging.getLogger(__name__)
 
-MAX_IN_FLIGHT: Final = CONCURRENCY_QUOTA
-"""Connections to Lambda that one process keeps; tasks beyond that open one each."""
-
 _PING_HOLD_S: Final = 0.2
 """How long a ping keeps its execution environment busy, so that another ping gets another one."""
 
 _CA_VARIABLES = ("PIP_CERT", "REQUESTS_CA_BUNDLE", "SSL_CERT_FILE")
+
+
+@dataclass(frozen=True, kw_only=True)
+class Place:
+    """Where tasks with the same needs run: an image that is in the registry, and its function."""
+
+    image: ImageSpec
+    function: FunctionSpec
 
 
 class Service:
@@ -70,16 +80,18 @@ class Service:
     def __init__(self, options: Options) -> None:
         self._options = options
         target = AwsTarget.of(options)
-        clients = clients_for(target)
-        self._bucket = S3Bucket(clients, options.s3_bucket_name)
-        self._functions = LambdaFunctions(clients, connections=MAX_IN_FLIGHT)
+        self._clients = clients_for(target)
+        self._bucket = S3Bucket(self._clients, options.s3_bucket_name)
+        self._functions = LambdaFunctions(self._clients)
+        self._invocations = _invocations_for(target)
         self.provisioner = _provisioner_for(
             target, options.ecr_repository, options.cache_dir, _ca_bundle(options)
         )
-        self._invoker = Invoker(self._functions, self._bucket)
         self._readied = _readied_for(target)
+        self._invoker = Invoker(self._invocations, self._bucket)
+        self._places: SharedWork[Hashable, Place] = SharedWork()
 
-    def run(
+    async def run(
         self,
         task: Task,
         dispatch_id: str,
@@ -111,60 +123,69 @@ class Service:
         """
         while True:
             try:
-                return self._run_once(task, dispatch_id, node_id, cancellation)
+                return await self._run_once(task, dispatch_id, node_id, cancellation)
             except (FunctionCrashed, TaskOutOfMemory, TaskTimedOut) as exc:  # noqa: PERF203
                 if retries <= 0:
                     raise
                 retries -= 1
                 log.warning("Task %s:%s is run again: %s", dispatch_id, node_id, exc)
 
-    def _run_once(
+    async def _run_once(
         self, task: Task, dispatch_id: str, node_id: int, cancellation: Cancellation
     ) -> Outcome:
-        image_spec = self.image_spec(task)
         for attempt in ("first", "last"):
-            cancellation.check()
-            self._check_account()
-            image = self.provisioner.ensure_image(image_spec, anew=self._options.force_rebuild)
-            cancellation.check()
-            function_spec = self.function_spec(image)
-            name = self.provisioner.ensure_function(function_spec)
+            place = await self._places.get(task.needs, partial(self._prepare, task), cancellation)
+            await self._clients.renew_credentials()
             try:
-                self._ensure_ready(function_spec)
-                call = self._call(task, name, dispatch_id, node_id)
-                outcome = self._invoker.run(call, cancellation)
-                return replace(outcome, header=outcome.header | {MADE_IN: image_spec.tag})
+                call = self._call(task, place.function.name, dispatch_id, node_id)
+                outcome = await self._invoker.run(call, cancellation)
+                return replace(outcome, header=outcome.header | {MADE_IN: place.image.tag})
             except FunctionMissing:
                 # Somebody deleted it since this process last looked; nothing ran.
-                self.provisioner.forget(image_spec, function_spec)
-                self._readied.forget(self._ready_key(function_spec))
+                self.provisioner.forget(place.image, place.function)
+                self._places.forget(task.needs)
+                self._readied.discard((place.function.name, self._options.prewarm))
                 if attempt == "last":
                     raise
         raise AssertionError("unreachable")
+
+    async def _prepare(self, task: Task, check: Callable[[], None]) -> Place:
+        """Have an image and a function for a task; all that blocks, beside the event loop."""
+        image_spec = self.image_spec(task)
+        await in_thread(self._check_account)
+        check()
+        image = await in_thread(self._ensure_image, image_spec)
+        check()
+        function_spec = self.function_spec(image)
+        await in_thread(self.provisioner.ensure_function, function_spec)
+        await self._make_ready(function_spec.name)
+        return Place(image=image_spec, function=function_spec)
+
+    def _ensure_image(self, spec: ImageSpec) -> ImageReference:
+        return self.provisioner.ensure_image(spec, anew=self._options.force_rebuild)
+
+    async def _make_ready(self, function_name: str) -> None:
+        """Do what a function needs before its first task in this process."""
+        options = self._options
+        if (function_name, options.prewarm) in self._readied:
+            return
+        if options.reserved_concurrency:
+            # Asked for again in every process: one that ended between the making of the function
+            # and the reservation leaves no trace of it.
+            await in_thread(self._functions.reserve, function_name, options.reserved_concurrency)
+        if options.prewarm:
+            await self.prewarm(function_name, options.prewarm)
+        self._readied.add((function_name, options.prewarm))
 
     def image_spec(self, task: Task) -> ImageSpec:
         """Return what the image of a task must contain, as this module's `image_spec` says."""
         return image_spec(self._options, task)
 
-    def prewarm(self, function_name: str, count: int) -> int:
+    async def prewarm(self, function_name: str, count: int) -> int:
         """Start execution environments of a function, as this module's `prewarm` says."""
-        return prewarm(self._functions, function_name, count, timeout_s=self._options.timeout)
-
-    def _ensure_ready(self, spec: FunctionSpec) -> None:
-        """Do what a function needs before its first task in this process; the others wait."""
-        if spec.reserved_concurrency or self._options.prewarm:
-            self._readied.get(self._ready_key(spec), lambda: self._make_ready(spec))
-
-    def _ready_key(self, spec: FunctionSpec) -> tuple[str, int]:
-        return spec.name, self._options.prewarm
-
-    def _make_ready(self, spec: FunctionSpec) -> None:
-        # Asked for again in every process: one that ended between the making of the function and
-        # the reservation leaves no trace of it.
-        if spec.reserved_concurrency:
-            self._functions.reserve(spec.name, spec.reserved_concurrency)
-        if self._options.prewarm:
-            self.prewarm(spec.name, self._options.prewarm)
+        return await prewarm(
+            self._invocations, function_name, count, timeout_s=self._options.timeout
+        )
 
     def _check_account(self) -> None:
         """Check what every task needs before anything is built; once."""
@@ -246,7 +267,9 @@ def image_spec(options: Options, task: Task) -> ImageSpec:
     return replace(spec, requirements=with_required(spec.requirements, required))
 
 
-def prewarm(functions: Functions, function_name: str, count: int, *, timeout_s: int) -> int:
+async def prewarm(
+    invocations: Invocations, function_name: str, count: int, *, timeout_s: int
+) -> int:
     """Start execution environments of a function by as many pings at once.
 
     Each ping stays in its environment for a moment, so that none is left for the next one. A ping
@@ -254,12 +277,12 @@ def prewarm(functions: Functions, function_name: str, count: int, *, timeout_s: 
 
     Parameters
     ----------
-    functions
+    invocations
         Where the function runs.
     function_name
         The function; it must be there and not be Pending.
     count
-        Pings, at most `MAX_IN_FLIGHT`.
+        Pings, at most `CONCURRENCY_QUOTA`.
     timeout_s
         The function's timeout.
 
@@ -270,9 +293,9 @@ def prewarm(functions: Functions, function_name: str, count: int, *, timeout_s: 
     """
     ping = json.dumps({"v": wire.VERSION, "ping": True, "hold_s": _PING_HOLD_S}).encode()
 
-    def start(_: int) -> bool:
+    async def start() -> bool:
         try:
-            reply = functions.invoke(function_name, ping, timeout_s=timeout_s)
+            reply = await invocations.invoke(function_name, ping, timeout_s=timeout_s)
             if reply.payload.get("pong"):
                 return bool(reply.payload["cold"])
             log.warning("Function %s did not answer a ping: %s", function_name, reply.payload)
@@ -281,12 +304,9 @@ def prewarm(functions: Functions, function_name: str, count: int, *, timeout_s: 
             log.warning("A ping to function %s failed: %r", function_name, exc)
         return False
 
-    if count < 1:
-        return 0
-    threads = min(count, MAX_IN_FLIGHT)
-    with ThreadPoolExecutor(threads, thread_name_prefix="covalent-lambda-ping") as pool:
-        started = sum(pool.map(start, range(threads)))
-    log.info("Function %s: %d of %d pings started an environment.", function_name, started, threads)
+    pings = max(0, min(count, CONCURRENCY_QUOTA))
+    started = sum(await asyncio.gather(*(start() for _ in range(pings))))
+    log.info("Function %s: %d of %d pings started an environment.", function_name, started, pings)
     return started
 
 
@@ -301,11 +321,14 @@ def _service(options_json: str) -> Service:
 
 
 @functools.lru_cache(maxsize=64)
-def _readied_for(
-    target: AwsTarget,  # noqa: ARG001 - the key of the cache
-) -> SingleFlight[tuple[str, int], None]:
-    """Return the functions of an account that this process has made ready, by `_ready_key`."""
-    return SingleFlight()
+def _readied_for(target: AwsTarget) -> set[tuple[str, int]]:  # noqa: ARG001 - the cache's key
+    """Return the functions of an account that this process made ready, and how many it warmed."""
+    return set()
+
+
+@functools.lru_cache(maxsize=64)
+def _invocations_for(target: AwsTarget) -> LambdaInvocations:
+    return LambdaInvocations(clients_for(target))
 
 
 @functools.lru_cache(maxsize=64)
@@ -317,7 +340,7 @@ def _provisioner_for(
     return Provisioner(
         builder=DockerImageBuilder(settings),
         registry=EcrRegistry(clients, repository),
-        functions=LambdaFunctions(clients, connections=MAX_IN_FLIGHT),
+        functions=LambdaFunctions(clients),
         lock_directory=Path(cache_dir).expanduser() / "locks",
     )
 

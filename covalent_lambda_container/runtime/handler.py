@@ -51,7 +51,7 @@ def handle(event: dict[str, Any], context: Any) -> dict[str, Any]:  # noqa: ARG0
             # Busy for a moment, so that another environment gets the next question.
             time.sleep(event.get("hold_s", 0))
         return {"v": wire.VERSION, "recalled": answer}
-    watch = CancelWatch(event.get("cancel_url"), event.get("cancel_poll_s", 2.0))
+    watch = CancelWatch(event.get("cancel_url"), event["id"], event.get("cancel_poll_s", 2.0))
     answer, pickled = execute(_receive(event), watch)
     elapsed_s = time.perf_counter() - started
     answer["usage"] = {

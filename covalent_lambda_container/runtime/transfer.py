@@ -24,14 +24,15 @@ def upload(url: str, parts: Sequence[bytes]) -> None:
     _send(url, "PUT", parts)
 
 
-def exists(url: str) -> bool:
-    """Tell whether a presigned URL's object is there: one look, without trying again."""
+def look(url: str) -> bytes | None:
+    """Return a presigned URL's object, or None if there is none: once, without trying again."""
     try:
-        with urllib.request.urlopen(_request(url, "GET", None), timeout=5):
-            return True
+        with urllib.request.urlopen(_request(url, "GET", None), timeout=5) as answer:
+            content: bytes = answer.read()
+            return content
     except urllib.error.HTTPError as exc:
         if exc.code == 404:
-            return False
+            return None
         raise
 
 

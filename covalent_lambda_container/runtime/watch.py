@@ -20,18 +20,22 @@ class Cancelled(BaseException):
 
 
 class CancelWatch:
-    """Watches one S3 object: when it exists, the task is over.
+    """Watches one S3 object: when it lists the task, the task is over.
 
     Parameters
     ----------
     url
-        Presigned GET of the object, or None for a task that cannot be cancelled.
+        Presigned GET of the object, a JSON list of tasks, or None for a task that cannot be
+        cancelled.
+    task_id
+        The task.
     interval_s
         Seconds between two looks.
     """
 
-    def __init__(self, url: str | None, interval_s: float) -> None:
+    def __init__(self, url: str | None, task_id: str, interval_s: float) -> None:
         self._url = url
+        self._task_id = task_id
         self._interval_s = interval_s
         self._ended = threading.Event()
         self._running = False
@@ -69,11 +73,13 @@ class CancelWatch:
             os._exit(1)
 
     def _marked(self) -> bool:
-        from .transfer import exists
+        import json
+
+        from .transfer import look
 
         try:
-            return exists(str(self._url))
-        except OSError:
+            return self._task_id in json.loads(look(str(self._url)) or "[]")
+        except (OSError, ValueError):
             # Not to be told is no reason to stop a task.
             return False
 

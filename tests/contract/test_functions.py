@@ -1,4 +1,4 @@
-"""What every Functions does, short of running a task."""
+"""What every Functions does."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ import pytest
 from covalent_lambda_container.ecr import EcrRegistry
 from covalent_lambda_container.errors import ProvisionError
 from covalent_lambda_container.lambda_functions import LambdaFunctions
-from covalent_lambda_container.ports import ACTIVE, PENDING, FunctionMissing, Functions
+from covalent_lambda_container.ports import ACTIVE, PENDING, Functions
 from covalent_lambda_container.spec import FunctionSpec, ImageReference
 from tests.contract.conftest import SIDES
 from tests.fakes import FakeFunctions
@@ -26,7 +26,7 @@ def side(request: pytest.FixtureRequest) -> Iterator[tuple[Functions, FunctionSp
         yield FakeFunctions(), function_spec(tags=tags)
         return
     clients, stack = request.getfixturevalue("clients"), request.getfixturevalue("stack")
-    functions = LambdaFunctions(clients, connections=4)
+    functions = LambdaFunctions(clients)
     uri = EcrRegistry(clients, stack.repository).ensure_repository()
     image = ImageReference(repository_uri=uri, digest=f"sha256:{'ab' * 32}")
     role_arn = functions.role_arn(stack.role_name)
@@ -69,12 +69,6 @@ def test_a_deleted_function_is_gone_and_may_be_deleted_again(side: Side) -> None
     functions.delete(spec.name)
     functions.delete(spec.name)
     assert functions.find(spec.name) is None
-
-
-def test_a_function_that_is_not_there_cannot_be_invoked(side: Side) -> None:
-    functions, spec = side
-    with pytest.raises(FunctionMissing):
-        functions.invoke(spec.name, b"{}", timeout_s=3)
 
 
 def test_a_function_that_is_not_there_cannot_be_waited_for(side: Side) -> None:

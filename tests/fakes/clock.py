@@ -33,6 +33,10 @@ class FakeClock:
                 action()
         self._now_s = ends_s
 
+    async def pause(self, seconds: float) -> None:
+        """Let time pass, for a coroutine."""
+        self.sleep(seconds)
+
     def after(self, seconds: float, action: Callable[[], object]) -> None:
         """Do something once so many seconds have passed."""
         self._due.append((self._now_s + seconds, action))

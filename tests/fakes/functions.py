@@ -8,6 +8,7 @@ from functools import partial
 from typing import Any
 
 from covalent_lambda_container.errors import InvocationError, ProvisionError
+from covalent_lambda_container.event_loop import in_thread
 from covalent_lambda_container.ports import (
     ACTIVE,
     FAILED,
@@ -139,7 +140,11 @@ class FakeFunctions:
             if self.states.pop(name, None):
                 self.deleted.append(name)
 
-    def invoke(self, name: str, event: bytes, *, timeout_s: int) -> Reply:
+    async def invoke(self, name: str, event: bytes, *, timeout_s: int) -> Reply:
+        # Its environments are processes, and block.
+        return await in_thread(self._invoke, name, event, timeout_s)
+
+    def _invoke(self, name: str, event: bytes, timeout_s: int) -> Reply:
         content = json.loads(event)
         state = self.states.get(name)
         if state is None:

@@ -24,7 +24,7 @@ def environments(variable: str) -> int:
     """Count the running containers that have an environment variable."""
     with contextlib.closing(docker.from_env()) as client:
         listed = client.containers.list(ignore_removed=True)
-        return sum(variable in container.attrs["Config"]["Env"] for container in listed)
+        return sum(variable in (container.attrs["Config"]["Env"] or ()) for container in listed)
 
 
 def test_network_key_and_reservation_reach_the_function(options: Any, cache_dir: str, aws: Any):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import contextlib
 import socket
 import threading
@@ -20,7 +21,7 @@ from covalent_lambda_container.cancellation import Cancellation
 from covalent_lambda_container.covalent_task import read_task
 from covalent_lambda_container.errors import InvocationError
 from covalent_lambda_container.invocation import Call, Invoker, Outcome
-from covalent_lambda_container.lambda_functions import LambdaFunctions
+from covalent_lambda_container.lambda_invocations import LambdaInvocations
 from covalent_lambda_container.local.listeners import listen_here_only
 from covalent_lambda_container.s3 import S3Bucket
 from tests.electron import assembled, run
@@ -109,8 +110,8 @@ def send(
         endpoint_url=stack.endpoint_url,
     )
     through_proxy = replace(direct, endpoint_url=proxy.endpoint)
-    functions = LambdaFunctions(clients_for(through_proxy), connections=10)
-    invoker = Invoker(functions, S3Bucket(clients_for(direct), stack.bucket))
+    invocations = LambdaInvocations(clients_for(through_proxy))
+    invoker = Invoker(invocations, S3Bucket(clients_for(direct), stack.bucket))
 
     def work(name: str, port: int, sleep_s: float, size: int) -> bytes:
         import socket
@@ -135,7 +136,7 @@ def send(
             poll_interval_s=0.5,
             cleanup=True,
         )
-        return invoker.run(call, Cancellation())
+        return asyncio.run(invoker.run(call, Cancellation()))
 
     return send
 

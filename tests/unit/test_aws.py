@@ -194,14 +194,3 @@ def test_a_profile_that_is_not_there_is_named(credentials_file: str) -> None:
 def test_a_missing_region_is_told_with_the_option_to_set(credentials_file: str) -> None:
     with pytest.raises(ConfigurationError, match="Set the option region"):
         _ = AwsClients(AwsTarget(credentials_file=credentials_file)).ecr
-
-
-def test_an_invoker_outwaits_the_function_and_never_asks_twice(credentials_file: str) -> None:
-    clients = AwsClients(AwsTarget(credentials_file=credentials_file, region="eu-central-1"))
-    client: Any = clients.invoker(300, 17)
-    config = client.meta.config
-    assert config.read_timeout > 300
-    assert config.retries["total_max_attempts"] == 1
-    assert (config.max_pool_connections, config.tcp_keepalive) == (17, True)
-    assert clients.invoker(300, 17) is client
-    assert clients.invoker(301, 17) is not client

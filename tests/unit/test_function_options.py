@@ -15,12 +15,11 @@ from typing import Any
 
 import cloudpickle
 import pytest
-from botocore.awsrequest import AWSPreparedRequest, AWSResponse
 from covalent._workflow.transport import TransportableObject
 from covalent.executor.utils.wrappers import wrapper_fn
 
 from covalent_lambda_container import service as service_module
-from covalent_lambda_container.aws import AwsClients, AwsTarget, clients_for
+from covalent_lambda_container.aws import AwsClients, AwsTarget
 from covalent_lambda_container.awslambda_container import AWSLambdaContainerExecutor
 from covalent_lambda_container.errors import (
     ConfigurationError,
@@ -38,9 +37,10 @@ from covalent_lambda_container.ports import (
     NotAccepted,
     Reply,
 )
-from covalent_lambda_container.service import MAX_IN_FLIGHT, prewarm
+from covalent_lambda_container.service import prewarm
 from tests.fakes import FakeClock, FakeFunctions
-from tests.fakes.aws_http import FakeAwsHttp, _Raw
+from tests.fakes.aws_http import FakeAwsHttp
+from tests.fakes.aws_server import Answer, FakeAwsServer, Request
 
 Executor: Any = AWSLambdaContainerExecutor
 
@@ -107,15 +107,11 @@ class Account:
         ]
         return [n for n in names if not n.startswith(("Head", "Describe", "BatchGet"))]
 
-    def handle(self, request: AWSPreparedRequest, event_name: str, **_: Any) -> AWSResponse:
-        operation = event_name.rpartition(".")[2]
-        body = request.body.read() if hasattr(request.body, "read") else request.body
-        content = json.loads(body or b"null")
-        path = request.url.removeprefix(URL)
+    def handle(self, request: Request) -> Answer:
+        operation, path, content = request.operation, request.path, request.content
         self.requests.append((operation, path, content))
         status, headers, answered = self._answered(operation, path, content)
-        answer = json.dumps(answered).encode() if answered else b""
-        return AWSResponse(request.url, status, headers, _Raw(answer))
+        return status, headers, json.dumps(answered).encode() if answered else b""
 
     def _answered(
         self, operation: str, path: str, content: Any
@@ -160,35 +156,28 @@ def credentials(tmp_path_factory: pytest.TempPathFactory) -> str:
     return str(path)
 
 
+@pytest.fixture(scope="module")
+def server() -> Iterator[FakeAwsServer]:
+    with FakeAwsServer() as server:
+        yield server
+
+
 @pytest.fixture
-def account(credentials: str) -> Iterator[Account]:
-    """An account behind all clients that an executor with `given` uses."""
+def account(server: FakeAwsServer) -> Account:
+    """An account at the endpoint that an executor with `given` uses."""
     account = Account()
     service_module._readied_for.cache_clear()
-    clients = clients_for(
-        AwsTarget(credentials_file=credentials, region="eu-central-1", endpoint_url=URL)
-    )
-    timeout_s = Options().timeout
-    used = (
-        clients.s3,
-        clients.ecr,
-        clients.functions,
-        clients.invoker(timeout_s, MAX_IN_FLIGHT),
-    )
-    for client in used:
-        client.meta.events.register("before-send", account.handle)
-    yield account
-    for client in used:
-        client.meta.events.unregister("before-send", account.handle)
+    server.answer = account.handle
+    return account
 
 
 @pytest.fixture
-def given(credentials: str, tmp_path: Path) -> dict[str, Any]:
+def given(server: FakeAwsServer, credentials: str, tmp_path: Path) -> dict[str, Any]:
     """Options that lead to the account."""
     return {
         "credentials_file": credentials,
         "region": "eu-central-1",
-        "endpoint_url": URL,
+        "endpoint_url": server.url,
         "lambda_role_name": ROLE,
         "cache_dir": str(tmp_path / "cache"),
     }
@@ -365,7 +354,7 @@ def aws(clients: AwsClients) -> Iterator[FakeAwsHttp]:
 
 @pytest.fixture
 def functions(clients: AwsClients, clock: FakeClock) -> LambdaFunctions:
-    return LambdaFunctions(clients, connections=4, sleep=clock.sleep, now=clock.now)
+    return LambdaFunctions(clients, sleep=clock.sleep, now=clock.now)
 
 
 def test_what_is_reserved_already_is_left_alone(
@@ -457,9 +446,9 @@ class Troubled(FakeFunctions):
         super().__init__(clock)
         self._troubles = [trouble]
 
-    def invoke(self, name: str, event: bytes, *, timeout_s: int) -> Reply:
+    async def invoke(self, name: str, event: bytes, *, timeout_s: int) -> Reply:
         if not self._troubles:
-            return super().invoke(name, event, timeout_s=timeout_s)
+            return await super().invoke(name, event, timeout_s=timeout_s)
         trouble = self._troubles.pop()
         if isinstance(trouble, Exception):
             raise trouble
@@ -480,10 +469,10 @@ def warned() -> Iterator[list[str]]:
 def test_pings_start_environments_and_find_them_again(clock: FakeClock, warned: list[str]) -> None:
     with FakeFunctions(clock) as functions:
         functions.states["name"] = FunctionState(state=ACTIVE)
-        assert prewarm(functions, "name", 3, timeout_s=60) == 3
+        assert asyncio.run(prewarm(functions, "name", 3, timeout_s=60)) == 3
         assert functions.environments == 3
-        assert prewarm(functions, "name", 3, timeout_s=60) == 0
-        assert prewarm(functions, "name", 0, timeout_s=60) == 0
+        assert asyncio.run(prewarm(functions, "name", 3, timeout_s=60)) == 0
+        assert asyncio.run(prewarm(functions, "name", 0, timeout_s=60)) == 0
         assert functions.environments == 3
     assert warned == []
 
@@ -508,7 +497,7 @@ def test_a_ping_that_fails_is_logged_and_not_counted(
 ) -> None:
     with Troubled(clock, trouble) as functions:
         functions.states["name"] = FunctionState(state=ACTIVE)
-        assert prewarm(functions, "name", 2, timeout_s=60) == 1
+        assert asyncio.run(prewarm(functions, "name", 2, timeout_s=60)) == 1
     (message,) = warned
     assert "unction name " in message
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import os
 import re
 import signal
@@ -50,12 +51,12 @@ class Runner:
         self.invoker = invoker
 
     def run(self, call: Call, cancellation: Cancellation | None = None) -> Outcome:
-        return self.invoker.run(call, cancellation or Cancellation())
+        return asyncio.run(self.invoker.run(call, cancellation or Cancellation()))
 
 
 @pytest.fixture
 def invoker(functions: FakeFunctions, blobs: FakeBlobStore, clock: FakeClock) -> Runner:
-    return Runner(Invoker(functions, blobs, sleep=clock.sleep, now=clock.now))
+    return Runner(Invoker(functions, blobs, sleep=clock.pause, now=clock.now))
 
 
 def answer_of(reply: dict[str, Any]) -> Reply:
@@ -171,7 +172,7 @@ def test_objects_that_cannot_be_removed_do_not_cost_the_outcome(
             raise InvocationError(f"delete {len(keys)} S3 objects: AWS answered AccessDenied")
 
     with KeepingStore() as blobs:
-        invoker = Runner(Invoker(functions, blobs, sleep=clock.sleep, now=clock.now))
+        invoker = Runner(Invoker(functions, blobs, sleep=clock.pause, now=clock.now))
         assert value_of(invoker.run(call(task(len, b"x" * LARGE), NAME)).pickled) == LARGE
     assert "stay behind: delete 1 S3 objects: AWS answered AccessDenied" in caplog.text
 

@@ -2,28 +2,15 @@
 
 from __future__ import annotations
 
-import base64
-import ssl
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
-from botocore.exceptions import (
-    ConnectionClosedError,
-    ConnectTimeoutError,
-    EndpointConnectionError,
-    NoCredentialsError,
-    ProxyConnectionError,
-    ReadTimeoutError,
-    SSLError,
-)
 
 from covalent_lambda_container.aws import AwsClients, AwsTarget
 from covalent_lambda_container.errors import (
     ConfigurationError,
-    InvocationError,
-    LambdaContainerError,
     ProvisionError,
 )
 from covalent_lambda_container.lambda_functions import LambdaFunctions
@@ -31,12 +18,7 @@ from covalent_lambda_container.ports import (
     ACTIVE,
     FAILED,
     INACTIVE,
-    ConnectionLost,
-    FunctionMissing,
     FunctionState,
-    NotAccepted,
-    Reply,
-    Unreachable,
 )
 from tests.fakes import FakeClock
 from tests.fakes.aws_http import FakeAwsHttp
@@ -58,137 +40,13 @@ def clients(tmp_path_factory: pytest.TempPathFactory) -> AwsClients:
 @pytest.fixture
 def aws(clients: AwsClients) -> Iterator[FakeAwsHttp]:
     answers = FakeAwsHttp()
-    with answers.behind(clients.functions), answers.behind(clients.invoker(60, 4)):
+    with answers.behind(clients.functions):
         yield answers
 
 
 @pytest.fixture
 def functions(clients: AwsClients, clock: FakeClock) -> LambdaFunctions:
-    return LambdaFunctions(clients, connections=4, sleep=clock.sleep, now=clock.now)
-
-
-def invoke(functions: LambdaFunctions) -> Reply:
-    return functions.invoke("name", b'{"v": 1}', timeout_s=60)
-
-
-# -- invoke ---------------------------------------------------------------------------------------
-
-
-def test_an_answer_comes_with_the_end_of_its_log(
-    functions: LambdaFunctions, aws: FakeAwsHttp
-) -> None:
-    log = base64.b64encode("ends in the middle of ä".encode()[:-1]).decode()
-    aws.json({"v": 1}, x_amz_log_result=log)
-    reply = invoke(functions)
-    assert reply == Reply(payload={"v": 1}, log_tail="ends in the middle of \ufffd")
-    assert aws.requests == [("Invoke", {"v": 1})]
-
-
-def test_a_function_error_is_no_answer(functions: LambdaFunctions, aws: FakeAwsHttp) -> None:
-    aws.json({"errorType": "Runtime.ExitError"}, x_amz_function_error="Unhandled")
-    assert invoke(functions).function_error == "Unhandled"
-
-
-@pytest.mark.parametrize(
-    "code",
-    [
-        "TooManyRequestsException",
-        "ResourceConflictException",
-        "ResourceNotReadyException",
-        "EC2ThrottledException",
-        "ENILimitReachedException",
-        "SubnetIPAddressLimitReachedException",
-    ],
-)
-def test_a_task_that_lambda_did_not_accept_is_not_sent_again_here(
-    functions: LambdaFunctions, aws: FakeAwsHttp, code: str
-) -> None:
-    aws.error(code, "Rate Exceeded.", status=429)
-    with pytest.raises(NotAccepted, match=f"{code}: Rate Exceeded."):
-        invoke(functions)
-    assert aws.operations == ["Invoke"]
-
-
-def test_a_function_that_is_gone_is_told_apart(
-    functions: LambdaFunctions, aws: FakeAwsHttp
-) -> None:
-    aws.error("ResourceNotFoundException", status=404)
-    with pytest.raises(FunctionMissing, match="name"):
-        invoke(functions)
-
-
-@pytest.mark.parametrize(
-    "error",
-    [
-        ReadTimeoutError(endpoint_url=URL),
-        ConnectionClosedError(endpoint_url=URL),
-        ConnectionResetError("reset by peer"),
-    ],
-)
-def test_a_connection_that_broke_may_have_started_the_task(
-    functions: LambdaFunctions, aws: FakeAwsHttp, error: Exception
-) -> None:
-    aws.answers.append(error)
-    with pytest.raises(ConnectionLost):
-        invoke(functions)
-    assert aws.operations == ["Invoke"]
-
-
-@pytest.mark.parametrize(
-    "error",
-    [
-        EndpointConnectionError(endpoint_url=URL, error="refused"),
-        ConnectTimeoutError(endpoint_url=URL, error="no answer"),
-    ],
-)
-def test_a_connection_that_never_was_started_nothing(
-    functions: LambdaFunctions, aws: FakeAwsHttp, error: Exception
-) -> None:
-    aws.answers.append(error)
-    with pytest.raises(Unreachable, match=URL):
-        invoke(functions)
-    assert aws.operations == ["Invoke"]
-
-
-@pytest.mark.parametrize(
-    "error",
-    [
-        NoCredentialsError(),
-        SSLError(endpoint_url=URL, error=ssl.SSLError("certificate verify failed")),
-        ProxyConnectionError(proxy_url="http://proxy.example.com", error="refused"),
-    ],
-)
-def test_a_request_that_was_never_sent_started_nothing(
-    functions: LambdaFunctions, aws: FakeAwsHttp, error: Exception
-) -> None:
-    aws.answers.append(error)
-    with pytest.raises(LambdaContainerError):
-        invoke(functions)
-
-
-@pytest.mark.parametrize("status", [500, 502, 503])
-def test_a_failure_of_lambdas_may_have_started_the_task(
-    functions: LambdaFunctions, aws: FakeAwsHttp, status: int
-) -> None:
-    aws.error("ServiceException", "internal", status)
-    with pytest.raises(ConnectionLost, match="ServiceException: internal"):
-        invoke(functions)
-    assert aws.operations == ["Invoke"]
-
-
-def test_an_answer_that_is_no_json_was_cut_off(
-    functions: LambdaFunctions, aws: FakeAwsHttp
-) -> None:
-    aws.answers.append((200, {}, b'{"v": 1, "sta'))
-    with pytest.raises(ConnectionLost):
-        invoke(functions)
-
-
-def test_any_other_refusal_is_final(functions: LambdaFunctions, aws: FakeAwsHttp) -> None:
-    aws.error("InvalidRequestContentException", "not JSON")
-    with pytest.raises(InvocationError, match="AWS answered InvalidRequestContent"):
-        invoke(functions)
-    assert aws.operations == ["Invoke"]
+    return LambdaFunctions(clients, sleep=clock.sleep, now=clock.now)
 
 
 # -- create ---------------------------------------------------------------------------------------

@@ -18,14 +18,14 @@ FOLDER = Path(covalent_lambda_container.__file__).parent
 LAYERS = {
     "face": ["__init__", "awslambda_container", "cli", "local", "usage"],
     "service": ["prebuild", "service", "account", "doctor"],
-    "flow": ["provision", "invocation", "cancellation"],
-    "adapters": ["docker_engine", "ecr", "lambda_functions", "s3"],
+    "flow": ["provision", "invocation", "shared_work", "cancel_signs", "cancellation"],
+    "adapters": ["docker_engine", "ecr", "lambda_functions", "lambda_invocations", "s3"],
     "aws": ["aws"],
     "ports": ["ports"],
     "core": [
         *("configuration", "covalent_dispatch", "covalent_task", "covalent_workflow"),
-        *("dockerfile", "errors", "journal", "options", "pickles", "policies", "requirements"),
-        *("requirements_files", "spec", "urls"),
+        *("dockerfile", "errors", "event_loop", "journal", "options", "pickles", "policies"),
+        *("requirements", "requirements_files", "spec", "urls"),
     ],
     "runtime": ["runtime"],
 }
@@ -36,6 +36,7 @@ HEIGHT = {
 # Libraries that only some modules know.
 CONFINED = {
     "click": {"cli", "local"},
+    "aiohttp": {"lambda_invocations"},
     "boto3": {"aws", "s3", "local"},
     "botocore": {"aws", *LAYERS["adapters"], "account", "doctor", "local"},
     "covalent": {

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import io
-import threading
 import time
 from collections.abc import Iterator
 from functools import partial
@@ -36,9 +35,9 @@ class FakeService:
 
     def __init__(self, functions: FakeFunctions, blobs: FakeBlobStore, clock: FakeClock) -> None:
         self.tasks: list[Task] = []
-        self._invoker = Invoker(functions, blobs, sleep=clock.sleep, now=clock.now)
+        self._invoker = Invoker(functions, blobs, sleep=clock.pause, now=clock.now)
 
-    def run(
+    async def run(
         self,
         task: Task,
         dispatch_id: str,
@@ -50,7 +49,7 @@ class FakeService:
         assert retries == 0
         self.tasks.append(task)
         sent = call(task.payload, "name", dispatch_id=dispatch_id, node_id=node_id)
-        return self._invoker.run(sent, cancellation)
+        return await self._invoker.run(sent, cancellation)
 
 
 @pytest.fixture
@@ -129,10 +128,14 @@ def test_a_task_that_could_not_be_run_is_our_error(executor: Any, functions: Fak
 
 def test_a_hundred_tasks_wait_at_once(executor: Any, fake_service: FakeService) -> None:
     # Nobody passes before all have come.
-    everyone = threading.Barrier(100, timeout=30)
+    there: list[asyncio.Event] = []
 
-    def wait(*_: Any, **__: Any) -> Outcome:
-        everyone.wait()
+    async def wait(*_: Any, **__: Any) -> Outcome:
+        there.append(asyncio.Event())
+        if len(there) == 100:
+            for event in there:
+                event.set()
+        await asyncio.wait_for(there[-1].wait() if len(there) == 100 else there[0].wait(), 30)
         return Outcome(completed=True, header={}, text="", pickled="gARLAS4=")
 
     fake_service.run = wait  # type: ignore[method-assign]
@@ -141,7 +144,7 @@ def test_a_hundred_tasks_wait_at_once(executor: Any, fake_service: FakeService) 
         await asyncio.gather(*(run(executor, abs, -1) for _ in range(100)))
 
     asyncio.run(many())
-    assert not everyone.broken
+    assert len(there) == 100
 
 
 def test_a_task_that_needs_covalent_gets_the_clients_version(
@@ -188,6 +191,16 @@ def test_a_task_that_is_called_off_ends_at_once(
 
 
 def test_a_task_that_is_not_under_way_cannot_be_called_off(executor: Any) -> None:
-    assert asyncio.run(executor.cancel(METADATA, None)) is False
     asyncio.run(run(executor, abs, -1))
     assert asyncio.run(executor.cancel(METADATA, None)) is False
+
+
+def test_a_task_that_was_called_off_before_it_came_is_not_begun(
+    executor: Any, fake_service: FakeService
+) -> None:
+    other = METADATA | {"node_id": 4}
+    assert asyncio.run(Executor().cancel(other, None)) is False
+    assembled = partial(wrapper_fn, TransportableObject(abs), [], [])
+    with pytest.raises(TaskCancelledError):
+        asyncio.run(executor.run(assembled, [TransportableObject(-1)], {}, other))
+    assert fake_service.tasks == []

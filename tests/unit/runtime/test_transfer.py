@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from covalent_lambda_container.runtime import transfer
-from covalent_lambda_container.runtime.transfer import _request, download, exists, upload
+from covalent_lambda_container.runtime.transfer import _request, download, look, upload
 from tests.fakes import FakeBlobStore, FakeClock
 
 
@@ -27,18 +27,18 @@ def test_a_large_object_is_sent_in_pieces_of_known_length(blobs: FakeBlobStore) 
     assert blobs.objects["key"] == b"x" * 2_500_000 + b"y"
 
 
-def test_an_object_exists_or_it_does_not(blobs: FakeBlobStore) -> None:
+def test_an_object_is_there_or_it_is_not(blobs: FakeBlobStore) -> None:
     url = blobs.read_url("key", valid_s=60)
-    assert not exists(url)
-    blobs.put("key", b"")
-    assert exists(url)
+    assert look(url) is None
+    blobs.put("key", b"it")
+    assert look(url) == b"it"
     assert len(blobs.requests) == 2
 
 
-def test_whether_an_object_exists_is_not_guessed(blobs: FakeBlobStore) -> None:
+def test_whether_an_object_is_there_is_not_guessed(blobs: FakeBlobStore) -> None:
     blobs.failing_requests = 1
     with pytest.raises(OSError, match="503"):
-        exists(blobs.read_url("key", valid_s=60))
+        look(blobs.read_url("key", valid_s=60))
 
 
 def test_a_server_error_is_tried_again(blobs: FakeBlobStore) -> None:

@@ -25,7 +25,7 @@ def event(blobs: FakeBlobStore) -> dict[str, Any]:
 
 @pytest.fixture
 def _cancelled(blobs: FakeBlobStore) -> None:
-    blobs.put("cancel", b"")
+    blobs.put("cancel", b'["task 0", "task 1"]')
 
 
 @pytest.mark.usefixtures("_cancelled")
@@ -72,6 +72,14 @@ def test_a_task_without_a_sign_ends_by_itself(
     assert len(blobs.requests) <= looks + 1, "nobody looks any more"
 
 
+@pytest.mark.parametrize("sign", [b'["task 2"]', b"[]", b"", b"no JSON"])
+def test_a_sign_that_does_not_name_the_task_is_not_for_it(
+    run: Run, event: dict[str, Any], blobs: FakeBlobStore, sign: bytes
+) -> None:
+    blobs.put("cancel", sign)
+    assert run(time.sleep, 0.1, event=event)["status"] == wire.COMPLETED
+
+
 def test_not_to_be_told_is_no_reason_to_stop(
     run: Run, event: dict[str, Any], blobs: FakeBlobStore
 ) -> None:
@@ -82,7 +90,7 @@ def test_not_to_be_told_is_no_reason_to_stop(
 def test_a_task_without_a_url_is_not_watched(run: Run) -> None:
     assert run(lambda: threading.active_count()) is not None
     before = signal.getsignal(signal.SIGUSR1)
-    with CancelWatch(None, 0.01).over_task():
+    with CancelWatch(None, "task 1", 0.01).over_task():
         assert signal.getsignal(signal.SIGUSR1) is before
 
 

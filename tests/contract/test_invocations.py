@@ -1,0 +1,24 @@
+"""What every Invocations does, short of running a task."""
+
+from __future__ import annotations
+
+import asyncio
+
+import pytest
+
+from covalent_lambda_container.lambda_invocations import LambdaInvocations
+from covalent_lambda_container.ports import FunctionMissing, Invocations
+from tests.contract.conftest import SIDES
+from tests.fakes import FakeFunctions
+
+
+@pytest.fixture(params=SIDES)
+def side(request: pytest.FixtureRequest) -> Invocations:
+    if request.param == "fake":
+        return FakeFunctions()
+    return LambdaInvocations(request.getfixturevalue("clients"))
+
+
+def test_a_function_that_is_not_there_cannot_be_invoked(side: Invocations) -> None:
+    with pytest.raises(FunctionMissing):
+        asyncio.run(side.invoke("covalent-not-there", b"{}", timeout_s=3))

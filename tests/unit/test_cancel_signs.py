@@ -1,0 +1,62 @@
+"""Signs of cancellation: one object for a dispatch, there only while somebody needs it."""
+
+from __future__ import annotations
+
+import json
+
+from covalent_lambda_container.cancel_signs import CancelSigns
+from covalent_lambda_container.runtime.transfer import look
+from tests.fakes import FakeBlobStore
+
+KEY = "covalent-lambda/dispatch/called-off"
+
+
+def test_a_sign_names_the_tasks_that_were_called_off(blobs: FakeBlobStore) -> None:
+    signs = CancelSigns(blobs)
+    one, two = signs.of("dispatch", "1"), signs.of("dispatch", "2")
+    url = signs.url("dispatch", valid_s=60)
+    assert look(url) is None
+    one.put()
+    assert json.loads(look(url) or b"") == ["1"]
+    two.put()
+    assert json.loads(look(url) or b"") == ["1", "2"]
+    assert one.close()
+    one.remove()
+    assert json.loads(look(url) or b"") == ["2"]
+    two.close()
+    two.remove()
+    assert blobs.objects == {}
+
+
+def test_other_dispatches_have_signs_of_their_own(blobs: FakeBlobStore) -> None:
+    signs = CancelSigns(blobs)
+    sign, other = signs.of("dispatch", "1"), signs.of("other", "1")
+    sign.put()
+    assert set(blobs.objects) == {KEY}
+    assert look(signs.url("other", valid_s=60)) is None
+    assert not other.close()
+
+
+def test_a_task_that_has_ended_gets_no_sign(blobs: FakeBlobStore) -> None:
+    sign = CancelSigns(blobs).of("dispatch", "1")
+    assert not sign.close()
+    sign.put()
+    assert blobs.objects == {}
+
+
+def test_a_url_serves_all_tasks_of_a_dispatch_as_long_as_it_is_valid(
+    blobs: FakeBlobStore,
+) -> None:
+    signs = CancelSigns(blobs)
+    held = signs.of("dispatch", "1")
+    first = signs.url("dispatch", valid_s=60)
+    assert signs.url("dispatch", valid_s=3000) == first
+    assert signs.url("dispatch", valid_s=5000) != first
+    assert not held.close()
+
+
+def test_dispatches_without_tasks_are_forgotten(blobs: FakeBlobStore) -> None:
+    signs = CancelSigns(blobs)
+    for number in range(100):
+        signs.of(str(number), "1")
+    assert len(signs._dispatches) == 0

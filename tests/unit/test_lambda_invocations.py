@@ -1,0 +1,267 @@
+"""Lambda's Invoke: which answer means what, and that a task is never sent twice."""
+
+from __future__ import annotations
+
+import asyncio
+import base64
+import json
+import socket
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+from botocore.auth import SigV4Auth
+from botocore.awsrequest import AWSRequest
+from botocore.credentials import Credentials
+
+from covalent_lambda_container.aws import AwsClients, AwsTarget
+from covalent_lambda_container.errors import ConfigurationError, InvocationError
+from covalent_lambda_container.lambda_invocations import LambdaInvocations
+from covalent_lambda_container.ports import (
+    ConnectionLost,
+    FunctionMissing,
+    NotAccepted,
+    Reply,
+    Unreachable,
+)
+from tests.fakes.aws_server import Answer, FakeAwsServer, HangUp, Request
+
+LARGE = 1_000_000
+
+
+class Answers:
+    """What the server says next, and what it was asked."""
+
+    def __init__(self) -> None:
+        self.next: list[Answer | Exception] = []
+        self.requests: list[Request] = []
+
+    def json(self, content: Any, status: int = 200, **headers: str) -> None:
+        named = {name.replace("_", "-"): value for name, value in headers.items()}
+        self.next.append((status, named, json.dumps(content).encode()))
+
+    def error(self, code: str, message: str = "no", status: int = 400) -> None:
+        self.json({"Type": "User", "message": message}, status, x_amzn_errortype=code)
+
+    def __call__(self, request: Request) -> Answer:
+        self.requests.append(request)
+        answer = self.next.pop(0)
+        if isinstance(answer, Exception):
+            raise answer
+        return answer
+
+
+@pytest.fixture(scope="module")
+def server() -> Iterator[FakeAwsServer]:
+    with FakeAwsServer() as server:
+        yield server
+
+
+@pytest.fixture
+def aws(server: FakeAwsServer) -> Answers:
+    server.answer = answers = Answers()
+    return answers
+
+
+def clients_of(folder: Path, url: str) -> AwsClients:
+    path = folder / "credentials"
+    path.write_text("[default]\naws_access_key_id=AKI\naws_secret_access_key=secret\n")
+    return AwsClients(
+        AwsTarget(credentials_file=str(path), region="eu-central-1", endpoint_url=url)
+    )
+
+
+@pytest.fixture(scope="module")
+def invocations(
+    server: FakeAwsServer, tmp_path_factory: pytest.TempPathFactory
+) -> LambdaInvocations:
+    return LambdaInvocations(clients_of(tmp_path_factory.mktemp("aws"), server.url))
+
+
+def invoke(
+    invocations: LambdaInvocations, event: bytes = b'{"v": 1}', timeout_s: int = 60
+) -> Reply:
+    return asyncio.run(invocations.invoke("a name", event, timeout_s=timeout_s))
+
+
+def test_an_answer_comes_with_the_end_of_its_log(
+    invocations: LambdaInvocations, aws: Answers
+) -> None:
+    log = base64.b64encode("ends in the middle of ä".encode()[:-1]).decode()
+    aws.json({"v": 1}, x_amz_log_result=log)
+    reply = invoke(invocations)
+    assert reply == Reply(payload={"v": 1}, log_tail="ends in the middle of \ufffd")
+    (request,) = aws.requests
+    assert (request.operation, request.content) == ("Invoke", {"v": 1})
+    assert request.path == "/2015-03-31/functions/a%20name/invocations"
+    assert request.headers["X-Amz-Log-Type"] == "Tail"
+
+
+def test_a_request_is_signed_as_lambda_reads_it(
+    invocations: LambdaInvocations, aws: Answers, server: FakeAwsServer
+) -> None:
+    aws.json({})
+    invoke(invocations)
+    (request,) = aws.requests
+    signed = ("Content-Type", "X-Amz-Log-Type", "X-Amz-Date")
+    expected = AWSRequest(
+        method="POST",
+        url=server.url + request.path,
+        data=b'{"v": 1}',
+        headers={name: request.headers[name] for name in signed},
+    )
+    expected.context["timestamp"] = request.headers["X-Amz-Date"]
+    auth = SigV4Auth(Credentials("AKI", "secret"), "lambda", "eu-central-1")
+    signature = auth.signature(
+        auth.string_to_sign(expected, auth.canonical_request(expected)), expected
+    )
+    assert request.headers["Authorization"].endswith(f"Signature={signature}")
+    assert "AKI/" in request.headers["Authorization"]
+
+
+def test_large_events_and_answers_go_both_ways(
+    invocations: LambdaInvocations, aws: Answers
+) -> None:
+    aws.json({"text": "y" * LARGE})
+    event = json.dumps({"text": "x" * LARGE}).encode()
+    assert invoke(invocations, event).payload == {"text": "y" * LARGE}
+    assert aws.requests[0].content == {"text": "x" * LARGE}
+
+
+def test_many_are_under_way_on_one_loop(invocations: LambdaInvocations, aws: Answers) -> None:
+    for number in range(50):
+        aws.json({"number": number})
+
+    async def all_of_them() -> list[Reply]:
+        return await asyncio.gather(
+            *(invocations.invoke("name", b"{}", timeout_s=60) for _ in range(50))
+        )
+
+    replies = asyncio.run(all_of_them())
+    assert sorted(reply.payload["number"] for reply in replies) == list(range(50))
+
+
+def test_a_function_error_is_no_answer(invocations: LambdaInvocations, aws: Answers) -> None:
+    aws.json({"errorType": "Runtime.ExitError"}, x_amz_function_error="Unhandled")
+    assert invoke(invocations).function_error == "Unhandled"
+
+
+@pytest.mark.parametrize(
+    "code",
+    [
+        "TooManyRequestsException",
+        "ResourceConflictException",
+        "ResourceNotReadyException",
+        "EC2ThrottledException",
+        "ENILimitReachedException",
+        "SubnetIPAddressLimitReachedException",
+    ],
+)
+def test_a_task_that_lambda_did_not_accept_is_not_sent_again_here(
+    invocations: LambdaInvocations, aws: Answers, code: str
+) -> None:
+    aws.error(code, "Rate Exceeded.", status=429)
+    with pytest.raises(NotAccepted, match=f"{code}: Rate Exceeded."):
+        invoke(invocations)
+    assert len(aws.requests) == 1
+
+
+def test_a_function_that_is_gone_is_told_apart(
+    invocations: LambdaInvocations, aws: Answers
+) -> None:
+    aws.error("ResourceNotFoundException", status=404)
+    with pytest.raises(FunctionMissing, match="a name"):
+        invoke(invocations)
+
+
+@pytest.mark.parametrize(
+    "end",
+    [
+        HangUp(),
+        HangUp(reset=True),
+        HangUp(b"HTTP/1.1 200 OK\r\nContent-Length: 100\r\n\r\n{"),
+        HangUp(b"HTTP/1.1 200 OK\r\nContent-Length: 100\r\n\r\n{", reset=True),
+        HangUp(b"no HTTP\r\n\r\n"),
+    ],
+)
+def test_a_connection_that_broke_may_have_started_the_task(
+    invocations: LambdaInvocations, aws: Answers, end: HangUp
+) -> None:
+    aws.next.append(end)
+    with pytest.raises(ConnectionLost, match=r"\w"):
+        invoke(invocations)
+    assert len(aws.requests) == 1
+
+
+def test_a_connection_that_is_used_again_is_not_trusted_either(
+    invocations: LambdaInvocations, aws: Answers
+) -> None:
+    aws.json({"v": 1})
+    aws.next.append(HangUp())
+
+    async def twice() -> None:
+        await invocations.invoke("name", b"{}", timeout_s=60)
+        await invocations.invoke("name", b"{}", timeout_s=60)
+
+    with pytest.raises(ConnectionLost):
+        asyncio.run(twice())
+    assert len(aws.requests) == 2
+
+
+def test_a_service_that_does_not_listen_started_nothing(tmp_path: Path) -> None:
+    with socket.socket() as taken:
+        taken.bind(("127.0.0.1", 0))
+        invocations = LambdaInvocations(
+            clients_of(tmp_path, f"http://127.0.0.1:{taken.getsockname()[1]}")
+        )
+        with pytest.raises(Unreachable, match=r"127\.0\.0\.1"):
+            invoke(invocations)
+
+
+def test_a_service_without_a_trusted_certificate_started_nothing(
+    server: FakeAwsServer, tmp_path: Path
+) -> None:
+    invocations = LambdaInvocations(clients_of(tmp_path, server.url.replace("http", "https")))
+    with pytest.raises(InvocationError, match=r"no trusted connection to https:(.|\n)*AWS_CA_BUN"):
+        invoke(invocations)
+
+
+def test_without_credentials_nothing_is_sent(aws: Answers, server: FakeAwsServer) -> None:
+    target = AwsTarget(region="eu-central-1", endpoint_url=server.url)
+    with pytest.raises(ConfigurationError, match="Unable to locate credentials"):
+        invoke(LambdaInvocations(AwsClients(target)))
+    assert aws.requests == []
+
+
+@pytest.mark.parametrize("status", [500, 502, 503])
+def test_a_failure_of_lambdas_may_have_started_the_task(
+    invocations: LambdaInvocations, aws: Answers, status: int
+) -> None:
+    aws.error("ServiceException", "internal", status)
+    with pytest.raises(ConnectionLost, match="ServiceException: internal"):
+        invoke(invocations)
+    assert len(aws.requests) == 1
+
+
+def test_an_answer_that_is_no_json_was_cut_off(
+    invocations: LambdaInvocations, aws: Answers
+) -> None:
+    aws.next.append((200, {}, b'{"v": 1, "sta'))
+    with pytest.raises(ConnectionLost):
+        invoke(invocations)
+
+
+def test_any_other_refusal_is_final(invocations: LambdaInvocations, aws: Answers) -> None:
+    aws.error("InvalidRequestContentException", "not JSON")
+    with pytest.raises(InvocationError, match="AWS answered InvalidRequestContent"):
+        invoke(invocations)
+    assert len(aws.requests) == 1
+
+
+def test_refused_credentials_are_a_matter_of_configuration(
+    invocations: LambdaInvocations, aws: Answers
+) -> None:
+    aws.error("ExpiredTokenException", "The security token included in the request is expired")
+    with pytest.raises(ConfigurationError, match="renew the login"):
+        invoke(invocations)

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import ast
 import re
 import subprocess
 import sys
 from pathlib import Path
 
 import pytest
+
+import covalent_lambda_container
 
 ROOT = Path(__file__).parents[2]
 PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))]
@@ -42,3 +45,26 @@ def test_every_link_leads_somewhere(page: Path) -> None:
         assert there.exists(), target
         if anchor:
             assert anchor in anchors(there), target
+
+
+def texts_of_the_code() -> list[str]:
+    """Return every text in the code, with … where something is filled in."""
+    texts = [path.read_text() for path in (ROOT / "templates").glob("*.sh")]
+    texts = [re.sub(r"\$\w+", "…", text) for text in texts]
+    for path in Path(covalent_lambda_container.__file__).parent.rglob("*.py"):
+        for node in ast.walk(ast.parse(path.read_text())):
+            if isinstance(node, ast.JoinedStr):
+                parts = (getattr(part, "value", "") for part in node.values)
+                texts.append("".join(p if isinstance(p, str) else "…" for p in parts))
+            elif isinstance(node, ast.Constant) and isinstance(node.value, str):
+                texts.append(node.value)
+    return texts
+
+
+def test_troubleshooting_is_about_errors_that_the_code_has() -> None:
+    page = (ROOT / "docs" / "troubleshooting.md").read_text()
+    told = re.findall(r"^### `(.*)`$", page, re.MULTILINE)
+    assert told
+    texts = texts_of_the_code()
+    gone = [words for words in told if not any(words in text for text in texts)]
+    assert gone == [], "no error says that any more"

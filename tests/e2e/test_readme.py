@@ -3,22 +3,17 @@
 from __future__ import annotations
 
 import contextlib
-import json
 import os
 import re
-import shlex
 import shutil
 import signal
 import subprocess
-import sys
 import time
 from pathlib import Path
 from typing import Any
 
 import docker
 import pytest
-
-from covalent_lambda_container.options import Options
 
 ROOT = Path(__file__).parents[2]
 README = (ROOT / "README.md").read_text()
@@ -136,38 +131,3 @@ def test_the_example(dispatcher: Any, tmp_path: Path):
     script = tmp_path / "example.py"
     script.write_text(example)
     assert float(dispatcher.run(script)) > 0.9
-
-
-def test_the_account_is_set_up_by_the_commands(stack: Any, aws: Any):
-    listed = [
-        command
-        for command in commands()
-        if command.startswith(("covalent-lambda bootstrap", "covalent-lambda policy"))
-    ]
-    program = str(Path(sys.executable).with_name("covalent-lambda"))
-    owner = os.environ | stack.environment | {"AWS_PROFILE": stack.owner_profile}
-    printed = [
-        subprocess.run(
-            [program, *shlex.split(command)[1:]],
-            check=True,
-            capture_output=True,
-            text=True,
-            env=owner,
-        ).stdout
-        for command in listed
-    ]
-    names = [bucket["Name"] for bucket in aws("s3").list_buckets()["Buckets"]]
-    assert "my-covalent-lambda-jobs" in names
-    assert "my-covalent-lambda-jobs/covalent-lambda/*" in printed[1]
-
-
-def test_the_table_of_options_is_the_codes():
-    rows = re.findall(r"^\| `(\w+)` \| `(.*?)` \| (.*?) \|$", README, re.MULTILINE)
-    told = {name: (default, meaning) for name, default, meaning in rows}
-    assert list(told) == list(Options.model_fields)
-    for name, default in Options.defaults().items():
-        shown = json.dumps(default) if isinstance(default, str) else repr(default)
-        assert told[name][0] == shown
-        description = Options.model_fields[name].description
-        assert description is not None
-        assert told[name][1].startswith(description), name

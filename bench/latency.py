@@ -31,6 +31,7 @@ def _measured(stage: Stage, rounds: int, *, at_once: int, cold: bool) -> Measure
         "latency",
         {
             "options": stage.options,
+            "owner_profile": stage.stack.owner_profile,
             "stub_options": stage.stub_options,
             "stub_port": stage.stub.port,
             "rounds": rounds,

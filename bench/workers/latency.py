@@ -34,7 +34,8 @@ class Sides:
     Parameters
     ----------
     request
-        ``options`` and ``stub_options`` of the executor, ``stub_port``, ``at_once``.
+        ``options`` and ``stub_options`` of the executor, ``stub_port``, ``owner_profile``,
+        ``at_once``.
     """
 
     def __init__(self, request: dict[str, Any]) -> None:
@@ -44,7 +45,9 @@ class Sides:
         # Builds the image and makes the function.
         self._run(1)
         self._bare = client(self._options, "lambda", max_pool_connections=self._at_once)
-        self._name = function_with_memory(self._bare, _MEMORY_MB)
+        # The dispatcher itself may not list functions.
+        owner = client(self._options | {"profile": request["owner_profile"]}, "lambda")
+        self._name = function_with_memory(owner, _MEMORY_MB)
         stub = Stub(request["stub_port"])
         event = self._loop.run_until_complete(caught_event(request["stub_options"], stub))
         self._event = event.encode()

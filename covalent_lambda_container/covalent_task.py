@@ -212,6 +212,8 @@ def collection(
     if call_before or call_after:
         return None
     kind = _collection_kind(node)
+    if not kind:
+        return None
     pickles = [_pickle_of(argument) for argument in args]
     strings = [argument.object_string for argument in args]
     if kind == _LIST_NODE:

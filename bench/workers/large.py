@@ -18,7 +18,7 @@ from bench.workers.bare import client
 from bench.workers.dispatcher import DispatchedTask, nothing, watched
 from bench.workers.memory import PeakMemory
 
-_KEY: Final = "bench/large"
+_KEY: Final = "covalent-lambda/bench/large"
 #: The most that Lambda gives, and the longest.
 _FUNCTION: Final = {"memory_size": 10240, "timeout": 900}
 

@@ -87,6 +87,8 @@ class AWSLambdaContainerExecutor(AsyncBaseExecutor):
         Root image; default: AWS's image for the client's Python.
     architecture : str
         Processor of the functions, "x86_64" or "arm64"; "x86_64".
+    max_image_mb : int
+        Largest image that is pushed, in MB uncompressed; 10240, Lambda's limit.
     requirements : list of str
         pip requirements that every electron of this executor gets; ``["-r FILE"]`` reads them from
         a file, here and now.
@@ -121,7 +123,7 @@ class AWSLambdaContainerExecutor(AsyncBaseExecutor):
     usage_report : bool
         End each task's stderr with a line on its duration, memory and estimated cost; True.
     ca_bundle : str
-        PEM file of certificate authorities that pip trusts during a build.
+        PEM file of certificate authorities that installing trusts.
     credentials : str
         Older name of `credentials_file`.
     log_stdout, log_stderr, time_limit, retries
@@ -149,6 +151,7 @@ class AWSLambdaContainerExecutor(AsyncBaseExecutor):
         ecr_repository: str | None = None,
         base_image: str | None = None,
         architecture: str | None = None,
+        max_image_mb: int | None = None,
         requirements: list[str] | None = None,
         constraints: list[str] | None = None,
         force_rebuild: bool | None = None,
@@ -185,6 +188,7 @@ class AWSLambdaContainerExecutor(AsyncBaseExecutor):
             "ecr_repository": ecr_repository,
             "base_image": base_image,
             "architecture": architecture,
+            "max_image_mb": max_image_mb,
             "requirements": requirements,
             "constraints": constraints,
             "force_rebuild": force_rebuild,

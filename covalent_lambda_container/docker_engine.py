@@ -1,69 +1,124 @@
-"""The Docker engine: builds and pushes, every line of its streams read."""
+"""The Docker engine: builds, pushes and runs, every line of its streams read."""
 
 from __future__ import annotations
 
+import contextlib
 import logging
 import os
 from collections import deque
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from io import BytesIO
-from typing import Any, Final
+from pathlib import Path
+from typing import IO, Any, Final, cast
 
 import docker
-from docker.errors import APIError, DockerException
-from docker.utils import parse_repository_tag
+from docker.errors import APIError, DockerException, ImageNotFound, NotFound
 from requests.exceptions import RequestException
 from rich.text import Text
 from urllib3.exceptions import HTTPError
 
-from covalent_lambda_container.dockerfile import InstallSettings, base_context, task_context
-from covalent_lambda_container.errors import ImageBuildError, RegistryError, VersionMismatch
-from covalent_lambda_container.ports import RegistryLogin
-from covalent_lambda_container.spec import ImageSpec
+from covalent_lambda_container.archives import Member, archive, unpack
+from covalent_lambda_container.errors import ImageBuildError, RegistryError
+from covalent_lambda_container.install_settings import proxies
+from covalent_lambda_container.ports import EngineImage, RegistryLogin
 
 log = logging.getLogger(__name__)
 
+CONTAINER_LABEL: Final = "covalent-lambda.build"
+"""On every container that is started for a build; its value is the process that did it."""
+
 _TAIL_LINES: Final = 50
-_WRONG_PYTHON: Final = 64
-"""Exit status of templates/install-interface.sh for a root image with another Python."""
-_BASE_NAME: Final = "covalent-lambda-base"
-_PROXIES: Final = ("HTTP_PROXY", "HTTPS_PROXY", "NO_PROXY")
+_LONGEST_BUILD_S: Final = 3600
 _PLATFORMS: Final = {"x86_64": "linux/amd64", "arm64": "linux/arm64"}
+_ARCHITECTURES: Final = {"amd64": "x86_64", "arm64": "arm64"}
 
 
-class DockerImageBuilder:
-    """Builds task images and pushes them.
+class DockerEngine:
+    """The engine that docker-py finds: ``DOCKER_HOST``, else the local one."""
 
-    Parameters
-    ----------
-    settings
-        How pip reaches its index during a build.
-    """
-
-    def __init__(self, settings: InstallSettings) -> None:
-        self._settings = settings
+    def __init__(self) -> None:
         self._client: docker.DockerClient | None = None
 
-    def build(self, spec: ImageSpec, name: str, *, anew: bool = False) -> None:
-        """Build the image of a spec and tag it ``name`` in the local engine.
+    def find(self, name: str) -> EngineImage | None:
+        """Return an image that is in the engine, or None."""
+        with self._engine("look for an image") as engine:
+            try:
+                found: dict[str, Any] = engine.inspect_image(name)  # type: ignore[no-untyped-call]
+            except ImageNotFound:
+                return None
+        return EngineImage(
+            id=found["Id"],
+            architecture=_ARCHITECTURES.get(found["Architecture"], found["Architecture"]),
+            size=found["Size"],
+            labels=found["Config"].get("Labels") or {},
+        )
 
-        With `anew`, from nothing that earlier builds have left, and on what the root image's name
-        stands for now.
+    def pull(self, name: str, architecture: str) -> EngineImage:
+        """Pull an image and return it.
+
+        Raises
+        ------
+        ImageBuildError
+            When it cannot be had.
+        """
+        with self._engine(f"pull the root image {name}") as engine:
+            log.info("pull %s", name)
+            engine.pull(name, platform=_PLATFORMS[architecture])
+        found = self.find(name)
+        if found is None:
+            raise ImageBuildError(f"The root image {name} was pulled, but is not in the engine.")
+        return found
+
+    def build(
+        self,
+        members: Iterable[Member],
+        name: str,
+        *,
+        architecture: str,
+        arguments: Mapping[str, str],
+        labels: Mapping[str, str],
+        target: str = "",
+        anew: bool = False,
+    ) -> str:
+        """Build an image, tag it ``name`` unless that is empty, and return its ID.
+
+        Parameters
+        ----------
+        members
+            The build context; the Dockerfile is its member ``Dockerfile``.
+        architecture
+            ``"x86_64"`` or ``"arm64"``.
+        arguments
+            Build arguments.
+        labels
+            The image's labels.
+        target
+            The stage to end with; the last one by default.
+        anew
+            Whether to run every instruction, although the engine remembers what it gave.
 
         Raises
         ------
         ImageBuildError
             When no engine answers or the build fails; the message ends with the build's last lines.
-        VersionMismatch
-            When the root image has another Python than the client.
         """
         with self._engine("build an image") as engine:
-            if anew:
-                _pull(engine, spec)
-            base = self._build_base(engine, spec)
-            archive = task_context(spec, self._settings).archive
-            _run(engine, archive, spec, name, {"BASE_IMAGE": base}, anew=anew)
+            stream = engine.build(
+                # Whatever can be sent: pieces will do.
+                fileobj=cast("IO[bytes]", archive(members)),
+                custom_context=True,
+                tag=name or None,
+                platform=_platform(engine, architecture),
+                # Docker keeps the proxies out of an image's history.
+                buildargs={**arguments, **proxies()},
+                labels=dict(labels),
+                target=target or None,
+                nocache=anew,
+                rm=True,
+                forcerm=True,
+                decode=True,
+            )
+            return _follow_build(stream, name)
 
     def push(self, name: str, login: RegistryLogin) -> str:
         """Push a local image and return the ``sha256:…`` digest of its manifest.
@@ -96,6 +151,36 @@ class DockerImageBuilder:
             raise RegistryError(f"Push of {name} ended without a digest: the image is incomplete.")
         return digest
 
+    def remove(self, name: str) -> None:
+        """Remove an image, or its tag if other tags name it; an absent one does not matter."""
+        with self._engine("remove an image") as engine, contextlib.suppress(ImageNotFound):
+            engine.remove_image(name)
+
+    @contextmanager
+    def container(self, image: str, architecture: str) -> Iterator[DockerContainer]:
+        """Run a container of an image while the context is open.
+
+        It does nothing by itself, and is gone at the end, also if this process is killed: an hour
+        later.
+        """
+        with self._engine("run a container") as engine:
+            created = engine.create_container(
+                image,
+                entrypoint=["python3", "-c", f"import time; time.sleep({_LONGEST_BUILD_S})"],
+                command=[],
+                user="0",
+                labels={CONTAINER_LABEL: str(os.getpid())},
+                host_config=engine.create_host_config(auto_remove=True),
+                platform=_platform(engine, architecture),
+            )["Id"]
+            try:
+                engine.start(created)
+                yield DockerContainer(engine, created)
+            finally:
+                # Gone, or about to go by itself.
+                with contextlib.suppress(NotFound, APIError):
+                    engine.remove_container(created, v=True, force=True)
+
     @contextmanager
     def _engine(self, operation: str) -> Iterator[docker.APIClient]:
         """Yield the engine's API; connected once, and anew after a failure."""
@@ -114,50 +199,81 @@ class DockerImageBuilder:
                 "ECR yet.",
             ) from exc
 
-    def _build_base(self, engine: docker.APIClient, spec: ImageSpec) -> str:
-        name = f"{_BASE_NAME}:{spec.python_version}-{spec.architecture}"
-        arguments = {"ROOT_IMAGE": spec.base_image, "PYTHON_VERSION": spec.python_version}
-        # Docker's cache decides whether anything has to be done: it notices a root that moved.
-        return _run(engine, base_context(self._settings).archive, spec, name, arguments)
+
+class DockerContainer:
+    """A running container.
+
+    Parameters
+    ----------
+    engine
+        Where it runs.
+    container_id
+        Its ID.
+    """
+
+    def __init__(self, engine: docker.APIClient, container_id: str) -> None:
+        self._engine = engine
+        self._id = container_id
+
+    def run(self, command: Sequence[str], *, environment: Mapping[str, str] | None = None) -> str:
+        """Run a command to its end and return what it wrote to its standard output.
+
+        Parameters
+        ----------
+        command
+            Program and arguments.
+        environment
+            Variables of this command alone.
+
+        Raises
+        ------
+        ImageBuildError
+            When it fails; the message ends with its last lines.
+        """
+        started = self._engine.exec_create(
+            self._id, list(command), environment=dict(environment or {})
+        )["Id"]
+        output = bytearray()
+        tail: deque[str] = deque(maxlen=_TAIL_LINES)
+        for written, complained in self._engine.exec_start(started, stream=True, demux=True):
+            output += written or b""
+            for piece in (written, complained):
+                for line in (piece or b"").decode(errors="replace").splitlines():
+                    tail.append(line)
+                    log.info("build: %s", line)
+        status = self._engine.exec_inspect(started)["ExitCode"]
+        if status != 0:
+            raise ImageBuildError(
+                f"{command[0]} ended with status {status} in a container of the image.\n"
+                + "\n".join(tail)
+            )
+        return output.decode(errors="replace")
+
+    def put(self, members: Iterable[Member]) -> None:
+        """Write files; their names are paths from the root."""
+        self._engine.put_archive(self._id, "/", archive(members))
+
+    def get(self, path: str, folder: Path) -> None:
+        """Write the plain files below a folder of the container to one of this machine."""
+        stream, _ = self._engine.get_archive(self._id, path)
+        unpack(cast("IO[bytes]", _Reader(stream)), folder)
 
 
-def _pull(engine: docker.APIClient, spec: ImageSpec) -> None:
-    """Look for a newer root image; one that only this engine has stays as it is."""
-    repository, tag = parse_repository_tag(spec.base_image)
-    platform = _platform(engine, spec.architecture)
-    try:
-        stream = engine.pull(
-            repository, tag or "latest", platform=platform, stream=True, decode=True
-        )
-        refusals = [record["error"] for record in stream if "error" in record]
-    except APIError as exc:
-        refusals = [str(exc)]
-    for refusal in refusals:
-        log.warning("Root image %s is taken as it is here: %s", spec.base_image, refusal)
+class _Reader:
+    """An iterator of pieces as a file that `tarfile` reads."""
 
+    def __init__(self, pieces: Iterator[bytes]) -> None:
+        self._pieces = pieces
+        self._rest = b""
 
-def _run(
-    engine: docker.APIClient,
-    archive: bytes,
-    spec: ImageSpec,
-    name: str,
-    arguments: dict[str, str],
-    *,
-    anew: bool = False,
-) -> str:
-    """Run one build and return the image's ID."""
-    stream = engine.build(
-        fileobj=BytesIO(archive),
-        custom_context=True,
-        tag=name,
-        platform=_platform(engine, spec.architecture),
-        buildargs=arguments | _proxy_arguments(),
-        nocache=anew,
-        rm=True,
-        forcerm=True,
-        decode=True,
-    )
-    return _follow_build(stream, name)
+    def read(self, size: int) -> bytes:
+        while len(self._rest) < size:
+            piece = next(self._pieces, b"")
+            if not piece:
+                break
+            self._rest += piece
+        taken, self._rest = self._rest[:size], self._rest[size:]
+        return taken
 
 
 def _follow_build(stream: Iterable[dict[str, Any]], name: str) -> str:
@@ -173,12 +289,7 @@ def _follow_build(stream: Iterable[dict[str, Any]], name: str) -> str:
         image_id = (record.get("aux") or {}).get("ID", image_id)
         if "error" in record:
             output = "\n".join(tail)
-            text = f"Build of {name} failed: {record['error']}\n{output}"
-            if (record.get("errorDetail") or {}).get("code") == _WRONG_PYTHON:
-                raise VersionMismatch(
-                    text, hint="Choose a base_image with the client's Python, or leave it unset."
-                )
-            raise ImageBuildError(text)
+            raise ImageBuildError(f"Build of {name} failed: {record['error']}\n{output}")
     if not image_id:
         raise ImageBuildError(f"Build of {name} ended without an image.\n" + "\n".join(tail))
     return image_id
@@ -188,13 +299,3 @@ def _platform(engine: docker.APIClient, architecture: str) -> str | None:
     """Name the platform only where it differs from the engine's own."""
     wanted = _PLATFORMS[architecture]
     return None if wanted == f"linux/{engine.version()['Arch']}" else wanted
-
-
-def _proxy_arguments() -> dict[str, str]:
-    """Pass the dispatcher's proxies on; Docker keeps these arguments out of an image's history."""
-    arguments = {}
-    for name in _PROXIES:
-        value = os.environ.get(name) or os.environ.get(name.lower())
-        if value:
-            arguments[name] = arguments[name.lower()] = value
-    return arguments

@@ -1,27 +1,40 @@
-"""From a spec to Docker build contexts: rendered text and archives, the same on every machine."""
+"""From a spec to Docker build contexts: rendered text and archives, the same on every machine.
+
+An image is made in three builds, each on the one before: the base, which changes with the root
+image; the packages; and the runtime, which changes with this project.
+"""
 
 from __future__ import annotations
 
-import configparser
 import hashlib
-import io
-import tarfile
-from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+import json
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import asdict
 from functools import cache
 from pathlib import Path
 from typing import Final
 
 import jinja2
 
+from covalent_lambda_container import packs
+from covalent_lambda_container.archives import END, Member, archive, body, files
+from covalent_lambda_container.packs import Layer
 from covalent_lambda_container.spec import ImageSpec
 
 RUNTIME_PACKAGE: Final = "covalent_lambda_runtime"
 """Name under which `covalent_lambda_container.runtime` is importable inside an image."""
+TASK_ROOT: Final = "var/task"
+"""Folder of an image for the task's packages and the runtime, from the root."""
+INTERFACE_ROOT: Final = "var/runtime"
+"""Folder of an image for Lambda's runtime interface client."""
+
+REQUIREMENTS: Final = "requirements.txt"
+CONSTRAINTS: Final = "constraints.txt"
 
 _PACKAGE = Path(__file__).resolve().parent
-_BASE_SCRIPTS = ("install-interface.sh", "lambda-entrypoint.sh")
-_TASK_SCRIPTS = ("install-packages.sh", "list-modules.py")
+_ENTRYPOINT = "lambda-entrypoint.sh"
+_EMULATOR = "usr/local/bin/aws-lambda-rie"
+_COMMANDS = "opt/covalent-lambda/commands"
 _RUNTIME_MODULES = (
     "__init__.py",
     "capture.py",
@@ -36,51 +49,40 @@ _RUNTIME_MODULES = (
 )
 
 
-@dataclass(frozen=True, kw_only=True)
-class InstallSettings:
-    """How pip reaches its index during a build; nothing of it stays in the finished image.
+def render_dockerfile(spec: ImageSpec, layers: Sequence[Layer] = ()) -> str:
+    """Return the text of the Dockerfile that puts a spec's packages on the base.
 
     Parameters
     ----------
-    ca_bundle
-        PEM text of the certificate authorities pip should trust, or None for its own.
+    layers
+        The packages once they are installed; what they are is not known before.
     """
-
-    ca_bundle: bytes | None = None
-
-
-@dataclass(frozen=True, kw_only=True)
-class BuildContext:
-    """What Docker needs for one build.
-
-    Parameters
-    ----------
-    archive
-        Uncompressed tar; the Dockerfile is its member ``Dockerfile``.
-    identity
-        SHA-256 of the archive, hexadecimal.
-    """
-
-    archive: bytes
-    identity: str
-
-
-def render_dockerfile(spec: ImageSpec) -> str:
-    """Return the text of a task image's Dockerfile."""
     template = _environment().get_template("Dockerfile.j2")
-    return template.render(spec=spec, command_name=command_name)
+    return template.render(spec=spec, layers=layers, command_name=command_name)
 
 
 def requirements_text(spec: ImageSpec) -> str:
-    """Return the requirements file pip installs: the task's packages and its cloudpickle."""
+    """Return the requirements file to install: the task's packages and its cloudpickle."""
     lines = [
         *spec.install_options,
         # Beside this file.
-        *(["--constraint constraints.txt"] if spec.constraints else []),
+        *([f"--constraint {CONSTRAINTS}"] if spec.constraints else []),
         *spec.requirements,
         f"cloudpickle=={spec.cloudpickle_version}",
     ]
     return _lines(lines)
+
+
+def requirements_files(spec: ImageSpec, further: Iterable[str] = ()) -> dict[str, str]:
+    """Return the texts of the requirements file and those it refers to, by name.
+
+    Parameters
+    ----------
+    further
+        More requirements, beside the spec's.
+    """
+    texts = {REQUIREMENTS: requirements_text(spec) + _lines(further)}
+    return texts | ({CONSTRAINTS: _lines(spec.constraints)} if spec.constraints else {})
 
 
 def command_name(number: int) -> str:
@@ -88,84 +90,116 @@ def command_name(number: int) -> str:
     return f"{number:03d}.sh"
 
 
-def task_context(spec: ImageSpec, settings: InstallSettings) -> BuildContext:
-    """Return the context of a task image; its ``BASE_IMAGE`` argument names the base."""
-    members = {
-        "Dockerfile": render_dockerfile(spec).encode(),
-        "install/requirements.txt": requirements_text(spec).encode(),
-        "install/constraints.txt": _lines(spec.constraints).encode(),
-        **{
-            f"commands/{command_name(number)}": f"{command}\n".encode()
-            for number, command in enumerate(spec.commands, start=1)
-        },
-        **_install_files("install", _TASK_SCRIPTS, settings),
-        **_runtime_files(),
-    }
-    return _context(members)
+def base_context(interface: Layer | None, emulator: Path | None) -> list[Member]:
+    """Return the context of the base, which takes the argument ``ROOT_IMAGE``.
+
+    Parameters
+    ----------
+    interface, emulator
+        Lambda's runtime interface client, packed, and its emulator, for a root that has neither.
+    """
+    # Folders that Docker would otherwise make, with the time of that moment.
+    parts: list[bytes | Path] = [*body([Member(name=f"{TASK_ROOT}/")], folders=True)]
+    if interface is not None and emulator is not None:
+        start = (_templates() / _ENTRYPOINT).read_bytes()
+        parts += [pack.file for pack in interface.packs]
+        parts += body(
+            [
+                Member(name=_EMULATOR, content=(emulator,), executable=True),
+                Member(name=_ENTRYPOINT, content=(start,), executable=True),
+            ],
+            folders=True,
+        )
+    return [
+        *files({"Dockerfile": _project_file("Dockerfile.base").read_bytes()}),
+        Member(name="interface.tar", content=(*parts, END)),
+    ]
 
 
-def base_context(settings: InstallSettings) -> BuildContext:
-    """Return the context of the base: arguments ``ROOT_IMAGE`` and ``PYTHON_VERSION``."""
-    members = {
-        "Dockerfile": _project_file("Dockerfile.base").read_bytes(),
-        **_install_files("base", _BASE_SCRIPTS, settings),
+def packages_context(spec: ImageSpec, layers: Sequence[Layer]) -> list[Member]:
+    """Return the context of a spec's packages, which takes the argument ``BASE_IMAGE``."""
+    commands = {
+        f"{_COMMANDS}/{command_name(number)}": f"{command}\n".encode()
+        for number, command in enumerate(spec.commands, start=1)
     }
-    return _context(members)
+    return [
+        *files({"Dockerfile": render_dockerfile(spec, layers).encode()}),
+        *([_nested("commands.tar", files(commands))] if commands else []),
+        *(
+            Member(
+                name=f"packages/{layer.name}", content=(*(pack.file for pack in layer.packs), END)
+            )
+            for layer in layers
+        ),
+    ]
+
+
+def runtime_context(compiled: Mapping[str, bytes]) -> list[Member]:
+    """Return the context of the runtime, which takes the argument ``PACKAGES_IMAGE``.
+
+    Parameters
+    ----------
+    compiled
+        Its byte code, by path in the image.
+    """
+    return [
+        *files({"Dockerfile": (_templates() / "Dockerfile.runtime").read_bytes()}),
+        _nested("runtime.tar", [*runtime_sources(), *files(dict(compiled))]),
+    ]
+
+
+def runtime_sources() -> list[Member]:
+    """Return the runtime's modules, named by their path in the image."""
+    runtime = _PACKAGE / "runtime"
+    folder = f"{TASK_ROOT}/{RUNTIME_PACKAGE}"
+    return files({f"{folder}/{name}": (runtime / name).read_bytes() for name in _RUNTIME_MODULES})
+
+
+@cache
+def base_recipe() -> str:
+    """SHA-256, hexadecimal, of all that takes part in making the base."""
+    return _digest([_project_file("Dockerfile.base"), _templates() / _ENTRYPOINT])
+
+
+@cache
+def packages_recipe() -> str:
+    """SHA-256, hexadecimal, of all that takes part in making packages on a base."""
+    return _digest([_templates() / "Dockerfile.j2"])
 
 
 @cache
 def recipe_digest() -> str:
     """SHA-256, hexadecimal, of every file of ours that takes part in making an image."""
-    members = {
-        "Dockerfile.base": _project_file("Dockerfile.base").read_bytes(),
-        "Dockerfile.j2": (_templates() / "Dockerfile.j2").read_bytes(),
-        **_install_files("", (*_BASE_SCRIPTS, *_TASK_SCRIPTS), InstallSettings()),
-        **_runtime_files(),
-    }
-    return _context(members).identity
+    runtime = b"".join(archive([*runtime_sources(), *runtime_context({})]))
+    parts = [base_recipe(), packages_recipe(), hashlib.sha256(runtime).hexdigest()]
+    return hashlib.sha256("\0".join(parts).encode()).hexdigest()
 
 
-def _install_files(
-    folder: str, scripts: tuple[str, ...], settings: InstallSettings
-) -> dict[str, bytes]:
-    members = {f"{folder}/{name}": (_templates() / name).read_bytes() for name in scripts}
-    pip_configuration = configparser.ConfigParser(interpolation=None)
-    pip_configuration["global"] = {
-        "disable-pip-version-check": "true",
-        "root-user-action": "ignore",
-    }
-    if settings.ca_bundle is not None:
-        members[f"{folder}/ca-bundle.crt"] = settings.ca_bundle
-        pip_configuration["global"]["cert"] = f"/tmp/{folder}/ca-bundle.crt"
-    text = io.StringIO()
-    pip_configuration.write(text)
-    members[f"{folder}/pip.conf"] = text.getvalue().encode()
-    return members
+def packages_key(spec: ImageSpec, base: str) -> str:
+    """SHA-256, hexadecimal, of what determines a spec's packages: all but the runtime."""
+    content = asdict(spec) | {"recipe": packages_recipe(), "base": base}
+    return hashlib.sha256(json.dumps(content, sort_keys=True).encode()).hexdigest()
 
 
 def _lines(lines: Iterable[str]) -> str:
     return "".join(f"{line}\n" for line in lines)
 
 
-def _runtime_files() -> dict[str, bytes]:
-    runtime = _PACKAGE / "runtime"
-    return {f"{RUNTIME_PACKAGE}/{name}": (runtime / name).read_bytes() for name in _RUNTIME_MODULES}
+def _digest(paths: Iterable[Path]) -> str:
+    # How files are compiled and packed is as much a part of it.
+    compiling = _PACKAGE / "inside" / "compile_sources.py"
+    members = files({path.name: path.read_bytes() for path in [*paths, compiling]})
+    digest = hashlib.sha256(str(packs.FORMAT).encode())
+    for piece in archive(members):
+        digest.update(piece)
+    return digest.hexdigest()
 
 
-def _context(members: Mapping[str, bytes]) -> BuildContext:
-    """Write a tar that depends on names and contents only."""
-    buffer = io.BytesIO()
-    with tarfile.open(fileobj=buffer, mode="w", format=tarfile.USTAR_FORMAT) as archive:
-        for name in sorted(members):
-            member = tarfile.TarInfo(name)
-            member.size = len(members[name])
-            member.mode = 0o644
-            archive.addfile(member, io.BytesIO(members[name]))
-    content = buffer.getvalue()
-    return BuildContext(archive=content, identity=hashlib.sha256(content).hexdigest())
+def _nested(name: str, members: Iterable[Member]) -> Member:
+    """Return an archive as a member; Docker's ADD unpacks it."""
+    return Member(name=name, content=(*body(members, folders=True), END))
 
 
-@cache
 def _environment() -> jinja2.Environment:
     return jinja2.Environment(
         loader=jinja2.FunctionLoader(lambda name: (_templates() / name).read_text("utf-8")),

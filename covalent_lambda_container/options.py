@@ -61,6 +61,10 @@ CONCURRENCY_QUOTA: Final = 1000
 """Invocations that an account has under way at once, unless AWS has raised it ("Lambda quotas"
 page, read 2026-11)."""
 
+LAMBDA_IMAGE_MB: Final = 10240
+"""All layers of an image together, uncompressed ("Container image code package size", "Lambda
+quotas" page, read 2026-11)."""
+
 Text = Annotated[str, Field(strict=True)]
 Whole = Annotated[int, Field(strict=True)]
 
@@ -103,7 +107,8 @@ class Options(BaseModel):
         description="ECR repository of the images; made when it is missing.",
     )
     cache_dir: Text = Field(
-        default="~/.cache/covalent/lambda_container", description="Folder for lock files."
+        default="~/.cache/covalent/lambda_container",
+        description="Folder for lock files and for packages that later builds use.",
     )
     poll_freq: Annotated[float, Field(strict=True)] = Field(
         default=5,
@@ -133,6 +138,13 @@ class Options(BaseModel):
     )
     architecture: Literal["x86_64", "arm64"] = Field(
         default="x86_64", description="Processor of the functions: x86_64 or arm64."
+    )
+    max_image_mb: Whole = Field(
+        default=LAMBDA_IMAGE_MB,
+        ge=1,
+        le=LAMBDA_IMAGE_MB,
+        description="Largest image that is pushed, in MB uncompressed, up to 10240 (Lambda's "
+        "limit).",
     )
     requirements: list[Text] = Field(
         default_factory=list,
@@ -203,7 +215,7 @@ class Options(BaseModel):
     )
     ca_bundle: Text = Field(
         default="",
-        description="PEM file of certificate authorities that pip trusts during a build; default: "
+        description="PEM file of certificate authorities that installing trusts; default: "
         "PIP_CERT, REQUESTS_CA_BUNDLE or SSL_CERT_FILE of the dispatcher's environment.",
     )
 

@@ -6,10 +6,13 @@ contract tests.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from contextlib import AbstractContextManager
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any, Final, Protocol, TypeVar
 
+from covalent_lambda_container.archives import Member
 from covalent_lambda_container.runtime.wire import Readable
 from covalent_lambda_container.spec import FunctionSpec, ImageReference, ImageSpec
 
@@ -19,6 +22,10 @@ ACTIVE: Final = "Active"
 INACTIVE: Final = "Inactive"
 PENDING: Final = "Pending"
 FAILED: Final = "Failed"
+
+
+class WheelsMissing(Exception):
+    """The requirements cannot be met with wheels alone; its text is what the installer says."""
 
 
 class NotAccepted(Exception):
@@ -46,6 +53,28 @@ class RegistryLogin:
 
     def __repr__(self) -> str:
         return f"RegistryLogin(username={self.username!r}, password=…)"
+
+
+@dataclass(frozen=True, kw_only=True)
+class EngineImage:
+    """An image that is in a container engine.
+
+    Parameters
+    ----------
+    id
+        ``"sha256:…"`` of its configuration.
+    architecture
+        ``"x86_64"``, ``"arm64"``, or the engine's name for another one.
+    size
+        Bytes of all its layers, uncompressed.
+    labels
+        Its labels.
+    """
+
+    id: str
+    architecture: str
+    size: int
+    labels: Mapping[str, str]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -83,8 +112,80 @@ class Reply:
     log_tail: str = ""
 
 
-class ImageBuilder(Protocol):
+class Container(Protocol):
+    """A running container, for work that needs the image's own system."""
+
+    def run(self, command: Sequence[str], *, environment: Mapping[str, str] | None = None) -> str:
+        """Run a command to its end; return what it wrote to its standard output."""
+
+    def put(self, members: Iterable[Member]) -> None:
+        """Write files; their names are paths from the root."""
+
+    def get(self, path: str, folder: Path) -> None:
+        """Write the plain files below a folder of the container to one of this machine."""
+
+
+class Engine(Protocol):
     """A container engine."""
+
+    def find(self, name: str) -> EngineImage | None:
+        """Return an image that is in the engine, by name or ID, or None."""
+
+    def pull(self, name: str, architecture: str) -> EngineImage:
+        """Pull an image and return it."""
+
+    def build(
+        self,
+        members: Iterable[Member],
+        name: str,
+        *,
+        architecture: str,
+        arguments: Mapping[str, str],
+        labels: Mapping[str, str],
+        target: str = "",
+        anew: bool = False,
+    ) -> str:
+        """Build an image from a context, tag it `name`, and return its ID.
+
+        With `anew`, from nothing that earlier builds have left.
+        """
+
+    def push(self, name: str, login: RegistryLogin) -> str:
+        """Push a local image; return its manifest's ``sha256:…`` digest."""
+
+    def remove(self, name: str) -> None:
+        """Remove an image, or its tag if other tags name it; an absent one does not matter."""
+
+    def container(self, image: str, architecture: str) -> AbstractContextManager[Container]:
+        """Run a container of an image while the context is open; it does nothing by itself."""
+
+
+class Installer(Protocol):
+    """Installs distributions for an image on this machine, from wheels."""
+
+    def install(
+        self,
+        requirements: Mapping[str, str],
+        target: Path,
+        scratch: Path,
+        *,
+        python_version: str,
+        architecture: str,
+        glibc: str,
+        options: Sequence[str] = (),
+    ) -> None:
+        """Install what a requirements file names into a folder.
+
+        The file is ``requirements.txt`` among texts by name; it may refer to the others.
+
+        Raises
+        ------
+        WheelsMissing
+        """
+
+
+class ImageBuilder(Protocol):
+    """Makes task images."""
 
     def build(self, spec: ImageSpec, name: str, *, anew: bool = False) -> None:
         """Build the image of a spec and tag it `name` in the engine.

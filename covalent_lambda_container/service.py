@@ -20,8 +20,8 @@ from typing import Final
 from covalent_lambda_container.aws import AwsTarget, clients_for
 from covalent_lambda_container.cancellation import Cancellation
 from covalent_lambda_container.covalent_task import MADE_IN, Task
-from covalent_lambda_container.docker_engine import DockerImageBuilder
-from covalent_lambda_container.dockerfile import InstallSettings, recipe_digest
+from covalent_lambda_container.docker_engine import DockerEngine
+from covalent_lambda_container.dockerfile import recipe_digest
 from covalent_lambda_container.ecr import EcrRegistry
 from covalent_lambda_container.errors import (
     ConfigurationError,
@@ -30,11 +30,19 @@ from covalent_lambda_container.errors import (
     TaskTimedOut,
 )
 from covalent_lambda_container.event_loop import in_thread
+from covalent_lambda_container.image_build import TaskImageBuilder
+from covalent_lambda_container.install_settings import InstallSettings
 from covalent_lambda_container.invocation import Call, Invoker, Outcome
 from covalent_lambda_container.lambda_functions import LambdaFunctions
 from covalent_lambda_container.lambda_invocations import LambdaInvocations
-from covalent_lambda_container.options import AWS_ROOT_IMAGE, CONCURRENCY_QUOTA, Options
-from covalent_lambda_container.ports import FunctionMissing, Invocations
+from covalent_lambda_container.options import (
+    AWS_ROOT_IMAGE,
+    CONCURRENCY_QUOTA,
+    LAMBDA_IMAGE_MB,
+    Options,
+)
+from covalent_lambda_container.package_install import PackageInstaller
+from covalent_lambda_container.ports import Engine, FunctionMissing, Invocations
 from covalent_lambda_container.provision import Provisioner
 from covalent_lambda_container.requirements import with_required
 from covalent_lambda_container.runtime import wire
@@ -46,6 +54,7 @@ from covalent_lambda_container.spec import (
     ImageSpec,
     sorted_pairs,
 )
+from covalent_lambda_container.uv_installer import UvInstaller
 
 log = logging.getLogger(__name__)
 
@@ -85,7 +94,11 @@ class Service:
         self._functions = LambdaFunctions(self._clients)
         self._invocations = _invocations_for(target)
         self.provisioner = _provisioner_for(
-            target, options.ecr_repository, options.cache_dir, _ca_bundle(options)
+            target,
+            options.ecr_repository,
+            options.cache_dir,
+            _ca_bundle(options),
+            options.max_image_mb,
         )
         self._readied = _readied_for(target)
         self._invoker = Invoker(self._invocations, self._bucket)
@@ -333,16 +346,42 @@ def _invocations_for(target: AwsTarget) -> LambdaInvocations:
 
 @functools.lru_cache(maxsize=64)
 def _provisioner_for(
-    target: AwsTarget, repository: str, cache_dir: str, ca_bundle: Path | None
+    target: AwsTarget,
+    repository: str,
+    cache_dir: str,
+    ca_bundle: Path | None,
+    max_image_mb: int,
 ) -> Provisioner:
     clients = clients_for(target)
     settings = InstallSettings(ca_bundle=ca_bundle.read_bytes() if ca_bundle else None)
+    cache = Path(cache_dir).expanduser().absolute()
     return Provisioner(
-        builder=DockerImageBuilder(settings),
+        builder=image_builder(DockerEngine(), settings, cache, max_image_mb=max_image_mb),
         registry=EcrRegistry(clients, repository),
         functions=LambdaFunctions(clients),
-        lock_directory=Path(cache_dir).expanduser() / "locks",
+        lock_directory=cache / "locks",
     )
+
+
+def image_builder(
+    engine: Engine, settings: InstallSettings, cache: Path, *, max_image_mb: int = LAMBDA_IMAGE_MB
+) -> TaskImageBuilder:
+    """Return what builds images on an engine, with packages installed on this machine.
+
+    Parameters
+    ----------
+    engine
+        Where they are built.
+    settings
+        How packages are reached.
+    cache
+        Folder for what serves later builds; its path is absolute.
+    max_image_mb
+        Largest size of an image, uncompressed.
+    """
+    wheels = UvInstaller(settings, cache / "uv")
+    installer = PackageInstaller(engine, wheels, settings, cache / "wheels")
+    return TaskImageBuilder(engine, installer, cache, max_image_mb=max_image_mb)
 
 
 def _ca_bundle(options: Options) -> Path | None:

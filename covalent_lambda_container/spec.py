@@ -75,9 +75,14 @@ class ImageSpec:
             if version and not _VERSION.fullmatch(version):
                 raise VersionMismatch(f"The task's {field} {version!r} is not a version.")
 
+    @property
+    def json(self) -> str:
+        """Canonical JSON of all fields."""
+        return _canonical_json(asdict(self))
+
     @cached_property
     def digest(self) -> str:
-        """SHA-256 of the canonical JSON of all fields, hexadecimal."""
+        """SHA-256 of `json`, hexadecimal."""
         return _digest(asdict(self))
 
     @property
@@ -166,5 +171,8 @@ def sorted_pairs(mapping: Mapping[str, str]) -> tuple[tuple[str, str], ...]:
 
 
 def _digest(content: Mapping[str, Any]) -> str:
-    canonical = json.dumps(content, sort_keys=True, separators=(",", ":"), ensure_ascii=True)
-    return hashlib.sha256(canonical.encode()).hexdigest()
+    return hashlib.sha256(_canonical_json(content).encode()).hexdigest()
+
+
+def _canonical_json(content: Mapping[str, Any]) -> str:
+    return json.dumps(content, sort_keys=True, separators=(",", ":"), ensure_ascii=True)

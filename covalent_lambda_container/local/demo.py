@@ -36,6 +36,7 @@ from covalent_lambda_container.local.stack import LocalStack, local_stack
 
 _ACCURACY: Final = re.compile(r"accuracy=([0-9.]+)")
 _STEP_NAMES: Final = {
+    "image.install": "install its packages",
     "image.build": "build the image",
     "image.push": "push it to ECR",
     "function.create": "create the function",

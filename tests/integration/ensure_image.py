@@ -15,7 +15,7 @@ import time
 from pathlib import Path
 
 from covalent_lambda_container.covalent_task import bare_task
-from covalent_lambda_container.docker_engine import DockerImageBuilder
+from covalent_lambda_container.image_build import TaskImageBuilder
 from covalent_lambda_container.options import Options
 from covalent_lambda_container.ports import RegistryLogin
 from covalent_lambda_container.requirements import Requirements
@@ -35,19 +35,19 @@ def meet(place: Path) -> None:
 
 def meet_before_pushes(place: Path) -> None:
     """Build as on an engine of its own, and push at the same moment as the other."""
-    build, push = DockerImageBuilder.build, DockerImageBuilder.push
+    build, push = TaskImageBuilder.build, TaskImageBuilder.push
 
     def build_anew(
-        self: DockerImageBuilder, spec: ImageSpec, name: str, *, anew: bool = False
+        self: TaskImageBuilder, spec: ImageSpec, name: str, *, anew: bool = False
     ) -> None:
         build(self, spec, name, anew=True)
 
-    def meet_and_push(self: DockerImageBuilder, name: str, login: RegistryLogin) -> str:
+    def meet_and_push(self: TaskImageBuilder, name: str, login: RegistryLogin) -> str:
         meet(place)
         return push(self, name, login)
 
-    DockerImageBuilder.build = build_anew  # type: ignore[method-assign]
-    DockerImageBuilder.push = meet_and_push  # type: ignore[method-assign]
+    TaskImageBuilder.build = build_anew  # type: ignore[method-assign]
+    TaskImageBuilder.push = meet_and_push  # type: ignore[method-assign]
 
 
 def main(options_json: str, *places: str) -> None:

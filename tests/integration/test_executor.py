@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import os
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -15,6 +16,7 @@ from covalent._workflow.transport import TransportableObject
 from covalent.executor.utils.wrappers import wrapper_fn
 
 from covalent_lambda_container import AWSLambdaContainerExecutor, journal
+from covalent_lambda_container.docker_engine import CONTAINER_LABEL
 from covalent_lambda_container.errors import (
     ConfigurationError,
     FunctionCrashed,
@@ -159,8 +161,8 @@ def test_a_package_that_does_not_exist(options: Any, cache_dir: str, aws: Any, s
     assert names(aws) == functions
     assert images(aws, stack) == stored
     with contextlib.closing(docker.from_env()) as client:
-        stopped = client.containers.list(all=True, filters={"status": "exited"})
-        assert not [c for c in stopped if "install-packages" in str(c.attrs["Args"])]
+        ours = {"label": f"{CONTAINER_LABEL}={os.getpid()}"}
+        assert client.containers.list(all=True, filters=ours) == []
 
 
 def test_no_docker_engine(options: Any, cache_dir: str, monkeypatch: pytest.MonkeyPatch, tmp_path):

@@ -28,8 +28,7 @@ from click.testing import CliRunner
 from covalent_lambda_container import AWSLambdaContainerExecutor, policies
 from covalent_lambda_container.aws import AwsClients, AwsTarget
 from covalent_lambda_container.cli.main import cli
-from covalent_lambda_container.docker_engine import DockerImageBuilder
-from covalent_lambda_container.dockerfile import InstallSettings
+from covalent_lambda_container.docker_engine import DockerEngine
 from covalent_lambda_container.ecr import EcrRegistry
 from covalent_lambda_container.errors import LambdaContainerError
 from covalent_lambda_container.lambda_functions import LambdaFunctions
@@ -79,8 +78,9 @@ class Work:
         tag = uuid.uuid4().hex
         self.engine.api.import_image_from_data(_layer(tag), repository=repository, tag=tag)
         try:
-            builder = DockerImageBuilder(InstallSettings())
-            builder.push(f"{repository}:{tag}", EcrRegistry(self.clients, NAMES.repository).login())
+            DockerEngine().push(
+                f"{repository}:{tag}", EcrRegistry(self.clients, NAMES.repository).login()
+            )
         finally:
             self.engine.images.remove(f"{repository}:{tag}")
             ids: Any = [{"imageTag": tag}]

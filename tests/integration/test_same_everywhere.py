@@ -20,13 +20,15 @@ import requests
 
 from covalent_lambda_container import journal
 from covalent_lambda_container.aws import AwsClients, AwsTarget
-from covalent_lambda_container.docker_engine import DockerImageBuilder
-from covalent_lambda_container.dockerfile import InstallSettings, recipe_digest
+from covalent_lambda_container.docker_engine import DockerEngine
+from covalent_lambda_container.dockerfile import recipe_digest
 from covalent_lambda_container.ecr import EcrRegistry
 from covalent_lambda_container.errors import UnusableImage
+from covalent_lambda_container.install_settings import InstallSettings
 from covalent_lambda_container.options import Options
 from covalent_lambda_container.ports import RegistryLogin
 from covalent_lambda_container.provision import Provisioner
+from covalent_lambda_container.service import image_builder
 from tests.fakes import FakeFunctions
 from tests.fakes.examples import image_spec
 
@@ -79,8 +81,9 @@ class Dispatchers:
 
     @property
     def steps(self) -> Counter[str]:
-        """How often they did what."""
-        return Counter(step["step"] for step in journal.read(self._folder / "journal"))
+        """How often they built and pushed."""
+        steps = [step["step"] for step in journal.read(self._folder / "journal")]
+        return Counter(step for step in steps if step != "image.install")
 
 
 @pytest.fixture
@@ -131,7 +134,7 @@ def test_a_forced_rebuild_replaces_the_image_for_all(
     assert tags == {tag: first, f"{tag}-r1": rebuilt}
 
 
-class ContainerdEngine(DockerImageBuilder):
+class ContainerdEngine(DockerEngine):
     """Pushes what Docker pushes from its containerd image store: an index of one image."""
 
     def push(self, name: str, login: RegistryLogin) -> str:
@@ -168,9 +171,9 @@ def test_an_index_that_docker_pushed_is_taken_back(
     clients = AwsClients(AwsTarget.of(options))
     settings = InstallSettings(ca_bundle=trusted_authorities())
 
-    def ensure(builder: DockerImageBuilder) -> str:
+    def ensure(engine: DockerEngine) -> str:
         provisioner = Provisioner(
-            builder=builder,
+            builder=image_builder(engine, settings, tmp_path / "cache"),
             registry=EcrRegistry(clients, dispatchers.repository),
             functions=FakeFunctions(),
             lock_directory=tmp_path,
@@ -184,9 +187,9 @@ def test_an_index_that_docker_pushed_is_taken_back(
         return provisioner.ensure_image(spec).digest
 
     with pytest.raises(UnusableImage, match=rf"is a {re.escape(INDEX)}(.|\n)*removed from there"):
-        ensure(ContainerdEngine(settings))
+        ensure(ContainerdEngine())
     # Nothing stands in the way of an engine that is set up as the error says.
-    digest = ensure(DockerImageBuilder(settings))
+    digest = ensure(DockerEngine())
     (found,) = aws("ecr").describe_images(
         repositoryName=dispatchers.repository, imageIds=[{"imageDigest": digest}]
     )["imageDetails"]

@@ -12,15 +12,17 @@ import pytest
 ROOT = Path(__file__).parents[2]
 
 RENDER = """
+from covalent_lambda_container.archives import archive
 from covalent_lambda_container.dockerfile import (
-    InstallSettings, base_context, recipe_digest, render_dockerfile, task_context
+    base_context, packages_context, recipe_digest, render_dockerfile, runtime_context
 )
 from covalent_lambda_container.spec import ImageSpec
 
 spec = ImageSpec(python_version="3.11", architecture="x86_64", base_image="root.example.com/python",
                  requirements=("numpy==2.1.0",), cloudpickle_version="3.1.0",
                  recipe=recipe_digest())
-assert base_context(InstallSettings()).archive and task_context(spec, InstallSettings()).archive
+for context in base_context(None, None), packages_context(spec, ()), runtime_context({}):
+    assert b"".join(archive(context))
 print(render_dockerfile(spec))
 """
 
@@ -39,7 +41,9 @@ def test_the_wheel_holds_what_images_are_made_from(wheel: Path):
     package = "covalent_lambda_container"
     expected = {f"{package}/templates/{path.name}" for path in (ROOT / "templates").iterdir()}
     expected |= {
-        f"{package}/runtime/{path.name}" for path in (ROOT / package / "runtime").glob("*.py")
+        f"{package}/{folder}/{path.name}"
+        for folder in ("runtime", "inside")
+        for path in (ROOT / package / folder).glob("*.py")
     }
     assert expected | {f"{package}/Dockerfile.base"} <= names
     assert not [name for name in names if name.startswith(("tests", "examples"))]
@@ -56,7 +60,7 @@ def test_a_dockerfile_is_rendered_in_a_clean_environment(wheel: Path, tmp_path: 
         [python, "-I", "-c", RENDER], check=True, capture_output=True, text=True, cwd=tmp_path
     ).stdout
     assert "#   numpy==2.1.0\n" in rendered
-    assert 'CMD ["covalent_lambda_runtime.handler.handle"]' in rendered
+    assert "FROM ${BASE_IMAGE} AS system\n" in rendered
 
 
 def test_covalent_knows_the_plugin_by_name():

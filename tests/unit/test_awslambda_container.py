@@ -38,6 +38,7 @@ OTHER_VALUES = {
     "cleanup": False,
     "base_image": "registry.example.com/python:3.11",
     "architecture": "arm64",
+    "max_image_mb": 2048,
     "requirements": ["numpy==2.1"],
     "constraints": ["scipy<2"],
     "force_rebuild": True,

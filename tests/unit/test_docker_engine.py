@@ -14,12 +14,11 @@ from typing import Any
 
 import pytest
 
-from covalent_lambda_container.docker_engine import DockerImageBuilder, _follow_build
-from covalent_lambda_container.dockerfile import InstallSettings, requirements_text
-from covalent_lambda_container.errors import ImageBuildError, RegistryError, VersionMismatch
+from covalent_lambda_container.archives import files
+from covalent_lambda_container.docker_engine import DockerEngine, _follow_build
+from covalent_lambda_container.errors import ImageBuildError, RegistryError
 from covalent_lambda_container.ports import RegistryLogin
 from tests.fakes.docker_api import FakeDockerApi
-from tests.fakes.examples import image_spec
 
 # docker-py leaves the socket of a stream that is not read to its end to the collector.
 pytestmark = pytest.mark.filterwarnings("ignore:unclosed <socket:ResourceWarning")
@@ -68,11 +67,6 @@ def test_a_root_image_that_cannot_be_pulled_is_a_failed_build() -> None:
         follow("root-image-missing")
 
 
-def test_a_root_image_with_another_python_is_a_mismatch() -> None:
-    with pytest.raises(VersionMismatch, match=r"Python 3.11; the task(.|\n)*Choose a base_image"):
-        follow("other-python")
-
-
 def test_only_the_last_lines_are_shown() -> None:
     lines = [{"stream": f"line {number}\n"} for number in range(1000)]
     with pytest.raises(ImageBuildError) as caught:
@@ -105,117 +99,109 @@ def api(monkeypatch: pytest.MonkeyPatch) -> Iterator[FakeDockerApi]:
 
 
 @pytest.fixture
-def builder(api: FakeDockerApi) -> Iterator[DockerImageBuilder]:
-    builder = DockerImageBuilder(InstallSettings())
-    yield builder
-    if builder._client:
-        builder._client.close()
+def engine(api: FakeDockerApi) -> Iterator[DockerEngine]:
+    engine = DockerEngine()
+    yield engine
+    if engine._client:
+        engine._client.close()
     gc.collect()
+
+
+def build(engine: DockerEngine, **changes: Any) -> str:
+    given: dict[str, Any] = {"architecture": "x86_64", "arguments": {}, "labels": {}}
+    return engine.build(files({"Dockerfile": b"FROM scratch"}), NAME, **(given | changes))
 
 
 def pushed(*records: dict[str, Any]) -> list[dict[str, Any]]:
     return [{"status": "The push refers to repository [registry.example.com]"}, *records]
 
 
-def test_a_task_image_is_built_on_the_base_that_was_just_built(
-    builder: DockerImageBuilder, api: FakeDockerApi
+def test_a_build_has_its_context_arguments_and_labels(
+    engine: DockerEngine, api: FakeDockerApi
 ) -> None:
-    api.streams = [[{"aux": {"ID": "sha256:base"}}], [{"aux": {"ID": "sha256:task"}}]]
-    builder.build(image_spec(), NAME)
-    base, task = api.requests
-    assert base["t"] == "covalent-lambda-base:3.11-x86_64"
-    assert json.loads(base["buildargs"]) == {
-        "ROOT_IMAGE": "registry.example.com/python:3.11",
-        "PYTHON_VERSION": "3.11",
-    }
-    assert task["t"] == NAME
-    assert json.loads(task["buildargs"]) == {"BASE_IMAGE": "sha256:base"}
-    with tarfile.open(fileobj=io.BytesIO(task["body"])) as archive:
-        requirements = archive.extractfile("install/requirements.txt")
-        assert requirements is not None
-        assert requirements.read().decode() == requirements_text(image_spec())
+    api.streams = [[{"aux": {"ID": "sha256:task"}}]]
+    labels = {"spec": '{"requirements": ["name @ https://example.com/a?b=c&d"]}'}
+    assert build(engine, arguments={"BASE": "base"}, labels=labels, target="system") == (
+        "sha256:task"
+    )
+    (request,) = api.requests
+    assert (request["t"], request["target"]) == (NAME, "system")
+    assert json.loads(request["buildargs"]) == {"BASE": "base"}
+    assert json.loads(request["labels"]) == labels
+    with tarfile.open(fileobj=io.BytesIO(request["body"])) as archive:
+        assert archive.getnames() == ["Dockerfile"]
 
 
 @pytest.mark.parametrize(
     ("architecture", "platform"), [("x86_64", None), ("arm64", "linux/arm64")]
 )  # fmt: skip
 def test_a_platform_is_named_only_where_the_engine_has_another(
-    builder: DockerImageBuilder, api: FakeDockerApi, architecture: str, platform: str | None
+    engine: DockerEngine, api: FakeDockerApi, architecture: str, platform: str | None
 ) -> None:
-    api.streams = [[{"aux": {"ID": "sha256:base"}}], [{"aux": {"ID": "sha256:task"}}]]
-    builder.build(image_spec(architecture=architecture), NAME)
-    assert [request.get("platform") for request in api.requests] == [platform] * 2
+    api.streams = [[{"aux": {"ID": "sha256:task"}}]]
+    build(engine, architecture=architecture)
+    assert [request.get("platform") for request in api.requests] == [platform]
 
 
 def test_proxies_of_the_dispatcher_are_passed_on(
-    builder: DockerImageBuilder, api: FakeDockerApi, monkeypatch: pytest.MonkeyPatch
+    engine: DockerEngine, api: FakeDockerApi, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("no_proxy", "127.0.0.1")
     monkeypatch.setenv("https_proxy", "http://proxy.example.com")
-    api.streams = [[{"aux": {"ID": "sha256:base"}}], [{"aux": {"ID": "sha256:task"}}]]
-    builder.build(image_spec(), NAME)
-    arguments = json.loads(api.requests[1]["buildargs"])
+    api.streams = [[{"aux": {"ID": "sha256:task"}}]]
+    build(engine)
+    arguments = json.loads(api.requests[0]["buildargs"])
     assert arguments["HTTPS_PROXY"] == arguments["https_proxy"] == "http://proxy.example.com"
     assert "HTTP_PROXY" not in arguments
 
 
-def test_a_base_that_cannot_be_built_ends_the_build(
-    builder: DockerImageBuilder, api: FakeDockerApi
-) -> None:
-    api.streams = [recorded("other-python")]
-    with pytest.raises(VersionMismatch):
-        builder.build(image_spec(), NAME)
-    assert len(api.requests) == 1
-
-
 def test_a_push_has_its_own_credentials_and_gives_the_digest(
-    builder: DockerImageBuilder, api: FakeDockerApi
+    engine: DockerEngine, api: FakeDockerApi
 ) -> None:
     api.streams = [pushed({"aux": {"Tag": "3f2a", "Digest": "sha256:0a", "Size": 528}})]
-    assert builder.push(NAME, LOGIN) == "sha256:0a"
+    assert engine.push(NAME, LOGIN) == "sha256:0a"
     (request,) = api.requests
     assert request["tag"] == "3f2a"
     assert request["auth"].items() >= {"username": "AWS", "password": "secret"}.items()
 
 
 def test_a_refusal_inside_the_stream_is_an_error_without_the_password(
-    builder: DockerImageBuilder, api: FakeDockerApi
+    engine: DockerEngine, api: FakeDockerApi
 ) -> None:
     api.streams = [pushed({"errorDetail": {"message": "denied"}, "error": "denied"})]
     with pytest.raises(RegistryError, match=rf"^Push of {NAME} was refused: denied.\n") as caught:
-        builder.push(NAME, LOGIN)
+        engine.push(NAME, LOGIN)
     assert "ecr:PutImage" in str(caught.value)
     assert "secret" not in str(caught.value)
 
 
 def test_a_push_that_ends_without_a_digest_is_an_error(
-    builder: DockerImageBuilder, api: FakeDockerApi
+    engine: DockerEngine, api: FakeDockerApi
 ) -> None:
     api.streams = [pushed({"status": "Waiting"})]
     with pytest.raises(RegistryError, match="ended without a digest"):
-        builder.push(NAME, LOGIN)
+        engine.push(NAME, LOGIN)
 
 
 def test_without_an_engine_the_error_says_what_to_do(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("DOCKER_HOST", "tcp://127.0.0.1:1")
-    builder = DockerImageBuilder(InstallSettings())
     with pytest.raises(
         ImageBuildError, match=r"^Docker could not build an image: (.|\n)*docker in"
     ):
-        builder.build(image_spec(), NAME)
+        build(DockerEngine())
 
 
 def test_an_engine_that_goes_away_during_a_build_is_our_error(
-    builder: DockerImageBuilder, api: FakeDockerApi
+    engine: DockerEngine, api: FakeDockerApi
 ) -> None:
     api.streams, api.breaks_off = [[{"stream": "Step 1/2"}]], True
     with pytest.raises(ImageBuildError, match=r"^Docker could not build an image: "):
-        builder.build(image_spec(), NAME)
+        build(engine)
 
 
 def test_an_engine_that_goes_away_during_a_push_is_our_error(
-    builder: DockerImageBuilder, api: FakeDockerApi
+    engine: DockerEngine, api: FakeDockerApi
 ) -> None:
     api.streams, api.breaks_off = [pushed()], True
     with pytest.raises(ImageBuildError, match=r"^Docker could not push an image: "):
-        builder.push(NAME, LOGIN)
+        engine.push(NAME, LOGIN)

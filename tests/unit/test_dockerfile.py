@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import configparser
 import io
 import os
 import re
@@ -10,22 +9,25 @@ import shutil
 import subprocess
 import sys
 import tarfile
+from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
 import covalent_lambda_container
+from covalent_lambda_container.archives import Member, archive
 from covalent_lambda_container.dockerfile import (
     RUNTIME_PACKAGE,
-    BuildContext,
-    InstallSettings,
     base_context,
-    recipe_digest,
+    packages_context,
+    packages_key,
     render_dockerfile,
     requirements_text,
-    task_context,
+    runtime_context,
 )
 from covalent_lambda_container.errors import LambdaContainerError
+from covalent_lambda_container.packs import Layer, Pack
 from tests.fakes.examples import image_spec
 
 GOLDEN = Path(__file__).parent / "golden"
@@ -37,29 +39,32 @@ FULL = image_spec(
     covalent_version="0.240.0",
     commands=("echo one", "echo two\nRUN echo three"),
 )
-PLAIN = InstallSettings()
-WITH_CA = InstallSettings(ca_bundle=b"-----BEGIN CERTIFICATE-----\n")
 
 
 def golden(name: str) -> str:
     return (GOLDEN / name).read_text("utf-8")
 
 
-def members(context: BuildContext) -> dict[str, bytes]:
-    """Return the files of a context's archive."""
-    content = {}
-    with tarfile.open(fileobj=io.BytesIO(context.archive)) as archive:
-        for member in archive:
-            file = archive.extractfile(member)
-            assert file is not None
-            content[member.name] = file.read()
-    return content
+def pack(requirement: str, file: Path = Path("/nowhere")) -> Pack:
+    return Pack(requirement=requirement, file=file, size=1)
 
 
-def last_stage(dockerfile: str) -> str:
-    """Return what makes the image itself, comments left out."""
-    lines = [line for line in dockerfile.splitlines() if not line.startswith("#")]
-    return re.split(r"^FROM ", "\n".join(lines), flags=re.MULTILINE)[-1]
+def members(context: Sequence[Member]) -> dict[str, bytes]:
+    """Return the files of a context, those of archives in it by ``NAME.tar/PATH``."""
+    return contents(b"".join(archive(context)))
+
+
+def contents(packed: bytes, prefix: str = "") -> dict[str, bytes]:
+    found = {}
+    with tarfile.open(fileobj=io.BytesIO(packed)) as opened:
+        for member in opened:
+            file = opened.extractfile(member)
+            if file is not None:
+                content = file.read()
+                found[prefix + member.name] = content
+                if member.name.endswith(".tar"):
+                    found |= contents(content, f"{prefix}{member.name}/")
+    return found
 
 
 def test_an_image_without_requirements_says_so() -> None:
@@ -67,49 +72,78 @@ def test_an_image_without_requirements_says_so() -> None:
     assert rendered == golden("Dockerfile.no-requirements")
 
 
-def test_a_dockerfile_names_what_it_was_made_from() -> None:
-    assert render_dockerfile(FULL) == golden("Dockerfile.full")
+def test_a_dockerfile_names_what_it_was_made_from_and_what_its_layers_hold() -> None:
+    layers = [
+        Layer(name="01.tar", packs=(pack("scipy==1.14.1"),)),
+        Layer(name="02.tar", packs=(pack("joblib==1.4.2"), pack("threadpoolctl==3.5.0"), pack(""))),
+    ]
+    assert render_dockerfile(FULL, layers) == golden("Dockerfile.full")
 
 
-def test_pip_gets_the_requirements_and_the_cloudpickle_of_the_client() -> None:
+def test_the_installer_gets_the_requirements_and_the_cloudpickle_of_the_client() -> None:
     assert requirements_text(FULL) == golden("requirements.txt")
 
 
-def test_a_task_context_has_the_requirements_the_scripts_and_the_whole_runtime() -> None:
+def test_a_context_of_packages_has_its_layers_and_commands(tmp_path: Path) -> None:
+    packed = tmp_path / "one"
+    packed.write_bytes(b"")
+    layer = Layer(name="01.tar", packs=(pack("one==1", packed), pack("one==1", packed)))
+    found = members(packages_context(FULL, [layer]))
+    assert found["Dockerfile"].decode() == render_dockerfile(FULL, [layer])
+    assert found["packages/01.tar"] == bytes(1024)
+    folder = "commands.tar/opt/covalent-lambda/commands"
+    assert found[f"{folder}/001.sh"] == b"echo one\n"
+    assert found[f"{folder}/002.sh"] == b"echo two\nRUN echo three\n"
+    assert b"echo" not in found["Dockerfile"]
+
+
+def test_a_runtime_context_has_every_module_of_the_runtime() -> None:
     runtime = {path.name: path.read_bytes() for path in (PACKAGE / "runtime").glob("*.py")}
-    found = members(task_context(FULL, PLAIN))
-    assert found["Dockerfile"] == render_dockerfile(FULL).encode()
-    assert found["install/requirements.txt"] == requirements_text(FULL).encode()
-    assert "install/install-packages.sh" in found
+    compiled = {f"var/task/{RUNTIME_PACKAGE}/__pycache__/wire.cpython-311.pyc": b"code"}
+    found = members(runtime_context(compiled))
     assert runtime == {
         Path(name).name: content
         for name, content in found.items()
         if Path(name).parent.name == RUNTIME_PACKAGE
     }
+    assert b"code" in found.values()
 
 
-@pytest.mark.parametrize("context", [task_context(FULL, PLAIN), base_context(PLAIN)])
-def test_a_context_has_every_file_that_its_dockerfile_copies(context: BuildContext) -> None:
-    found = members(context)
-    copied = re.findall(r"^COPY (?!--from)(\S+)/ ", found["Dockerfile"].decode(), re.MULTILINE)
-    assert {name.split("/")[0] for name in found} == {"Dockerfile", *copied}
+def test_a_base_has_the_interface_where_the_root_has_none(tmp_path: Path) -> None:
+    packed, emulator = tmp_path / "client", tmp_path / "rie"
+    packed.write_bytes(b"")
+    emulator.write_bytes(b"\x7fELF")
+    layer = Layer(name="interface.tar", packs=(pack("awslambdaric==4", packed),))
+    with_interface = members(base_context(layer, emulator))
+    assert with_interface["interface.tar/usr/local/bin/aws-lambda-rie"] == b"\x7fELF"
+    assert "interface.tar/lambda-entrypoint.sh" in with_interface
+    assert set(members(base_context(None, None))) == {"Dockerfile", "interface.tar"}
 
 
-@pytest.mark.parametrize("context", [task_context(FULL, WITH_CA), base_context(WITH_CA)])
-def test_an_archive_holds_names_and_contents_only(context: BuildContext) -> None:
-    with tarfile.open(fileobj=io.BytesIO(context.archive)) as archive:
-        entries = archive.getmembers()
-    assert [entry.name for entry in entries] == sorted(entry.name for entry in entries)
-    for entry in entries:
-        assert (entry.mtime, entry.uid, entry.gid, entry.mode) == (0, 0, 0, 0o644)
-        assert (entry.uname, entry.gname) == ("", "")
+@pytest.mark.parametrize(
+    "context", [packages_context(FULL, ()), base_context(None, None), runtime_context({})]
+)
+def test_a_context_has_every_file_that_its_dockerfile_adds(context: list[Member]) -> None:
+    added = re.findall(
+        r"^(?:ADD|COPY) (\S+) /$", members(context)["Dockerfile"].decode(), re.MULTILINE
+    )
+    assert {member.name for member in context} == {"Dockerfile", *added}
 
 
-def test_commands_are_scripts_and_no_part_of_the_dockerfile() -> None:
-    found = members(task_context(FULL, PLAIN))
-    assert found["commands/001.sh"] == b"echo one\n"
-    assert found["commands/002.sh"] == b"echo two\nRUN echo three\n"
-    assert b"echo" not in found["Dockerfile"]
+@pytest.mark.parametrize(
+    "context", [packages_context(FULL, ()), base_context(None, None), runtime_context({})]
+)
+def test_an_archive_holds_names_and_contents_only(context: list[Member]) -> None:
+    packed = [b"".join(archive(context))]
+    packed += [content for name, content in members(context).items() if name.endswith(".tar")]
+    for content in packed:
+        with tarfile.open(fileobj=io.BytesIO(content)) as opened:
+            entries = opened.getmembers()
+        assert [entry.name for entry in entries] == sorted(entry.name for entry in entries)
+        for entry in entries:
+            assert (entry.mtime, entry.uid, entry.gid) == (0, 0, 0)
+            assert (entry.uname, entry.gname) == ("", "")
+            assert entry.mode == (0o755 if entry.isdir() else 0o644)
 
 
 @pytest.mark.parametrize("version", ["0.240\nRUN true", "0.240; true", "$(true)", "'"])
@@ -118,58 +152,45 @@ def test_a_covalent_version_is_a_version(version: str) -> None:
         render_dockerfile(image_spec(covalent_version=version))
 
 
-def test_an_archive_is_the_same_in_another_process(tmp_path: Path) -> None:
+def test_a_context_is_the_same_in_another_process(tmp_path: Path) -> None:
     script = (
+        "import hashlib\n"
+        "from covalent_lambda_container.archives import archive\n"
         "from covalent_lambda_container.dockerfile import *\n"
         "from covalent_lambda_container.spec import ImageSpec\n"
         f"spec = {FULL!r}\n"
-        "settings = InstallSettings()\n"
-        "print(task_context(spec, settings).identity, base_context(settings).identity,\n"
-        "      recipe_digest())\n"
+        "contexts = packages_context(spec, ()), base_context(None, None), runtime_context({})\n"
+        "for context in contexts:\n"
+        "    print(hashlib.sha256(b''.join(archive(context))).hexdigest())\n"
+        "print(recipe_digest(), packages_key(spec, 'base'))\n"
     )
     environment = os.environ | {"PYTHONHASHSEED": "7", "TZ": "Asia/Kathmandu", "LC_ALL": "C"}
-    other = subprocess.run(
-        [sys.executable, "-c", script],
-        cwd=tmp_path,
-        env=environment,
-        umask=0o077,
-        capture_output=True,
-        text=True,
-        check=True,
+    here, there = (
+        subprocess.run(
+            [sys.executable, "-c", script],
+            cwd=tmp_path,
+            env=given,
+            umask=umask,
+            capture_output=True,
+            text=True,
+            check=True,
+        ).stdout
+        for given, umask in ((dict(os.environ), 0o022), (environment, 0o077))
     )
-    here = task_context(FULL, PLAIN).identity, base_context(PLAIN).identity, recipe_digest()
-    assert other.stdout.split() == list(here)
+    assert len(here.split()) == 5
+    assert here == there
 
 
-def test_the_identity_of_a_context_is_its_content() -> None:
-    contexts = [task_context(FULL, PLAIN), task_context(image_spec(), PLAIN), base_context(PLAIN)]
-    assert len({context.identity for context in contexts}) == 3
+def test_packages_are_known_again_when_only_the_runtime_has_changed() -> None:
+    assert packages_key(FULL, "base") == packages_key(replace(FULL, recipe="1" * 64), "base")
+    assert packages_key(FULL, "base") != packages_key(FULL, "another base")
+    assert packages_key(FULL, "base") != packages_key(replace(FULL, commands=()), "base")
 
 
-@pytest.mark.parametrize("folder", ["install", "base"])
-def test_a_ca_bundle_is_configured_for_pip_and_for_nothing_else(folder: str) -> None:
-    plain, with_ca = (
-        members(task_context(FULL, settings) if folder == "install" else base_context(settings))
-        for settings in (PLAIN, WITH_CA)
-    )
-    assert with_ca[f"{folder}/ca-bundle.crt"] == WITH_CA.ca_bundle
-    pip = configparser.ConfigParser()
-    pip.read_string(with_ca[f"{folder}/pip.conf"].decode())
-    assert pip["global"]["cert"] == f"/tmp/{folder}/ca-bundle.crt"
-    assert b"cert" not in plain[f"{folder}/pip.conf"]
-    changed = {name for name in with_ca if with_ca[name] != plain.get(name)}
-    assert changed == {f"{folder}/ca-bundle.crt", f"{folder}/pip.conf"}
-
-
-@pytest.mark.parametrize(
-    ("context", "folder"),
-    [(task_context(FULL, WITH_CA), "install"), (base_context(WITH_CA), "base")],
-)
-def test_what_installs_stays_out_of_the_finished_image(context: BuildContext, folder: str) -> None:
-    dockerfile = members(context)["Dockerfile"].decode()
-    assert f"COPY {folder}/ /tmp/{folder}/" in dockerfile
-    assert f"{folder}/" not in last_stage(dockerfile)
-    assert "\nRUN" not in last_stage(dockerfile)
+def test_nothing_runs_after_the_packages_are_there() -> None:
+    for context in (packages_context(FULL, ()), runtime_context({})):
+        dockerfile = members(context)["Dockerfile"].decode()
+        assert "\nRUN" not in re.split(r"^FROM ", dockerfile, flags=re.MULTILINE)[-1]
 
 
 def test_every_file_that_makes_an_image_takes_part_in_the_recipe(tmp_path: Path) -> None:
@@ -184,10 +205,13 @@ from covalent_lambda_container import dockerfile
 package = dockerfile._PACKAGE
 assert package.parent == pathlib.Path.cwd(), "this is not the copy"
 changed = [package / "Dockerfile.base", *package.glob("templates/*"), *package.glob("runtime/*.py")]
+changed.append(package / "inside" / "compile_sources.py")
+digests = dockerfile.base_recipe, dockerfile.packages_recipe, dockerfile.recipe_digest
 seen = {dockerfile.recipe_digest()}
 for path in changed:
     path.write_bytes(path.read_bytes() + b"\\n")
-    dockerfile.recipe_digest.cache_clear()
+    for digest in digests:
+        digest.cache_clear()
     digest = dockerfile.recipe_digest()
     assert digest not in seen, path
     seen.add(digest)

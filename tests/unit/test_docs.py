@@ -49,8 +49,7 @@ def test_every_link_leads_somewhere(page: Path) -> None:
 
 def texts_of_the_code() -> list[str]:
     """Return every text in the code, with … where something is filled in."""
-    texts = [path.read_text() for path in (ROOT / "templates").glob("*.sh")]
-    texts = [re.sub(r"\$\w+", "…", text) for text in texts]
+    texts = []
     for path in Path(covalent_lambda_container.__file__).parent.rglob("*.py"):
         for node in ast.walk(ast.parse(path.read_text())):
             if isinstance(node, ast.JoinedStr):

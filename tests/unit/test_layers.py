@@ -18,16 +18,22 @@ FOLDER = Path(covalent_lambda_container.__file__).parent
 LAYERS = {
     "face": ["__init__", "awslambda_container", "cli", "local", "usage"],
     "service": ["prebuild", "service", "account", "doctor"],
-    "flow": ["provision", "invocation", "shared_work", "cancel_signs", "cancellation"],
-    "adapters": ["docker_engine", "ecr", "lambda_functions", "lambda_invocations", "s3"],
+    "flow": [
+        *("provision", "invocation", "shared_work", "cancel_signs", "cancellation"),
+        *("image_build", "package_install", "root", "workbench"),
+    ],
+    "adapters": [
+        *("docker_engine", "ecr", "lambda_functions", "lambda_invocations", "s3", "uv_installer"),
+    ],
     "aws": ["aws"],
     "ports": ["ports"],
     "core": [
-        *("configuration", "covalent_dispatch", "covalent_task", "covalent_workflow"),
-        *("dockerfile", "errors", "event_loop", "journal", "options", "pickles", "policies"),
-        *("requirements", "requirements_files", "spec", "urls"),
+        *("archives", "configuration", "covalent_dispatch", "covalent_task", "covalent_workflow"),
+        *("distributions", "dockerfile", "errors", "event_loop", "install_settings", "journal"),
+        *("options", "packs", "pickles", "policies", "requirements", "requirements_files"),
+        *("spec", "urls"),
     ],
-    "runtime": ["runtime"],
+    "remote": ["runtime", "inside"],
 }
 HEIGHT = {
     module: height for height, modules in enumerate(reversed(LAYERS.values())) for module in modules
@@ -47,6 +53,7 @@ CONFINED = {
     "docker": {"docker_engine", "doctor", "local"},
     "jinja2": {"dockerfile"},
     "pydantic": {"options"},
+    "uv": {"uv_installer"},
 }
 
 
@@ -113,6 +120,11 @@ def test_the_runtime_needs_the_standard_library_and_cloudpickle_only(path: Path)
     libraries = {name.partition(".")[0] for name in imports(path)}
     assert libraries <= {*sys.stdlib_module_names, "cloudpickle", ROOT}
     assert imported_modules(path) <= {"runtime"}
+
+
+@pytest.mark.parametrize("path", sorted((FOLDER / "inside").glob("*.py")), ids=lambda p: p.name)
+def test_programs_for_root_images_need_the_standard_library_only(path: Path) -> None:
+    assert {name.partition(".")[0] for name in imports(path)} <= {*sys.stdlib_module_names}
 
 
 def test_the_runtime_imports_itself_by_relative_names_only() -> None:

@@ -28,6 +28,7 @@ DEFAULTS = {
     "cleanup": True,
     "base_image": "",
     "architecture": "x86_64",
+    "max_image_mb": 10240,
     "requirements": [],
     "constraints": [],
     "force_rebuild": False,

@@ -1,0 +1,110 @@
+"""Tar archives that depend on names and contents only: the same bytes on every machine."""
+
+from __future__ import annotations
+
+import tarfile
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+from pathlib import Path, PurePosixPath
+from typing import IO, Final
+
+END: Final = bytes(2 * tarfile.BLOCKSIZE)
+"""What closes an archive. Archives without it can be strung together."""
+
+_CHUNK_BYTES: Final = 1 << 20
+
+
+@dataclass(frozen=True, kw_only=True)
+class Member:
+    """One file of an archive, or a folder.
+
+    Parameters
+    ----------
+    name
+        Its path, relative and with slashes; a folder's ends with one.
+    content
+        Bytes, files on disk, or both, one after the other.
+    executable
+        Whether it may be executed.
+    """
+
+    name: str
+    content: tuple[bytes | Path, ...] = ()
+    executable: bool = False
+
+    @property
+    def size(self) -> int:
+        """Its length in bytes."""
+        return sum(
+            part.stat().st_size if isinstance(part, Path) else len(part) for part in self.content
+        )
+
+
+def files(contents: dict[str, bytes]) -> list[Member]:
+    """Return plain members for names and contents."""
+    return [Member(name=name, content=(content,)) for name, content in contents.items()]
+
+
+def archive(members: Iterable[Member], *, folders: bool = False) -> Iterator[bytes]:
+    """Yield a whole archive in pieces; see `body`."""
+    yield from body(members, folders=folders)
+    yield END
+
+
+def body(members: Iterable[Member], *, folders: bool = False) -> Iterator[bytes]:
+    """Yield an archive without its end, in pieces, sorted by name.
+
+    Owners are root and times are zero. Whoever unpacks it makes folders that it does not name, with
+    the time of that moment: ``folders`` puts them in.
+    """
+    ordered = sorted(members, key=lambda member: member.name)
+    made: set[PurePosixPath] = set()
+    for member in ordered:
+        path = PurePosixPath(member.name)
+        is_folder = member.name.endswith("/")
+        above = reversed(path.parents[:-1]) if folders else ()
+        for folder in (*above, path) if is_folder else above:
+            if folder not in made:
+                made.add(folder)
+                yield _header(f"{folder}/", 0, mode=0o755, kind=tarfile.DIRTYPE)
+        if is_folder:
+            continue
+        size = member.size
+        yield _header(member.name, size, mode=0o755 if member.executable else 0o644)
+        yield from _content(member)
+        yield bytes(-size % tarfile.BLOCKSIZE)
+
+
+def unpack(stream: IO[bytes], folder: Path) -> None:
+    """Write an archive's plain files below a folder, and nothing else of it, nowhere else.
+
+    Links, devices and names that lead out of the folder are left out.
+    """
+    with tarfile.open(fileobj=stream, mode="r|") as opened:
+        for member in opened:
+            parts = PurePosixPath(member.name).parts
+            content = opened.extractfile(member) if member.isreg() else None
+            if content is None or ".." in parts or member.name.startswith("/"):
+                continue
+            target = folder.joinpath(*parts)
+            target.parent.mkdir(parents=True, exist_ok=True)
+            with target.open("wb") as file:
+                while piece := content.read(_CHUNK_BYTES):
+                    file.write(piece)
+            target.chmod(0o755 if member.mode & 0o100 else 0o644)
+
+
+def _header(name: str, size: int, *, mode: int, kind: bytes = tarfile.REGTYPE) -> bytes:
+    header = tarfile.TarInfo(name)
+    header.size, header.mode, header.type = size, mode, kind
+    return header.tobuf(tarfile.PAX_FORMAT)
+
+
+def _content(member: Member) -> Iterator[bytes]:
+    for part in member.content:
+        if isinstance(part, bytes):
+            yield part
+            continue
+        with part.open("rb") as file:
+            while piece := file.read(_CHUNK_BYTES):
+                yield piece

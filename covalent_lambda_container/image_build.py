@@ -1,0 +1,262 @@
+"""From a spec to an image in the engine: base, packages and runtime, each made once.
+
+What can be done on this machine is done here, from wheels, and never by Docker: an index's
+credentials do not come near an image, and what was made once serves every later image.
+"""
+
+from __future__ import annotations
+
+import functools
+import hashlib
+import json
+import tempfile
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Final
+
+from covalent_lambda_container import journal
+from covalent_lambda_container.archives import Member, body, files
+from covalent_lambda_container.distributions import (
+    Distribution,
+    distributions_in,
+    lock_text,
+    modules_text,
+    unclaimed,
+)
+from covalent_lambda_container.dockerfile import (
+    INTERFACE_ROOT,
+    REQUIREMENTS,
+    TASK_ROOT,
+    base_context,
+    base_recipe,
+    packages_context,
+    packages_key,
+    runtime_context,
+    runtime_sources,
+)
+from covalent_lambda_container.errors import ImageBuildError
+from covalent_lambda_container.package_install import PackageInstaller
+from covalent_lambda_container.packs import Layer, Pack, in_layers
+from covalent_lambda_container.ports import Engine, RegistryLogin
+from covalent_lambda_container.root import find_root
+from covalent_lambda_container.runtime.provenance import MODULES_FILE
+from covalent_lambda_container.spec import ImageSpec
+from covalent_lambda_container.workbench import Workbench
+
+SPEC_LABEL: Final = "covalent-lambda.spec"
+"""JSON of the spec that an image was made from."""
+PACKAGES_LABEL: Final = "covalent-lambda.packages"
+"""JSON of what was installed: ``{"numpy==2.1.0": bytes, …}``."""
+LOCK_FILE: Final = "requirements.lock"
+"""Beside the packages: a requirements file that pins what was installed."""
+
+_CLIENT: Final = "awslambdaric==4.2.2"
+_EMULATOR: Final = "aws-sam-cli==1.170.0"
+"""Its wheel carries the emulator, a static binary, for both architectures."""
+_EMULATOR_FILE: Final = "samcli/local/rapid/aws-lambda-rie-{architecture}"
+_LARGEST_NAMED: Final = 10
+_MB: Final = 1 << 20
+
+
+class TaskImageBuilder:
+    """Builds task images and pushes them.
+
+    Parameters
+    ----------
+    engine
+        Where images are built.
+    installer
+        Installs packages into a folder.
+    cache
+        Folder for what serves later builds. It can be removed at any time.
+    max_image_mb
+        Largest size of an image, uncompressed.
+    """
+
+    def __init__(
+        self, engine: Engine, installer: PackageInstaller, cache: Path, *, max_image_mb: int
+    ) -> None:
+        self._engine = engine
+        self._installer = installer
+        self._cache = cache
+        self._max_image_mb = max_image_mb
+
+    def build(self, spec: ImageSpec, name: str, *, anew: bool = False) -> None:
+        """Build the image of a spec and tag it ``name`` in the engine.
+
+        With `anew`, from what the index has now, and on what the root image's name stands for now.
+
+        Raises
+        ------
+        VersionMismatch
+            When the root image has another Python than the client; nothing was built.
+        ImageBuildError
+            When no engine answers, the packages cannot be installed, or the image would be too
+            large; no image of that name is left.
+        """
+        root = find_root(self._engine, spec, self._cache / "roots", newest=anew)
+        # On the file system of the caches, so that files can be linked instead of copied.
+        self._cache.mkdir(parents=True, exist_ok=True)
+        with (
+            tempfile.TemporaryDirectory(prefix="build-", dir=self._cache) as scratch,
+            Workbench(self._engine, root, self._cache, Path(scratch)) as workbench,
+        ):
+            limit = self._max_image_mb * _MB
+            build = _Build(self._engine, self._installer, workbench, spec, limit, anew=anew)
+            build.run(name)
+
+    def push(self, name: str, login: RegistryLogin) -> str:
+        """Push a local image and return the ``sha256:…`` digest of its manifest.
+
+        Raises
+        ------
+        RegistryError
+            When the registry refuses any part of it.
+        """
+        return self._engine.push(name, login)
+
+
+class _Build:
+    """One build."""
+
+    def __init__(
+        self,
+        engine: Engine,
+        installer: PackageInstaller,
+        workbench: Workbench,
+        spec: ImageSpec,
+        limit: int,
+        *,
+        anew: bool,
+    ) -> None:
+        self._engine = engine
+        self._installer = installer
+        self._workbench = workbench
+        self._root = workbench.root
+        self._scratch = workbench.scratch
+        self._spec = spec
+        self._limit = limit
+        self._anew = anew
+
+    def run(self, name: str) -> None:
+        packages = self._packages(self._base())
+        compiled = self._workbench.compiled(runtime_sources())
+        self._make(
+            runtime_context(compiled),
+            name,
+            {"PACKAGES_IMAGE": packages},
+            {SPEC_LABEL: self._spec.json},
+        )
+        made = self._engine.find(name)
+        if made is not None and made.size > self._limit:
+            self._engine.remove(name)
+            self._engine.remove(packages)
+            raise self._too_large(made.size, json.loads(made.labels[PACKAGES_LABEL]))
+
+    def _base(self) -> str:
+        """Return the name of the base, which is made if it is not in the engine."""
+        spec, root = self._spec, self._root
+        key = _key(root.id, base_recipe(), _CLIENT, _EMULATOR)
+        name = f"covalent-lambda-base:{spec.python_version}-{spec.architecture}-{key}"
+        if self._engine.find(name):
+            return name
+        interface = emulator = None
+        if not root.has_interface:
+            client, tools = self._scratch / "client", self._scratch / "tools"
+            install = functools.partial(
+                self._installer.install_wheels, scratch=self._scratch, spec=spec, root=root
+            )
+            install({REQUIREMENTS: _CLIENT}, client)
+            install({REQUIREMENTS: _EMULATOR}, tools, options=("--no-deps",))
+            packed = self._workbench.packs(distributions_in(client), INTERFACE_ROOT)
+            interface = Layer(name="interface.tar", packs=tuple(packed))
+            emulator = tools / _EMULATOR_FILE.format(architecture=spec.architecture)
+        self._make(base_context(interface, emulator), name, {"ROOT_IMAGE": spec.base_image}, {})
+        return name
+
+    def _packages(self, base: str) -> str:
+        """Return the name of the image of a spec without the runtime, made if it is not there.
+
+        One that is there stays as it is: an unpinned requirement is what it was when it was built.
+        """
+        spec = self._spec
+        name = f"covalent-lambda-packages:{packages_key(spec, base)[:32]}"
+        if not self._anew and self._engine.find(name):
+            return name
+        stage = self._scratch / "stage"
+        with journal.step("image.install", name) as facts:
+            system = functools.partial(self._system, base)
+            self._installer.install(spec, self._root, system, stage, self._scratch, anew=self._anew)
+            found = distributions_in(stage)
+            facts["packages"] = [each.pinned for each in found]
+        packed = self._workbench.packs(found, TASK_ROOT)
+        sizes = {pack.requirement: pack.size for pack in packed}
+        below = self._engine.find(base)
+        size = sum(sizes.values()) + (below.size if below else 0)
+        if size > self._limit:
+            raise self._too_large(size, sizes)
+        layers = in_layers([*packed, _set_pack(found, stage, self._scratch)])
+        labels = {PACKAGES_LABEL: json.dumps(sizes, sort_keys=True)}
+        # Anew: its commands run again.
+        context = packages_context(spec, layers)
+        self._make(context, name, {"BASE_IMAGE": base}, labels, anew=self._anew)
+        return name
+
+    def _system(self, base: str) -> str:
+        """Return an image with what DepsBash installs: compilers may come from there."""
+        if not self._spec.commands:
+            return base
+        context = packages_context(self._spec, ())
+        return self._make(context, "", {"BASE_IMAGE": base}, {}, target="system")
+
+    def _make(
+        self,
+        context: list[Member],
+        name: str,
+        arguments: Mapping[str, str],
+        labels: Mapping[str, str],
+        target: str = "",
+        *,
+        anew: bool = False,
+    ) -> str:
+        return self._engine.build(
+            context,
+            name,
+            architecture=self._spec.architecture,
+            arguments=arguments,
+            labels=labels,
+            target=target,
+            anew=anew,
+        )
+
+    def _too_large(self, size: int, sizes: Mapping[str, int]) -> ImageBuildError:
+        largest = sorted(sizes, key=lambda name: (-sizes[name], name))[:_LARGEST_NAMED]
+        listed = "\n".join(f"  {sizes[name] / _MB:8.1f} MB  {name}" for name in largest)
+        return ImageBuildError(
+            f"Image {self._spec.tag} would have {size / _MB:,.0f} MB uncompressed; at most "
+            f"{self._limit / _MB:,.0f} MB are allowed. Its largest distributions:\n{listed}",
+            hint="Require fewer or smaller packages. Lambda takes images of up to 10,240 MB; the "
+            "option max_image_mb may ask for less.",
+        )
+
+
+def _key(*parts: str) -> str:
+    return hashlib.sha256("\0".join(parts).encode()).hexdigest()[:32]
+
+
+def _set_pack(distributions: Sequence[Distribution], stage: Path, scratch: Path) -> Pack:
+    """Return what belongs to a set of distributions and to none of them."""
+    members = [
+        Member(name=f"{TASK_ROOT}/{path}", content=(stage / path,))
+        for path in unclaimed(stage, distributions)
+    ]
+    members += files(
+        {
+            f"{TASK_ROOT}/{LOCK_FILE}": lock_text(distributions).encode(),
+            f"{TASK_ROOT}/{MODULES_FILE}": modules_text(distributions).encode(),
+        }
+    )
+    file = scratch / "set.tar"
+    with file.open("wb") as out:
+        out.writelines(body(members, folders=True))
+    return Pack(requirement="", file=file, size=file.stat().st_size)

@@ -1,0 +1,106 @@
+"""Root images: what they are, asked once of each."""
+
+from __future__ import annotations
+
+import json
+import logging
+import tempfile
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Final
+
+from covalent_lambda_container.errors import ImageBuildError, VersionMismatch
+from covalent_lambda_container.ports import Engine, EngineImage
+from covalent_lambda_container.spec import ImageSpec
+
+log = logging.getLogger(__name__)
+
+_PROGRAM: Final = Path(__file__).parent / "inside" / "describe.py"
+
+
+@dataclass(frozen=True, kw_only=True)
+class Root:
+    """A root image that is in the engine.
+
+    Parameters
+    ----------
+    id
+        Its ID in the engine.
+    architecture
+        ``"x86_64"`` or ``"arm64"``.
+    python
+        Its Python's minor version, ``"3.11"``.
+    build
+        Tells that build of Python from others.
+    cache_tag
+        What it puts into the names of byte code, ``"cpython-311"``.
+    glibc
+        Version of its C library, ``"2.36"``; empty if it has another one.
+    has_interface
+        Whether it brings Lambda's runtime interface client and emulator.
+    """
+
+    id: str
+    architecture: str
+    python: str
+    build: str
+    cache_tag: str
+    glibc: str
+    has_interface: bool
+
+
+def find_root(engine: Engine, spec: ImageSpec, cache: Path, *, newest: bool = False) -> Root:
+    """Return the root image of a spec, pulled if it is not in the engine.
+
+    Parameters
+    ----------
+    cache
+        Folder that keeps what was found out about images.
+    newest
+        Whether to look for what its name stands for now; one that only this engine has stays.
+
+    Raises
+    ------
+    VersionMismatch
+        When it has another Python than the client, or is for another processor.
+    """
+    image = engine.find(spec.base_image)
+    usable = image is not None and image.architecture == spec.architecture
+    if newest or not usable:
+        try:
+            image = engine.pull(spec.base_image, spec.architecture)
+        except ImageBuildError as exc:
+            if image is None:
+                raise
+            log.warning("Root image %s is taken as it is here: %s", spec.base_image, exc)
+    assert image is not None
+    if image.architecture != spec.architecture:
+        raise VersionMismatch(
+            f"The root image {spec.base_image} is for {image.architecture}; the functions are to "
+            f"run on {spec.architecture}.",
+            hint="Choose a base_image for that processor, or another architecture.",
+        )
+    root = Root(id=image.id, architecture=image.architecture, **_description(engine, image, cache))
+    if root.python != spec.python_version:
+        raise VersionMismatch(
+            f"The root image {spec.base_image} has Python {root.python}; the task was pickled by "
+            f"Python {spec.python_version}.",
+            hint="Choose a base_image with the client's Python, or leave it unset.",
+        )
+    return root
+
+
+def _description(engine: Engine, image: EngineImage, cache: Path) -> dict[str, Any]:
+    known = cache / f"{image.id.removeprefix('sha256:')}.json"
+    try:
+        text = known.read_text("utf-8")
+    except FileNotFoundError:
+        with engine.container(image.id, image.architecture) as container:
+            text = container.run(["python3", "-c", _PROGRAM.read_text("utf-8")])
+        cache.mkdir(parents=True, exist_ok=True)
+        # Whole or not at all, for other processes.
+        with tempfile.NamedTemporaryFile("w", dir=cache, delete=False) as written:
+            written.write(text)
+        Path(written.name).replace(known)
+    description: dict[str, Any] = json.loads(text)
+    return description

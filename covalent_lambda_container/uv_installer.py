@@ -1,0 +1,130 @@
+"""Installs distributions for an image into a folder of this machine, with uv and from wheels only.
+
+No code of a distribution runs here: it would run with the dispatcher's rights, and on another
+system than the image's.
+"""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Final
+
+import uv
+
+from covalent_lambda_container.errors import ImageBuildError
+from covalent_lambda_container.install_settings import InstallSettings
+from covalent_lambda_container.ports import WheelsMissing
+
+_MACHINES: Final = {"x86_64": "x86_64", "arm64": "aarch64"}
+_GLIBC_MINORS: Final = (17, 28, *range(31, 41))
+"""Those of the manylinux platforms that uv can be told (`uv pip install --help`, uv 0.13)."""
+_UNSATISFIABLE: Final = 1
+"""uv's exit status when the requirements cannot be met; others mean that it could not find out
+(uv's reference, "Exit codes", read 2026-11)."""
+
+
+class UvInstaller:
+    """Installs wheels.
+
+    Parameters
+    ----------
+    settings
+        How it reaches its index.
+    cache
+        Folder in which uv keeps what it has downloaded; on the file system of the targets.
+    """
+
+    def __init__(self, settings: InstallSettings, cache: Path) -> None:
+        self._settings = settings
+        self._cache = cache
+
+    def install(
+        self,
+        requirements: Mapping[str, str],
+        target: Path,
+        scratch: Path,
+        *,
+        python_version: str,
+        architecture: str,
+        glibc: str,
+        options: Sequence[str] = (),
+    ) -> None:
+        """Install what a requirements file names into a folder.
+
+        Parameters
+        ----------
+        requirements
+            Texts of ``requirements.txt`` and of files that it refers to, by name.
+        target
+            The folder; made when it is missing.
+        scratch
+            Folder for files that uv reads; not in the target.
+        python_version, architecture, glibc
+            What the distributions have to run on: ``"3.11"``, ``"arm64"``, ``"2.34"``.
+        options
+            Further options of ``uv pip install``.
+
+        Raises
+        ------
+        WheelsMissing
+            When there is no set of wheels that meets the requirements.
+        ImageBuildError
+            When uv could not find out; its output is in the message.
+        """
+        for name, text in requirements.items():
+            (scratch / name).write_text(text, "utf-8")
+        ca_file = scratch / "ca-bundle.crt"
+        if self._settings.ca_bundle is not None:
+            ca_file.write_bytes(self._settings.ca_bundle)
+        command = [
+            uv.find_uv_bin(),
+            *("pip", "install", "--no-config", "--no-python-downloads", "--no-progress"),
+            *("--color", "never", "--no-compile-bytecode", "--no-build"),
+            *("--cache-dir", str(self._cache)),
+            *("--python", sys.executable, "--python-version", python_version),
+            *("--python-platform", platform_name(architecture, glibc)),
+            *("--target", str(target), "--requirements", "requirements.txt"),
+            *options,
+        ]
+        ended = subprocess.run(
+            command,
+            cwd=scratch,
+            env=os.environ | self._settings.environment(str(ca_file)),
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            text=True,
+            errors="replace",
+            check=False,
+        )
+        if ended.returncode == _UNSATISFIABLE:
+            raise WheelsMissing(ended.stdout.strip())
+        if ended.returncode != 0:
+            raise ImageBuildError(
+                f"The packages could not be installed: uv ended with status {ended.returncode}:\n"
+                f"{ended.stdout.strip()}",
+                hint="Check that the package index can be reached from the dispatcher's machine.",
+            )
+
+
+def platform_name(architecture: str, glibc: str) -> str:
+    """Return uv's name for the newest platform whose wheels run on a C library.
+
+    Raises
+    ------
+    ImageBuildError
+        When there is none.
+    """
+    major, _, minor = glibc.partition(".")
+    fitting = [each for each in _GLIBC_MINORS if major == "2" and each <= int(minor)]
+    if not fitting:
+        raise ImageBuildError(
+            f"The root image has {f'glibc {glibc}' if glibc else 'no glibc'}; wheels for Linux "
+            "need glibc 2.17 or newer.",
+            hint="Give a base_image with glibc, such as AWS's own or python:3.11-slim.",
+        )
+    return f"{_MACHINES[architecture]}-manylinux_2_{max(fitting)}"

@@ -1,0 +1,244 @@
+"""A container engine without one: it keeps contexts instead of images, and runs programs here."""
+
+from __future__ import annotations
+
+import contextlib
+import hashlib
+import os
+import re
+import subprocess
+import sys
+import tempfile
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from covalent_lambda_container.archives import Member, archive, unpack
+from covalent_lambda_container.errors import ImageBuildError, RegistryError
+from covalent_lambda_container.ports import EngineImage, RegistryLogin, WheelsMissing
+
+ROOT = "registry.example.com/python:3.11"
+
+
+@dataclass(frozen=True)
+class Built:
+    """What one build was asked for."""
+
+    name: str
+    context: Mapping[str, bytes]
+    arguments: Mapping[str, str]
+    labels: Mapping[str, str]
+    architecture: str
+    target: str
+    anew: bool
+
+
+@dataclass
+class FakeEngine:
+    """An engine with one root image, whose Python is this one.
+
+    Attributes
+    ----------
+    images
+        By name.
+    registry
+        What can be pulled.
+    builds
+        What was built, in order, failures left out.
+    containers
+        Containers that were started, by image.
+    running
+        How many of them are there.
+    command
+        Answers commands that are not `python3 …`; by default they fail.
+    """
+
+    images: dict[str, EngineImage] = field(default_factory=dict)
+    registry: dict[str, EngineImage] = field(default_factory=dict)
+    builds: list[Built] = field(default_factory=list)
+    containers: list[str] = field(default_factory=list)
+    running: int = 0
+    pip: Callable[[Path, Sequence[str], Mapping[str, str]], None] | None = None
+
+    def __post_init__(self) -> None:
+        self.images[ROOT] = EngineImage(
+            id="sha256:root", architecture="x86_64", size=1000, labels={}
+        )
+
+    def find(self, name: str) -> EngineImage | None:
+        return self.images.get(name)
+
+    def pull(self, name: str, architecture: str) -> EngineImage:
+        if name not in self.registry:
+            raise ImageBuildError(f"Docker could not pull the root image {name}: not found")
+        self.images[name] = self.registry[name]
+        return self.images[name]
+
+    def build(
+        self,
+        members: Iterable[Member],
+        name: str,
+        *,
+        architecture: str,
+        arguments: Mapping[str, str],
+        labels: Mapping[str, str],
+        target: str = "",
+        anew: bool = False,
+    ) -> str:
+        context = {
+            member.name: b"".join(
+                part.read_bytes() if isinstance(part, Path) else part for part in member.content
+            )
+            for member in members
+        }
+        below = next((self.images[each] for each in arguments.values()), None)
+        if below is None:
+            raise ImageBuildError(f"Build of {name} failed: no such image")
+        digest = hashlib.sha256(repr(sorted(context.items())).encode()).hexdigest()
+        size = below.size + sum(map(len, context.values()))
+        made = EngineImage(
+            id=f"sha256:{digest}",
+            architecture=architecture,
+            size=size,
+            labels={**below.labels, **labels},
+        )
+        self.images[made.id] = made
+        if name:
+            self.images[name] = made
+        self.builds.append(Built(name, context, arguments, labels, architecture, target, anew))
+        return made.id
+
+    def push(self, name: str, login: RegistryLogin) -> str:
+        if name not in self.images:
+            raise RegistryError(f"Push of {name} was refused: there is no such image here.")
+        return self.images[name].id
+
+    def remove(self, name: str) -> None:
+        self.images.pop(name, None)
+
+    @contextlib.contextmanager
+    def container(self, image: str, architecture: str) -> Iterator[FakeContainer]:
+        self.containers.append(image)
+        self.running += 1
+        try:
+            with tempfile.TemporaryDirectory() as root:
+                yield FakeContainer(self, Path(root))
+        finally:
+            self.running -= 1
+
+
+class FakeContainer:
+    """A folder that stands for a container's file system."""
+
+    def __init__(self, engine: FakeEngine, root: Path) -> None:
+        self._engine = engine
+        self._root = root
+
+    def run(self, command: Sequence[str], *, environment: Mapping[str, str] | None = None) -> str:
+        assert command[0] == "python3"
+        # Paths of the container.
+        inside = [re.sub(r"^/(?=tmp/)", f"{self._root}/", part) for part in command[1:]]
+        if inside[:2] == ["-m", "pip"]:
+            if self._engine.pip is None:
+                raise ImageBuildError("python3 ended with status 1 in a container of the image.")
+            self._engine.pip(self._root, inside[2:], environment or {})
+            return ""
+        ended = subprocess.run(
+            [sys.executable, *inside],
+            env=os.environ | (environment or {}),
+            capture_output=True,
+            text=True,
+            check=False,
+        )
+        if ended.returncode:
+            raise ImageBuildError(ended.stderr)
+        return ended.stdout
+
+    def put(self, members: Iterable[Member]) -> None:
+        for member in members:
+            path = self._root / member.name
+            if member.name.endswith("/"):
+                path.mkdir(parents=True)
+                continue
+            path.parent.mkdir(parents=True, exist_ok=True)
+            with path.open("wb") as file:
+                for part in member.content:
+                    file.write(part.read_bytes() if isinstance(part, Path) else part)
+
+    def get(self, path: str, folder: Path) -> None:
+        source = self._root / path.removeprefix("/")
+        members = [
+            Member(name=found.relative_to(source).as_posix(), content=(found,))
+            for found in source.rglob("*")
+            if found.is_file()
+        ]
+        packed = b"".join(archive(members))
+        with tempfile.TemporaryFile() as stream:
+            stream.write(packed)
+            stream.seek(0)
+            unpack(stream, folder)
+
+
+@dataclass
+class FakeInstaller:
+    """Installs from a shelf: for each requirement line, files by path.
+
+    Attributes
+    ----------
+    wheels
+        Files of distributions, their metadata included, by requirement.
+    installed
+        The text of each requirements file, in order.
+    """
+
+    wheels: dict[str, dict[str, bytes]] = field(default_factory=dict)
+    installed: list[str] = field(default_factory=list)
+
+    def install(
+        self,
+        requirements: Mapping[str, str],
+        target: Path,
+        scratch: Path,
+        *,
+        python_version: str,
+        architecture: str,
+        glibc: str,
+        options: Sequence[str] = (),
+    ) -> None:
+        assert scratch.is_dir()
+        text = requirements["requirements.txt"]
+        lines = [line for line in text.splitlines() if not line.startswith("--")]
+        missing = [line for line in lines if line not in self.wheels]
+        if missing:
+            raise WheelsMissing(f"no wheels of {', '.join(missing)}")
+        self.installed.append(text)
+        for line in lines:
+            write(target, self.wheels[line])
+
+
+def wheel(name: str, version: str, files: Mapping[str, str], **extra: Any) -> dict[str, bytes]:
+    """Return what installing a wheel leaves: its files and their list."""
+    folder = f"{name.replace('-', '_')}-{version}.dist-info"
+    content = {path: text.encode() for path, text in files.items()}
+    content[f"{folder}/METADATA"] = f"Name: {name}\nVersion: {version}\n".encode()
+    content |= {f"{folder}/{path}": text.encode() for path, text in extra.items()}
+    lines = [f"{path},{recorded(data)},{len(data)}" for path, data in sorted(content.items())]
+    content[f"{folder}/RECORD"] = "\n".join([*lines, f"{folder}/RECORD,,", ""]).encode()
+    return content
+
+
+def recorded(data: bytes) -> str:
+    """Return a digest as a RECORD has it."""
+    import base64
+
+    digest = base64.urlsafe_b64encode(hashlib.sha256(data).digest()).rstrip(b"=").decode()
+    return f"sha256={digest}"
+
+
+def write(folder: Path, files: Mapping[str, bytes]) -> None:
+    """Write files below a folder."""
+    for path, content in files.items():
+        target = folder / path
+        target.parent.mkdir(parents=True, exist_ok=True)
+        target.write_bytes(content)

@@ -219,7 +219,10 @@ def explained(
             ) from exc
         hint = None
         if code in _DENIED:
-            hint = f"Allow {_action(exc)} in the IAM policy of the dispatcher's identity."
+            hint = (
+                f"Allow {_action(exc)} to this identity. What a dispatcher needs, "
+                "'covalent-lambda policy dispatcher' prints."
+            )
         raise kind(f"{operation} {subject!r}: AWS answered {code}: {message}", hint=hint) from exc
     except (NoCredentialsError, PartialCredentialsError, ProfileNotFound) as exc:
         raise ConfigurationError(

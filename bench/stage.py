@@ -111,7 +111,7 @@ class Stage:
             "endpoint_url": stack.endpoint_url,
             "region": stack.region,
             "credentials_file": str(stack.credentials_file),
-            "profile": stack.owner_profile,
+            "profile": stack.profile,
             "s3_bucket_name": stack.bucket,
             "lambda_role_name": stack.role_name,
             "ecr_repository": stack.repository,

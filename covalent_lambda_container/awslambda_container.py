@@ -19,7 +19,7 @@ from covalent._shared_files.exceptions import TaskCancelledError
 from covalent._shared_files.logger import app_log
 from covalent.executor.base import AsyncBaseExecutor
 
-from covalent_lambda_container import covalent_task
+from covalent_lambda_container import covalent_task, missing_modules
 from covalent_lambda_container.cancellation import Cancellation, Cancelled, Register
 from covalent_lambda_container.configuration import resolve, stored
 from covalent_lambda_container.errors import ConfigurationError
@@ -94,6 +94,9 @@ class AWSLambdaContainerExecutor(AsyncBaseExecutor):
         a file, here and now.
     constraints : list of str
         Requirements of packages that are installed only if another package needs them.
+    local_packages : list of str
+        Packages and modules of your own that go into the images as they are: what they are imported
+        as, or paths. They are found now, and read where the dispatcher runs.
     force_rebuild : bool
         Build and push each image anew, once in each process of the dispatcher, although ECR has it;
         False.
@@ -154,6 +157,7 @@ class AWSLambdaContainerExecutor(AsyncBaseExecutor):
         max_image_mb: int | None = None,
         requirements: list[str] | None = None,
         constraints: list[str] | None = None,
+        local_packages: list[str] | None = None,
         force_rebuild: bool | None = None,
         bash_deps: str | None = None,
         environment: dict[str, str] | None = None,
@@ -191,6 +195,7 @@ class AWSLambdaContainerExecutor(AsyncBaseExecutor):
             "max_image_mb": max_image_mb,
             "requirements": requirements,
             "constraints": constraints,
+            "local_packages": local_packages,
             "force_rebuild": force_rebuild,
             "bash_deps": bash_deps,
             "environment": environment,
@@ -278,9 +283,11 @@ class AWSLambdaContainerExecutor(AsyncBaseExecutor):
         service: Any = sys.modules.get(_SERVICE) or await in_thread(
             importlib.import_module, _SERVICE
         )
-        return await service.service_for(self._options()).run(
+        outcome: Outcome = await service.service_for(self._options()).run(
             task, dispatch_id, node_id, cancellation=cancellation, retries=self.retries
         )
+        missing = outcome.error.get("missing_module") if outcome.error else ""
+        return await in_thread(_advised, outcome, missing) if missing else outcome
 
     def _write_streams(self, outcome: Outcome) -> None:
         if self.task_stdout is None:
@@ -335,6 +342,13 @@ def _either(credentials_file: str | None, credentials: str | None) -> str | None
             f"credentials={credentials!r} differ: give one of them."
         )
     return credentials or credentials_file
+
+
+def _advised(outcome: Outcome, missing: str) -> Outcome:
+    """Add what this machine knows of a module that the task has missed."""
+    advice = missing_modules.advice(missing)
+    error = outcome.error or {}
+    return dataclasses.replace(outcome, error=error | {"advice": advice}) if advice else outcome
 
 
 def _message(error: Mapping[str, str]) -> str:

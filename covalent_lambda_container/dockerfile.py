@@ -8,8 +8,8 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import asdict
+from collections.abc import Iterable, Sequence
+from dataclasses import asdict, replace
 from functools import cache
 from pathlib import Path
 from typing import Final
@@ -18,6 +18,7 @@ import jinja2
 
 from covalent_lambda_container import packs
 from covalent_lambda_container.archives import END, Member, archive, body, files
+from covalent_lambda_container.local_packages import LocalPackage
 from covalent_lambda_container.packs import Layer
 from covalent_lambda_container.spec import ImageSpec
 
@@ -31,6 +32,7 @@ INTERFACE_ROOT: Final = "var/runtime"
 REQUIREMENTS: Final = "requirements.txt"
 CONSTRAINTS: Final = "constraints.txt"
 
+_RUNTIME_FOLDER: Final = f"{TASK_ROOT}/{RUNTIME_PACKAGE}"
 _PACKAGE = Path(__file__).resolve().parent
 _ENTRYPOINT = "lambda-entrypoint.sh"
 _EMULATOR = "usr/local/bin/aws-lambda-rie"
@@ -134,25 +136,34 @@ def packages_context(spec: ImageSpec, layers: Sequence[Layer]) -> list[Member]:
     ]
 
 
-def runtime_context(compiled: Mapping[str, bytes]) -> list[Member]:
-    """Return the context of the runtime, which takes the argument ``PACKAGES_IMAGE``.
+def runtime_context(runtime: Sequence[Member], own_code: Sequence[Member] = ()) -> list[Member]:
+    """Return the context of the last layers, which takes the argument ``PACKAGES_IMAGE``.
 
     Parameters
     ----------
-    compiled
-        Its byte code, by path in the image.
+    runtime, own_code
+        Files of the runtime, and of the packages of the user's own, by their path in the image.
     """
-    return [
-        *files({"Dockerfile": (_templates() / "Dockerfile.runtime").read_bytes()}),
-        _nested("runtime.tar", [*runtime_sources(), *files(dict(compiled))]),
-    ]
+    archives = {"runtime.tar": runtime, "local.tar": own_code}
+    nested = [_nested(name, members) for name, members in archives.items() if members]
+    template = _environment().get_template("Dockerfile.runtime")
+    text = template.render(archives=[archive.name for archive in nested])
+    return [*files({"Dockerfile": text.encode()}), *nested]
 
 
 def runtime_sources() -> list[Member]:
     """Return the runtime's modules, named by their path in the image."""
     runtime = _PACKAGE / "runtime"
-    folder = f"{TASK_ROOT}/{RUNTIME_PACKAGE}"
-    return files({f"{folder}/{name}": (runtime / name).read_bytes() for name in _RUNTIME_MODULES})
+    return files(
+        {f"{_RUNTIME_FOLDER}/{name}": (runtime / name).read_bytes() for name in _RUNTIME_MODULES}
+    )
+
+
+def local_sources(packages: Sequence[LocalPackage]) -> list[Member]:
+    """Return the files of the user's own code, named by their path in the image."""
+    return files(
+        {f"{TASK_ROOT}/{name}": content for package in packages for name, content in package.files}
+    )
 
 
 @cache
@@ -170,14 +181,14 @@ def packages_recipe() -> str:
 @cache
 def recipe_digest() -> str:
     """SHA-256, hexadecimal, of every file of ours that takes part in making an image."""
-    runtime = b"".join(archive([*runtime_sources(), *runtime_context({})]))
+    runtime = b"".join(archive(runtime_context(runtime_sources())))
     parts = [base_recipe(), packages_recipe(), hashlib.sha256(runtime).hexdigest()]
     return hashlib.sha256("\0".join(parts).encode()).hexdigest()
 
 
 def packages_key(spec: ImageSpec, base: str) -> str:
-    """SHA-256, hexadecimal, of what determines a spec's packages: all but the runtime."""
-    content = asdict(spec) | {"recipe": packages_recipe(), "base": base}
+    """SHA-256, hexadecimal, of what determines a spec's packages: all below the runtime."""
+    content = asdict(replace(spec, local_packages=())) | {"recipe": packages_recipe(), "base": base}
     return hashlib.sha256(json.dumps(content, sort_keys=True).encode()).hexdigest()
 
 

@@ -29,6 +29,7 @@ from covalent_lambda_container.dockerfile import (
     TASK_ROOT,
     base_context,
     base_recipe,
+    local_sources,
     packages_context,
     packages_key,
     runtime_context,
@@ -140,9 +141,9 @@ class _Build:
 
     def run(self, name: str) -> None:
         packages = self._packages(self._base())
-        compiled = self._workbench.compiled(runtime_sources())
+        own_code = local_sources(self._spec.local_packages)
         self._make(
-            runtime_context(compiled),
+            runtime_context(self._byte_compiled(runtime_sources()), self._byte_compiled(own_code)),
             name,
             {"PACKAGES_IMAGE": packages},
             {SPEC_LABEL: self._spec.json},
@@ -152,6 +153,10 @@ class _Build:
             self._engine.remove(name)
             self._engine.remove(packages)
             raise self._too_large(made.size, json.loads(made.labels[PACKAGES_LABEL]))
+
+    def _byte_compiled(self, sources: list[Member]) -> list[Member]:
+        """Return sources with their byte code."""
+        return [*sources, *files(self._workbench.compiled(sources))] if sources else []
 
     def _base(self) -> str:
         """Return the name of the base, which is made if it is not in the engine."""

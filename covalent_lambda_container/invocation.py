@@ -74,7 +74,8 @@ class Outcome:
     stdout, stderr
         What it printed.
     error
-        ``{"type", "message", "traceback"}`` of what it raised, or None.
+        ``{"type", "message", "traceback", "advice", "missing_module"}`` of what it raised, the last
+        two empty where there is nothing to say; or None.
     usage
         What the handler measured: ``{"cold", "duration_ms", "peak_memory_mb"}``.
     log_tail

@@ -18,6 +18,7 @@ from pydantic import (
     field_validator,
 )
 
+from covalent_lambda_container import local_packages
 from covalent_lambda_container.errors import ConfigurationError
 from covalent_lambda_container.requirements import Requirements
 from covalent_lambda_container.requirements_files import names_file, read_requirement_lines
@@ -155,6 +156,11 @@ class Options(BaseModel):
         default_factory=list,
         description="Requirements of packages that are installed only if another package needs "
         "them, as in pip's constraints files.",
+    )
+    local_packages: list[Text] = Field(
+        default_factory=list,
+        description="Packages and modules of your own that go into the images as they are: what "
+        "they are imported as, or paths.",
     )
     force_rebuild: Annotated[bool, Field(strict=True)] = Field(
         default=False,
@@ -332,8 +338,9 @@ class Options(BaseModel):
         values
             Options by name.
         folder
-            What the files that `requirements` names are relative to; their lines take the place
-            of their names. None where no file can be read, and none may be named.
+            What the files that `requirements` names are relative to, and the paths of
+            `local_packages`; lines take the place of files, and absolute paths that of packages.
+            None where no file can be read, and none may be named.
 
         Raises
         ------
@@ -344,6 +351,7 @@ class Options(BaseModel):
         """
         if folder is not None:
             values = _with_files_read(values, folder)
+            values = _with_packages_located(values, folder)
         try:
             return cls(**values)
         except ValidationError as exc:
@@ -363,6 +371,14 @@ def _with_files_read(values: Mapping[str, Any], folder: Path) -> Mapping[str, An
         "requirements": [*found.options, *found.packages],
         "constraints": [*constraints, *found.constraints],
     }
+
+
+def _with_packages_located(values: Mapping[str, Any], folder: Path) -> Mapping[str, Any]:
+    entries = values.get("local_packages", [])
+    if not isinstance(entries, list) or not all(isinstance(entry, str) for entry in entries):
+        return values
+    located = [local_packages.locate(entry, folder) for entry in entries]
+    return {**values, "local_packages": located}
 
 
 def _may_stand_in_tag(character: str) -> bool:

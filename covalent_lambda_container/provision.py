@@ -89,6 +89,11 @@ class Provisioner:
         The outside systems.
     lock_directory
         Folder for lock files that all processes of this machine share.
+
+    Attributes
+    ----------
+    rebuilds
+        How many images were made anew here: what was found before may have been replaced.
     """
 
     def __init__(
@@ -105,6 +110,7 @@ class Provisioner:
         self._lock_directory = lock_directory
         self._images: SingleFlight[ImageSpec, ImageReference] = SingleFlight()
         self._rebuilt: SingleFlight[ImageSpec, None] = SingleFlight()
+        self.rebuilds = 0
         self._names: SingleFlight[FunctionSpec, str] = SingleFlight()
 
     def find_image(self, spec: ImageSpec) -> ImageReference | None:
@@ -165,6 +171,7 @@ class Provisioner:
                 replaced = self._registry.find(spec.tag)
             self._build(spec, tell, replaced=replaced, anew=True)
         self._images.forget(spec)
+        self.rebuilds += 1
 
     def _lock(self, spec: ImageSpec) -> FileLock:
         self._lock_directory.mkdir(parents=True, exist_ok=True)

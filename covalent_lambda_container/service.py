@@ -35,6 +35,7 @@ from covalent_lambda_container.install_settings import InstallSettings
 from covalent_lambda_container.invocation import Call, Invoker, Outcome
 from covalent_lambda_container.lambda_functions import LambdaFunctions
 from covalent_lambda_container.lambda_invocations import LambdaInvocations
+from covalent_lambda_container.local_packages import LocalPackage, read_local_packages
 from covalent_lambda_container.options import (
     AWS_ROOT_IMAGE,
     CONCURRENCY_QUOTA,
@@ -146,33 +147,45 @@ class Service:
     async def _run_once(
         self, task: Task, dispatch_id: str, node_id: int, cancellation: Cancellation
     ) -> Outcome:
+        packages = await self._local_packages()
         for attempt in ("first", "last"):
-            place = await self._places.get(task.needs, partial(self._prepare, task), cancellation)
+            key = task.needs, packages, self.provisioner.rebuilds
+            prepare = partial(self._prepare, task, packages)
+            place = await self._places.get(key, prepare, cancellation)
             await self._clients.renew_credentials()
             try:
                 call = self._call(task, place.function.name, dispatch_id, node_id)
                 outcome = await self._invoker.run(call, cancellation)
-                return replace(outcome, header=outcome.header | {MADE_IN: place.image.tag})
+                # An edit of the user's code changes no package.
+                made_in = replace(place.image, local_packages=()).tag
+                return replace(outcome, header=outcome.header | {MADE_IN: made_in})
             except FunctionMissing:
                 # Somebody deleted it since this process last looked; nothing ran.
                 self.provisioner.forget(place.image, place.function)
-                self._places.forget(task.needs)
+                self._places.forget(key)
                 self._readied.discard((place.function.name, self._options.prewarm))
                 if attempt == "last":
                     raise
         raise AssertionError("unreachable")
 
-    async def _prepare(self, task: Task, check: Callable[[], None]) -> Place:
+    async def _local_packages(self) -> tuple[LocalPackage, ...]:
+        """Read the user's own code as it is now."""
+        paths = self._options.local_packages
+        return await in_thread(read_local_packages, paths) if paths else ()
+
+    async def _prepare(
+        self, task: Task, packages: tuple[LocalPackage, ...], check: Callable[[], None]
+    ) -> Place:
         """Have an image and a function for a task; all that blocks, beside the event loop."""
-        image_spec = self.image_spec(task)
+        spec = image_spec(self._options, task, packages)
         await in_thread(self._check_account)
         check()
-        image = await in_thread(self._ensure_image, image_spec)
+        image = await in_thread(self._ensure_image, spec)
         check()
         function_spec = self.function_spec(image)
         await in_thread(self.provisioner.ensure_function, function_spec)
         await self._make_ready(function_spec.name)
-        return Place(image=image_spec, function=function_spec)
+        return Place(image=spec, function=function_spec)
 
     def _ensure_image(self, spec: ImageSpec) -> ImageReference:
         return self.provisioner.ensure_image(spec, anew=self._options.force_rebuild)
@@ -257,8 +270,16 @@ class Service:
         )
 
 
-def image_spec(options: Options, task: Task) -> ImageSpec:
-    """Return what the image of a task must contain."""
+def image_spec(
+    options: Options, task: Task, packages: tuple[LocalPackage, ...] | None = None
+) -> ImageSpec:
+    """Return what the image of a task must contain.
+
+    Parameters
+    ----------
+    packages
+        The user's own code; default: read now.
+    """
     wanted = options.wanted() | task.requirements
     at_build = options.bash_deps == "build"
     spec = ImageSpec(
@@ -273,11 +294,13 @@ def image_spec(options: Options, task: Task) -> ImageSpec:
         install_options=wanted.options,
         recipe=recipe_digest(),
     )
-    if all(origin.image == spec.tag for origin in task.origins):
-        # All of its data was made in this very image: it has what they require.
-        return spec
-    required = {text for origin in task.origins for text in origin.requirements}
-    return replace(spec, requirements=with_required(spec.requirements, required))
+    # Data that was made with these very packages asks for no others.
+    if any(origin.image != spec.tag for origin in task.origins):
+        required = {text for origin in task.origins for text in origin.requirements}
+        spec = replace(spec, requirements=with_required(spec.requirements, required))
+    if packages is None:
+        packages = read_local_packages(options.local_packages)
+    return replace(spec, local_packages=packages)
 
 
 async def prewarm(

@@ -6,11 +6,12 @@ import hashlib
 import json
 import re
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from functools import cached_property
 from typing import Any, Final
 
 from covalent_lambda_container.errors import VersionMismatch
+from covalent_lambda_container.local_packages import LocalPackage
 
 TAG_LENGTH: Final = 32
 """Hexadecimal digits of an image's identity used as its ECR tag (128 bits)."""
@@ -55,6 +56,8 @@ class ImageSpec:
         Options of pip, one a line, canonical and sorted: ``"--only-binary numpy"``.
     recipe
         SHA-256, hexadecimal, of the templates and runtime files that make the image.
+    local_packages
+        The user's own code, sorted by name.
     """
 
     python_version: str
@@ -67,6 +70,7 @@ class ImageSpec:
     constraints: tuple[str, ...] = ()
     install_options: tuple[str, ...] = ()
     recipe: str
+    local_packages: tuple[LocalPackage, ...] = ()
 
     def __post_init__(self) -> None:
         # These come with the task and are written into files of the build.
@@ -77,13 +81,14 @@ class ImageSpec:
 
     @property
     def json(self) -> str:
-        """Canonical JSON of all fields."""
-        return _canonical_json(asdict(self))
+        """Canonical JSON of all fields; packages of the user's own by name and digest."""
+        own = {package.name: package.digest for package in self.local_packages}
+        return _canonical_json(asdict(replace(self, local_packages=())) | {"local_packages": own})
 
     @cached_property
     def digest(self) -> str:
         """SHA-256 of `json`, hexadecimal."""
-        return _digest(asdict(self))
+        return hashlib.sha256(self.json.encode()).hexdigest()
 
     @property
     def tag(self) -> str:

@@ -35,6 +35,9 @@ REMARKS: Final = {
     "make it; `covalent-lambda bootstrap` does.",
     "force_rebuild": "The new image is what everybody finds from then on; functions that were "
     "made of the old one keep it.",
+    "local_packages": "They are found when the executor is made, and read where the dispatcher "
+    "runs. Caches and hidden files stay out, and what a `.dockerignore` of the package, or above "
+    "it in its project, excludes.",
     "requirements": "The file is read when the executor is made.",
     "subnet_ids": "They need a way to S3. `covalent-lambda bootstrap --vpc` gives the execution "
     "role what joining them takes, `covalent-lambda policy dispatcher --vpc` the dispatcher.",

@@ -10,6 +10,7 @@ import errno
 import platform
 import sys
 import traceback
+from collections.abc import Iterator
 from types import CoroutineType
 from typing import Any
 
@@ -198,31 +199,46 @@ def _describe(exc: BaseException) -> dict[str, str]:
         "message": _sendable(_safe_str(exc)[:_TEXT_LIMIT]),
         "traceback": _sendable(text[-_TEXT_LIMIT:]),
         "advice": _advice(exc),
+        "missing_module": _missing_module(exc),
     }
 
 
-def _advice(exc: BaseException | None) -> str:
-    """Say which option helps, where the error or one behind it has a cause known to be Lambda's."""
+def _causes(exc: BaseException | None) -> Iterator[BaseException]:
+    """Yield an error and those behind it; they may be each other's causes."""
     for _ in range(20):
         if exc is None:
-            break
-        if isinstance(exc, MemoryError):
+            return
+        yield exc
+        exc = exc.__cause__ or exc.__context__
+
+
+def _missing_module(exc: BaseException) -> str:
+    for cause in _causes(exc):
+        if isinstance(cause, ModuleNotFoundError) and cause.name:
+            return cause.name
+    return ""
+
+
+def _advice(exc: BaseException) -> str:
+    """Say which option helps, where the error or one behind it has a cause known to be Lambda's."""
+    for cause in _causes(exc):
+        if isinstance(cause, MemoryError):
             return "Raise the option memory_size (MB, up to 10240)."
-        if isinstance(exc, ModuleNotFoundError):
+        if isinstance(cause, ModuleNotFoundError) and cause.name:
             return (
-                f"{exc.name} is not in the image. Name its package in ct.DepsPip, or in the option "
-                "requirements; send a module of your own with ct.DepsModule."
+                f"{cause.name} is not in the image. Name its package in ct.DepsPip, or in the "
+                "option requirements; put a module of your own there by the option local_packages, "
+                "or send it with ct.DepsModule."
             )
-        if isinstance(exc, OSError) and exc.errno in _ADVICE:
-            return _ADVICE[exc.errno]
-        if _is_missing_program(exc):
+        if isinstance(cause, OSError) and cause.errno in _ADVICE:
+            return _ADVICE[cause.errno]
+        if _is_missing_program(cause):
             return (
                 "A program is not in the image: install it by a command of ct.DepsBash while the "
                 "image is built, or choose a base_image that has it."
             )
-        if _is_refusal_of_aws(exc):
+        if _is_refusal_of_aws(cause):
             return _AWS_ADVICE
-        exc = exc.__cause__ or exc.__context__
     return ""
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import contextlib
 import json
 import os
@@ -18,7 +19,7 @@ import docker
 import pytest
 import requests
 
-from covalent_lambda_container import journal
+from covalent_lambda_container import AWSLambdaContainerExecutor, journal
 from covalent_lambda_container.aws import AwsClients, AwsTarget
 from covalent_lambda_container.docker_engine import DockerEngine
 from covalent_lambda_container.dockerfile import recipe_digest
@@ -29,6 +30,7 @@ from covalent_lambda_container.options import Options
 from covalent_lambda_container.ports import RegistryLogin
 from covalent_lambda_container.provision import Provisioner
 from covalent_lambda_container.service import image_builder
+from tests.electron import execute
 from tests.fakes import FakeFunctions
 from tests.fakes.examples import image_spec
 
@@ -95,7 +97,8 @@ def dispatchers(options: dict[str, Any], stack: Any, tmp_path: Path) -> Any:
         for image in client.images.list(filters={"reference": f"*/{made.repository}"}):
             for name in image.tags:
                 if f"/{made.repository}:" in name:
-                    client.images.remove(name)
+                    # A container of a function may still be there.
+                    client.images.remove(name, force=True)
 
 
 def test_two_processes_of_a_machine_build_an_image_once(dispatchers: Dispatchers):
@@ -132,6 +135,25 @@ def test_a_forced_rebuild_replaces_the_image_for_all(
     listed = aws("ecr").list_images(repositoryName=dispatchers.repository)["imageIds"]
     tags = {image["imageTag"]: image["imageDigest"] for image in listed}
     assert tags == {tag: first, f"{tag}-r1": rebuilt}
+
+
+def test_a_rebuild_counts_in_the_process_that_asked_for_it_too(dispatchers: Dispatchers):
+    def where() -> str:
+        import os
+
+        return os.environ["AWS_LAMBDA_FUNCTION_NAME"]
+
+    async def in_turn() -> list[str]:
+        plain = AWSLambdaContainerExecutor(**dispatchers.options)
+        forced = AWSLambdaContainerExecutor(**dispatchers.options, force_rebuild=True)
+        names = []
+        for executor in (plain, forced, forced, plain):
+            ended = await execute(executor, where)
+            names.append(ended.value)
+        return names
+
+    first, *others = asyncio.run(in_turn())
+    assert set(others) == {others[0]} != {first}
 
 
 class ContainerdEngine(DockerEngine):

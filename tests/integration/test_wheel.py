@@ -14,14 +14,16 @@ ROOT = Path(__file__).parents[2]
 RENDER = """
 from covalent_lambda_container.archives import archive
 from covalent_lambda_container.dockerfile import (
-    base_context, packages_context, recipe_digest, render_dockerfile, runtime_context
+    base_context, packages_context, recipe_digest, render_dockerfile, runtime_context,
+    runtime_sources,
 )
 from covalent_lambda_container.spec import ImageSpec
 
 spec = ImageSpec(python_version="3.11", architecture="x86_64", base_image="root.example.com/python",
                  requirements=("numpy==2.1.0",), cloudpickle_version="3.1.0",
                  recipe=recipe_digest())
-for context in base_context(None, None), packages_context(spec, ()), runtime_context({}):
+last = runtime_context(runtime_sources())
+for context in base_context(None, None), packages_context(spec, ()), last:
     assert b"".join(archive(context))
 print(render_dockerfile(spec))
 """

@@ -41,6 +41,7 @@ OTHER_VALUES = {
     "max_image_mb": 2048,
     "requirements": ["numpy==2.1"],
     "constraints": ["scipy<2"],
+    "local_packages": [__file__],
     "force_rebuild": True,
     "bash_deps": "runtime",
     "environment": {"MODE": "fast"},

@@ -20,13 +20,16 @@ from covalent_lambda_container.archives import Member, archive
 from covalent_lambda_container.dockerfile import (
     RUNTIME_PACKAGE,
     base_context,
+    local_sources,
     packages_context,
     packages_key,
     render_dockerfile,
     requirements_text,
     runtime_context,
+    runtime_sources,
 )
 from covalent_lambda_container.errors import LambdaContainerError
+from covalent_lambda_container.local_packages import LocalPackage
 from covalent_lambda_container.packs import Layer, Pack
 from tests.fakes.examples import image_spec
 
@@ -99,14 +102,22 @@ def test_a_context_of_packages_has_its_layers_and_commands(tmp_path: Path) -> No
 
 def test_a_runtime_context_has_every_module_of_the_runtime() -> None:
     runtime = {path.name: path.read_bytes() for path in (PACKAGE / "runtime").glob("*.py")}
-    compiled = {f"var/task/{RUNTIME_PACKAGE}/__pycache__/wire.cpython-311.pyc": b"code"}
-    found = members(runtime_context(compiled))
+    found = members(runtime_context(runtime_sources()))
     assert runtime == {
         Path(name).name: content
         for name, content in found.items()
         if Path(name).parent.name == RUNTIME_PACKAGE
     }
-    assert b"code" in found.values()
+
+
+def test_code_of_the_users_own_has_an_archive_of_its_own_above_the_runtime() -> None:
+    package = LocalPackage(name="mypkg", digest="", files=(("mypkg/__init__.py", b"x = 1"),))
+    with_it = members(runtime_context(runtime_sources(), local_sources([package])))
+    without = members(runtime_context(runtime_sources()))
+    assert with_it["local.tar/var/task/mypkg/__init__.py"] == b"x = 1"
+    assert with_it["runtime.tar"] == without["runtime.tar"]
+    assert b"ADD runtime.tar /\nADD local.tar /\n" in with_it["Dockerfile"]
+    assert b"local" not in without["Dockerfile"]
 
 
 def test_a_base_has_the_interface_where_the_root_has_none(tmp_path: Path) -> None:
@@ -121,7 +132,8 @@ def test_a_base_has_the_interface_where_the_root_has_none(tmp_path: Path) -> Non
 
 
 @pytest.mark.parametrize(
-    "context", [packages_context(FULL, ()), base_context(None, None), runtime_context({})]
+    "context",
+    [packages_context(FULL, ()), base_context(None, None), runtime_context(runtime_sources())],
 )
 def test_a_context_has_every_file_that_its_dockerfile_adds(context: list[Member]) -> None:
     added = re.findall(
@@ -131,7 +143,8 @@ def test_a_context_has_every_file_that_its_dockerfile_adds(context: list[Member]
 
 
 @pytest.mark.parametrize(
-    "context", [packages_context(FULL, ()), base_context(None, None), runtime_context({})]
+    "context",
+    [packages_context(FULL, ()), base_context(None, None), runtime_context(runtime_sources())],
 )
 def test_an_archive_holds_names_and_contents_only(context: list[Member]) -> None:
     packed = [b"".join(archive(context))]
@@ -159,8 +172,8 @@ def test_a_context_is_the_same_in_another_process(tmp_path: Path) -> None:
         "from covalent_lambda_container.dockerfile import *\n"
         "from covalent_lambda_container.spec import ImageSpec\n"
         f"spec = {FULL!r}\n"
-        "contexts = packages_context(spec, ()), base_context(None, None), runtime_context({})\n"
-        "for context in contexts:\n"
+        "last = runtime_context(runtime_sources())\n"
+        "for context in packages_context(spec, ()), base_context(None, None), last:\n"
         "    print(hashlib.sha256(b''.join(archive(context))).hexdigest())\n"
         "print(recipe_digest(), packages_key(spec, 'base'))\n"
     )
@@ -182,13 +195,15 @@ def test_a_context_is_the_same_in_another_process(tmp_path: Path) -> None:
 
 
 def test_packages_are_known_again_when_only_the_runtime_has_changed() -> None:
-    assert packages_key(FULL, "base") == packages_key(replace(FULL, recipe="1" * 64), "base")
+    own = (LocalPackage(name="mypkg", digest="1" * 64, files=()),)
+    for change in ({"recipe": "1" * 64}, {"local_packages": own}):
+        assert packages_key(FULL, "base") == packages_key(replace(FULL, **change), "base")
     assert packages_key(FULL, "base") != packages_key(FULL, "another base")
     assert packages_key(FULL, "base") != packages_key(replace(FULL, commands=()), "base")
 
 
 def test_nothing_runs_after_the_packages_are_there() -> None:
-    for context in (packages_context(FULL, ()), runtime_context({})):
+    for context in (packages_context(FULL, ()), runtime_context(runtime_sources())):
         dockerfile = members(context)["Dockerfile"].decode()
         assert "\nRUN" not in re.split(r"^FROM ", dockerfile, flags=re.MULTILINE)[-1]
 

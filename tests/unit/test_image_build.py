@@ -23,6 +23,7 @@ from covalent_lambda_container.image_build import (
     TaskImageBuilder,
 )
 from covalent_lambda_container.install_settings import InstallSettings
+from covalent_lambda_container.local_packages import LocalPackage
 from covalent_lambda_container.package_install import PackageInstaller, required_by
 from covalent_lambda_container.ports import EngineImage
 from covalent_lambda_container.runtime.provenance import MODULES_FILE
@@ -147,6 +148,34 @@ def test_a_changed_runtime_is_the_last_layer_only(
     builder(engine, installer, tmp_path).build(spec_of("numpy", recipe="1" * 64), NAME)
     assert stages(engine) == ["registry.example.com/covalent-lambda"]
     assert installer.installed == installed
+
+
+def test_an_edit_of_ones_own_code_is_the_last_layer_only(
+    engine: FakeEngine, installer: FakeInstaller, tmp_path: Path
+) -> None:
+    def build(content: bytes) -> Built:
+        files = (("mypkg/__init__.py", content), ("mypkg/broken.py", b"def"))
+        package = LocalPackage(name="mypkg", digest=content.hex(), files=files)
+        spec = spec_of("numpy", local_packages=(package,))
+        builder(engine, installer, tmp_path).build(spec, NAME)
+        assert json.loads(engine.images[NAME].labels[SPEC_LABEL])["local_packages"] == {
+            "mypkg": content.hex()
+        }
+        return engine.builds[-1]
+
+    first = build(b"x = 1\n")
+    installed = list(installer.installed)
+    del engine.builds[:]
+    edited = build(b"x = 2\n")
+    assert stages(engine) == ["registry.example.com/covalent-lambda"]
+    assert installer.installed == installed
+    assert edited.context["runtime.tar"] == first.context["runtime.tar"]
+    one, other = layer(first, "local.tar"), layer(edited, "local.tar")
+    byte_code = f"var/task/mypkg/__pycache__/__init__.{sys.implementation.cache_tag}.pyc"
+    assert one["var/task/mypkg/__init__.py"] == b"x = 1\n"
+    assert one[byte_code] != other[byte_code]
+    # What does not compile is an error where it is imported, as anywhere.
+    assert other["var/task/mypkg/broken.py"] == b"def"
 
 
 def test_one_more_package_leaves_the_large_layers_as_they_are(

@@ -30,8 +30,8 @@ LAYERS = {
     "core": [
         *("archives", "configuration", "covalent_dispatch", "covalent_task", "covalent_workflow"),
         *("distributions", "dockerfile", "errors", "event_loop", "install_settings", "journal"),
-        *("options", "packs", "pickles", "policies", "requirements", "requirements_files"),
-        *("spec", "urls"),
+        *("local_packages", "missing_modules", "options", "packs", "pickles", "policies"),
+        *("requirements", "requirements_files", "spec", "urls"),
     ],
     "remote": ["runtime", "inside"],
 }
@@ -50,7 +50,7 @@ CONFINED = {
         *("covalent_workflow", "doctor", "local"),
     },
     "covalent_dispatcher": {"covalent_task", "local"},
-    "docker": {"docker_engine", "doctor", "local"},
+    "docker": {"docker_engine", "doctor", "local", "local_packages"},
     "jinja2": {"dockerfile"},
     "pydantic": {"options"},
     "uv": {"uv_installer"},

@@ -31,6 +31,7 @@ DEFAULTS = {
     "max_image_mb": 10240,
     "requirements": [],
     "constraints": [],
+    "local_packages": [],
     "force_rebuild": False,
     "bash_deps": "build",
     "environment": {},

@@ -119,6 +119,21 @@ def test_advice_stands_below_the_error(executor: Any) -> None:
         asyncio.run(run(executor, fail))
 
 
+@pytest.mark.parametrize(
+    ("module", "advice"),
+    [("psutil", r"belongs to psutil==[\d.]+: require it by"), ("nosuch", "not in the image")],
+)
+def test_what_this_machine_knows_of_a_missing_module_is_told(
+    executor: Any, module: str, advice: str
+) -> None:
+    def fail(module: str) -> None:
+        raise ModuleNotFoundError(f"No module named {module!r}", name=module)
+
+    with pytest.raises(TaskRuntimeError, match=rf"^ModuleNotFoundError: (.|\n)*{advice}"):
+        asyncio.run(run(executor, fail, module))
+    assert executor.task_stderr.getvalue().count("\n") < 20
+
+
 def test_a_task_that_could_not_be_run_is_our_error(executor: Any, functions: FakeFunctions) -> None:
     problem = {"errorType": "Runtime.ExitError", "errorMessage": "exit status 1"}
     functions.reply_next_with(Reply(payload=problem, function_error="Unhandled"))

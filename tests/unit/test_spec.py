@@ -10,6 +10,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from covalent_lambda_container.local_packages import LocalPackage
 from covalent_lambda_container.requirements import canonical_requirements
 from covalent_lambda_container.spec import (
     TAG_LENGTH,
@@ -30,6 +31,7 @@ OTHER_IMAGES = {
     "commands": ("apt-get install -y graphviz",),
     "constraints": ("numpy<3",),
     "install_options": ("--only-binary :all:",),
+    "local_packages": (LocalPackage(name="mypkg", digest="1" * 64, files=()),),
     "recipe": "1" * 64,
 }
 OTHER_FUNCTIONS = {
@@ -127,7 +129,7 @@ def test_every_field_of_a_function_takes_part_in_its_name(field: str) -> None:
 
 def test_names_are_the_same_on_every_machine() -> None:
     # Another value here means that every image and function of every user is made anew.
-    assert image_spec().tag == "770ebd3054ecbe46694e89aefce4c059"
+    assert image_spec().tag == "1aa858c506c313384a44f654fd550d55"
     assert function_spec().name == "covalent-223e705e81333897-57c7bd6155a758b3"
 
 

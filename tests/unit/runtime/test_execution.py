@@ -214,6 +214,8 @@ def test_an_import_error_is_the_tasks_own(run: Run) -> None:
     answer = run(note, Vanished())
     assert answer["error"]["type"] == "ModuleNotFoundError"
     assert "package_that_is_not_installed" in answer["error"]["message"]
+    assert "ct.DepsPip" in answer["error"]["advice"]
+    assert answer["error"]["missing_module"] == "package_that_is_not_installed"
 
 
 def test_a_long_error_message_is_bounded(run: Run) -> None:

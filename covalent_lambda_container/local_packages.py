@@ -1,0 +1,239 @@
+"""The user's own code: packages and modules that go into an image as they are.
+
+They are found where the executor is made and read where the dispatcher runs, which is one machine
+for most: what travels in between is a path.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import importlib.util
+import os
+import sys
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, field
+from functools import lru_cache
+from pathlib import Path
+from typing import Final, NamedTuple
+
+from covalent_lambda_container.errors import ConfigurationError
+
+MAX_BYTES: Final = 20 * 1024 * 1024
+"""Of all files of a package. They are kept in memory, and are part of every build: a bound of this
+project's, which source code does not reach and data does."""
+
+_OPTION: Final = "AWSLambdaContainerExecutor option local_packages"
+_IGNORE_FILE: Final = ".dockerignore"
+_PROJECT_FILES: Final = ("pyproject.toml", "setup.py", "setup.cfg")
+_CACHES: Final = ("__pycache__", "node_modules")
+_CACHE_SUFFIXES: Final = (".pyc", ".pyo", ".egg-info")
+_SHOWN_FILES: Final = 5
+
+
+@dataclass(frozen=True, kw_only=True)
+class LocalPackage:
+    """A package or module of the user's, with its content.
+
+    Parameters
+    ----------
+    name
+        What it is imported as.
+    digest
+        SHA-256, hexadecimal, of its files' names and contents; it stands for them.
+    files
+        Names, ``"mypkg/part/__init__.py"``, and contents, sorted.
+    """
+
+    name: str
+    digest: str
+    files: tuple[tuple[str, bytes], ...] = field(compare=False, repr=False)
+
+
+class _Entry(NamedTuple):
+    """A file as the file system shows it: what changes when its content does."""
+
+    name: str
+    path: str
+    size_bytes: int
+    modified_ns: int
+
+
+def locate(entry: str, folder: Path) -> str:
+    """Return the absolute path of a package or module.
+
+    Parameters
+    ----------
+    entry
+        What it is imported as, or the path of its folder or file.
+    folder
+        What paths are relative to.
+
+    Raises
+    ------
+    ConfigurationError
+        When it is not here, or cannot be imported under the name that it has.
+    """
+    if entry.isidentifier():
+        found = _importable(entry)
+        if found is not None:
+            return str(_checked(found, entry))
+    return str(_checked(Path(os.path.normpath(folder / Path(entry).expanduser())), entry))
+
+
+def read_local_packages(paths: Sequence[str]) -> tuple[LocalPackage, ...]:
+    """Read the packages and modules at some paths, sorted by name.
+
+    Left out are caches, hidden files and folders, links to folders, and what the nearest
+    ``.dockerignore`` excludes: the folder's own, or else one above it in its project.
+
+    Raises
+    ------
+    ConfigurationError
+        When one is not here, is too large, or has no Python in it.
+    """
+    packages = [_read(path) for path in dict.fromkeys(paths)]
+    by_name = {package.name: package for package in packages}
+    if len(by_name) < len(packages):
+        names = sorted(package.name for package in packages)
+        raise ConfigurationError(f"{_OPTION}: two of {', '.join(names)} have the same name.")
+    return tuple(by_name[name] for name in sorted(by_name))
+
+
+def _importable(name: str) -> Path | None:
+    """Find a module without importing it."""
+    if name in sys.stdlib_module_names:
+        return None
+    try:
+        spec = importlib.util.find_spec(name)
+    except (ImportError, ValueError):
+        return None
+    if spec is None:
+        return None
+    folders = list(spec.submodule_search_locations or ())
+    if len(folders) == 1:
+        return Path(folders[0])
+    return Path(spec.origin) if spec.origin and spec.has_location else None
+
+
+def _checked(path: Path, entry: str) -> Path:
+    where = f"{_OPTION}={[entry]!r}"
+    if not path.exists():
+        raise ConfigurationError(
+            f"{where}: there is neither a module {entry!r} nor a file {path} on this machine.",
+            hint="Name a package as it is imported, or give the path of its folder.",
+        )
+    if path.is_dir():
+        project = next((name for name in _PROJECT_FILES if (path / name).exists()), None)
+        if project and not (path / "__init__.py").exists():
+            raise ConfigurationError(
+                f"{where}: {path} has a {project}, but no __init__.py: it is a project.",
+                hint="Name the package inside it, such as "
+                f"'{entry}/src/mypkg'; its dependencies go into ct.DepsPip.",
+            )
+    elif path.suffix != ".py":
+        raise ConfigurationError(f"{where}: {path} is neither a folder nor a Python file.")
+    if not path.stem.isidentifier() or (path.is_dir() and not path.name.isidentifier()):
+        raise ConfigurationError(
+            f"{where}: {path.name!r} cannot be imported, since it is not a name in Python."
+        )
+    return path
+
+
+def _read(path_text: str) -> LocalPackage:
+    path = Path(path_text)
+    if not path.exists():
+        raise ConfigurationError(
+            f"{_OPTION}: {path} is not on the dispatcher's machine, where packages are read.",
+            hint="Copy it there, or send the module with the electron: ct.DepsModule.",
+        )
+    try:
+        entries = tuple(sorted(_entries(path)))
+        _check_size(path, entries)
+        return _content(path.stem, entries)
+    except OSError as exc:
+        raise ConfigurationError(f"{_OPTION}: {path} could not be read: {exc}") from exc
+
+
+def _check_size(path: Path, entries: Sequence[_Entry]) -> None:
+    if not any(entry.name.endswith(".py") for entry in entries):
+        raise ConfigurationError(
+            f"{_OPTION}: {path} has no Python file, or {_IGNORE_FILE} excludes them all."
+        )
+    total = sum(entry.size_bytes for entry in entries)
+    if total > MAX_BYTES:
+        largest = sorted(entries, key=lambda entry: entry.size_bytes, reverse=True)
+        shown = "".join(f"\n{e.size_bytes:>12,}  {e.name}" for e in largest[:_SHOWN_FILES])
+        raise ConfigurationError(
+            f"{_OPTION}: {path} has {total:,} bytes; at most {MAX_BYTES:,} go into an image. "
+            f"Its largest files:{shown}",
+            hint=f"Exclude what is not needed by a {_IGNORE_FILE}, and keep data in S3.",
+        )
+
+
+# A package is asked for by every task, and read again when one of its files has changed.
+@lru_cache(maxsize=8)
+def _content(name: str, entries: tuple[_Entry, ...]) -> LocalPackage:
+    files = tuple((entry.name, Path(entry.path).read_bytes()) for entry in entries)
+    digest = hashlib.sha256()
+    for file_name, content in files:
+        digest.update(hashlib.sha256(file_name.encode()).digest())
+        digest.update(hashlib.sha256(content).digest())
+    return LocalPackage(name=name, digest=digest.hexdigest(), files=files)
+
+
+def _entries(path: Path) -> Iterator[_Entry]:
+    if path.is_dir():
+        yield from _entries_below(path, path.name, _exclusion(path))
+    else:
+        yield _entry(path.name, path)
+
+
+def _entries_below(
+    folder: Path, name: str, is_excluded: Callable[[Path], bool]
+) -> Iterator[_Entry]:
+    for path in folder.iterdir():
+        hidden = path.name.startswith(".") or path.name in _CACHES
+        if hidden or path.name.endswith(_CACHE_SUFFIXES) or is_excluded(path):
+            continue
+        if path.is_file():
+            yield _entry(f"{name}/{path.name}", path)
+        elif path.is_dir() and not path.is_symlink():
+            yield from _entries_below(path, f"{name}/{path.name}", is_excluded)
+
+
+def _entry(name: str, path: Path) -> _Entry:
+    status = path.stat()
+    return _Entry(name, str(path), status.st_size, status.st_mtime_ns)
+
+
+def _exclusion(package: Path) -> Callable[[Path], bool]:
+    """Return what tells which files and folders of a package stay out."""
+    for folder in (package, *package.parents):
+        file = folder / _IGNORE_FILE
+        if file.is_file():
+            return _Exclusion(folder, file.read_text("utf-8")).covers
+        if any((folder / name).exists() for name in (".git", *_PROJECT_FILES)):
+            break
+    return lambda _: False
+
+
+class _Exclusion:
+    """A ``.dockerignore``, as Docker's own library understands it."""
+
+    def __init__(self, folder: Path, text: str) -> None:
+        # Here and not above: Covalent imports the executor with every `import covalent`.
+        from docker.utils.build import PatternMatcher
+
+        lines = [line.strip() for line in text.splitlines()]
+        self._folder = folder
+        self._matcher = PatternMatcher([line for line in lines if line and line[0] != "#"])
+
+    def covers(self, path: Path) -> bool:
+        name = path.relative_to(self._folder).as_posix()
+        if not self._matcher.matches(name):  # type: ignore[arg-type] # it takes texts
+            return False
+        # Below an excluded folder there may be something that is wanted all the same.
+        return not path.is_dir() or not any(
+            pattern.exclusion and pattern.cleaned_pattern.startswith(f"{name}/")
+            for pattern in self._matcher.patterns
+        )

@@ -7,7 +7,7 @@ RUN := $(VENV)/bin/python
 .PHONY: demo test test-unit test-slow bench lint docs lock clean
 
 demo: $(VENV)/.installed
-	$(RUN) -m covalent_lambda_container.local.demo examples/iris_svm.py
+	$(VENV)/bin/covalent-lambda demo examples/iris_svm.py
 
 test: $(VENV)/.installed
 	$(RUN) -m pytest -m "not slow" --durations=10

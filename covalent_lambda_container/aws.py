@@ -55,6 +55,8 @@ _BAD_CREDENTIALS: Final = frozenset(
 )
 _DENIED: Final = frozenset({"AccessDenied", "AccessDeniedException", "UnauthorizedOperation"})
 
+_QUICK_S: Final = 3
+
 _RETRIES: Final[Any] = {"mode": "standard", "max_attempts": 3}
 _CONTROL_PLANE_RETRIES: Final[Any] = {"mode": "standard", "max_attempts": 8}
 """boto3's own retries, for calls that may be repeated."""
@@ -116,8 +118,22 @@ class AwsClients:
 
     @functools.cached_property
     def sts(self) -> STSClient:
-        client: STSClient = self._client("sts", Config(retries=_RETRIES))
+        # Nothing waits for it that could not do without.
+        config = Config(connect_timeout=_QUICK_S, read_timeout=_QUICK_S, retries=_RETRIES)
+        client: STSClient = self._client("sts", config)
         return client
+
+    @functools.cached_property
+    def logs(self) -> Any:
+        return self._client("logs", Config(retries=_RETRIES))
+
+    @functools.cached_property
+    def caller_arn(self) -> str:
+        """ARN of the identity that these clients have; empty if AWS does not say it."""
+        try:
+            return self.sts.get_caller_identity()["Arn"]
+        except (BotoCoreError, ClientError):
+            return ""
 
     @functools.cached_property
     def functions(self) -> LambdaClient:

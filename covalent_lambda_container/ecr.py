@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import base64
 import json
+from collections.abc import Sequence
 from typing import TYPE_CHECKING, Final, Literal
 
 from botocore.exceptions import ClientError
@@ -11,7 +12,7 @@ from botocore.exceptions import ClientError
 from covalent_lambda_container.aws import AwsClients, error_code, explained
 from covalent_lambda_container.errors import RegistryError, UnusableImage
 from covalent_lambda_container.policies import LAMBDA_MAY_PULL, OWN_TAG, Document
-from covalent_lambda_container.ports import RegistryLogin
+from covalent_lambda_container.ports import ImageRecord, RegistryLogin
 from covalent_lambda_container.spec import ImageReference
 
 if TYPE_CHECKING:
@@ -30,6 +31,9 @@ SINGLE_PLATFORM_MANIFESTS: Final = frozenset(
 """Manifests Lambda takes; it refuses indexes and lists (developer guide, "Container image
 requirements", read 2026-11)."""
 
+
+_DELETED_AT_ONCE: Final = 100
+"""Images that one call removes ("BatchDeleteImage", ECR API reference, read 2026-11)."""
 
 REVISIONS: Final = 100
 """Images of one spec that are told apart: the first, and those that replaced it. As many tags can
@@ -104,6 +108,53 @@ class EcrRegistry:
             self._clients.ecr.batch_delete_image(
                 repositoryName=self.repository, imageIds=[{"imageTag": tag}]
             )
+
+    def list_images(self) -> list[ImageRecord]:
+        """Return all images of the repository; none if there is no repository."""
+        pages = self._clients.ecr.get_paginator("describe_images")
+        with explained("list the images of ECR repository", self.repository, RegistryError):
+            try:
+                found = [
+                    image
+                    for page in pages.paginate(repositoryName=self.repository)
+                    for image in page["imageDetails"]
+                ]
+            except ClientError as exc:
+                if error_code(exc) == "RepositoryNotFoundException":
+                    return []
+                raise
+        return [
+            ImageRecord(
+                digest=image["imageDigest"],
+                tags=tuple(sorted(image.get("imageTags", ()))),
+                size_bytes=image.get("imageSizeInBytes", 0),
+                pushed=image["imagePushedAt"],
+                pulled=image.get("lastRecordedPullTime"),
+            )
+            for image in found
+        ]
+
+    def remove_images(self, digests: Sequence[str]) -> None:
+        """Remove images with all their tags; absent ones do not matter.
+
+        Raises
+        ------
+        RegistryError
+            When ECR keeps one of them, with its reason.
+        """
+        for start in range(0, len(digests), _DELETED_AT_ONCE):
+            chosen = digests[start : start + _DELETED_AT_ONCE]
+            with explained("remove images from ECR repository", self.repository, RegistryError):
+                answer = self._clients.ecr.batch_delete_image(
+                    repositoryName=self.repository,
+                    imageIds=[{"imageDigest": digest} for digest in chosen],
+                )
+            for failure in answer.get("failures", ()):
+                if failure.get("failureCode") != "ImageNotFound":
+                    raise RegistryError(
+                        f"Image {failure.get('imageId')} of {self.repository} was not removed: "
+                        f"{failure.get('failureReason')}"
+                    )
 
     def ensure_repository(self) -> str:
         """Return the repository's URI; make the repository, open to Lambda, if there is none."""

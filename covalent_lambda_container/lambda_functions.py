@@ -5,16 +5,20 @@ from __future__ import annotations
 import random
 import time
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from typing import Any, Final
 
 from botocore.exceptions import ClientError, WaiterError
+from botocore.utils import parse_timestamp
 
 from covalent_lambda_container.aws import AwsClients, error_code, error_message, explained
 from covalent_lambda_container.errors import ConfigurationError, ProvisionError
+from covalent_lambda_container.policies import CREATOR_TAG, OWN_TAG
 from covalent_lambda_container.ports import (
     ACTIVE,
     FAILED,
     FunctionMissing,
+    FunctionRecord,
     FunctionState,
 )
 from covalent_lambda_container.spec import FunctionSpec
@@ -22,6 +26,9 @@ from covalent_lambda_container.spec import FunctionSpec
 _ROLE_NOT_READY: Final = "cannot be assumed by Lambda"
 _ROLE_PATIENCE_S: Final = 90.0
 """IAM is eventually consistent: a new role is refused for some seconds."""
+
+_LOOKS_AT_ONCE: Final = 8
+"""GetFunction is allowed 100 times a second ("Lambda quotas" page, read 2026-11)."""
 
 _CONFLICT_PATIENCE_S: Final = 30.0
 """How long another change of a function, made elsewhere at the same time, is waited for."""
@@ -37,6 +44,8 @@ class LambdaFunctions:
     ----------
     clients
         AWS clients of the account.
+    creator
+        Says who makes functions here, for a tag on them; empty if it is not known.
     sleep, now
         Clock, for tests.
     """
@@ -45,10 +54,12 @@ class LambdaFunctions:
         self,
         clients: AwsClients,
         *,
+        creator: Callable[[], str] = str,
         sleep: Callable[[float], None] = time.sleep,
         now: Callable[[], float] = time.monotonic,
     ) -> None:
         self._clients = clients
+        self._creator = creator
         self._sleep = sleep
         self._now = now
 
@@ -102,10 +113,11 @@ class LambdaFunctions:
         """
         patience_ends = self._now() + _ROLE_PATIENCE_S
         delay_s = 1.0
+        request = _create_request(spec, self._creator())
         with explained("create function", spec.name, ProvisionError):
             while True:
                 try:
-                    self._clients.functions.create_function(**_create_request(spec))
+                    self._clients.functions.create_function(**request)
                     return
                 except ClientError as exc:
                     if error_code(exc) == "ResourceConflictException":
@@ -174,8 +186,40 @@ class LambdaFunctions:
                 if error_code(exc) != "ResourceNotFoundException":
                     raise
 
+    def list_functions(self) -> list[FunctionRecord]:
+        """Return all functions of the account that run an image, whoever made them."""
+        client = self._clients.functions
+        with explained("list functions", "of the account", ProvisionError):
+            names = [
+                function["FunctionName"]
+                for page in client.get_paginator("list_functions").paginate()
+                for function in page["Functions"]
+                if function.get("PackageType") == "Image"
+            ]
+        with ThreadPoolExecutor(_LOOKS_AT_ONCE) as pool:
+            return [record for record in pool.map(self._record, names) if record]
 
-def _create_request(spec: FunctionSpec) -> dict[str, Any]:
+    def _record(self, name: str) -> FunctionRecord | None:
+        # Neither image nor tags are in the list.
+        with explained("look for function", name, ProvisionError):
+            try:
+                answer = self._clients.functions.get_function(FunctionName=name)
+            except ClientError as exc:
+                if error_code(exc) == "ResourceNotFoundException":
+                    return None
+                raise
+        configuration, code = answer["Configuration"], answer["Code"]
+        return FunctionRecord(
+            name=name,
+            image=code.get("ResolvedImageUri") or code.get("ImageUri", ""),
+            memory_mb=configuration["MemorySize"],
+            modified=parse_timestamp(configuration["LastModified"]),
+            tags=answer.get("Tags", {}),
+        )
+
+
+def _create_request(spec: FunctionSpec, creator: str) -> dict[str, Any]:
+    own_tags = dict([OWN_TAG]) | ({CREATOR_TAG: creator} if creator else {})
     request: dict[str, Any] = {
         "FunctionName": spec.name,
         "PackageType": "Image",
@@ -186,7 +230,8 @@ def _create_request(spec: FunctionSpec) -> dict[str, Any]:
         "Timeout": spec.timeout_s,
         "EphemeralStorage": {"Size": spec.ephemeral_storage_mb},
         "Environment": {"Variables": dict(spec.environment)},
-        "Tags": dict(spec.tags),
+        # Ours take no part in what the function is, and so in its name.
+        "Tags": dict(spec.tags) | own_tags,
         "Description": "Runs Covalent electrons; made by covalent-lambda-container.",
     }
     if spec.subnet_ids:

@@ -20,6 +20,7 @@ from pydantic import (
 
 from covalent_lambda_container import local_packages
 from covalent_lambda_container.errors import ConfigurationError
+from covalent_lambda_container.policies import CREATOR_TAG, OWN_TAG
 from covalent_lambda_container.requirements import Requirements
 from covalent_lambda_container.requirements_files import names_file, read_requirement_lines
 
@@ -43,6 +44,9 @@ _TAG_VALUE_CHARACTERS: Final = 256
 _TAG_PUNCTUATION: Final = "_.:/=+-@"
 """What a tag may hold beside Unicode letters, numbers and separators ("TagResource", Lambda API
 reference, read 2026-11)."""
+
+_OWN_TAGS: Final = (OWN_TAG[0], CREATOR_TAG)
+"""Keys of tags that the executor puts on functions itself."""
 
 _MAX_SUBNETS: Final = 16
 _MAX_SECURITY_GROUPS: Final = 5
@@ -259,9 +263,14 @@ class Options(BaseModel):
     @field_validator("tags")
     @classmethod
     def _check_tags(cls, tags: dict[str, str]) -> dict[str, str]:
-        if len(tags) > _MAX_TAGS:
-            raise ValueError(f"{len(tags)} tags; AWS takes at most {_MAX_TAGS}")
+        if len(tags) > _MAX_TAGS - len(_OWN_TAGS):
+            raise ValueError(
+                f"{len(tags)} tags; AWS takes at most {_MAX_TAGS}, of which {len(_OWN_TAGS)} are "
+                "the executor's own"
+            )
         for key, value in tags.items():
+            if key in _OWN_TAGS:
+                raise ValueError(f"key {key!r} is one of the executor's own")
             if not 1 <= len(key) <= _TAG_KEY_CHARACTERS:
                 raise ValueError(f"key {key!r} should have 1 to {_TAG_KEY_CHARACTERS} characters")
             if key.lower().startswith("aws:"):

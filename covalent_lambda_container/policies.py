@@ -13,6 +13,9 @@ Document = dict[str, Any]
 OWN_TAG: Final = ("made-by", "covalent-lambda-container")
 """Key and value of the AWS tag on all that this project makes and may therefore remove."""
 
+CREATOR_TAG: Final = "made-by-identity"
+"""Key of the AWS tag that names who made a function: an ARN."""
+
 TRUST_LAMBDA: Final[Document] = {
     "Version": "2012-10-17",
     "Statement": [

@@ -6,9 +6,10 @@ contract tests.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
+from datetime import datetime
 from pathlib import Path
 from typing import Any, Final, Protocol, TypeVar
 
@@ -91,6 +92,56 @@ class FunctionState:
 
     state: str
     reason: str = ""
+
+
+@dataclass(frozen=True, kw_only=True)
+class ImageRecord:
+    """What the registry says of an image.
+
+    Parameters
+    ----------
+    digest
+        ``"sha256:…"`` of its manifest.
+    tags
+        Its tags, sorted.
+    size_bytes
+        Of its compressed layers.
+    pushed
+        When it was pushed.
+    pulled
+        When it was last pulled, to a day; None if it never was, or if nobody knows.
+    """
+
+    digest: str
+    tags: tuple[str, ...]
+    size_bytes: int
+    pushed: datetime
+    pulled: datetime | None = None
+
+
+@dataclass(frozen=True, kw_only=True)
+class FunctionRecord:
+    """What Lambda says of a function that runs an image.
+
+    Parameters
+    ----------
+    name
+        Its name.
+    image
+        The image it was made from, ``"repository@sha256:…"``.
+    memory_mb
+        Its memory.
+    modified
+        When it was made or last changed.
+    tags
+        Its AWS tags.
+    """
+
+    name: str
+    image: str
+    memory_mb: int
+    modified: datetime
+    tags: Mapping[str, str]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -215,6 +266,12 @@ class Registry(Protocol):
     def remove(self, tag: str) -> None:
         """Take a tag away; an image without another one goes with it."""
 
+    def list_images(self) -> list[ImageRecord]:
+        """Return all images; none if there is no repository."""
+
+    def remove_images(self, digests: Sequence[str]) -> None:
+        """Remove images with all their tags; absent ones do not matter."""
+
     def ensure_repository(self) -> str:
         """Return the repository's URI, making the repository if there is none."""
 
@@ -237,6 +294,9 @@ class Functions(Protocol):
     def delete(self, name: str) -> None:
         """Delete a function, if it is there."""
 
+    def list_functions(self) -> list[FunctionRecord]:
+        """Return all functions of the account that run an image, whoever made them."""
+
 
 class Invocations(Protocol):
     """A place where functions are run."""
@@ -248,6 +308,34 @@ class Invocations(Protocol):
         ------
         NotAccepted, FunctionMissing, ConnectionLost
         """
+
+
+@dataclass(frozen=True, kw_only=True)
+class LogLine:
+    """What a function wrote.
+
+    Parameters
+    ----------
+    time
+        When.
+    text
+        One event, which may have several lines.
+    """
+
+    time: datetime
+    text: str
+
+
+class Logs(Protocol):
+    """What functions wrote."""
+
+    def last_event(self, function_name: str) -> datetime | None:
+        """Return when a function last wrote something; None if nothing is there."""
+
+    def read(
+        self, function_name: str, since: datetime, *, follow: bool = False
+    ) -> Iterator[LogLine]:
+        """Yield what a function wrote, oldest first; with `follow`, then what it writes."""
 
 
 class BlobStore(Protocol):

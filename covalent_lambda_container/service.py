@@ -15,10 +15,11 @@ from collections.abc import Callable, Hashable
 from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
-from typing import Final
+from typing import Final, NamedTuple
 
 from covalent_lambda_container.aws import AwsTarget, clients_for
 from covalent_lambda_container.cancellation import Cancellation
+from covalent_lambda_container.cloudwatch_logs import FunctionLogs
 from covalent_lambda_container.covalent_task import MADE_IN, Task
 from covalent_lambda_container.docker_engine import DockerEngine
 from covalent_lambda_container.dockerfile import recipe_digest
@@ -43,7 +44,14 @@ from covalent_lambda_container.options import (
     Options,
 )
 from covalent_lambda_container.package_install import PackageInstaller
-from covalent_lambda_container.ports import Engine, FunctionMissing, Invocations
+from covalent_lambda_container.ports import (
+    Engine,
+    FunctionMissing,
+    Functions,
+    Invocations,
+    Logs,
+    Registry,
+)
 from covalent_lambda_container.provision import Provisioner
 from covalent_lambda_container.requirements import with_required
 from covalent_lambda_container.runtime import wire
@@ -351,6 +359,27 @@ def service_for(options: Options) -> Service:
     return _service(options.model_dump_json())
 
 
+class Stores(NamedTuple):
+    """Where the things of an account are."""
+
+    registry: Registry
+    functions: Functions
+    invocations: Invocations
+    logs: Logs
+
+
+def stores_for(options: Options) -> Stores:
+    """Return where the things are that an executor with these options makes."""
+    target = AwsTarget.of(options)
+    clients = clients_for(target)
+    return Stores(
+        registry=EcrRegistry(clients, options.ecr_repository),
+        functions=LambdaFunctions(clients),
+        invocations=_invocations_for(target),
+        logs=FunctionLogs(clients),
+    )
+
+
 @functools.lru_cache(maxsize=256)
 def _service(options_json: str) -> Service:
     return Service(Options.model_validate_json(options_json))
@@ -381,7 +410,7 @@ def _provisioner_for(
     return Provisioner(
         builder=image_builder(DockerEngine(), settings, cache, max_image_mb=max_image_mb),
         registry=EcrRegistry(clients, repository),
-        functions=LambdaFunctions(clients),
+        functions=LambdaFunctions(clients, creator=lambda: clients.caller_arn),
         lock_directory=cache / "locks",
     )
 

@@ -19,7 +19,7 @@ _FOLDER: Final = "~/.cache/covalent/lambda_container/local"
 
 @click.group()
 def local() -> None:
-    """Start, stop and look at a local stand-in for AWS.
+    """Run a local stand-in for AWS.
 
     It needs a Docker engine; on Debian or Ubuntu, as root, it installs and starts one if there is
     none.

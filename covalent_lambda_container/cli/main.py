@@ -13,8 +13,13 @@ from covalent_lambda_container.errors import LambdaContainerError
 
 _COMMANDS: Final = {
     "prebuild": "prebuild:prebuild",
+    "prewarm": "prewarm:prewarm",
+    "list": "inventory:list_",
+    "gc": "inventory:gc",
+    "logs": "logs:logs",
     "render": "render:render",
     "local": "local:local",
+    "demo": "demo:demo",
     "bootstrap": "account:bootstrap",
     "teardown": "account:teardown",
     "policy": "account:policy",

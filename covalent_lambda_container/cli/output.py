@@ -54,6 +54,11 @@ class Output:
         self._stdout = stdout
         self._stderr = stderr
 
+    @property
+    def aside(self) -> Output:
+        """An output whose results are talk: what is shown before a question."""
+        return Output(self._stderr, self._stderr, as_json=False, progress=False)
+
     def note(self, line: str) -> None:
         """Say something beside the result."""
         print(line, file=self._stderr, flush=True)
@@ -76,6 +81,11 @@ class Output:
         else:
             text = "\n".join(lines)
         print(text, file=self._stdout, flush=True)
+
+    def line(self, document: Any, text: str) -> None:
+        """Write a piece of a result that has no end: a JSON document on one line, or text."""
+        shown = json.dumps(document, ensure_ascii=False) if self.as_json else text
+        print(shown, file=self._stdout, flush=True)
 
     def table(self, document: Any, columns: Sequence[str], rows: Sequence[Sequence[str]]) -> None:
         """Write the result: a JSON document, or a table, each row a line of its own."""

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import functools
+import re
 from collections.abc import Callable
+from datetime import timedelta
 from typing import Any, Final, TypeVar
 
 import click
@@ -26,6 +28,19 @@ _FLAGS: Final[dict[str, tuple[str, str, str]]] = {
 
 ACCOUNT: Final = ("region", "profile", "credentials_file", "endpoint_url")
 """Options that say which account, as whom, and where."""
+
+
+_UNITS: Final = {"s": "seconds", "m": "minutes", "h": "hours", "d": "days"}
+
+
+def duration(text: str | timedelta) -> timedelta:
+    """Return a length of time, written ``30d``, ``12h``, ``15m`` or ``45s``: a type of options."""
+    if isinstance(text, timedelta):
+        return text
+    match = re.fullmatch(r"(\d{1,6})([smhd])", text)
+    if match is None:
+        raise click.BadParameter(f"{text!r} is no length of time: write 30d, 12h, 15m or 45s.")
+    return timedelta(**{_UNITS[match[2]]: int(match[1])})
 
 
 def executor_options(*names: str) -> Callable[[Body], Body]:

@@ -79,10 +79,11 @@ def prebuild(
     given: dict[str, Any],
     output: Output,
 ) -> None:
-    """Build, push and create what the tasks of WORKFLOWs need and is not there yet.
+    """Make the images and functions that WORKFLOWs need.
 
-    A workflow's file is imported and the graphs of its lattices are built, as a dispatch does it.
-    Options given here go before those of its executors.
+    Builds, pushes and creates what is not there yet. A workflow's file is imported and the graphs
+    of its lattices are built, as a dispatch does it. Options given here go before those of its
+    executors.
 
     \b
     Example:
@@ -94,8 +95,8 @@ def prebuild(
         raise click.UsageError("--no-push builds; it does not go with --plan and --check.")
     if not (workflows or files or dispatches):
         raise click.UsageError("Give a WORKFLOW.py, a requirements file (-r) or a --dispatch.")
-    args = _json(arguments, "--args", list)
-    kwargs = _json(named, "--kwargs", dict)
+    args = as_json(arguments, "--args", list)
+    kwargs = as_json(named, "--kwargs", dict)
 
     from covalent_lambda_container.prebuild import needs_of
 
@@ -129,7 +130,7 @@ def _tasks_of_workflows(
 
     tasks: list[Needy] = []
     for workflow in workflows:
-        path, lattice = _path_and_lattice(workflow)
+        path, lattice = path_and_lattice(workflow)
         found = read_workflow(path, lattice, args=args, kwargs=kwargs)
         for guess in found.guesses:
             output.note(guess)
@@ -160,7 +161,8 @@ def _tasks_of_dispatches(dispatches: Sequence[str], server: str | None) -> list[
     return [task for dispatch_id in dispatches for task in read_dispatch(dispatch_id, server)]
 
 
-def _path_and_lattice(workflow: str) -> tuple[Path, str | None]:
+def path_and_lattice(workflow: str) -> tuple[Path, str | None]:
+    """Take ``WORKFLOW.py[:LATTICE]`` apart."""
     path, colon, lattice = workflow.rpartition(":")
     if not colon or Path(workflow).exists():
         path, lattice = workflow, ""
@@ -169,7 +171,8 @@ def _path_and_lattice(workflow: str) -> tuple[Path, str | None]:
     return Path(path), lattice or None
 
 
-def _json(text: str | None, flag: str, kind: type) -> Any:
+def as_json(text: str | None, flag: str, kind: type) -> Any:
+    """Return the value of a JSON option, which must be of a kind; None if it was not given."""
     if text is None:
         return None
     try:

@@ -37,7 +37,7 @@ def render(
     given: dict[str, Any],
     output: Output,
 ) -> None:
-    """Show the Dockerfile of an image with these REQUIREMENTS.
+    """Show the Dockerfile of these REQUIREMENTS.
 
     \b
     Example:

@@ -1,7 +1,7 @@
-"""The whole way of a workflow on this machine: ``python -m covalent_lambda_container.local.demo``.
+"""The whole way of a workflow on this machine.
 
-Starts what is missing, dispatches a workflow twice through a real Covalent server, shows what each
-step took, and stops what it started.
+Starts what is missing, dispatches a workflow twice through a real Covalent server, and stops what
+it started.
 """
 
 from __future__ import annotations
@@ -9,8 +9,6 @@ from __future__ import annotations
 import contextlib
 import platform
 import re
-import signal
-import statistics
 import subprocess
 import sys
 import tempfile
@@ -22,26 +20,24 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
 
-import click
 import docker
-from rich.console import Console
-from rich.table import Table
 
 from covalent_lambda_container import journal
-from covalent_lambda_container.errors import LambdaContainerError, LocalStackError
+from covalent_lambda_container.errors import LocalStackError
 from covalent_lambda_container.local.covalent_server import CovalentServer, covalent_server
 from covalent_lambda_container.local.engine import docker_engine
 from covalent_lambda_container.local.root_image import ensure_root_image
 from covalent_lambda_container.local.stack import LocalStack, local_stack
 
 _ACCURACY: Final = re.compile(r"accuracy=([0-9.]+)")
-_STEP_NAMES: Final = {
+STEP_NAMES: Final = {
     "image.install": "install its packages",
     "image.build": "build the image",
     "image.push": "push it to ECR",
     "function.create": "create the function",
     "task.invoke": "run a task",
 }
+"""What the executor records, in words."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -67,35 +63,31 @@ class Dispatch:
         return [record for record in self.steps if record["step"] == step]
 
 
-@click.command()
-@click.argument("workflow", type=click.Path(exists=True, dir_okay=False, path_type=Path))
-def main(workflow: Path) -> None:
-    """Dispatch WORKFLOW twice on a local stack."""
-    console = Console(highlight=False, soft_wrap=True)
-    # Terminated is interrupted: everything that was started is stopped.
-    signal.signal(signal.SIGTERM, _interrupt)
-    try:
-        with tempfile.TemporaryDirectory(prefix="covalent-lambda-demo-") as folder:
-            run(workflow, Path(folder), console)
-    except LambdaContainerError as exc:
-        console.print(f"demo: failed: {exc}", markup=False)
-        raise SystemExit(exc.exit_code) from None
-    except KeyboardInterrupt:
-        console.print("demo: interrupted; everything it started was stopped")
-        raise SystemExit(130) from None
+def example() -> Path:
+    """Return the workflow that is shown if no other is named."""
+    name = Path("examples") / "iris_svm.py"
+    # The wheel keeps it inside the package, a checkout at its root.
+    packaged = Path(__file__).parents[1] / name
+    return packaged if packaged.exists() else Path(__file__).parents[2] / name
 
 
-def run(workflow: Path, folder: Path, console: Console) -> None:
-    """Run the demo in a scratch folder."""
-    started = time.monotonic()
+def dispatch_twice(workflow: Path, report: Callable[[str], None]) -> tuple[Dispatch, Dispatch]:
+    """Start what is missing, dispatch a workflow twice, and stop what was started.
 
-    def report(line: str) -> None:
-        console.print(f"[dim]{time.monotonic() - started:6.1f} s[/dim]  ", end="")
-        console.print(line, markup=False)
-
+    Parameters
+    ----------
+    workflow
+        Script that dispatches, and prints ``accuracy=NUMBER``.
+    report
+        Takes one line on each step.
+    """
     if _importable("sklearn"):
         report("scikit-learn is installed here as well; the electrons use the one in their image.")
-    with docker_engine(report):
+    with (
+        tempfile.TemporaryDirectory(prefix="covalent-lambda-demo-") as scratch,
+        docker_engine(report),
+    ):
+        folder = Path(scratch)
         with contextlib.closing(docker.from_env()) as client:
             version = ".".join(platform.python_version_tuple()[:2])
             root_image = ensure_root_image(client, version, report)
@@ -105,7 +97,7 @@ def run(workflow: Path, folder: Path, console: Console) -> None:
             with _server(folder, stack, root_image, journal_file, report) as server:
                 first = _dispatch(workflow, server, journal_file, report)
                 second = _dispatch(workflow, server, journal_file, report)
-    _show(console, first, second)
+    return first, second
 
 
 @contextmanager
@@ -171,7 +163,7 @@ def _steps_reported(
             for record in journal.read(journal_file)[seen:]:
                 seen += 1
                 cold = " (cold)" if record.get("cold") else ""
-                name = _STEP_NAMES.get(record["step"], record["step"])
+                name = STEP_NAMES.get(record["step"], record["step"])
                 report(f"  {name}{cold}: {record['seconds']:.2f} s")
             if last:
                 return
@@ -185,46 +177,7 @@ def _steps_reported(
         follower.join()
 
 
-def _show(console: Console, first: Dispatch, second: Dispatch) -> None:
-    table = Table(title="What each step took, in seconds", title_justify="left")
-    table.add_column("step")
-    table.add_column("first dispatch", justify="right")
-    table.add_column("second dispatch", justify="right")
-    for step, name in _STEP_NAMES.items():
-        if step != "task.invoke":
-            table.add_row(name, _seconds(first.named(step)), _seconds(second.named(step)))
-    cold, warm = [True, False]
-    table.add_row("first invocation", _seconds(_runs(first, cold)), _seconds(_runs(second, cold)))
-    table.add_row("warm invocations", _seconds(_runs(first, warm)), _seconds(_runs(second, warm)))
-    table.add_row("the whole dispatch", f"{first.seconds:.1f}", f"{second.seconds:.1f}")
-    console.print(table)
-    image = first.named("image.push")[0]
-    console.print(f"Image: {image['subject']}", markup=False)
-    warm_ms = statistics.median(record["seconds"] for record in _runs(second, warm)) * 1000
-    console.print(
-        f"demo: ok accuracy={second.accuracy:.3f} builds={len(first.named('image.build'))} "
-        f"second_dispatch_builds={len(second.named('image.build'))} warm_ms={warm_ms:.0f}",
-        markup=False,
-    )
-
-
-def _runs(dispatch: Dispatch, cold: bool) -> list[dict[str, Any]]:
-    return [run for run in dispatch.named("task.invoke") if run["cold"] is cold]
-
-
-def _seconds(records: list[dict[str, Any]]) -> str:
-    return "  ".join(f"{record['seconds']:.2f}" for record in records) or "–"
-
-
 def _importable(module: str) -> bool:
     from importlib.util import find_spec
 
     return find_spec(module) is not None
-
-
-def _interrupt(signal_number: int, frame: Any) -> None:  # noqa: ARG001
-    raise KeyboardInterrupt
-
-
-if __name__ == "__main__":
-    main()

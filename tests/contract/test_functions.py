@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import uuid
 from collections.abc import Iterator
+from datetime import datetime, timedelta, timezone
 from typing import Any
 
 import pytest
@@ -75,3 +76,17 @@ def test_a_function_that_is_not_there_cannot_be_waited_for(side: Side) -> None:
     functions, spec = side
     with pytest.raises(ProvisionError, match=spec.name):
         functions.wait_active(spec.name)
+
+
+def test_functions_are_listed_with_their_image_and_our_tags(side: Side) -> None:
+    functions, spec = side
+    assert spec.name not in {record.name for record in functions.list_functions()}
+    functions.create(spec)
+    functions.wait_active(spec.name)
+    (record,) = (found for found in functions.list_functions() if found.name == spec.name)
+    assert record.image == spec.image.uri
+    assert record.memory_mb == spec.memory_mb
+    assert record.tags == dict(spec.tags) | {"made-by": "covalent-lambda-container"}
+    assert abs(datetime.now(timezone.utc) - record.modified) < timedelta(minutes=1)
+    functions.delete(spec.name)
+    assert spec.name not in {record.name for record in functions.list_functions()}

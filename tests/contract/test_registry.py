@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import uuid
 from collections.abc import Callable, Iterator
+from datetime import datetime, timedelta, timezone
 from typing import Any
 
 import pytest
@@ -128,3 +129,29 @@ def test_a_login_has_a_name_and_a_password_it_does_not_show(side: tuple[Registry
     assert login.username == "AWS"
     assert login.password
     assert login.password not in repr(login)
+
+
+def test_all_images_are_listed_with_their_tags(side: tuple[Registry, Accept]) -> None:
+    registry, accept = side
+    assert registry.list_images() == []
+    registry.ensure_repository()
+    before = datetime.now(timezone.utc) - timedelta(minutes=1)
+    accept("one", "first")
+    accept("two", "second")
+    one, two = sorted(registry.list_images(), key=lambda image: image.tags)
+    assert (one.tags, two.tags) == (("one",), ("two",))
+    found: Any = registry.find("one")
+    assert one.digest == found.digest
+    assert before < one.pushed <= datetime.now(timezone.utc)
+
+
+def test_removed_images_are_gone_and_may_be_removed_again(side: tuple[Registry, Accept]) -> None:
+    registry, accept = side
+    registry.ensure_repository()
+    accept("one", "first")
+    accept("two", "second")
+    found: Any = registry.find("one")
+    for _ in range(2):
+        registry.remove_images([found.digest])
+        assert registry.find("one") is None
+    assert [image.tags for image in registry.list_images()] == [("two",)]

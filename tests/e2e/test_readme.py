@@ -91,28 +91,27 @@ def test_make_demo_in_a_fresh_checkout(clone: Path, engine: None, root_image: st
     assert int(last["builds"]) == 1
     assert any(line.startswith("Image: localhost:") for line in lines)
     assert processes_of(clone) == []
-    assert containers_of(demo.stdout) == []
+    assert containers_of(demo.stderr) == []
 
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
 def test_an_interrupted_demo_leaves_nothing_running(clone: Path, number: int):
     """Runs after the test above, in the environment that it made."""
-    command = [".venv/bin/python", "-m", "covalent_lambda_container.local.demo"]
     with subprocess.Popen(
-        [clone / command[0], *command[1:], "examples/iris_svm.py"],
+        [clone / ".venv" / "bin" / "covalent-lambda", "demo", "examples/iris_svm.py"],
         cwd=clone,
-        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
         text=True,
     ) as demo:
-        assert demo.stdout is not None
+        assert demo.stderr is not None
         begun = []
-        for line in demo.stdout:
+        for line in demo.stderr:
             begun.append(line)
             if "Dispatching" in line:
                 break
         time.sleep(1)
         demo.send_signal(number)
-        printed = demo.stdout.read()
+        printed = demo.stderr.read()
     assert demo.returncode == 130
     assert "interrupted" in printed
     assert processes_of(clone) == []

@@ -7,5 +7,13 @@ from tests.fakes.blobs import FakeBlobStore
 from tests.fakes.clock import FakeClock
 from tests.fakes.functions import FakeFunctions
 from tests.fakes.images import FakeImageBuilder, FakeRegistry
+from tests.fakes.logs import FakeLogs
 
-__all__ = ["FakeBlobStore", "FakeClock", "FakeFunctions", "FakeImageBuilder", "FakeRegistry"]
+__all__ = [
+    "FakeBlobStore",
+    "FakeClock",
+    "FakeFunctions",
+    "FakeImageBuilder",
+    "FakeLogs",
+    "FakeRegistry",
+]

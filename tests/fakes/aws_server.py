@@ -11,6 +11,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
+from urllib.parse import parse_qs
 
 _OPERATIONS = (
     (r"HEAD /[^/]+$", "HeadBucket"),
@@ -18,6 +19,7 @@ _OPERATIONS = (
     (r"GET /2015-03-31/functions/[^/]+$", "GetFunction"),
     (r"PUT /2017-10-31/functions/[^/]+/concurrency$", "PutFunctionConcurrency"),
     (r"POST /2015-03-31/functions/[^/]+/invocations$", "Invoke"),
+    (r"POST /$", "GetCallerIdentity"),
 )
 
 
@@ -100,7 +102,7 @@ class FakeAwsServer:
                     operation=_operation(self.command, self.path, dict(self.headers)),
                     path=self.path,
                     headers=dict(self.headers),
-                    content=json.loads(body or b"null"),
+                    content=_content(body),
                 )
                 try:
                     status, headers, content = server.answer(request)
@@ -125,6 +127,14 @@ class FakeAwsServer:
                 pass
 
         return Handler
+
+
+def _content(body: bytes) -> Any:
+    try:
+        return json.loads(body or b"null")
+    except ValueError:
+        # STS is asked in the form of a web page's.
+        return parse_qs(body.decode())
 
 
 def _operation(method: str, path: str, headers: dict[str, str]) -> str:

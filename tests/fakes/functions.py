@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import json
 import threading
+from datetime import datetime, timezone
 from functools import partial
 from typing import Any
 
 from covalent_lambda_container.errors import InvocationError, ProvisionError
 from covalent_lambda_container.event_loop import in_thread
+from covalent_lambda_container.policies import OWN_TAG
 from covalent_lambda_container.ports import (
     ACTIVE,
     FAILED,
@@ -16,6 +18,7 @@ from covalent_lambda_container.ports import (
     PENDING,
     ConnectionLost,
     FunctionMissing,
+    FunctionRecord,
     FunctionState,
     NotAccepted,
     Reply,
@@ -50,6 +53,10 @@ class FakeFunctions:
         How many times a task was offered.
     task_duration_s
         How long a task seems to take.
+    modified
+        When the functions were made; tests may set it.
+    own_tags
+        Tags that every function gets.
     """
 
     def __init__(self, clock: FakeClock | None = None) -> None:
@@ -59,6 +66,8 @@ class FakeFunctions:
         self.executions: list[dict[str, Any]] = []
         self.offers = 0
         self.task_duration_s = 0.0
+        self.modified: dict[str, datetime] = {}
+        self.own_tags = dict([OWN_TAG])
         self._clock = clock or FakeClock()
         self._lock = threading.Lock()
         self._idle: list[Environment] = []
@@ -121,6 +130,7 @@ class FakeFunctions:
                     state=PENDING, reason="The function is being created."
                 )
                 self.created.append(spec)
+                self.modified[spec.name] = datetime.now(timezone.utc)
 
     def wait_active(self, name: str) -> FunctionState:
         with self._lock:
@@ -139,6 +149,20 @@ class FakeFunctions:
         with self._lock:
             if self.states.pop(name, None):
                 self.deleted.append(name)
+
+    def list_functions(self) -> list[FunctionRecord]:
+        with self._lock:
+            return [
+                FunctionRecord(
+                    name=spec.name,
+                    image=spec.image.uri,
+                    memory_mb=spec.memory_mb,
+                    modified=self.modified[spec.name],
+                    tags=dict(spec.tags) | self.own_tags,
+                )
+                for spec in {spec.name: spec for spec in self.created}.values()
+                if spec.name in self.states
+            ]
 
     async def invoke(self, name: str, event: bytes, *, timeout_s: int) -> Reply:
         # Its environments are processes, and block.

@@ -5,11 +5,12 @@ from __future__ import annotations
 import hashlib
 import itertools
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
+from datetime import datetime, timezone
 
 from covalent_lambda_container.ecr import revised
 from covalent_lambda_container.errors import RegistryError, UnusableImage
-from covalent_lambda_container.ports import RegistryLogin
+from covalent_lambda_container.ports import ImageRecord, RegistryLogin
 from covalent_lambda_container.spec import ImageReference, ImageSpec
 
 DOCKER_MANIFEST = "application/vnd.docker.distribution.manifest.v2+json"
@@ -30,6 +31,8 @@ class FakeRegistry:
         Set to refuse removals.
     tags_move
         Set to let a push take a tag from another image, as mutable repositories do.
+    pushed, pulled
+        When images were, by digest; tests may set it.
     """
 
     def __init__(self, uri: str = "registry.example.com/covalent-lambda") -> None:
@@ -39,6 +42,8 @@ class FakeRegistry:
         self.forgetful = False
         self.keeps_all = False
         self.tags_move = False
+        self.pushed: dict[str, datetime] = {}
+        self.pulled: dict[str, datetime] = {}
         self._images: dict[str, tuple[str, str]] = {}
         self._lock = threading.Lock()
 
@@ -65,6 +70,26 @@ class FakeRegistry:
             raise RegistryError(f"Could not remove {self.uri}:{tag}: denied.")
         self._images.pop(tag, None)
 
+    def list_images(self) -> list[ImageRecord]:
+        with self._lock:
+            digests = {digest for digest, _ in self._images.values()}
+            return [self._record(digest) for digest in sorted(digests)]
+
+    def _record(self, digest: str) -> ImageRecord:
+        tags = sorted(tag for tag, (found, _) in self._images.items() if found == digest)
+        return ImageRecord(
+            digest=digest,
+            tags=tuple(tags),
+            size_bytes=42_000_000,
+            pushed=self.pushed.get(digest) or datetime.now(timezone.utc),
+            pulled=self.pulled.get(digest),
+        )
+
+    def remove_images(self, digests: Sequence[str]) -> None:
+        with self._lock:
+            kept = {tag: image for tag, image in self._images.items() if image[0] not in digests}
+            self._images = kept
+
     def ensure_repository(self) -> str:
         self.repository_exists = True
         return self.uri
@@ -82,6 +107,7 @@ class FakeRegistry:
                 raise RegistryError(f"Push of {self.uri}:{tag} was refused: the tag is immutable.")
             if not self.forgetful:
                 self._images[tag] = digest, media_type
+                self.pushed[digest] = datetime.now(timezone.utc)
         return digest
 
     def _revisions(self, tag: str) -> list[str]:

@@ -10,12 +10,17 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable, Iterator
+from datetime import datetime, timedelta, timezone
 from pathlib import Path
 from typing import Any
 
 import docker
 import pytest
 import toml
+
+from covalent_lambda_container.inventory import Inventory, remove, superfluous, take_inventory
+from covalent_lambda_container.options import Options
+from covalent_lambda_container.service import stores_for
 
 PROGRAM = str(Path(sys.executable).with_name("covalent-lambda"))
 TINY = "iniconfig==2.1.0"
@@ -178,3 +183,41 @@ def test_two_that_start_it_at_once_get_the_same(background: str, environment: An
     one, other = (process.communicate(timeout=120)[0] for process in both)
     assert [process.returncode for process in both] == [0, 0]
     assert json.loads(one) == json.loads(other)
+
+
+def test_what_was_made_is_listed_read_and_removed(
+    program: Any, tmp_path: Path, stack: Any, options: dict[str, Any]
+):
+    flow = workflow(tmp_path / "flow.py", [TINY])
+    (made,) = json.loads(program("prebuild", flow, "--json").stdout)
+    program("prewarm", flow, "-n", "1")
+    owner = ("--profile", stack.owner_profile)
+    listed = json.loads(program("list", "--json", *owner).stdout)
+    (function,) = (f for f in listed["functions"] if f["name"] == made["function"])
+    (image,) = (i for i in listed["images"] if i["digest"] == made["digest"])
+    assert function["made_by"].endswith(":user/covalent-lambda")
+    assert function["last_used"] is not None
+    assert image["tags"] == [made["spec"]]
+    assert "START RequestId" in program("logs", made["function"], *owner).stdout
+    # Used a moment ago: a task may be running.
+    kept = json.loads(program("gc", "--dry-run", "--keep", "0s", "--json", *owner).stdout)
+    assert made["function"] not in {function["name"] for function in kept["functions"]}
+
+    stores = stores_for(Options.check(options | {"profile": stack.owner_profile}))
+    there = take_inventory(stores.registry, stores.functions, stores.logs)
+    later = datetime.now(timezone.utc) + timedelta(hours=1)
+    what = superfluous(
+        # Others of this stack are in use by other tests.
+        Inventory(
+            images=tuple(i for i in there.images if i.digest == made["digest"]),
+            functions=tuple(f for f in there.functions if f.digest == made["digest"]),
+            digests_of_others=there.digests_of_others,
+        ),
+        now=later,
+        keep=timedelta(0),
+    )
+    remove(what, stores.registry, stores.functions, print)
+    program("prebuild", flow, "--check", status=3)
+    # What is needed again is made again.
+    (again,) = json.loads(program("prebuild", flow, "--json").stdout)
+    assert (again["spec"], again["state"]) == (made["spec"], "built")

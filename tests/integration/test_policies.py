@@ -66,7 +66,7 @@ class Work:
 
     @property
     def functions(self) -> LambdaFunctions:
-        return LambdaFunctions(self.clients, connections=1)
+        return LambdaFunctions(self.clients)
 
     @property
     def bucket(self) -> S3Bucket:

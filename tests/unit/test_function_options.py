@@ -58,6 +58,13 @@ REPORT = (
 )
 
 
+CALLER = (
+    "<GetCallerIdentityResponse><GetCallerIdentityResult>"
+    "<Arn>arn:aws:iam::123456789012:user/me</Arn>"
+    "</GetCallerIdentityResult></GetCallerIdentityResponse>"
+)
+
+
 class Account:
     """One account with one image, whose functions answer every task alike.
 
@@ -105,11 +112,13 @@ class Account:
             "Ping" if name == "Invoke" and content.get("ping") else name
             for name, _, content in self.requests
         ]
-        return [n for n in names if not n.startswith(("Head", "Describe", "BatchGet"))]
+        return [n for n in names if not n.startswith(("Head", "Describe", "BatchGet", "GetCaller"))]
 
     def handle(self, request: Request) -> Answer:
         operation, path, content = request.operation, request.path, request.content
         self.requests.append((operation, path, content))
+        if operation == "GetCallerIdentity":
+            return 200, {}, CALLER.encode()
         status, headers, answered = self._answered(operation, path, content)
         return status, headers, json.dumps(answered).encode() if answered else b""
 
@@ -241,7 +250,16 @@ def test_without_options_a_function_has_no_network_no_mount_and_no_key(
         ({"kms_key_arn": KEY}, {"KMSKeyArn": KEY}),
         ({"ephemeral_storage": 10240}, {"EphemeralStorage": {"Size": 10240}}),
         ({"environment": {"MODE": "fäst"}}, {"Environment": {"Variables": {"MODE": "fäst"}}}),
-        ({"tags": {"team": "Müller + Co"}}, {"Tags": {"team": "Müller + Co"}}),
+        (
+            {"tags": {"team": "Müller + Co"}},
+            {
+                "Tags": {
+                    "team": "Müller + Co",
+                    "made-by": "covalent-lambda-container",
+                    "made-by-identity": "arn:aws:iam::123456789012:user/me",
+                }
+            },
+        ),
     ],
 )
 def test_an_option_is_in_the_request(
@@ -594,7 +612,8 @@ def test_nothing_is_reported_of_an_answer_without_usage(
         ("prewarm", "2", "integer"),
         ("usage_report", 1, "boolean"),
         ("usage_report", "no", "boolean"),
-        ("tags", {str(n): "" for n in range(51)}, "51 tags; AWS takes at most 50"),
+        ("tags", {str(n): "" for n in range(49)}, "49 tags; AWS takes at most 50, of which 2 are"),
+        ("tags", {"made-by": "x"}, "key 'made-by' is one of the executor's own"),
         ("tags", {"": "x"}, "key '' should have 1 to 128 characters"),
         ("tags", {"k" * 129: "x"}, "should have 1 to 128 characters"),
         ("tags", {"k": "v" * 257}, "the value of 'k' should have at most 256 characters"),
@@ -697,7 +716,7 @@ def test_the_limit_of_the_environment_is_one_of_bytes() -> None:
         {"kms_key_arn": KEY.replace("arn:aws:", "arn:aws-cn:")},
         {"reserved_concurrency": 1, "prewarm": 1},
         {"prewarm": 1000},
-        {"tags": {str(n): "" for n in range(50)}},
+        {"tags": {str(n): "" for n in range(48)}},
         {"tags": {"k" * 128: "v" * 256, "Ärger / _.:=+-@ 1": "日本 ½"}},
         {"tags": {"team": "aws"}},
     ],

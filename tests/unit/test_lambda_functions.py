@@ -69,8 +69,19 @@ def test_a_function_is_asked_for_as_its_spec_says(
         "Timeout": 60,
         "EphemeralStorage": {"Size": 512},
         "Environment": {"Variables": {"MODE": "fast"}},
-        "Tags": {"team": "physics"},
+        "Tags": {"team": "physics", "made-by": "covalent-lambda-container"},
     }
+
+
+def test_a_function_says_who_made_it_and_has_the_same_name(
+    aws: FakeAwsHttp, clients: AwsClients
+) -> None:
+    functions = LambdaFunctions(clients, creator=lambda: "arn:aws:iam::1:user/me")
+    aws.json({}, 201)
+    functions.create(SPEC)
+    ((_, request),) = aws.requests
+    assert request["Tags"]["made-by-identity"] == "arn:aws:iam::1:user/me"
+    assert request["FunctionName"] == SPEC.name
 
 
 def test_a_function_that_exists_is_left_as_it_is(

@@ -19,11 +19,12 @@ LAYERS = {
     "face": ["__init__", "awslambda_container", "cli", "local", "usage"],
     "service": ["prebuild", "service", "account", "doctor"],
     "flow": [
-        *("provision", "invocation", "shared_work", "cancel_signs", "cancellation"),
+        *("provision", "invocation", "inventory", "shared_work", "cancel_signs", "cancellation"),
         *("image_build", "package_install", "root", "workbench"),
     ],
     "adapters": [
-        *("docker_engine", "ecr", "lambda_functions", "lambda_invocations", "s3", "uv_installer"),
+        *("cloudwatch_logs", "docker_engine", "ecr", "lambda_functions", "lambda_invocations"),
+        *("s3", "uv_installer"),
     ],
     "aws": ["aws"],
     "ports": ["ports"],

@@ -1,0 +1,164 @@
+"""``covalent-lambda list`` and ``gc``: what there is, and what can go."""
+
+from __future__ import annotations
+
+from datetime import datetime, timedelta, timezone
+from typing import TYPE_CHECKING, Any, Final
+
+import click
+
+from covalent_lambda_container.cli.output import Output, reporting
+from covalent_lambda_container.cli.parameters import ACCOUNT, duration, executor_options
+
+if TYPE_CHECKING:
+    from covalent_lambda_container.inventory import FunctionEntry, Superfluous
+    from covalent_lambda_container.ports import ImageRecord
+
+_SHORT: Final = 12
+_COLUMNS: Final = ("kind", "name", "image", "size", "age", "last use", "made by")
+
+
+@click.command("list")
+@executor_options(*ACCOUNT, "ecr_repository")
+@reporting
+def list_(given: dict[str, Any], output: Output) -> None:
+    """Show the images and functions that there are.
+
+    Only what executors have made: functions with their tag, images with a spec's.
+
+    Last use is what CloudWatch Logs (functions) and ECR (images, to a day) know of it.
+
+    \b
+    Example:
+      covalent-lambda list
+    """
+    from covalent_lambda_container import service
+    from covalent_lambda_container.configuration import resolve
+    from covalent_lambda_container.inventory import take_inventory
+
+    stores = service.stores_for(resolve(given))
+    there = take_inventory(stores.registry, stores.functions, stores.logs)
+    now = datetime.now(timezone.utc)
+    images = sorted(there.images, key=lambda image: image.pushed)
+    functions = sorted(there.functions, key=lambda entry: entry.record.modified)
+    output.table(
+        {
+            "images": [_image_document(image) for image in images],
+            "functions": [_function_document(entry) for entry in functions],
+        },
+        _COLUMNS,
+        [
+            *(_image_row(image, now) for image in images),
+            *(_function_row(entry, now) for entry in functions),
+        ],
+    )
+
+
+@click.command()
+@click.option("--dry-run", is_flag=True, help="Show what would be removed, and remove nothing.")
+@click.option(
+    "--keep",
+    type=duration,
+    default="30d",
+    show_default=True,
+    metavar="TIME",
+    help="Keep what was made or used within this time: 30d, 12h.",
+)
+@click.option("--yes", is_flag=True, help="Do not ask.")
+@executor_options(*ACCOUNT, "ecr_repository")
+@reporting
+def gc(dry_run: bool, keep: timedelta, yes: bool, given: dict[str, Any], output: Output) -> None:
+    """Remove functions and images that nobody uses.
+
+    Functions that were not used for a time, then images that no function uses. Only what executors
+    have made: functions with their tag, images with a spec's. What is needed again is made again.
+
+    \b
+    Example:
+      covalent-lambda gc --keep 30d --dry-run
+    """
+    from covalent_lambda_container import service
+    from covalent_lambda_container.configuration import resolve
+    from covalent_lambda_container.inventory import remove, superfluous, take_inventory
+
+    stores = service.stores_for(resolve(given))
+    now = datetime.now(timezone.utc)
+    there = take_inventory(stores.registry, stores.functions, stores.logs)
+    what = superfluous(there, now=now, keep=keep)
+    if not dry_run and (what.functions or what.images):
+        if not yes:
+            _show(what, now, output.aside)
+            click.confirm("Remove these?", abort=True, err=True)
+        remove(what, stores.registry, stores.functions, output.note)
+    _show(what, now, output, removed=not dry_run)
+
+
+def _show(what: Superfluous, now: datetime, output: Output, *, removed: bool | None = None) -> None:
+    document = {
+        "removed": removed,
+        "functions": [_function_document(entry) for entry in what.functions],
+        "images": [_image_document(image) for image in what.images],
+    }
+    rows = [
+        *(_function_row(entry, now) for entry in what.functions),
+        *(_image_row(image, now) for image in what.images),
+    ]
+    if rows:
+        output.table(document, _COLUMNS, rows)
+    else:
+        output.result(document, "nothing to remove")
+
+
+def _image_document(image: ImageRecord) -> dict[str, Any]:
+    return {
+        "tags": list(image.tags),
+        "digest": image.digest,
+        "size_bytes": image.size_bytes,
+        "pushed": image.pushed.isoformat(),
+        "last_used": image.pulled.isoformat() if image.pulled else None,
+    }
+
+
+def _function_document(entry: FunctionEntry) -> dict[str, Any]:
+    return {
+        "name": entry.record.name,
+        "image": entry.record.image,
+        "memory_mb": entry.record.memory_mb,
+        "modified": entry.record.modified.isoformat(),
+        "last_used": entry.last_used.isoformat() if entry.last_used else None,
+        "made_by": entry.creator or None,
+    }
+
+
+def _image_row(image: ImageRecord, now: datetime) -> list[str]:
+    size = f"{image.size_bytes / 1e6:.0f} MB"
+    used = _age(image.pulled, now)
+    tag = image.tags[-1][:_SHORT]
+    return ["image", tag, _digest(image.digest), size, _age(image.pushed, now), used, "–"]
+
+
+def _function_row(entry: FunctionEntry, now: datetime) -> list[str]:
+    record = entry.record
+    return [
+        "function",
+        record.name,
+        _digest(entry.digest),
+        f"{record.memory_mb} MB",
+        _age(record.modified, now),
+        _age(entry.last_used, now),
+        entry.creator.rpartition(":")[2] or "–",
+    ]
+
+
+def _digest(digest: str) -> str:
+    return digest[: len("sha256:") + _SHORT]
+
+
+def _age(moment: datetime | None, now: datetime) -> str:
+    if moment is None:
+        return "–"
+    seconds = max(0, int((now - moment).total_seconds()))
+    for unit, length in (("d", 86400), ("h", 3600), ("min", 60)):
+        if seconds >= length:
+            return f"{seconds // length} {unit}"
+    return f"{seconds} s"

@@ -1,0 +1,105 @@
+"""``covalent-lambda prewarm``: execution environments started before tasks come."""
+
+from __future__ import annotations
+
+import asyncio
+from typing import TYPE_CHECKING, Any, Final
+
+import click
+
+from covalent_lambda_container.cli.output import Output, reporting
+from covalent_lambda_container.cli.parameters import ACCOUNT, executor_options
+from covalent_lambda_container.cli.prebuild import as_json, path_and_lattice
+from covalent_lambda_container.errors import ConfigurationError
+
+if TYPE_CHECKING:
+    from covalent_lambda_container.options import Options
+
+_MOST: Final = 1000
+"""Executions that an account may have at once, unless AWS has raised it."""
+
+
+@click.command()
+@click.argument("what", metavar="FUNCTION|WORKFLOW.py[:LATTICE]")
+@click.option(
+    "-n", "count", type=click.IntRange(1, _MOST), required=True, help="Environments per function."
+)
+@click.option("--args", "arguments", metavar="JSON", help="Arguments of the lattice: a list.")
+@click.option("--kwargs", "named", metavar="JSON", help="Arguments of the lattice: an object.")
+@executor_options(*ACCOUNT, "ecr_repository", "lambda_role_name", "base_image", "architecture")
+@reporting
+def prewarm(
+    what: str,
+    count: int,
+    arguments: str | None,
+    named: str | None,
+    given: dict[str, Any],
+    output: Output,
+) -> None:
+    """Start execution environments before tasks come.
+
+    Those of a function, or of all functions of a workflow. They wait for tasks as long as Lambda
+    keeps them, usually some minutes; what they cost is the time of their start.
+
+    \b
+    Example:
+      covalent-lambda prewarm workflow.py -n 20
+    """
+    from covalent_lambda_container import service
+    from covalent_lambda_container.configuration import resolve
+
+    found: dict[str, Options]
+    if what.endswith(".py") or ".py:" in what:
+        found = _functions_of(
+            what,
+            as_json(arguments, "--args", list),
+            as_json(named, "--kwargs", dict),
+            given,
+            output,
+        )
+    else:
+        found = {what: resolve(given)}
+    for name, options in found.items():
+        if service.stores_for(options).functions.find(name) is None:
+            raise ConfigurationError(
+                f"There is no function {name!r}.",
+                hint="See the names of all functions: covalent-lambda list",
+            )
+    started = asyncio.run(_warm(found, count, output))
+    output.table(
+        [{"function": name, "started": number} for name, number in started.items()],
+        ["function", "started"],
+        [[name, str(number)] for name, number in started.items()],
+    )
+
+
+async def _warm(found: dict[str, Options], count: int, output: Output) -> dict[str, int]:
+    """Warm one function after the other: an account's environments are limited."""
+    from covalent_lambda_container import service
+
+    started = {}
+    for name, options in found.items():
+        output.note(f"Starting {count} environments of {name}")
+        invocations = service.stores_for(options).invocations
+        started[name] = await service.prewarm(invocations, name, count, timeout_s=options.timeout)
+    return started
+
+
+def _functions_of(
+    workflow: str, args: Any, kwargs: Any, given: dict[str, Any], output: Output
+) -> dict[str, Options]:
+    """Return the functions of a workflow's tasks, which must be there."""
+    from covalent_lambda_container.covalent_workflow import read_workflow
+    from covalent_lambda_container.prebuild import look, needs_of
+
+    path, lattice = path_and_lattice(workflow)
+    tasks = read_workflow(path, lattice, args=args, kwargs=kwargs)
+    for guess in tasks.guesses:
+        output.note(guess)
+    standings = [look(need, with_function=True) for need in needs_of(tasks.tasks, given, None)]
+    if not all(standing.function_exists for standing in standings):
+        raise ConfigurationError(
+            f"Not all functions of {workflow} are there.",
+            hint=f"Make them first: covalent-lambda prebuild {workflow}",
+        )
+    return {standing.function: standing.need.options for standing in standings}

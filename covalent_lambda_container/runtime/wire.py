@@ -70,7 +70,7 @@ def pack(envelope: dict[str, Any], blobs: Sequence[bytes]) -> list[bytes]:
     return [_index(envelope, [len(blob) for blob in blobs]), *blobs]
 
 
-def unpack(packed: bytes) -> tuple[dict[str, Any], list[memoryview]]:
+def unpack(packed: bytes | bytearray) -> tuple[dict[str, Any], list[memoryview]]:
     """Split what `pack` made; the blobs are views into `packed`, not copies.
 
     Raises
@@ -90,7 +90,7 @@ def unpack(packed: bytes) -> tuple[dict[str, Any], list[memoryview]]:
     return index["envelope"], blobs
 
 
-def unpack_task(packed: bytes) -> dict[str, Any]:
+def unpack_task(packed: bytes | bytearray) -> dict[str, Any]:
     """Return a packed task; its leaves are bytes-like."""
     envelope, blobs = unpack(packed)
     return map_leaves(envelope, lambda leaf: blobs[leaf["blob"]])

@@ -84,6 +84,15 @@ def test_an_object_is_read_piece_by_piece(store: BlobStore, key: str) -> None:
     ]
 
 
+@pytest.mark.parametrize("more", [-1, 0, 1])
+def test_a_large_object_is_read_in_order(store: BlobStore, key: str, more: int) -> None:
+    # Each place has bytes of its own; the sizes are around the edge of a part.
+    body = b"".join(number.to_bytes(4, "big") for number in range(10 * 1024 * 1024))
+    body = body[: 40 * 1024 * 1024 + more]
+    store.put(key, (body[start : start + 5_000_000] for start in range(0, len(body), 5_000_000)))
+    assert store.read(key, lambda stream: b"".join(iter(lambda: stream.read(999_999), b""))) == body
+
+
 def test_an_object_that_stays_incomplete_is_an_error(store: BlobStore, key: str) -> None:
     def parse(stream: Any) -> None:
         raise ValueError("ends 7 bytes too early")

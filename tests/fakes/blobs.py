@@ -86,7 +86,20 @@ class FakeBlobStore:
     def _sign(self, method: str, key: str, expires: str) -> str:
         return hmac.new(self._secret, f"{method} {expires} {key}".encode(), "sha256").hexdigest()
 
-    def _answer(self, method: str, path: str, body: bytes) -> tuple[HTTPStatus, bytes]:
+    def _answer(
+        self, method: str, path: str, body: bytes, span: str | None
+    ) -> tuple[HTTPStatus, bytes, str]:
+        status, content = self._whole(method, path, body)
+        if status != HTTPStatus.OK or method != "GET" or not span:
+            return status, content, ""
+        start, end = map(int, span.removeprefix("bytes=").split("-"))
+        if start >= len(content):
+            return HTTPStatus.REQUESTED_RANGE_NOT_SATISFIABLE, b"InvalidRange", ""
+        part = content[start : end + 1]
+        shown = f"bytes {start}-{start + len(part) - 1}/{len(content)}"
+        return HTTPStatus.PARTIAL_CONTENT, part, shown
+
+    def _whole(self, method: str, path: str, body: bytes) -> tuple[HTTPStatus, bytes]:
         parts = urlsplit(path)
         key, query = unquote(parts.path[1:]), parse_qs(parts.query)
         self.requests.append(f"{method} {key}")
@@ -111,8 +124,12 @@ class FakeBlobStore:
             def _serve(self) -> None:
                 body = self.rfile.read(int(self.headers.get("Content-Length", 0)))
                 store.hosts.append(self.headers["Host"])
-                status, content = store._answer(self.command, self.path, body)
+                status, content, span = store._answer(
+                    self.command, self.path, body, self.headers["Range"]
+                )
                 self.send_response(status)
+                if span:
+                    self.send_header("Content-Range", span)
                 self.send_header("Content-Length", str(len(content)))
                 self.end_headers()
                 self.wfile.write(content)

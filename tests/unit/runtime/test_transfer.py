@@ -27,6 +27,15 @@ def test_a_large_object_is_sent_in_pieces_of_known_length(blobs: FakeBlobStore) 
     assert blobs.objects["key"] == b"x" * 2_500_000 + b"y"
 
 
+@pytest.mark.parametrize("size", [8 * 1024 * 1024, 8 * 1024 * 1024 + 1, 33_000_001])
+def test_a_large_object_is_fetched_in_parts_and_whole(blobs: FakeBlobStore, size: int) -> None:
+    body = b"".join(number.to_bytes(4, "big") for number in range(size // 4 + 1))[:size]
+    blobs.put("key", body)
+    blobs.failing_requests = 1
+    assert download(blobs.read_url("key", valid_s=60)) == body
+    assert len(blobs.requests) == 1 + -(-size // (8 * 1024 * 1024))
+
+
 def test_an_object_is_there_or_it_is_not(blobs: FakeBlobStore) -> None:
     url = blobs.read_url("key", valid_s=60)
     assert look(url) is None

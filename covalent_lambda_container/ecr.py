@@ -6,11 +6,14 @@ import base64
 import json
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Final, Literal
+from urllib.parse import urlsplit
 
+import requests
 from botocore.exceptions import ClientError
 
 from covalent_lambda_container.aws import AwsClients, error_code, explained
 from covalent_lambda_container.errors import RegistryError, UnusableImage
+from covalent_lambda_container.image_contents import ImageContents, contents
 from covalent_lambda_container.policies import LAMBDA_MAY_PULL, OWN_TAG, Document
 from covalent_lambda_container.ports import ImageRecord, RegistryLogin
 from covalent_lambda_container.spec import ImageReference
@@ -38,6 +41,9 @@ _DELETED_AT_ONCE: Final = 100
 REVISIONS: Final = 100
 """Images of one spec that are told apart: the first, and those that replaced it. As many tags can
 be looked for in one call ("BatchGetImage", ECR API reference, read 2026-11)."""
+
+
+_READ_TIMEOUT_S: Final = 30
 
 
 class EcrRegistry:
@@ -82,8 +88,45 @@ class EcrRegistry:
                 "--provenance=false --sbom=false --platform linux/…'.",
             )
         return ImageReference(
-            repository_uri=self.ensure_repository(), digest=image["imageId"]["imageDigest"]
+            repository_uri=f"{self._registry(image.get('registryId', ''))}/{self.repository}",
+            digest=image["imageId"]["imageDigest"],
         )
+
+    def contents(self, tag: str) -> ImageContents | None:
+        """Return what is in the newest image of a tag, or None where it does not say so.
+
+        Read from the registry itself, as a pull would: whoever asks needs
+        ``ecr:GetDownloadUrlForLayer`` on the repository and ``ecr:GetAuthorizationToken``.
+
+        Raises
+        ------
+        RegistryError
+            When there is no such image, or it cannot be read.
+        """
+        images = self._images(tag)
+        if not images:
+            raise RegistryError(f"There is no image {self.repository}:{tag} in ECR.")
+        image = images[max(images)]
+        config = json.loads(image["imageManifest"])["config"]["digest"]
+        login = self.login()
+        # A custom endpoint serves the registry, too.
+        scheme = urlsplit(self._clients.ecr.meta.endpoint_url).scheme
+        host = self._registry(image.get("registryId", ""))
+        try:
+            answer = requests.get(
+                f"{scheme}://{host}/v2/{self.repository}/blobs/{config}",
+                auth=(login.username, login.password),
+                timeout=_READ_TIMEOUT_S,
+            )
+            answer.raise_for_status()
+            labels = answer.json()["config"].get("Labels") or {}
+        except (requests.RequestException, ValueError, KeyError) as exc:
+            raise RegistryError(
+                f"The configuration of image {self.repository}:{tag} could not be read: {exc}",
+                hint="Check that this identity may pull from the repository: "
+                "ecr:GetDownloadUrlForLayer.",
+            ) from exc
+        return contents(labels)
 
     def next_tag(self, tag: str) -> str:
         """Return what to push the next image of a tag as, since tags do not move.
@@ -177,6 +220,18 @@ class EcrRegistry:
         token = answer["authorizationData"][0]["authorizationToken"]
         username, password = base64.b64decode(token).decode().split(":", 1)
         return RegistryLogin(username=username, password=password)
+
+    def _registry(self, account: str) -> str:
+        """Return the host of an account's registry, without a call.
+
+        ``123456789012.dkr.ecr.REGION.amazonaws.com`` beside ``api.ecr.REGION.amazonaws.com``
+        ("Amazon ECR private registry" and "Amazon ECR endpoints", read 2026-11).
+        """
+        custom = self._clients.registry_host
+        if custom is not None:
+            return custom
+        api = urlsplit(self._clients.ecr.meta.endpoint_url).hostname or ""
+        return f"{account}.dkr.{api.removeprefix('api.')}"
 
     def _images(self, tag: str) -> dict[int, ImageTypeDef]:
         """Return the images of a tag by the number of their revision."""

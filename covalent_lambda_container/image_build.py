@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import functools
 import hashlib
-import json
 import tempfile
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -36,6 +35,7 @@ from covalent_lambda_container.dockerfile import (
     runtime_sources,
 )
 from covalent_lambda_container.errors import ImageBuildError
+from covalent_lambda_container.image_contents import contents, packages_label, spec_label
 from covalent_lambda_container.package_install import PackageInstaller
 from covalent_lambda_container.packs import Layer, Pack, in_layers
 from covalent_lambda_container.ports import Engine, RegistryLogin
@@ -44,10 +44,6 @@ from covalent_lambda_container.runtime.provenance import MODULES_FILE
 from covalent_lambda_container.spec import ImageSpec
 from covalent_lambda_container.workbench import Workbench
 
-SPEC_LABEL: Final = "covalent-lambda.spec"
-"""JSON of the spec that an image was made from."""
-PACKAGES_LABEL: Final = "covalent-lambda.packages"
-"""JSON of what was installed: ``{"numpy==2.1.0": bytes, …}``."""
 LOCK_FILE: Final = "requirements.lock"
 """Beside the packages: a requirements file that pins what was installed."""
 
@@ -146,13 +142,14 @@ class _Build:
             runtime_context(self._byte_compiled(runtime_sources()), self._byte_compiled(own_code)),
             name,
             {"PACKAGES_IMAGE": packages},
-            {SPEC_LABEL: self._spec.json},
+            spec_label(self._spec.json),
         )
         made = self._engine.find(name)
         if made is not None and made.size > self._limit:
             self._engine.remove(name)
             self._engine.remove(packages)
-            raise self._too_large(made.size, json.loads(made.labels[PACKAGES_LABEL]))
+            found = contents(made.labels)
+            raise self._too_large(made.size, found.packages if found else {})
 
     def _byte_compiled(self, sources: list[Member]) -> list[Member]:
         """Return sources with their byte code."""
@@ -201,10 +198,9 @@ class _Build:
         if size > self._limit:
             raise self._too_large(size, sizes)
         layers = in_layers([*packed, _set_pack(found, stage, self._scratch)])
-        labels = {PACKAGES_LABEL: json.dumps(sizes, sort_keys=True)}
         # Anew: its commands run again.
         context = packages_context(spec, layers)
-        self._make(context, name, {"BASE_IMAGE": base}, labels, anew=self._anew)
+        self._make(context, name, {"BASE_IMAGE": base}, packages_label(sizes), anew=self._anew)
         return name
 
     def _system(self, base: str) -> str:

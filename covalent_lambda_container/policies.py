@@ -230,9 +230,9 @@ def without(document: Document, action: str) -> Document:
 
 
 def _images(deployment: Deployment, *, builds: bool) -> list[Document]:
-    seen = ["ecr:BatchGetImage", "ecr:DescribeRepositories"]
     if not builds:
-        return [_allow("LookForImages", seen, deployment.repository_arn)]
+        return [_allow("LookForImages", ["ecr:BatchGetImage"], deployment.repository_arn)]
+    seen = ["ecr:BatchGetImage", "ecr:DescribeRepositories"]
     return [
         _allow("LogInToTheRegistry", ["ecr:GetAuthorizationToken"], "*"),
         _allow("FindAndPushImages", sorted({*seen, *_PUSH}), deployment.repository_arn),

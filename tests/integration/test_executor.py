@@ -5,7 +5,9 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import os
+import socket
 from functools import partial
+from importlib import metadata
 from pathlib import Path
 from typing import Any
 
@@ -16,7 +18,9 @@ from covalent._workflow.transport import TransportableObject
 from covalent.executor.utils.wrappers import wrapper_fn
 
 from covalent_lambda_container import AWSLambdaContainerExecutor, journal
+from covalent_lambda_container.aws import AwsTarget, clients_for
 from covalent_lambda_container.docker_engine import CONTAINER_LABEL
+from covalent_lambda_container.ecr import EcrRegistry
 from covalent_lambda_container.errors import (
     ConfigurationError,
     FunctionCrashed,
@@ -173,14 +177,47 @@ def test_no_docker_engine(options: Any, cache_dir: str, monkeypatch: pytest.Monk
         run(executor, abs, -1, pip=fresh)
 
 
-def test_no_docker_engine_is_needed_for_an_image_that_exists(
-    options: Any, cache_dir: str, monkeypatch: pytest.MonkeyPatch, tmp_path
+def test_an_image_that_exists_costs_no_docker_call_and_one_of_ecr(
+    options: Any, cache_dir: str, monkeypatch: pytest.MonkeyPatch
 ):
     executor = AWSLambdaContainerExecutor(**options, cache_dir=cache_dir)
     run(executor, abs, -1)
-    monkeypatch.setenv("DOCKER_HOST", f"unix://{tmp_path}/nothing.sock")
-    elsewhere = AWSLambdaContainerExecutor(**options, cache_dir=f"{cache_dir}-2", memory_size=896)
-    assert run(elsewhere, abs, -1)[0] == 1
+    asked: list[str] = []
+
+    def note(event_name: str, **_: Any) -> None:
+        asked.append(event_name)
+
+    ecr = clients_for(AwsTarget.of(executor._options())).ecr
+    ecr.meta.events.register("before-send.ecr", note)
+    try:
+        with socket.create_server(("127.0.0.1", 0)) as engine:
+            monkeypatch.setenv("DOCKER_HOST", f"tcp://127.0.0.1:{engine.getsockname()[1]}")
+            # What the first has learnt, the others do not know, but of one another.
+            other = options | {"cache_dir": f"{cache_dir}-2"}
+            for memory_size in (896, 960):
+                elsewhere = AWSLambdaContainerExecutor(**other, memory_size=memory_size)
+                assert run(elsewhere, abs, -1)[0] == 1
+            engine.settimeout(0)
+            with pytest.raises(BlockingIOError):
+                engine.accept()
+    finally:
+        ecr.meta.events.unregister("before-send.ecr", note)
+    assert asked == ["before-send.ecr.BatchGetImage"]
+
+
+def test_an_image_in_ecr_says_what_is_in_it(options: Any, cache_dir: str, aws: Any, stack: Any):
+    executor = AWSLambdaContainerExecutor(
+        **options | {"profile": stack.owner_profile}, cache_dir=cache_dir
+    )
+    assert run(executor, lambda: 1)[0] == 1
+    listed = aws("ecr").list_images(repositoryName=stack.repository)["imageIds"]
+    registry = EcrRegistry(clients_for(AwsTarget.of(executor._options())), stack.repository)
+    said = [registry.contents(image["imageTag"]) for image in listed if "imageTag" in image]
+    ours = [each for each in said if each and each.spec["requirements"] == ["iniconfig==2.1.0"]]
+    cloudpickle_version = metadata.version("cloudpickle")
+    assert [each.lock.split() for each in ours] == [
+        [f"cloudpickle=={cloudpickle_version}", "iniconfig==2.1.0"]
+    ]
 
 
 def test_wrong_credentials(options: Any, cache_dir: str, tmp_path: Path):

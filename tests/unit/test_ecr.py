@@ -48,6 +48,7 @@ def answer(tags: dict[str, str], media_type: str = DOCKER, failure: str = "") ->
     """Return what ECR answers to BatchGetImage: digests by tag, and the others' absence."""
     images = [
         {
+            "registryId": "123456789012",
             "imageId": {"imageTag": tag, "imageDigest": digest},
             "imageManifest": "{}",
             "imageManifestMediaType": media_type,
@@ -66,7 +67,6 @@ def test_an_image_is_found_by_digest(
     registry: EcrRegistry, aws: FakeAwsHttp, media_type: str
 ) -> None:
     aws.json(image(media_type))
-    aws.json(REPOSITORY)
     assert registry.find("tag") == ImageReference(repository_uri=URI, digest="sha256:0a")
 
 
@@ -74,9 +74,8 @@ def test_a_later_revision_is_found_in_the_same_call(
     registry: EcrRegistry, aws: FakeAwsHttp
 ) -> None:
     aws.json(answer({"tag-r2": "sha256:0c", "tag": "sha256:0a", "tag-r10": "sha256:0b"}))
-    aws.json(REPOSITORY)
     assert registry.find("tag") == ImageReference(repository_uri=URI, digest="sha256:0b")
-    (_, looked), _ = aws.requests
+    ((_, looked),) = aws.requests
     assert looked["imageIds"][:2] == [{"imageTag": "tag"}, {"imageTag": "tag-r1"}]
     assert len(looked["imageIds"]) == REVISIONS
 

@@ -127,10 +127,9 @@ class Account:
     ) -> tuple[int, dict[str, str], dict[str, Any]]:
         if operation == "BatchGetImage":
             (first, *_) = content["imageIds"]
-            image = {"imageId": first | {"imageDigest": f"sha256:{'0' * 64}"}}
+            image_id = first | {"imageDigest": f"sha256:{'0' * 64}"}
+            image = {"registryId": "123456789012", "imageId": image_id}
             return 200, {}, {"images": [image], "failures": []}
-        if operation == "DescribeRepositories":
-            return 200, {}, {"repositories": [{"repositoryUri": "registry.example.com/x"}]}
         if operation == "HeadBucket":
             return 200, {}, {}
         if operation == "CreateFunction":

@@ -16,12 +16,8 @@ import pytest
 
 from covalent_lambda_container import dockerfile
 from covalent_lambda_container.errors import ImageBuildError, VersionMismatch
-from covalent_lambda_container.image_build import (
-    LOCK_FILE,
-    PACKAGES_LABEL,
-    SPEC_LABEL,
-    TaskImageBuilder,
-)
+from covalent_lambda_container.image_build import LOCK_FILE, TaskImageBuilder
+from covalent_lambda_container.image_contents import contents
 from covalent_lambda_container.install_settings import InstallSettings
 from covalent_lambda_container.local_packages import LocalPackage
 from covalent_lambda_container.package_install import PackageInstaller, required_by
@@ -114,13 +110,19 @@ def test_an_image_says_what_it_was_made_from_and_what_was_installed(
     spec = spec_of("numpy")
     with caplog.at_level(logging.INFO, "covalent_lambda_container.journal"):
         builder(engine, installer, tmp_path).build(spec, NAME)
-    labels = engine.images[NAME].labels
-    assert json.loads(labels[SPEC_LABEL]) == json.loads(spec.json)
-    assert sorted(json.loads(labels[PACKAGES_LABEL])) == ["cloudpickle==3.1.0", "numpy==2.1"]
+    found = contents(engine.images[NAME].labels)
+    assert found is not None
+    assert found.spec == json.loads(spec.json)
+    assert found.lock == "cloudpickle==3.1.0\nnumpy==2.1\n"
+    assert found.packages["numpy==2.1"] > len(BIG)
     others = layer(engine.builds[1], "packages/02.tar")
     assert others[f"var/task/{LOCK_FILE}"] == b"cloudpickle==3.1.0\nnumpy==2.1\n"
     assert json.loads(others[f"var/task/{MODULES_FILE}"]) == {"numpy": ["numpy==2.1"]}
     assert "numpy==2.1" in caplog.text
+
+
+def test_an_image_of_somebody_else_says_nothing() -> None:
+    assert contents({"maintainer": "somebody"}) is None
 
 
 def test_what_was_made_is_not_made_again(
@@ -158,9 +160,9 @@ def test_an_edit_of_ones_own_code_is_the_last_layer_only(
         package = LocalPackage(name="mypkg", digest=content.hex(), files=files)
         spec = spec_of("numpy", local_packages=(package,))
         builder(engine, installer, tmp_path).build(spec, NAME)
-        assert json.loads(engine.images[NAME].labels[SPEC_LABEL])["local_packages"] == {
-            "mypkg": content.hex()
-        }
+        found = contents(engine.images[NAME].labels)
+        assert found is not None
+        assert found.spec["local_packages"] == {"mypkg": content.hex()}
         return engine.builds[-1]
 
     first = build(b"x = 1\n")
@@ -352,8 +354,11 @@ def test_covalent_comes_without_its_server_and_its_cap_on_cloudpickle(
     assert seen == [("wheel", "1")]
     assert required_by(sdk) == ["small==1"]
     assert "numpy\ncloudpickle==3.1.0\nsmall==1\n" in installer.installed
-    sizes = json.loads(engine.images[NAME].labels[PACKAGES_LABEL])
-    assert sorted(sizes) == ["cloudpickle==3.1.0", "covalent==0.240.0", "numpy==2.1", "small==1"]
+    found = contents(engine.images[NAME].labels)
+    assert found is not None
+    assert found.lock.split() == [
+        *("cloudpickle==3.1.0", "covalent==0.240.0", "numpy==2.1", "small==1")
+    ]
 
 
 def test_an_image_of_another_root_has_its_own_base(

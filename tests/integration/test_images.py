@@ -1,0 +1,188 @@
+"""Images as the engine has them: what is in them, and that everybody's are the same."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import os
+import platform
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import docker
+import pytest
+
+from covalent_lambda_container.docker_engine import CONTAINER_LABEL, DockerEngine
+from covalent_lambda_container.dockerfile import recipe_digest
+from covalent_lambda_container.errors import ImageBuildError, VersionMismatch
+from covalent_lambda_container.image_contents import contents
+from covalent_lambda_container.install_settings import InstallSettings
+from covalent_lambda_container.service import image_builder
+from covalent_lambda_container.spec import ImageSpec
+from tests.fakes.examples import image_spec
+
+PYTHON = ".".join(platform.python_version_tuple()[:2])
+PACKAGES = ("markupsafe==3.0.2", "pyyaml==6.0.2", "six==1.17.0")
+NAME = "covalent-lambda-tests"
+
+# Run in an image: what Python makes of the packages.
+LOOK = """
+import importlib.util, json, pathlib, sys
+from importlib import metadata
+task = pathlib.Path("/var/task")
+sources = [path for path in task.rglob("*.py")]
+sys.path.insert(0, str(task))
+import markupsafe._speedups, six, yaml
+code = [pathlib.Path(importlib.util.cache_from_source(path)) for path in sources]
+print(json.dumps({
+    "uncompiled": [str(path) for path in code if not path.exists()],
+    "checked": [str(path) for path in code if path.exists() and path.read_bytes()[4] != 1],
+    "loaded_from": [module.__cached__ for module in (six, yaml)],
+    "distributions": {d.metadata["Name"]: d.version for d in metadata.distributions(path=[task])},
+    "missing": [str(f) for d in metadata.distributions(path=[task])
+                for f in d.files if not f.locate().exists()],
+    "lock": (task / "requirements.lock").read_text(),
+    "in_tmp": [path.name for path in pathlib.Path("/tmp").iterdir()],
+}))
+"""
+
+
+@pytest.fixture(scope="module")
+def client(engine: None) -> Iterator[docker.DockerClient]:
+    with contextlib.closing(docker.from_env()) as opened:
+        yield opened
+
+
+@pytest.fixture
+def settings() -> InstallSettings:
+    path = os.environ.get("PIP_CERT") or os.environ.get("SSL_CERT_FILE")
+    return InstallSettings(ca_bundle=Path(path).read_bytes() if path else None)
+
+
+@pytest.fixture
+def spec(root_image: str) -> ImageSpec:
+    return image_spec(
+        python_version=PYTHON,
+        base_image=root_image,
+        requirements=PACKAGES,
+        recipe=recipe_digest(),
+    )
+
+
+@pytest.fixture
+def names(client: docker.DockerClient) -> Iterator[list[str]]:
+    """Names of images that go with the test."""
+    given = [f"{NAME}:{os.getpid()}-{number}" for number in range(3)]
+    yield given
+    for name in given:
+        with contextlib.suppress(docker.errors.ImageNotFound):
+            client.images.remove(name)
+
+
+def run(client: docker.DockerClient, image: str, *command: str) -> str:
+    output = client.containers.run(
+        image, list(command), entrypoint=[], remove=True, read_only=True, tmpfs={"/tmp": ""}
+    )
+    return str(output.decode())
+
+
+def test_two_machines_make_the_same_layers(
+    client: docker.DockerClient,
+    settings: InstallSettings,
+    spec: ImageSpec,
+    names: list[str],
+    tmp_path: Path,
+):
+    for name in names[:2]:
+        # Nothing is shared: neither what was installed and compiled, nor what Docker remembers.
+        builder = image_builder(DockerEngine(), settings, tmp_path / name.replace(":", "-"))
+        builder.build(spec, name, anew=True)
+    one, other = (client.images.get(name).attrs["RootFS"]["Layers"] for name in names[:2])
+    assert one == other
+
+
+def test_an_image_has_its_packages_compiled_and_a_list_of_them(
+    client: docker.DockerClient,
+    settings: InstallSettings,
+    spec: ImageSpec,
+    names: list[str],
+    tmp_path: Path,
+):
+    image_builder(DockerEngine(), settings, tmp_path).build(spec, names[0])
+    found: dict[str, Any] = json.loads(run(client, names[0], "python3", "-c", LOOK))
+    assert (found["uncompiled"], found["checked"], found["missing"]) == ([], [], [])
+    assert all("/var/task/" in path for path in found["loaded_from"])
+    # The packages, and no installer.
+    assert {name.lower() for name in found["distributions"]} == {
+        *("markupsafe", "pyyaml", "six", "cloudpickle")
+    }
+    pinned = sorted([*PACKAGES, f"cloudpickle=={spec.cloudpickle_version}"])
+    assert found["lock"].split() == pinned
+    assert found["in_tmp"] == []
+    image = DockerEngine().find(names[0])
+    assert image is not None
+    said = contents(image.labels)
+    assert said is not None
+    assert said.lock == found["lock"]
+    assert said.spec == json.loads(spec.json)
+
+
+def test_what_has_no_wheel_is_built_and_nothing_of_the_build_stays(
+    client: docker.DockerClient,
+    settings: InstallSettings,
+    root_image: str,
+    names: list[str],
+    tmp_path: Path,
+):
+    spec = image_spec(
+        python_version=PYTHON,
+        base_image=root_image,
+        requirements=("docopt==0.6.2",),
+        # Compilers may come from here; what is there is there for the build.
+        commands=("touch /opt/compiler",),
+        recipe=recipe_digest(),
+    )
+    image_builder(DockerEngine(), settings, tmp_path).build(spec, names[0])
+    script = "import sys; sys.path.insert(0, '/var/task'); import docopt; print(docopt.__version__)"
+    assert run(client, names[0], "python3", "-c", script) == "0.6.2\n"
+    listed = run(client, names[0], "ls", "-A", "/tmp", "/root", "/opt", "/var/task").split()
+    assert "compiler" in listed
+    assert not {"covalent-lambda-install", "setuptools", "wheel", ".cache"} & set(listed)
+    ours = {"label": f"{CONTAINER_LABEL}={os.getpid()}"}
+    assert client.containers.list(all=True, filters=ours) == []
+
+
+def test_a_package_that_nobody_has_says_so(
+    settings: InstallSettings, spec: ImageSpec, root_image: str, names: list[str], tmp_path: Path
+):
+    absent = image_spec(
+        python_version=PYTHON,
+        base_image=root_image,
+        requirements=("covalent-lambda-no-such-package==9.9",),
+        recipe=recipe_digest(),
+    )
+    with pytest.raises(ImageBuildError, match="No matching distribution found for covalent-lambda"):
+        image_builder(DockerEngine(), settings, tmp_path).build(absent, names[0])
+    assert DockerEngine().find(names[0]) is None
+
+
+def test_an_image_that_is_too_large_is_not_even_built(
+    settings: InstallSettings, spec: ImageSpec, names: list[str], tmp_path: Path
+):
+    builder = image_builder(DockerEngine(), settings, tmp_path, max_image_mb=100)
+    with pytest.raises(ImageBuildError) as caught:
+        builder.build(spec, names[0], anew=True)
+    message = str(caught.value)
+    assert "at most 100 MB are allowed" in message
+    assert message.index("pyyaml==6.0.2") < message.index("six==1.17.0")
+    assert DockerEngine().find(names[0]) is None
+
+
+def test_another_python_is_refused_before_anything_is_built(
+    settings: InstallSettings, root_image: str, names: list[str], tmp_path: Path
+):
+    spec = image_spec(python_version="3.9", base_image=root_image, recipe=recipe_digest())
+    with pytest.raises(VersionMismatch, match=rf"has Python {PYTHON}; the task was pickled by"):
+        image_builder(DockerEngine(), settings, tmp_path).build(spec, names[0])
+    assert not (tmp_path / "uv").exists()

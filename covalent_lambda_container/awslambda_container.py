@@ -41,7 +41,7 @@ _turns = PerLoop(Turns)
 # The loop itself holds tasks weakly.
 _left_alone: set[asyncio.Task[Any]] = set()
 
-_SERVICE: Final = "covalent_lambda_container.service"
+_service: Any = None
 _LARGE_BYTES: Final = 256 * 1024
 """Arguments of this size are read beside the event loop."""
 
@@ -278,11 +278,7 @@ class AWSLambdaContainerExecutor(AsyncBaseExecutor):
         if task.refers_to_covalent:
             version = await self.get_version_info()
             task = dataclasses.replace(task, covalent_version=version["covalent"])
-        # In a thread and not above: Covalent imports its plugins with every `import covalent`, and
-        # boto3 and docker take longer than the rest of it.
-        service: Any = sys.modules.get(_SERVICE) or await in_thread(
-            importlib.import_module, _SERVICE
-        )
+        service = await _loaded_service()
         outcome: Outcome = await service.service_for(self._options()).run(
             task, dispatch_id, node_id, cancellation=cancellation, retries=self.retries
         )
@@ -333,6 +329,19 @@ class AWSLambdaContainerExecutor(AsyncBaseExecutor):
 
     def _options(self) -> Options:
         return stored(vars(self))
+
+
+async def _loaded_service() -> Any:
+    """Return the module `service`, imported beside the event loop.
+
+    Not above: Covalent imports its plugins with every `import covalent`, and boto3 and docker take
+    longer than the rest of it. And not from `sys.modules`, which has a module from the beginning of
+    its import: tasks that come together would find half of it.
+    """
+    global _service
+    if _service is None:
+        _service = await in_thread(importlib.import_module, f"{__package__}.service")
+    return _service
 
 
 def _either(credentials_file: str | None, credentials: str | None) -> str | None:

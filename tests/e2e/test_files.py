@@ -13,7 +13,6 @@ from typing import Any
 import docker
 import pytest
 
-ROLE = "FilesRole"
 MAY_USE_FILES = {
     "Version": "2012-10-17",
     "Statement": [
@@ -52,20 +51,25 @@ def site() -> Iterator[tuple[str, dict[str, bytes]]]:
 
 @pytest.fixture(scope="module")
 def bucket(aws: Any) -> Any:
-    """A bucket beside the executor's, and a role that may use it."""
-    iam, s3 = aws("iam"), aws("s3")
-    trust = iam.get_role(RoleName="CovalentLambdaExecutionRole")["Role"]["AssumeRolePolicyDocument"]
-    iam.create_role(RoleName=ROLE, AssumeRolePolicyDocument=json.dumps(trust))
-    iam.put_role_policy(RoleName=ROLE, PolicyName="files", PolicyDocument=json.dumps(MAY_USE_FILES))
+    """A bucket beside the executor's."""
+    s3 = aws("s3")
     s3.create_bucket(Bucket="files")
     return s3
 
 
-def test_files_come_and_go(dispatcher: Any, bucket: Any, site: Any, tmp_path: Path):
+@pytest.fixture
+def allowed(aws: Any, stack: Any) -> Iterator[None]:
+    """The execution role may use that bucket."""
+    iam, name = aws("iam"), {"RoleName": stack.role_name, "PolicyName": "files"}
+    iam.put_role_policy(**name, PolicyDocument=json.dumps(MAY_USE_FILES))
+    yield
+    iam.delete_role_policy(**name)
+
+
+def test_files_come_and_go(dispatcher: Any, bucket: Any, allowed: None, site: Any, tmp_path: Path):
     url, pages = site
     bucket.put_object(Bucket="files", Key="in.txt", Body=b"from S3")
-    upload = str(tmp_path / "upload.txt")
-    outcome = dispatcher.outcome("files.py", url, ROLE, upload)
+    outcome = dispatcher.outcome("files.py", url, str(tmp_path / "upload.txt"))
     assert outcome["status"] == "COMPLETED", json.dumps(outcome["nodes"], indent=1)
     # What comes and goes by S3 and HTTP needs no Covalent in the image.
     assert outcome["result"] == [["from S3", "from the web", True], True]
@@ -77,7 +81,6 @@ def test_files_come_and_go(dispatcher: Any, bucket: Any, site: Any, tmp_path: Pa
 def test_a_role_that_may_not_use_the_bucket_is_told_of(
     dispatcher: Any, bucket: Any, site: Any, tmp_path: Path
 ):
-    role, upload = "CovalentLambdaExecutionRole", str(tmp_path / "upload.txt")
-    outcome = dispatcher.outcome("files.py", site[0], role, upload)
+    outcome = dispatcher.outcome("files.py", site[0], str(tmp_path / "upload.txt"))
     error = outcome["nodes"]["remote"]["error"]
     assert "HeadObject operation: Forbidden\nA task's calls of AWS" in error

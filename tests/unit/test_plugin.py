@@ -106,3 +106,23 @@ print(json.dumps([names, hasattr(ct.executor, "AWSLambdaContainerExecutor")]))
 """)
     assert "awslambda_container" in names
     assert is_there
+
+
+def test_a_task_that_comes_while_another_loads_the_service_waits_for_the_whole_of_it(
+    python: Any,
+) -> None:
+    assert python(
+        """
+import asyncio, sys
+from covalent_lambda_container import awslambda_container as plugin
+
+async def two_tasks():
+    first = asyncio.ensure_future(plugin._loaded_service())
+    while "covalent_lambda_container.service" not in sys.modules:
+        await asyncio.sleep(0)
+    second = await plugin._loaded_service()
+    return hasattr(second, "service_for") and second is await first
+
+print(str(asyncio.run(two_tasks())).lower())
+"""
+    )

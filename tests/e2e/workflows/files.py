@@ -6,8 +6,8 @@ from pathlib import Path
 import covalent as ct
 from outcome import dispatch
 
-url, role, upload = sys.argv[1:]
-executor = ct.executor.AWSLambdaContainerExecutor(lambda_role_name=role)
+url, upload = sys.argv[1:]
+EXECUTOR = "awslambda_container"
 AFTER = ct.fs.Order.AFTER
 
 # Covalent's HTTP strategy reads the size of what it will send here and now.
@@ -15,7 +15,7 @@ Path(upload).write_text("five!")
 
 
 @ct.electron(
-    executor=executor,
+    executor=EXECUTOR,
     files=[
         ct.fs.FileTransfer("s3://files/in.txt"),
         ct.fs.FileTransfer(f"{url}/page.txt", "/tmp/page.txt"),
@@ -35,7 +35,7 @@ def remote(files=None):
     return [*read, importlib.util.find_spec("covalent") is None]
 
 
-@ct.electron(executor=executor, files=[ct.fs.FileTransfer("/etc/passwd", "/tmp/copies/a")])
+@ct.electron(executor=EXECUTOR, files=[ct.fs.FileTransfer("/etc/passwd", "/tmp/copies/a")])
 def copied(files=[]):  # noqa: B006 - as Covalent's documentation writes it
     ((source, copy),) = files
     with open(source) as one, open(copy) as other:

@@ -125,8 +125,12 @@ class AWSLambdaContainerExecutor(AsyncBaseExecutor):
         Execution environments started at once before a function's first task, 0 to 1000; 0.
     usage_report : bool
         End each task's stderr with a line on its duration, memory and estimated cost; True.
+    pip_index_url : str
+        Package index, without credentials; default: the dispatcher's.
+    pip_extra_index_urls : list of str
+        Further package indexes, without credentials.
     ca_bundle : str
-        PEM file of certificate authorities that installing trusts.
+        PEM file of certificate authorities to trust when packages are installed.
     credentials : str
         Older name of `credentials_file`.
     log_stdout, log_stderr, time_limit, retries
@@ -171,6 +175,8 @@ class AWSLambdaContainerExecutor(AsyncBaseExecutor):
         reserved_concurrency: int | None = None,
         prewarm: int | None = None,
         usage_report: bool | None = None,
+        pip_index_url: str | None = None,
+        pip_extra_index_urls: list[str] | None = None,
         ca_bundle: str | None = None,
         credentials: str | None = None,
         log_stdout: str = "",
@@ -209,6 +215,8 @@ class AWSLambdaContainerExecutor(AsyncBaseExecutor):
             "reserved_concurrency": reserved_concurrency,
             "prewarm": prewarm,
             "usage_report": usage_report,
+            "pip_index_url": pip_index_url,
+            "pip_extra_index_urls": pip_extra_index_urls,
             "ca_bundle": ca_bundle,
         }
         options = resolve(given)

@@ -6,7 +6,7 @@ import contextlib
 import logging
 import os
 from collections import deque
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import IO, Any, Final, cast
@@ -215,7 +215,13 @@ class DockerContainer:
         self._engine = engine
         self._id = container_id
 
-    def run(self, command: Sequence[str], *, environment: Mapping[str, str] | None = None) -> str:
+    def run(
+        self,
+        command: Sequence[str],
+        *,
+        environment: Mapping[str, str] | None = None,
+        redacted: Callable[[str], str] = str,
+    ) -> str:
         """Run a command to its end and return what it wrote to its standard output.
 
         Parameters
@@ -224,6 +230,8 @@ class DockerContainer:
             Program and arguments.
         environment
             Variables of this command alone.
+        redacted
+            Takes passwords out of a line that is to be logged or told.
 
         Raises
         ------
@@ -239,8 +247,8 @@ class DockerContainer:
             output += written or b""
             for piece in (written, complained):
                 for line in (piece or b"").decode(errors="replace").splitlines():
-                    tail.append(line)
-                    log.info("build: %s", line)
+                    tail.append(redacted(line))
+                    log.info("build: %s", tail[-1])
         status = self._engine.exec_inspect(started)["ExitCode"]
         if status != 0:
             raise ImageBuildError(

@@ -20,6 +20,7 @@ from covalent_lambda_container import packs
 from covalent_lambda_container.archives import END, Member, archive, body, files
 from covalent_lambda_container.local_packages import LocalPackage
 from covalent_lambda_container.packs import Layer
+from covalent_lambda_container.requirements import ADDRESS_OPTIONS, has_hash
 from covalent_lambda_container.spec import ImageSpec
 
 RUNTIME_PACKAGE: Final = "covalent_lambda_runtime"
@@ -63,28 +64,27 @@ def render_dockerfile(spec: ImageSpec, layers: Sequence[Layer] = ()) -> str:
     return template.render(spec=spec, layers=layers, command_name=command_name)
 
 
-def requirements_text(spec: ImageSpec) -> str:
-    """Return the requirements file to install: the task's packages and its cloudpickle."""
-    lines = [
-        *spec.install_options,
-        # Beside this file.
-        *([f"--constraint {CONSTRAINTS}"] if spec.constraints else []),
-        *spec.requirements,
-        f"cloudpickle=={spec.cloudpickle_version}",
-    ]
-    return _lines(lines)
+def requirements_files(spec: ImageSpec, further: Iterable[str] = ()) -> list[dict[str, str]]:
+    """Return what to install, step by step: texts of a requirements file and those it refers to.
 
-
-def requirements_files(spec: ImageSpec, further: Iterable[str] = ()) -> dict[str, str]:
-    """Return the texts of the requirements file and those it refers to, by name.
+    A task's packages with hashes are a step by themselves: where one has a hash, pip asks for that
+    of each, and the others have none.
 
     Parameters
     ----------
     further
-        More requirements, beside the spec's.
+        More requirements, beside the spec's and its cloudpickle.
     """
-    texts = {REQUIREMENTS: requirements_text(spec) + _lines(further)}
-    return texts | ({CONSTRAINTS: _lines(spec.constraints)} if spec.constraints else {})
+    own = spec.requirements
+    ours = (f"cloudpickle=={spec.cloudpickle_version}", *further)
+    steps = [own, ours] if any(map(has_hash, own)) else [(*own, *ours)]
+    # Addresses are the installer's settings, which know the credentials for them.
+    options = [line for line in spec.install_options if not line.startswith(ADDRESS_OPTIONS)]
+    constraints = {}
+    if spec.constraints:
+        options.append(f"--constraint {CONSTRAINTS}")
+        constraints[CONSTRAINTS] = _lines(spec.constraints)
+    return [{REQUIREMENTS: _lines([*options, *step]), **constraints} for step in steps]
 
 
 def command_name(number: int) -> str:

@@ -23,6 +23,12 @@ from covalent_lambda_container.errors import ConfigurationError
 from covalent_lambda_container.policies import CREATOR_TAG, OWN_TAG
 from covalent_lambda_container.requirements import Requirements
 from covalent_lambda_container.requirements_files import names_file, read_requirement_lines
+from covalent_lambda_container.urls import (
+    INDEX_SCHEMES,
+    UnusableUrl,
+    checked_url,
+    without_credentials,
+)
 
 AWS_ROOT_IMAGE: Final = "public.ecr.aws/lambda/python"
 """AWS's own images for Lambda; their tags are Python's minor versions."""
@@ -223,10 +229,21 @@ class Options(BaseModel):
         description="End each task's stderr with a line on its duration, memory and estimated "
         "cost.",
     )
+    pip_index_url: Text = Field(
+        default="",
+        description="Package index, without credentials; default: the dispatcher's, as uv's and "
+        "pip's environment variables and pip's configuration say.",
+    )
+    pip_extra_index_urls: list[Text] = Field(
+        default_factory=list,
+        description="Further package indexes, without credentials, before those of the "
+        "dispatcher's machine.",
+    )
     ca_bundle: Text = Field(
         default="",
-        description="PEM file of certificate authorities that installing trusts; default: "
-        "PIP_CERT, REQUESTS_CA_BUNDLE or SSL_CERT_FILE of the dispatcher's environment.",
+        description="PEM file of certificate authorities to trust when packages are installed; "
+        "default: PIP_CERT, REQUESTS_CA_BUNDLE or SSL_CERT_FILE of the dispatcher's environment, "
+        "or pip's configuration.",
     )
 
     @field_validator("requirements")
@@ -240,6 +257,16 @@ class Options(BaseModel):
     def _check_constraints(cls, constraints: list[str]) -> list[str]:
         read_requirement_lines(constraints, origin="constraints", constrain=True)
         return constraints
+
+    @field_validator("pip_index_url")
+    @classmethod
+    def _check_index(cls, url: str) -> str:
+        return _index_url(url) if url else url
+
+    @field_validator("pip_extra_index_urls")
+    @classmethod
+    def _check_indexes(cls, urls: list[str]) -> list[str]:
+        return [_index_url(url) for url in urls]
 
     @field_validator("environment")
     @classmethod
@@ -390,6 +417,13 @@ def _with_packages_located(values: Mapping[str, Any], folder: Path) -> Mapping[s
     return {**values, "local_packages": located}
 
 
+def _index_url(url: str) -> str:
+    try:
+        return checked_url(url, INDEX_SCHEMES)
+    except UnusableUrl as exc:
+        raise ValueError(f"{exc}. {exc.hint}".rstrip(". ")) from None
+
+
 def _may_stand_in_tag(character: str) -> bool:
     return character in _TAG_PUNCTUATION or unicodedata.category(character)[0] in "LNZ"
 
@@ -403,7 +437,7 @@ def _explain(problem: ValidationError, model: type[BaseModel]) -> str:
         inside = "".join(f"[{key!r}]" for key in keys)
         message = error["msg"].removeprefix("Value error, ").removeprefix("Input ")
         # A value of these options may be a secret.
-        seen = "" if option == "environment" else f"={error['input']!r}"
+        seen = "" if option == "environment" else f"={without_credentials(repr(error['input']))}"
         line = f"AWSLambdaContainerExecutor option {option}{inside}{seen}: {message}."
         field = model.model_fields.get(option)
         lines.append(f"{line} {field.description}" if field else line)

@@ -6,7 +6,9 @@ in a container of the image's own system, that is thrown away.
 
 from __future__ import annotations
 
+import functools
 import logging
+import shutil
 import tempfile
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
@@ -19,8 +21,10 @@ from packaging.utils import canonicalize_name
 
 from covalent_lambda_container.archives import files
 from covalent_lambda_container.dockerfile import REQUIREMENTS, requirements_files
-from covalent_lambda_container.install_settings import InstallSettings, proxies
+from covalent_lambda_container.errors import ImageBuildError
+from covalent_lambda_container.install_settings import InstallSettings
 from covalent_lambda_container.ports import Container, Engine, Installer, WheelsMissing
+from covalent_lambda_container.requirements import has_hash, parsed
 from covalent_lambda_container.root import Root
 from covalent_lambda_container.spec import ImageSpec
 
@@ -46,18 +50,22 @@ class PackageInstaller:
         For what there are no wheels of.
     wheels
         Installs wheels on this machine.
-    settings
-        How the index is reached from a container.
+    read_settings
+        Returns how packages are reached; asked for each installation, since passwords change.
     cache
         Keeps wheels that were built.
     """
 
     def __init__(
-        self, engine: Engine, wheels: Installer, settings: InstallSettings, cache: Path
+        self,
+        engine: Engine,
+        wheels: Installer,
+        read_settings: Callable[[], InstallSettings],
+        cache: Path,
     ) -> None:
         self._engine = engine
         self._wheels = wheels
-        self._settings = settings
+        self._read_settings = read_settings
         self._cache = cache
 
     def install(
@@ -88,22 +96,32 @@ class PackageInstaller:
         ImageBuildError
             When they cannot be installed; the message says why.
         """
-        sdk = self._covalent_sdk(spec, system) if spec.covalent_version else None
+        settings = self._read_settings().joined(spec.install_options)
+        sdk = self._covalent_sdk(spec, system, settings) if spec.covalent_version else None
         # The SDK's metadata caps cloudpickle where the server's does not: it is installed without
         # its requirements, which join the task's, cloudpickle left out.
-        requirements = requirements_files(spec, required_by(sdk) if sdk else ())
+        steps = requirements_files(spec, required_by(sdk) if sdk else ())
+        install = functools.partial(
+            self.install_wheels, scratch=scratch, spec=spec, root=root, settings=settings
+        )
         try:
             if any(map(_is_source, spec.requirements)):
-                raise WheelsMissing("a requirement names a source")
-            options = ("--refresh",) if anew else ()
-            self.install_wheels(requirements, target, scratch, spec, root, options)
+                raise WheelsMissing("A requirement names a source.")
+            for step in steps:
+                options = ["--refresh"] if anew else []
+                options += ["--require-hashes"] if has_hash(step[REQUIREMENTS]) else []
+                install(step, target, options=options)
         except WheelsMissing as exc:
             log.info("Not all packages can be had as wheels: they are built.\n%s", exc)
-            self._build_packages(requirements, target, system(), spec)
+            shutil.rmtree(target, ignore_errors=True)
+            try:
+                self._build_packages(steps, target, system(), spec, settings)
+            except ImageBuildError as failure:
+                raise ImageBuildError(
+                    f"{failure}\nThey were built since wheels were not enough:\n{exc}"
+                ) from failure
         if sdk is not None:
-            self.install_wheels(
-                {REQUIREMENTS: f"{sdk}\n"}, target, scratch, spec, root, ("--no-deps",)
-            )
+            install({REQUIREMENTS: f"{sdk}\n"}, target, options=["--no-deps"])
 
     def install_wheels(
         self,
@@ -113,6 +131,7 @@ class PackageInstaller:
         spec: ImageSpec,
         root: Root,
         options: Sequence[str] = (),
+        settings: InstallSettings | None = None,
     ) -> None:
         """Install wheels that run on a root.
 
@@ -124,6 +143,7 @@ class PackageInstaller:
             requirements,
             target,
             scratch,
+            settings=settings or self._read_settings(),
             python_version=root.python,
             architecture=spec.architecture,
             glibc=root.glibc,
@@ -131,17 +151,27 @@ class PackageInstaller:
         )
 
     def _build_packages(
-        self, requirements: Mapping[str, str], target: Path, system: str, spec: ImageSpec
+        self,
+        steps: Sequence[Mapping[str, str]],
+        target: Path,
+        system: str,
+        spec: ImageSpec,
+        settings: InstallSettings,
     ) -> None:
         with self._engine.container(system, spec.architecture) as container:
-            texts = {f"{_FOLDER}/{name}": text.encode() for name, text in requirements.items()}
-            container.put(files(texts))
-            command = [*_PIP, "install", "--no-compile", "--prefer-binary"]
-            command += ["--target", f"/{_FOLDER}/packages"]
-            self._run(container, [*command, "--requirement", f"/{_FOLDER}/{REQUIREMENTS}"])
+            _check_git(container, spec)
+            for step in steps:
+                texts = {f"{_FOLDER}/{name}": text.encode() for name, text in step.items()}
+                container.put(files(texts))
+                command = [*_PIP, "install", "--no-compile", "--prefer-binary"]
+                command += ["--target", f"/{_FOLDER}/packages"]
+                command += ["--requirement", f"/{_FOLDER}/{REQUIREMENTS}"]
+                _run(container, command, settings)
             container.get(f"/{_FOLDER}/packages/.", target)
 
-    def _covalent_sdk(self, spec: ImageSpec, system: Callable[[], str]) -> Path:
+    def _covalent_sdk(
+        self, spec: ImageSpec, system: Callable[[], str], settings: InstallSettings
+    ) -> Path:
         """Return a wheel of Covalent's SDK without its server, which is built if it is not here."""
         folder = self._cache / f"covalent-sdk-{spec.covalent_version}-{spec.python_version}"
         if not folder.exists():
@@ -156,7 +186,7 @@ class PackageInstaller:
                     f"/{_FOLDER}/wheels",
                     f"covalent=={spec.covalent_version}",
                 ]
-                self._run(container, command, COVALENT_SDK_ONLY="1")
+                _run(container, command, settings, COVALENT_SDK_ONLY="1")
                 made = Path(scratch, "wheels")
                 container.get(f"/{_FOLDER}/wheels/.", made)
                 if not folder.exists():
@@ -164,13 +194,30 @@ class PackageInstaller:
         (wheel,) = folder.glob("*.whl")
         return wheel
 
-    def _run(self, container: Container, command: list[str], **variables: str) -> None:
-        ca_file = f"{_FOLDER}/ca-bundle.crt"
-        if self._settings.ca_bundle is not None:
-            container.put(files({ca_file: self._settings.ca_bundle}))
-        reach = self._settings.environment(f"/{ca_file}")
-        environment = _PIP_VARIABLES | proxies() | reach | variables
-        container.run(command, environment=environment)
+
+def _run(
+    container: Container, command: list[str], settings: InstallSettings, **variables: str
+) -> None:
+    """Run pip in a container, as the settings say."""
+    ca_file = f"{_FOLDER}/ca-bundle.crt"
+    if settings.ca_bundle is not None:
+        container.put(files({ca_file: settings.ca_bundle}))
+    environment = _PIP_VARIABLES | settings.pip_environment(f"/{ca_file}") | variables
+    container.run(command, environment=environment, redacted=settings.redacted)
+
+
+def _check_git(container: Container, spec: ImageSpec) -> None:
+    """Raise if a repository is to be installed where there is no git."""
+    named = [line for line in spec.requirements if (parsed(line).url or "").startswith("git+")]
+    if not named:
+        return
+    found = container.run(["python3", "-c", "import shutil; print(shutil.which('git') or '')"])
+    if not found.strip():
+        raise ImageBuildError(
+            f"Requirement {named[0]!r} is in a git repository, and {spec.base_image} has no git.",
+            hint="Install it when the image is built, with the package manager of the root image: "
+            "ct.DepsBash(['dnf install -y git']). Or give a base_image that has it.",
+        )
 
 
 def required_by(wheel: Path) -> list[str]:
@@ -188,5 +235,5 @@ def required_by(wheel: Path) -> list[str]:
 
 def _is_source(line: str) -> bool:
     """Tell whether a requirement is surely no wheel: a repository, or another archive."""
-    url = Requirement(line.partition(" --")[0]).url
+    url = parsed(line).url
     return url is not None and not url.partition("#")[0].endswith(".whl")

@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Any, Final, Protocol, TypeVar
 
 from covalent_lambda_container.archives import Member
+from covalent_lambda_container.install_settings import InstallSettings
 from covalent_lambda_container.runtime.wire import Readable
 from covalent_lambda_container.spec import FunctionSpec, ImageReference, ImageSpec
 
@@ -166,8 +167,17 @@ class Reply:
 class Container(Protocol):
     """A running container, for work that needs the image's own system."""
 
-    def run(self, command: Sequence[str], *, environment: Mapping[str, str] | None = None) -> str:
-        """Run a command to its end; return what it wrote to its standard output."""
+    def run(
+        self,
+        command: Sequence[str],
+        *,
+        environment: Mapping[str, str] | None = None,
+        redacted: Callable[[str], str] = str,
+    ) -> str:
+        """Run a command to its end; return what it wrote to its standard output.
+
+        What `redacted` makes of its lines is logged, and told if it fails.
+        """
 
     def put(self, members: Iterable[Member]) -> None:
         """Write files; their names are paths from the root."""
@@ -220,6 +230,7 @@ class Installer(Protocol):
         target: Path,
         scratch: Path,
         *,
+        settings: InstallSettings,
         python_version: str,
         architecture: str,
         glibc: str,

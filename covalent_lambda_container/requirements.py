@@ -23,6 +23,9 @@ from covalent_lambda_container.urls import (
     without_credentials,
 )
 
+ADDRESS_OPTIONS: Final = ("--index-url ", "--extra-index-url ", "--find-links ")
+"""How those options begin that say where packages are."""
+
 _HASH: Final = " --hash="
 # Hexadecimal digits of the digests that pip takes ("Hash-checking mode", pip's documentation).
 _DIGEST_LENGTHS: Final = {"sha256": 64, "sha384": 96, "sha512": 128}
@@ -144,6 +147,11 @@ def canonical_requirement(text: str, origin: str, hashes: Iterable[str] = ()) ->
 def parsed(line: str) -> Requirement:
     """Return the PEP 508 part of a canonical line."""
     return Requirement(line.partition(_HASH)[0])
+
+
+def has_hash(line: str) -> bool:
+    """Tell whether a canonical line is of a package with hashes."""
+    return _HASH in line
 
 
 def with_required(own: Iterable[str], required: Iterable[str]) -> tuple[str, ...]:

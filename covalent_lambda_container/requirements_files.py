@@ -33,6 +33,10 @@ _NOT_HERE_HINT: Final = (
     "The dispatcher gets the text and no other file. Put the lines of that file in place of its "
     "name, or give the executor requirements=['-r FILE']: it reads files where it is made."
 )
+_OWN_CODE_HINT: Final = (
+    "Code of your own comes by the executor's option local_packages, or with the electron by "
+    "ct.DepsModule; packages come from an index, a URL or a git repository."
+)
 
 
 def read_requirement_lines(
@@ -160,6 +164,8 @@ class _Reader:
 
     def read_line(self, line: str, place: _Place) -> None:
         requirement, given = _split(line, place.origin)
+        if "editable" in given or requirement.startswith((".", "/", "~")):
+            raise refusal(place.origin, line, "is a folder or file of your machine", _OWN_CODE_HINT)
         if requirement or not line:
             if set(given) - {"hash"}:
                 raise refusal(place.origin, line, "has an option that needs a line of its own")
@@ -167,8 +173,6 @@ class _Reader:
             self._add(canonical_requirement(requirement, place.origin, hashes), line, place)
         elif "hash" in given:
             raise refusal(place.origin, line, "is a hash without the package that should have it")
-        elif "editable" in given:
-            raise refusal(place.origin, line, "is editable, and nothing is edited in an image")
         for name in given.get("requirement", ()):
             self._include(name, line, replace(place, constrains=False))
         for name in given.get("constraint", ()):

@@ -10,7 +10,6 @@ import asyncio
 import functools
 import json
 import logging
-import os
 from collections.abc import Callable, Hashable
 from dataclasses import dataclass, replace
 from functools import partial
@@ -37,6 +36,7 @@ from covalent_lambda_container.invocation import Call, Invoker, Outcome
 from covalent_lambda_container.lambda_functions import LambdaFunctions
 from covalent_lambda_container.lambda_invocations import LambdaInvocations
 from covalent_lambda_container.local_packages import LocalPackage, read_local_packages
+from covalent_lambda_container.machine_settings import machine_settings
 from covalent_lambda_container.options import (
     AWS_ROOT_IMAGE,
     CONCURRENCY_QUOTA,
@@ -69,8 +69,6 @@ log = logging.getLogger(__name__)
 
 _PING_HOLD_S: Final = 0.2
 """How long a ping keeps its execution environment busy, so that another ping gets another one."""
-
-_CA_VARIABLES = ("PIP_CERT", "REQUESTS_CA_BUNDLE", "SSL_CERT_FILE")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -106,7 +104,9 @@ class Service:
             target,
             options.ecr_repository,
             options.cache_dir,
-            _ca_bundle(options),
+            _settings_reader(
+                options.pip_index_url, tuple(options.pip_extra_index_urls), options.ca_bundle
+            ),
             options.max_image_mb,
         )
         self._readied = _readied_for(target)
@@ -401,14 +401,13 @@ def _provisioner_for(
     target: AwsTarget,
     repository: str,
     cache_dir: str,
-    ca_bundle: Path | None,
+    read_settings: Callable[[], InstallSettings],
     max_image_mb: int,
 ) -> Provisioner:
     clients = clients_for(target)
-    settings = InstallSettings(ca_bundle=ca_bundle.read_bytes() if ca_bundle else None)
     cache = Path(cache_dir).expanduser().absolute()
     return Provisioner(
-        builder=image_builder(DockerEngine(), settings, cache, max_image_mb=max_image_mb),
+        builder=image_builder(DockerEngine(), read_settings, cache, max_image_mb=max_image_mb),
         registry=EcrRegistry(clients, repository),
         functions=LambdaFunctions(clients, creator=lambda: clients.caller_arn),
         lock_directory=cache / "locks",
@@ -416,7 +415,11 @@ def _provisioner_for(
 
 
 def image_builder(
-    engine: Engine, settings: InstallSettings, cache: Path, *, max_image_mb: int = LAMBDA_IMAGE_MB
+    engine: Engine,
+    read_settings: Callable[[], InstallSettings],
+    cache: Path,
+    *,
+    max_image_mb: int = LAMBDA_IMAGE_MB,
 ) -> TaskImageBuilder:
     """Return what builds images on an engine, with packages installed on this machine.
 
@@ -424,30 +427,29 @@ def image_builder(
     ----------
     engine
         Where they are built.
-    settings
-        How packages are reached.
+    read_settings
+        Returns how packages are reached.
     cache
         Folder for what serves later builds; its path is absolute.
     max_image_mb
         Largest size of an image, uncompressed.
     """
-    wheels = UvInstaller(settings, cache / "uv")
-    installer = PackageInstaller(engine, wheels, settings, cache / "wheels")
+    wheels = UvInstaller(cache / "uv")
+    installer = PackageInstaller(engine, wheels, read_settings, cache / "wheels")
     return TaskImageBuilder(engine, installer, cache, max_image_mb=max_image_mb)
 
 
-def _ca_bundle(options: Options) -> Path | None:
-    """Find the authorities that pip on this machine trusts, as pip and requests look for them."""
-    if options.ca_bundle:
-        path = Path(options.ca_bundle).expanduser()
-        if not path.is_file():
-            raise ConfigurationError(
-                f"AWSLambdaContainerExecutor option ca_bundle={options.ca_bundle!r}: there is no "
-                "such file on the dispatcher's machine."
-            )
-        return path
-    for variable in _CA_VARIABLES:
-        value = os.environ.get(variable)
-        if value and Path(value).is_file():
-            return Path(value)
-    return None
+@functools.lru_cache(maxsize=64)
+def _settings_reader(
+    index_url: str, extra_index_urls: tuple[str, ...], ca_bundle: str
+) -> Callable[[], InstallSettings]:
+    """Return what reads how packages are reached; the same for equal arguments."""
+    path = Path(ca_bundle).expanduser() if ca_bundle else None
+    if path is not None and not path.is_file():
+        raise ConfigurationError(
+            f"AWSLambdaContainerExecutor option ca_bundle={ca_bundle!r}: there is no such file on "
+            "the dispatcher's machine."
+        )
+    return functools.partial(
+        machine_settings, index_url=index_url, extra_index_urls=extra_index_urls, ca_bundle=path
+    )

@@ -14,8 +14,8 @@ PACKAGE_SCHEMES: Final = (*INDEX_SCHEMES, "git+https", "git+http", "git+ssh")
 
 CREDENTIALS_HINT: Final = (
     "Leave user name and password out, since they would be stored with the task and the image. "
-    "Give them on the dispatcher's machine: in PIP_INDEX_URL or PIP_EXTRA_INDEX_URL, in ~/.netrc, "
-    "or in a keyring; for a git server in ~/.netrc or by a git+ssh:// URL."
+    "Give them on the dispatcher's machine: in PIP_INDEX_URL or PIP_EXTRA_INDEX_URL, in ~/.netrc "
+    "(for git servers, too), or in a keyring."
 )
 
 # What RFC 3986 lets stand in a URL, but for the quote, which quotes in a requirements file. Braces

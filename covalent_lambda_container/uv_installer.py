@@ -32,14 +32,11 @@ class UvInstaller:
 
     Parameters
     ----------
-    settings
-        How it reaches its index.
     cache
         Folder in which uv keeps what it has downloaded; on the file system of the targets.
     """
 
-    def __init__(self, settings: InstallSettings, cache: Path) -> None:
-        self._settings = settings
+    def __init__(self, cache: Path) -> None:
         self._cache = cache
 
     def install(
@@ -48,6 +45,7 @@ class UvInstaller:
         target: Path,
         scratch: Path,
         *,
+        settings: InstallSettings,
         python_version: str,
         architecture: str,
         glibc: str,
@@ -63,6 +61,8 @@ class UvInstaller:
             The folder; made when it is missing.
         scratch
             Folder for files that uv reads; not in the target.
+        settings
+            How packages are reached.
         python_version, architecture, glibc
             What the distributions have to run on: ``"3.11"``, ``"arm64"``, ``"2.34"``.
         options
@@ -78,8 +78,8 @@ class UvInstaller:
         for name, text in requirements.items():
             (scratch / name).write_text(text, "utf-8")
         ca_file = scratch / "ca-bundle.crt"
-        if self._settings.ca_bundle is not None:
-            ca_file.write_bytes(self._settings.ca_bundle)
+        if settings.ca_bundle is not None:
+            ca_file.write_bytes(settings.ca_bundle)
         command = [
             uv.find_uv_bin(),
             *("pip", "install", "--no-config", "--no-python-downloads", "--no-progress"),
@@ -93,7 +93,7 @@ class UvInstaller:
         ended = subprocess.run(
             command,
             cwd=scratch,
-            env=os.environ | self._settings.environment(str(ca_file)),
+            env=os.environ | settings.uv_environment(str(ca_file)),
             stdin=subprocess.DEVNULL,
             stdout=subprocess.PIPE,
             stderr=subprocess.STDOUT,
@@ -101,12 +101,13 @@ class UvInstaller:
             errors="replace",
             check=False,
         )
+        said = settings.redacted(ended.stdout.strip())
         if ended.returncode == _UNSATISFIABLE:
-            raise WheelsMissing(ended.stdout.strip())
+            raise WheelsMissing(said)
         if ended.returncode != 0:
             raise ImageBuildError(
                 f"The packages could not be installed: uv ended with status {ended.returncode}:\n"
-                f"{ended.stdout.strip()}",
+                f"{said}",
                 hint="Check that the package index can be reached from the dispatcher's machine.",
             )
 

@@ -16,6 +16,7 @@ from typing import Any
 
 from covalent_lambda_container.archives import Member, archive, unpack
 from covalent_lambda_container.errors import ImageBuildError, RegistryError
+from covalent_lambda_container.install_settings import InstallSettings
 from covalent_lambda_container.ports import EngineImage, RegistryLogin, WheelsMissing
 
 ROOT = "registry.example.com/python:3.11"
@@ -135,7 +136,13 @@ class FakeContainer:
         self._engine = engine
         self._root = root
 
-    def run(self, command: Sequence[str], *, environment: Mapping[str, str] | None = None) -> str:
+    def run(
+        self,
+        command: Sequence[str],
+        *,
+        environment: Mapping[str, str] | None = None,
+        redacted: Callable[[str], str] = str,
+    ) -> str:
         assert command[0] == "python3"
         # Paths of the container.
         inside = [re.sub(r"^/(?=tmp/)", f"{self._root}/", part) for part in command[1:]]
@@ -201,6 +208,7 @@ class FakeInstaller:
         target: Path,
         scratch: Path,
         *,
+        settings: InstallSettings,
         python_version: str,
         architecture: str,
         glibc: str,

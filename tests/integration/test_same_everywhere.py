@@ -25,7 +25,7 @@ from covalent_lambda_container.docker_engine import DockerEngine
 from covalent_lambda_container.dockerfile import recipe_digest
 from covalent_lambda_container.ecr import EcrRegistry
 from covalent_lambda_container.errors import UnusableImage
-from covalent_lambda_container.install_settings import InstallSettings
+from covalent_lambda_container.machine_settings import machine_settings
 from covalent_lambda_container.options import Options
 from covalent_lambda_container.ports import RegistryLogin
 from covalent_lambda_container.provision import Provisioner
@@ -40,11 +40,6 @@ MANIFESTS = (
     "application/vnd.docker.distribution.manifest.v2+json",
     "application/vnd.oci.image.manifest.v1+json",
 )
-
-
-def trusted_authorities() -> bytes | None:
-    path = os.environ.get("PIP_CERT") or os.environ.get("SSL_CERT_FILE")
-    return Path(path).read_bytes() if path else None
 
 
 class Dispatchers:
@@ -191,11 +186,10 @@ def test_an_index_that_docker_pushed_is_taken_back(
 ):
     options = Options.check(dispatchers.options)
     clients = AwsClients(AwsTarget.of(options))
-    settings = InstallSettings(ca_bundle=trusted_authorities())
 
     def ensure(engine: DockerEngine) -> str:
         provisioner = Provisioner(
-            builder=image_builder(engine, settings, tmp_path / "cache"),
+            builder=image_builder(engine, machine_settings, tmp_path / "cache"),
             registry=EcrRegistry(clients, dispatchers.repository),
             functions=FakeFunctions(),
             lock_directory=tmp_path,

@@ -16,7 +16,7 @@ settings.register_profile("unit", max_examples=50)
 settings.load_profile("unit")
 
 _FROM_OUTSIDE = re.compile(
-    r"AWS_.*|REQUESTS_.*|(HTTPS?|ALL|NO)_PROXY|PIP_CERT|SSL_CERT_FILE|DOCKER_HOST"
+    r"AWS_.*|REQUESTS_.*|(HTTPS?|ALL|NO)_PROXY|(PIP|UV)_.*|SSL_.*|DOCKER_HOST"
     r"|COVALENT_LAMBDA_JOURNAL",
     re.IGNORECASE,
 )
@@ -31,6 +31,8 @@ def _nothing_from_outside(monkeypatch: pytest.MonkeyPatch) -> None:
     for name in filter(_FROM_OUTSIDE.fullmatch, list(os.environ)):
         monkeypatch.delenv(name)
     monkeypatch.setenv("AWS_EC2_METADATA_DISABLED", "true")
+    monkeypatch.setenv("PIP_CONFIG_FILE", os.devnull)
+    monkeypatch.setenv("NETRC", os.devnull)
     monkeypatch.setenv("AWS_CONFIG_FILE", os.devnull)
     monkeypatch.setenv("AWS_SHARED_CREDENTIALS_FILE", os.devnull)
 

@@ -25,7 +25,7 @@ from covalent_lambda_container.covalent_task import (
     read_task,
     transportable,
 )
-from covalent_lambda_container.dockerfile import render_dockerfile, requirements_text
+from covalent_lambda_container.dockerfile import render_dockerfile, requirements_files
 from covalent_lambda_container.errors import (
     InvocationError,
     LambdaContainerError,
@@ -162,7 +162,7 @@ def test_a_version_cannot_add_lines_to_the_image(field: str) -> None:
         python_version=task.python_version,
         cloudpickle_version=task.cloudpickle_version,
     )
-    assert len(requirements_text(spec).splitlines()) == 1
+    assert len(requirements_files(spec)[0]["requirements.txt"].splitlines()) == 1
     assert "\nRUN true" not in render_dockerfile(spec)
 
 

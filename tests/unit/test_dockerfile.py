@@ -24,7 +24,7 @@ from covalent_lambda_container.dockerfile import (
     packages_context,
     packages_key,
     render_dockerfile,
-    requirements_text,
+    requirements_files,
     runtime_context,
     runtime_sources,
 )
@@ -84,7 +84,7 @@ def test_a_dockerfile_names_what_it_was_made_from_and_what_its_layers_hold() -> 
 
 
 def test_the_installer_gets_the_requirements_and_the_cloudpickle_of_the_client() -> None:
-    assert requirements_text(FULL) == golden("requirements.txt")
+    assert requirements_files(FULL)[0]["requirements.txt"] == golden("requirements.txt")
 
 
 def test_a_context_of_packages_has_its_layers_and_commands(tmp_path: Path) -> None:

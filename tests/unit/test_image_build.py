@@ -60,7 +60,7 @@ def builder(
     engine: FakeEngine, installer: FakeInstaller, cache: Path, max_image_mb: int = 10240
 ) -> TaskImageBuilder:
     packages = PackageInstaller(
-        engine, installer, InstallSettings(ca_bundle=b"authorities"), cache / "wheels"
+        engine, installer, lambda: InstallSettings(ca_bundle=b"authorities"), cache / "wheels"
     )
     return TaskImageBuilder(engine, packages, cache, max_image_mb=max_image_mb)
 

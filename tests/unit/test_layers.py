@@ -24,7 +24,7 @@ LAYERS = {
     ],
     "adapters": [
         *("cloudwatch_logs", "docker_engine", "ecr", "lambda_functions", "lambda_invocations"),
-        *("s3", "uv_installer"),
+        *("machine_settings", "s3", "uv_installer"),
     ],
     "aws": ["aws"],
     "ports": ["ports"],

@@ -43,6 +43,8 @@ DEFAULTS = {
     "reserved_concurrency": 0,
     "prewarm": 0,
     "usage_report": True,
+    "pip_index_url": "",
+    "pip_extra_index_urls": [],
     "ca_bundle": "",
 }
 CHOICES = ("architecture", "bash_deps")
@@ -87,6 +89,12 @@ BAD = [
     ("base_image", "python\x00", "pattern"),
     ("base_image", "-v", "pattern"),
     ("base_image", "${PATH}", "pattern"),
+    ("pip_index_url", "pypi.example.com", "begin with one of https://, http://"),
+    ("pip_index_url", "file:///srv/simple", "begin with one of https://, http://"),
+    ("pip_index_url", "https://index.example.com/a b", "characters that stand in no URL"),
+    ("pip_index_url", "https://index.example.com:x/", "not well formed"),
+    ("pip_extra_index_urls", "https://index.example.com", "list"),
+    ("pip_extra_index_urls", ["https://index.example.com", "x"], "begin with one of"),
     ("requirements", "numpy", "list"),
     ("requirements", [1], "string"),
     ("environment", ["A=b"], "dictionary"),
@@ -133,7 +141,12 @@ def test_a_bad_value_is_refused_by_name_value_and_range(name: str, value: Any, s
     message = str(caught.value)
     assert message.startswith(f"AWSLambdaContainerExecutor option {name}")
     assert str(Options.model_fields[name].description) in message
-    inner = name in ("requirements", "tags", "subnet_ids") and not isinstance(value, str)
+    inner = name in (
+        "requirements",
+        "tags",
+        "subnet_ids",
+        "pip_extra_index_urls",
+    ) and not isinstance(value, str)
     if name != "environment" and not inner:
         assert f"={value!r}: " in message
 
@@ -180,6 +193,23 @@ def test_no_value_of_the_environment_is_in_a_message(environment: Any) -> None:
     assert "hunter2" not in str(caught.value)
     assert caught.value.__cause__ is None, "pydantic's own message shows values"
     assert caught.value.__suppress_context__
+
+
+@pytest.mark.parametrize("name", ["pip_index_url", "pip_extra_index_urls"])
+@pytest.mark.parametrize("login", ["user:hunter2", "hunter2", "user:a/hunter2", "user:{hunter2}"])
+def test_credentials_in_an_index_are_refused_and_not_shown(name: str, login: str) -> None:
+    url = f"https://{login}@index.example.com/simple"
+    with pytest.raises(ConfigurationError) as caught:
+        Options.check({name: url if name == "pip_index_url" else [url]})
+    message = str(caught.value)
+    assert message.startswith(f"AWSLambdaContainerExecutor option {name}=")
+    assert "hunter2" not in message
+    assert "index.example.com" in message
+
+
+def test_how_to_give_credentials_of_an_index_is_said() -> None:
+    with pytest.raises(ConfigurationError, match=r"PIP_INDEX_URL.*netrc.*keyring"):
+        Options.check({"pip_index_url": "https://user:word@index.example.com/simple"})
 
 
 def test_a_variable_name_ends_where_its_line_ends() -> None:

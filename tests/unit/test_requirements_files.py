@@ -79,7 +79,7 @@ def test_options_have_one_canonical_form() -> None:
     [
         ("-r other.txt", "line 1: '-r other.txt' names a file that is not here"),
         ("numpy\n-c other.txt", "line 2: '-c other.txt' names a file that is not here"),
-        ("numpy\n\n# why\n-e .", "line 4: '-e .' is editable"),
+        ("numpy\n\n# why\n-e .", "line 4: '-e .' is a folder or file of your machine"),
         ("numpy \\\n  ==2\nscipy ?= 1", "line 3: 'scipy ?= 1' is not a valid requirement"),
         ("numpy \\\n\\\n  ?= 2", "line 1: "),
         ("numpy==2.1 --hash=sha256:0a", "line 1: 'numpy==2.1' has the hash 'sha256:0a'"),
@@ -94,8 +94,8 @@ def test_options_have_one_canonical_form() -> None:
         ("--only-binary :none:", "line 1: '--only-binary :none:' names ':none:', which is neither"),
         ("--only-binary ''", "line 1: "),
         ("--only-binary 'x", "line 1: "),
-        (".", "line 1: '.' is not a valid requirement"),
-        ("./src", "line 1: './src' is not a valid requirement"),
+        (".", "line 1: '.' is a folder or file of your machine.\nCode of"),
+        ("./src[x]", "line 1: './src[x]' is a folder"),
         ("https://example.com/name.whl", "line 1: "),
         ("numpy\nstray positional", "line 2: "),
         ("--only-binary numpy stray", "line 1: "),
@@ -146,7 +146,9 @@ def test_an_error_in_a_file_names_that_file_and_the_line(tmp_path: Path) -> None
     (tmp_path / "base.txt").write_text("scipy\n-e .\n")
     with pytest.raises(RequirementError) as caught:
         read_requirements_file(tmp_path / "requirements.txt")
-    assert str(caught.value).startswith(f"{tmp_path}/base.txt, line 2: '-e .' is editable")
+    assert str(caught.value).startswith(
+        f"{tmp_path}/base.txt, line 2: '-e .' is a folder or file of"
+    )
 
 
 def test_files_that_include_themselves_are_found(tmp_path: Path) -> None:

@@ -1,0 +1,21 @@
+import sys
+
+import covalent as ct
+from outcome import dispatch
+
+PACKAGES = sys.argv[1:]
+
+
+@ct.electron(executor="awslambda_container", deps_pip=ct.DepsPip(PACKAGES))
+def versions(names):
+    import importlib
+
+    return [importlib.import_module(name).VERSION for name in names]
+
+
+@ct.lattice
+def workflow(names):
+    return versions(names)
+
+
+dispatch(workflow, [package.partition("==")[0] for package in PACKAGES])

@@ -1,0 +1,254 @@
+"""Where packages come from: private indexes in each way there is, hashes, source, repositories."""
+
+from __future__ import annotations
+
+import contextlib
+import io
+import os
+import platform
+import re
+import subprocess
+import tarfile
+from collections.abc import Callable, Iterator, Sequence
+from importlib import metadata
+from pathlib import Path
+from typing import Any
+
+import docker
+import pytest
+
+from covalent_lambda_container.covalent_task import bare_task
+from covalent_lambda_container.distributions import distributions_in, lock_text
+from covalent_lambda_container.docker_engine import DockerEngine
+from covalent_lambda_container.errors import ImageBuildError
+from covalent_lambda_container.machine_settings import machine_settings
+from covalent_lambda_container.options import Options
+from covalent_lambda_container.package_install import PackageInstaller
+from covalent_lambda_container.requirements_files import read_requirement_lines
+from covalent_lambda_container.root import find_root
+from covalent_lambda_container.service import image_spec
+from covalent_lambda_container.uv_installer import UvInstaller
+from tests.integration.private_index import PrivateIndex, bridge_address
+
+PASSWORD = "canary0123456789"
+CLOUDPICKLE = metadata.version("cloudpickle")
+
+Install = Callable[..., list[str]]
+
+
+@pytest.fixture(scope="module")
+def index(engine: None, tmp_path_factory: pytest.TempPathFactory) -> Iterator[PrivateIndex]:
+    index = PrivateIndex(
+        tmp_path_factory.mktemp("served") / "index",
+        ["127.0.0.1", bridge_address()],
+        {"user": PASSWORD},
+    )
+    index.add_installed("simple", "cloudpickle")
+    index.add_wheel("simple", "alpha")
+    index.add_wheel("simple", "beta", needs=["alpha"])
+    index.add_source("simple", "delta")
+    index.add_wheel("extra", "gamma")
+    with index.running():
+        yield index
+
+
+@pytest.fixture
+def install(
+    index: PrivateIndex,
+    root_image: str,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> Install:
+    """Install requirements as for an image; return what was installed, pinned."""
+    for name in list(os.environ):
+        if re.fullmatch(r"(PIP|UV)_.*|(HTTPS?|NO)_PROXY|SSL_CERT_FILE|NETRC", name, re.IGNORECASE):
+            monkeypatch.delenv(name)
+    monkeypatch.setenv("PIP_CONFIG_FILE", os.devnull)
+    monkeypatch.setenv("PIP_RETRIES", "0")
+    monkeypatch.setenv("NETRC", os.devnull)
+    (tmp_path / "ca.pem").write_bytes(index.authority)
+
+    def install(lines: Sequence[str], *, base_image: str = root_image, **options: Any) -> list[str]:
+        checked = Options.check(
+            {"base_image": base_image, "ca_bundle": str(tmp_path / "ca.pem"), **options}
+        )
+        wanted = read_requirement_lines(lines, origin="test")
+        version = ".".join(platform.python_version_tuple()[:2])
+        spec = image_spec(checked, bare_task(wanted, python_version=version))
+
+        def read_settings() -> Any:
+            return machine_settings(
+                index_url=checked.pip_index_url,
+                extra_index_urls=tuple(checked.pip_extra_index_urls),
+                ca_bundle=Path(checked.ca_bundle),
+            )
+
+        engine = DockerEngine()
+        packages = PackageInstaller(
+            engine, UvInstaller(tmp_path / "uv"), read_settings, tmp_path / "wheels"
+        )
+        root = find_root(engine, spec, tmp_path / "roots")
+        scratch = tmp_path / "scratch"
+        scratch.mkdir()
+        packages.install(spec, root, lambda: base_image, scratch / "target", scratch)
+        return lock_text(distributions_in(scratch / "target")).split("\n")[:-1]
+
+    return install
+
+
+def in_variable(name: str) -> Callable[..., None]:
+    def prepare(index: PrivateIndex, folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+        monkeypatch.setenv(name, index.url("127.0.0.1", "simple", f"user:{PASSWORD}"))
+
+    return prepare
+
+
+def in_pip_conf(index: PrivateIndex, folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    url = index.url("127.0.0.1", "simple", f"user:{PASSWORD}")
+    (folder / "pip.conf").write_text(f"[global]\nindex-url = {url}\n")
+    monkeypatch.setenv("PIP_CONFIG_FILE", str(folder / "pip.conf"))
+
+
+def in_netrc(index: PrivateIndex, folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (folder / "netrc").write_text(f"machine 127.0.0.1 login user password {PASSWORD}\n")
+    monkeypatch.setenv("NETRC", str(folder / "netrc"))
+    monkeypatch.setenv("PIP_INDEX_URL", index.url("127.0.0.1", "simple"))
+
+
+def in_keyring(index: PrivateIndex, folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    program = folder / "bin" / "keyring"
+    program.parent.mkdir()
+    program.write_text(f"#!/bin/sh\necho {PASSWORD}\n")
+    program.chmod(0o755)
+    monkeypatch.setenv("PATH", f"{program.parent}{os.pathsep}{os.environ['PATH']}")
+    monkeypatch.setenv("PIP_INDEX_URL", index.url("127.0.0.1", "simple", "user"))
+
+
+@pytest.mark.parametrize(
+    "prepare",
+    [
+        *(in_variable("PIP_INDEX_URL"), in_variable("UV_INDEX_URL")),
+        *(in_variable("UV_DEFAULT_INDEX"), in_pip_conf, in_netrc, in_keyring),
+    ],
+)
+def test_a_password_reaches_the_index_and_stays_nowhere(
+    prepare: Callable[..., None],
+    index: PrivateIndex,
+    install: Install,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+):
+    (tmp_path / "given").mkdir()
+    prepare(index, tmp_path / "given", monkeypatch)
+    assert install(["alpha"]) == ["alpha==1.0", f"cloudpickle=={CLOUDPICKLE}"]
+    for folder in ("scratch", "uv", "roots"):
+        for path in (tmp_path / folder).rglob("*"):
+            assert not path.is_file() or PASSWORD.encode() not in path.read_bytes(), path
+
+
+def test_addresses_of_options_and_requirements_use_the_passwords_of_their_host(
+    index: PrivateIndex, install: Install, monkeypatch: pytest.MonkeyPatch
+):
+    login = f"user:{PASSWORD}"
+    monkeypatch.setenv("PIP_INDEX_URL", index.url("127.0.0.1", "elsewhere", login))
+    packages = install(
+        [f"--index-url {index.url('127.0.0.1', 'simple')}", "alpha", "gamma"],
+        pip_extra_index_urls=[index.url("127.0.0.1", "extra")],
+    )
+    assert packages == ["alpha==1.0", f"cloudpickle=={CLOUDPICKLE}", "gamma==1.0"]
+
+
+def test_a_wrong_password_is_no_missing_package(
+    index: PrivateIndex, install: Install, monkeypatch: pytest.MonkeyPatch
+):
+    wrong = index.url(bridge_address(), "simple", "user:wrongcanary0")
+    monkeypatch.setenv("PIP_INDEX_URL", wrong)
+    with pytest.raises(ImageBuildError, match="401") as caught:
+        install(["alpha"])
+    assert "wrongcanary0" not in str(caught.value)
+
+
+def test_hashes_are_checked(
+    index: PrivateIndex, install: Install, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+):
+    login = f"user:{PASSWORD}"
+    monkeypatch.setenv("PIP_INDEX_URL", index.url(bridge_address(), "simple", login))
+    alpha, beta = (
+        f"{name}==1.0 --hash=sha256:{index.digests[f'{name}-1.0-py3-none-any.whl']}"
+        for name in ("alpha", "beta")
+    )
+    pinned = ["alpha==1.0", "beta==1.0", f"cloudpickle=={CLOUDPICKLE}"]
+    assert install([alpha, beta]) == pinned
+
+
+@pytest.mark.parametrize("lines", [["beta"], ["beta", "alpha of another content"]])
+def test_what_has_another_hash_or_none_is_not_installed(
+    lines: list[str], index: PrivateIndex, install: Install, monkeypatch: pytest.MonkeyPatch
+):
+    login = f"user:{PASSWORD}"
+    monkeypatch.setenv("PIP_INDEX_URL", index.url(bridge_address(), "simple", login))
+    hashed = {
+        "beta": f"beta==1.0 --hash=sha256:{index.digests['beta-1.0-py3-none-any.whl']}",
+        "alpha of another content": f"alpha==1.0 --hash=sha256:{'0' * 64}",
+    }
+    with pytest.raises(ImageBuildError, match=r"(?i)hash"):
+        install([hashed[line] for line in lines])
+
+
+def test_source_is_built_with_a_password_that_a_container_can_use(
+    index: PrivateIndex, install: Install, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+):
+    address = bridge_address()
+    (tmp_path / "netrc").write_text(f"machine {address} login user password {PASSWORD}\n")
+    monkeypatch.setenv("NETRC", str(tmp_path / "netrc"))
+    packages = install(["delta"], pip_index_url=index.url(address, "simple"))
+    assert packages == [f"cloudpickle=={CLOUDPICKLE}", "delta==1.0"]
+
+
+@pytest.fixture(scope="module")
+def root_with_git(root_image: str) -> Iterator[str]:
+    """The root image with this machine's git and what that needs."""
+    core = subprocess.check_output(["git", "--exec-path"], text=True).strip()
+    programs = [subprocess.check_output(["which", "git"], text=True).strip()]
+    programs += [f"{core}/{name}" for name in ("git", "git-remote-http", "git-remote-https")]
+    needed = subprocess.check_output(["ldd", *programs[:3]], text=True)
+    libraries = re.findall(r"=> (/\S+)", needed)
+    context = io.BytesIO()
+    with tarfile.open(fileobj=context, mode="w") as archive:
+        dockerfile = f"FROM {root_image}\nCOPY files/ /\n".encode()
+        entry = tarfile.TarInfo("Dockerfile")
+        entry.size = len(dockerfile)
+        archive.addfile(entry, io.BytesIO(dockerfile))
+        for path in {*programs, *libraries}:
+            # As files, wherever links lead: the root has folders of the same names.
+            archive.add(
+                Path(path).resolve(), f"files/{Path(path).parent.resolve()}/{Path(path).name}"
+            )
+    context.seek(0)
+    with contextlib.closing(docker.from_env()) as client:
+        client.images.build(
+            fileobj=context, custom_context=True, tag="covalent-lambda-tests-git", rm=True
+        )
+        yield "covalent-lambda-tests-git"
+        client.images.remove("covalent-lambda-tests-git", force=True)
+
+
+def test_a_repository_is_installed_where_there_is_git(
+    index: PrivateIndex,
+    install: Install,
+    root_with_git: str,
+    monkeypatch: pytest.MonkeyPatch,
+):
+    login = f"user:{PASSWORD}"
+    monkeypatch.setenv("PIP_INDEX_URL", index.url(bridge_address(), "simple", login))
+    path, commit = index.add_repository("epsilon")
+    url = index.url(bridge_address(), path)
+    packages = install([f"epsilon @ git+{url}@main"], base_image=root_with_git)
+    # Who gets a value of it is told the commit, and no password.
+    assert packages == [f"cloudpickle=={CLOUDPICKLE}", f"epsilon @ git+{url}@{commit}"]
+
+
+def test_a_repository_needs_git(index: PrivateIndex, install: Install):
+    url = index.url(bridge_address(), "open/git/any.git")
+    with pytest.raises(ImageBuildError, match=r"has no git\.\n.*ct\.DepsBash"):
+        install([f"epsilon @ git+{url}"])

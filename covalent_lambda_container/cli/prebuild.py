@@ -207,7 +207,11 @@ def _make(standings: Sequence[Standing], jobs: int, output: Output, *, with_func
     after = dict(before)
     states: dict[Need, str] = {}
     errors: list[Exception] = []
-    missing = [s.need for s in standings if not _is_there(s, with_function)]
+    missing = [
+        standing.need
+        for standing in standings
+        if not _is_there(standing, with_function) or standing.need.options.force_rebuild
+    ]
     with output.steps() as begin:
 
         def work(need: Need) -> Standing:
@@ -226,7 +230,8 @@ def _make(standings: Sequence[Standing], jobs: int, output: Output, *, with_func
                 states[need] = "failed"
             else:
                 after[need] = made
-                states[need] = "built" if before[need].image is None else "function created"
+                rebuilt = made.image != before[need].image
+                states[need] = "built" if rebuilt else "function created"
     _show(list(after.values()), states, output, with_function=with_function)
     for error in errors[1:]:
         output.note(f"Error: {error}")

@@ -113,6 +113,19 @@ def test_a_second_time_nothing_is_made(account: Account, flow: str) -> None:
     assert (account.builder.builds, account.functions.created) == made
 
 
+def test_what_is_to_be_rebuilt_is_made_although_it_is_there(
+    account: Account, flow: str, tmp_path: Path
+) -> None:
+    prebuild(flow)
+    forced = tmp_path / "forced.py"
+    forced.write_text(FLOW.replace("memory_size=1024", "memory_size=1024, force_rebuild=True"))
+    assert {row["state"] for row in rows(str(forced)).values()} == {"built"}
+    assert len(account.builder.builds) == 4
+    assert {row["digest"] for row in rows(flow).values()} == {
+        account.registry.find(tag.removesuffix("-r1")).digest for tag in account.registry.tags
+    }
+
+
 def test_progress_is_a_line_for_each_step(account: Account, flow: str) -> None:
     told = prebuild(flow, "-j", "1").stderr
     assert "imported\n" in told

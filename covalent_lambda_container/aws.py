@@ -236,8 +236,8 @@ def explained(
         hint = None
         if code in _DENIED:
             hint = (
-                f"Allow {_action(exc)} to this identity. What a dispatcher needs, "
-                "'covalent-lambda policy dispatcher' prints."
+                f"Allow {_action(exc)} to this identity; 'covalent-lambda policy' prints policies "
+                "that suffice."
             )
         raise kind(f"{operation} {subject!r}: AWS answered {code}: {message}", hint=hint) from exc
     except (NoCredentialsError, PartialCredentialsError, ProfileNotFound) as exc:

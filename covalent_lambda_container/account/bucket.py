@@ -131,8 +131,8 @@ class BucketResource(Resource):
 
     def _taken(self) -> ConfigurationError:
         return ConfigurationError(
-            f"Bucket {self.name!r} is another account's, or this identity may not see it: bucket "
-            "names are unique among all accounts.",
+            f"Bucket {self.name!r}: AccessDenied: it is another account's, since bucket names are "
+            "unique among all, or this identity lacks s3:ListBucket.",
             hint="Name another with --bucket, such as "
             f"covalent-lambda-{self._account}-{self._s3.meta.region_name}.",
         )

@@ -95,7 +95,9 @@ def teardown(
 
 
 @click.command()
-@click.argument("who", type=click.Choice(["dispatcher", "ci", "execution-role"]))
+@click.argument(
+    "who", type=click.Choice(["dispatcher", "ci", "operator", "bootstrap", "execution-role"])
+)
 @click.option("--account", metavar="NUMBER", help="AWS account; default: the credentials' own.")
 @click.option("--no-build", is_flag=True, help="dispatcher: it runs only what CI has built.")
 @click.option("--no-function", is_flag=True, help="ci: it makes images and no functions.")
@@ -114,6 +116,9 @@ def policy(
     output: Output,
 ) -> None:
     """Print the IAM policy of WHO, with no action that is not used: for aws iam put-user-policy.
+
+    WHO runs Covalent's server (dispatcher), prebuilds (ci), lists, collects garbage and reads logs
+    (operator), sets the account up (bootstrap), or is what functions run as (execution-role).
 
     Asks AWS for nothing but the number of the account, and with --account for nothing.
 
@@ -138,6 +143,10 @@ def policy(
         )
     elif who == "ci":
         document = policies.ci(names, functions=not no_function, vpc=in_vpc)
+    elif who == "operator":
+        document = policies.operator(names)
+    elif who == "bootstrap":
+        document = policies.bootstrap(names)
     else:
         document = policies.execution_role(names, vpc=in_vpc)
     output.result(document, json.dumps(document, indent=2))

@@ -6,8 +6,8 @@ of the same user,
 * for each request to a registry, whose protocol stands for actions of ECR;
 * at CreateFunction, whether the role may be passed to Lambda, and whether tags may be put on.
 
-For two requests MiniStack asks for too much, since it does not see whom they are about: a list of
-one repository, and a function to be made.
+For some requests MiniStack asks for too much, since it does not see whom they are about: a list of
+one repository, a repository's tags, and a function to be made.
 """
 
 from __future__ import annotations
@@ -80,7 +80,7 @@ def create_function_denial(key: str, body: bytes) -> str | None:
 
 
 def ask_for_what_is_named() -> None:
-    """Let MiniStack see the resource of the two requests in which it looks in another place."""
+    """Let MiniStack see the resource of those requests in which it looks in another place."""
     original = iam_actions.extract_resource_arn
 
     def extract(
@@ -90,6 +90,8 @@ def ask_for_what_is_named() -> None:
             names = _json(body).get("repositoryNames") or []
             if len(names) == 1:
                 body = json.dumps({"repositoryName": names[0]}).encode()
+        if service == "ecr" and "resourceArn" in _json(body):
+            return _json(body)["resourceArn"]
         if service == "lambda" and method == "POST" and CREATE_FUNCTION.fullmatch(path):
             return _function_arn(_json(body))
         return original(service, method, path, headers, body, *rest)

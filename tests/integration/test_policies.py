@@ -16,7 +16,8 @@ import re
 import tarfile
 import uuid
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from datetime import datetime, timezone
 from pathlib import Path
 from typing import Any
 
@@ -26,9 +27,10 @@ import pytest
 from botocore.exceptions import ClientError
 from click.testing import CliRunner
 
-from covalent_lambda_container import AWSLambdaContainerExecutor, policies
+from covalent_lambda_container import AWSLambdaContainerExecutor, account, policies
 from covalent_lambda_container.aws import AwsClients, AwsTarget
 from covalent_lambda_container.cli.main import cli
+from covalent_lambda_container.cloudwatch_logs import FunctionLogs
 from covalent_lambda_container.docker_engine import DockerEngine
 from covalent_lambda_container.ecr import EcrRegistry
 from covalent_lambda_container.errors import LambdaContainerError
@@ -52,6 +54,13 @@ NAMES = Deployment(
 DISPATCHER = policies.dispatcher(NAMES, reserves_concurrency=True)
 CI = policies.ci(NAMES)
 EXECUTION_ROLE = policies.execution_role(NAMES)
+OPERATOR = policies.operator(NAMES)
+KEPT = replace(NAMES, bucket="kept-bucket", repository="kept", role="Kept")
+"""Names of another deployment, which is set up and removed."""
+BOOTSTRAP = policies.bootstrap(KEPT)
+
+NOT_ENFORCED = {"lambda:ListTags": "the emulator tells tags to everyone"}
+"""Actions that no test here can miss."""
 
 
 @dataclass(frozen=True)
@@ -139,6 +148,34 @@ class Work:
         # The transfer library keeps the denial to itself.
         assert not left, "AccessDenied: s3:AbortMultipartUpload: parts are left"
 
+    def read_logs(self, read: Callable[[FunctionLogs, str], Any]) -> None:
+        """Read the log of a function that has one."""
+        name = f"covalent-{uuid.uuid4().hex}"
+        owner = self.owner("logs")
+        owner.create_log_group(logGroupName=f"/aws/lambda/{name}")
+        try:
+            read(FunctionLogs(self.clients), name)
+        finally:
+            owner.delete_log_group(logGroupName=f"/aws/lambda/{name}")
+
+    def keep_an_account(self) -> None:
+        """Set an account up, mend it, take it over, and take it back."""
+        ecr, iam, s3 = self.owner("ecr"), self.owner("iam"), self.owner("s3")
+        resources = account.resources(self.clients, KEPT)
+        account.take(account.plan_bootstrap(resources), lambda _: None)
+        s3.delete_bucket_tagging(Bucket=KEPT.bucket)
+        for key in ("photograph", "another"):
+            s3.put_object(Bucket=KEPT.bucket, Key=key, Body=b"")
+        (found,) = ecr.describe_repositories(repositoryNames=[KEPT.repository])["repositories"]
+        ecr.untag_resource(resourceArn=found["repositoryArn"], tagKeys=[policies.OWN_TAG[0]])
+        ecr.put_image_tag_mutability(repositoryName=KEPT.repository, imageTagMutability="MUTABLE")
+        iam.untag_role(RoleName=KEPT.role, TagKeys=[policies.OWN_TAG[0]])
+        nobody = json.dumps({"Version": "2012-10-17", "Statement": []})
+        iam.update_assume_role_policy(RoleName=KEPT.role, PolicyDocument=nobody)
+        iam.attach_role_policy(RoleName=KEPT.role, PolicyArn=MANAGED_POLICY)
+        account.take(account.plan_bootstrap(resources, adopt=True), lambda _: None)
+        account.take(account.plan_teardown(resources, force=True), lambda _: None)
+
     def write_logs(self, group: str = "/aws/lambda/covalent-policies") -> None:
         """Do what Lambda does in the name of the role."""
         logs = self.clients._session.client("logs", endpoint_url=self.clients.target.endpoint_url)
@@ -153,11 +190,14 @@ class Work:
                 owner.delete_log_group(logGroupName=group)
 
 
+MANAGED_POLICY = "arn:aws:iam::aws:policy/service-role/AWSLambdaBasicExecutionRole"
+
 NEEDED_FOR: dict[str, Callable[[Work], Any]] = {
     "ecr:BatchCheckLayerAvailability": Work.push,
     "ecr:BatchDeleteImage": lambda work: work.registry.remove("absent"),
     "ecr:BatchGetImage": lambda work: work.registry.find("absent"),
     "ecr:CompleteLayerUpload": Work.push,
+    "ecr:DescribeImages": lambda work: work.registry.list_images(),
     "ecr:DescribeRepositories": lambda work: work.registry.ensure_repository(),
     "ecr:GetAuthorizationToken": lambda work: work.registry.login(),
     "ecr:InitiateLayerUpload": Work.push,
@@ -169,10 +209,15 @@ NEEDED_FOR: dict[str, Callable[[Work], Any]] = {
     "lambda:DeleteFunction": Work.delete_function,
     "lambda:GetFunction": lambda work: work.functions.find("covalent-absent"),
     "lambda:InvokeFunction": Work.invoke,
+    "lambda:ListFunctions": lambda work: work.functions.list_functions(),
     "lambda:PutFunctionConcurrency": Work.reserve,
     "lambda:TagResource": Work.make_function,
     "logs:CreateLogGroup": Work.write_logs,
     "logs:CreateLogStream": Work.write_logs,
+    "logs:DescribeLogStreams": lambda work: work.read_logs(FunctionLogs.last_event),
+    "logs:FilterLogEvents": lambda work: work.read_logs(
+        lambda logs, name: list(logs.read(name, datetime.now(timezone.utc)))
+    ),
     "logs:PutLogEvents": Work.write_logs,
     "s3:AbortMultipartUpload": Work.break_off_a_large_object,
     "s3:DeleteObject": lambda work: work.bucket.delete([f"{OBJECT_PREFIX}absent"]),
@@ -259,8 +304,10 @@ CASES = [
         ("dispatcher", DISPATCHER),
         ("ci", CI),
         ("execution-role", EXECUTION_ROLE),
+        ("operator", OPERATOR),
     )
     for action in policies.actions(document)
+    if action not in NOT_ENFORCED
 ]
 
 
@@ -269,6 +316,41 @@ def test_each_action_is_needed(work: Callable[[Document], Work], document: Docum
     do = NEEDED_FOR[action]
     assert denied(lambda: do(work(document))) == ""
     told = denied(lambda: do(work(policies.without(document, action))))
+    assert action in told or action.partition(":")[2] in told
+
+
+@pytest.fixture
+def nothing_kept(stack: Any) -> Iterator[None]:
+    """Neither before nor after a test is anything there of the other deployment."""
+    target = AwsTarget(
+        credentials_file=str(stack.credentials_file),
+        profile=stack.owner_profile,
+        region=stack.region,
+        endpoint_url=stack.endpoint_url,
+    )
+    resources = account.resources(AwsClients(target), KEPT)
+
+    def remove() -> None:
+        for resource in resources:
+            if resource.exists():
+                resource.delete()
+
+    remove()
+    yield
+    remove()
+
+
+def test_whoever_sets_an_account_up_can_take_it_back(
+    work: Callable[[Document], Work], nothing_kept: None
+):
+    work(BOOTSTRAP).keep_an_account()
+
+
+@pytest.mark.parametrize("action", policies.actions(BOOTSTRAP))
+def test_each_action_is_needed_to_keep_an_account(
+    work: Callable[[Document], Work], nothing_kept: None, action: str
+):
+    told = denied(work(policies.without(BOOTSTRAP, action)).keep_an_account)
     assert action in told or action.partition(":")[2] in told
 
 
@@ -294,6 +376,9 @@ OUT_OF_REACH: dict[str, tuple[Document, Callable[[Work], Any]]] = {
         policies.dispatcher(NAMES, builds=False),
         Work.push,
     ),
+    "tasks, for the operator": (OPERATOR, Work.invoke),
+    "data, for the operator": (OPERATOR, Work.read_an_object),
+    "others' functions, to remove": (OPERATOR, lambda work: work.functions.delete("payroll")),
     "data, for functions": (EXECUTION_ROLE, Work.write_an_object),
     "others' logs, for functions": (
         EXECUTION_ROLE,

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import io
 import logging
 import os
 from collections import deque
@@ -20,6 +21,7 @@ from urllib3.exceptions import HTTPError
 from covalent_lambda_container.archives import Member, archive, unpack
 from covalent_lambda_container.errors import ImageBuildError, RegistryError
 from covalent_lambda_container.install_settings import proxies
+from covalent_lambda_container.pieces import PieceStream
 from covalent_lambda_container.ports import EngineImage, RegistryLogin
 
 log = logging.getLogger(__name__)
@@ -264,24 +266,7 @@ class DockerContainer:
     def get(self, path: str, folder: Path) -> None:
         """Write the plain files below a folder of the container to one of this machine."""
         stream, _ = self._engine.get_archive(self._id, path)
-        unpack(cast("IO[bytes]", _Reader(stream)), folder)
-
-
-class _Reader:
-    """An iterator of pieces as a file that `tarfile` reads."""
-
-    def __init__(self, pieces: Iterator[bytes]) -> None:
-        self._pieces = pieces
-        self._rest = b""
-
-    def read(self, size: int) -> bytes:
-        while len(self._rest) < size:
-            piece = next(self._pieces, b"")
-            if not piece:
-                break
-            self._rest += piece
-        taken, self._rest = self._rest[:size], self._rest[size:]
-        return taken
+        unpack(io.BufferedReader(cast("Any", PieceStream(stream))), folder)
 
 
 def _follow_build(stream: Iterable[dict[str, Any]], name: str) -> str:

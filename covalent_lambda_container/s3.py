@@ -19,6 +19,7 @@ from botocore.exceptions import ClientError, HTTPClientError, IncompleteReadErro
 
 from covalent_lambda_container.aws import AwsClients, error_code, explained
 from covalent_lambda_container.errors import ConfigurationError, InvocationError
+from covalent_lambda_container.pieces import PieceStream
 from covalent_lambda_container.ports import Parsed
 from covalent_lambda_container.runtime.wire import Readable
 
@@ -88,7 +89,7 @@ class S3Bucket:
                 self._clients.s3.put_object(Bucket=self.bucket, Key=key, Body=body)
             else:
                 # Buffered: boto3 takes a short read for the end of the stream.
-                stream = io.BufferedReader(cast("Any", _PartStream(body)))
+                stream = io.BufferedReader(cast("Any", PieceStream(body)))
                 self._clients.s3.upload_fileobj(stream, self.bucket, key, Config=_TRANSFER)
 
     def read(self, key: str, parse: Callable[[Readable], Parsed]) -> Parsed | None:
@@ -104,7 +105,7 @@ class S3Bucket:
                         raise
                     parts = iter(())  # an empty object has no first byte
                 try:
-                    with contextlib.closing(_PartStream(parts)) as stream:
+                    with contextlib.closing(PieceStream(parts)) as stream:
                         return parse(stream)
                 except (ValueError, HTTPClientError, IncompleteReadError) as exc:
                     if attempt == _READ_ATTEMPTS:
@@ -185,25 +186,3 @@ class S3Bucket:
     @functools.cached_property
     def _region(self) -> str:
         return self._clients.s3.meta.region_name
-
-
-class _PartStream(io.RawIOBase):
-    """A readable stream over pieces that are made as they are read."""
-
-    def __init__(self, pieces: Iterable[bytes]) -> None:
-        self._pieces = iter(pieces)
-        self._rest = memoryview(b"")
-
-    def readable(self) -> bool:
-        return True
-
-    def readinto(self, buffer: bytearray) -> int:  # type: ignore[override]
-        while not self._rest:
-            piece = next(self._pieces, None)
-            if piece is None:
-                return 0
-            self._rest = memoryview(piece)
-        size = min(len(buffer), len(self._rest))
-        buffer[:size] = self._rest[:size]
-        self._rest = self._rest[size:]
-        return size

@@ -32,7 +32,7 @@ LAYERS = {
         *("archives", "configuration", "covalent_dispatch", "covalent_task", "covalent_workflow"),
         *("distributions", "dockerfile", "errors", "event_loop", "image_contents"),
         *("install_settings", "journal", "local_packages", "missing_modules", "options", "packs"),
-        *("pickles", "policies", "requirements", "requirements_files", "spec", "urls"),
+        *("pickles", "pieces", "policies", "requirements", "requirements_files", "spec", "urls"),
     ],
     "remote": ["runtime", "inside"],
 }

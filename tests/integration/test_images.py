@@ -17,7 +17,7 @@ from covalent_lambda_container.docker_engine import CONTAINER_LABEL, DockerEngin
 from covalent_lambda_container.dockerfile import recipe_digest
 from covalent_lambda_container.errors import ImageBuildError, VersionMismatch
 from covalent_lambda_container.image_contents import contents
-from covalent_lambda_container.install_settings import InstallSettings
+from covalent_lambda_container.machine_settings import machine_settings
 from covalent_lambda_container.service import image_builder
 from covalent_lambda_container.spec import ImageSpec
 from tests.fakes.examples import image_spec
@@ -55,12 +55,6 @@ def client(engine: None) -> Iterator[docker.DockerClient]:
 
 
 @pytest.fixture
-def settings() -> InstallSettings:
-    path = os.environ.get("PIP_CERT") or os.environ.get("SSL_CERT_FILE")
-    return InstallSettings(ca_bundle=Path(path).read_bytes() if path else None)
-
-
-@pytest.fixture
 def spec(root_image: str) -> ImageSpec:
     return image_spec(
         python_version=PYTHON,
@@ -89,14 +83,13 @@ def run(client: docker.DockerClient, image: str, *command: str) -> str:
 
 def test_two_machines_make_the_same_layers(
     client: docker.DockerClient,
-    settings: InstallSettings,
     spec: ImageSpec,
     names: list[str],
     tmp_path: Path,
 ):
     for name in names[:2]:
         # Nothing is shared: neither what was installed and compiled, nor what Docker remembers.
-        builder = image_builder(DockerEngine(), settings, tmp_path / name.replace(":", "-"))
+        builder = image_builder(DockerEngine(), machine_settings, tmp_path / name.replace(":", "-"))
         builder.build(spec, name, anew=True)
     one, other = (client.images.get(name).attrs["RootFS"]["Layers"] for name in names[:2])
     assert one == other
@@ -104,12 +97,11 @@ def test_two_machines_make_the_same_layers(
 
 def test_an_image_has_its_packages_compiled_and_a_list_of_them(
     client: docker.DockerClient,
-    settings: InstallSettings,
     spec: ImageSpec,
     names: list[str],
     tmp_path: Path,
 ):
-    image_builder(DockerEngine(), settings, tmp_path).build(spec, names[0])
+    image_builder(DockerEngine(), machine_settings, tmp_path).build(spec, names[0])
     found: dict[str, Any] = json.loads(run(client, names[0], "python3", "-c", LOOK))
     assert (found["uncompiled"], found["checked"], found["missing"]) == ([], [], [])
     assert all("/var/task/" in path for path in found["loaded_from"])
@@ -130,7 +122,6 @@ def test_an_image_has_its_packages_compiled_and_a_list_of_them(
 
 def test_what_has_no_wheel_is_built_and_nothing_of_the_build_stays(
     client: docker.DockerClient,
-    settings: InstallSettings,
     root_image: str,
     names: list[str],
     tmp_path: Path,
@@ -143,7 +134,7 @@ def test_what_has_no_wheel_is_built_and_nothing_of_the_build_stays(
         commands=("touch /opt/compiler",),
         recipe=recipe_digest(),
     )
-    image_builder(DockerEngine(), settings, tmp_path).build(spec, names[0])
+    image_builder(DockerEngine(), machine_settings, tmp_path).build(spec, names[0])
     script = "import sys; sys.path.insert(0, '/var/task'); import docopt; print(docopt.__version__)"
     assert run(client, names[0], "python3", "-c", script) == "0.6.2\n"
     listed = run(client, names[0], "ls", "-A", "/tmp", "/root", "/opt", "/var/task").split()
@@ -154,7 +145,7 @@ def test_what_has_no_wheel_is_built_and_nothing_of_the_build_stays(
 
 
 def test_a_package_that_nobody_has_says_so(
-    settings: InstallSettings, spec: ImageSpec, root_image: str, names: list[str], tmp_path: Path
+    spec: ImageSpec, root_image: str, names: list[str], tmp_path: Path
 ):
     absent = image_spec(
         python_version=PYTHON,
@@ -163,14 +154,14 @@ def test_a_package_that_nobody_has_says_so(
         recipe=recipe_digest(),
     )
     with pytest.raises(ImageBuildError, match="No matching distribution found for covalent-lambda"):
-        image_builder(DockerEngine(), settings, tmp_path).build(absent, names[0])
+        image_builder(DockerEngine(), machine_settings, tmp_path).build(absent, names[0])
     assert DockerEngine().find(names[0]) is None
 
 
 def test_an_image_that_is_too_large_is_not_even_built(
-    settings: InstallSettings, spec: ImageSpec, names: list[str], tmp_path: Path
+    spec: ImageSpec, names: list[str], tmp_path: Path
 ):
-    builder = image_builder(DockerEngine(), settings, tmp_path, max_image_mb=100)
+    builder = image_builder(DockerEngine(), machine_settings, tmp_path, max_image_mb=100)
     with pytest.raises(ImageBuildError) as caught:
         builder.build(spec, names[0], anew=True)
     message = str(caught.value)
@@ -180,9 +171,9 @@ def test_an_image_that_is_too_large_is_not_even_built(
 
 
 def test_another_python_is_refused_before_anything_is_built(
-    settings: InstallSettings, root_image: str, names: list[str], tmp_path: Path
+    root_image: str, names: list[str], tmp_path: Path
 ):
     spec = image_spec(python_version="3.9", base_image=root_image, recipe=recipe_digest())
     with pytest.raises(VersionMismatch, match=rf"has Python {PYTHON}; the task was pickled by"):
-        image_builder(DockerEngine(), settings, tmp_path).build(spec, names[0])
+        image_builder(DockerEngine(), machine_settings, tmp_path).build(spec, names[0])
     assert not (tmp_path / "uv").exists()

@@ -119,16 +119,16 @@ def _checked(path: Path, entry: str) -> Path:
     where = f"{_OPTION}={[entry]!r}"
     if not path.exists():
         raise ConfigurationError(
-            f"{where}: there is neither a module {entry!r} nor a file {path} on this machine.",
+            f"{where}: this machine has neither a module {entry!r} of yours nor a file {path}.",
             hint="Name a package as it is imported, or give the path of its folder.",
         )
     if path.is_dir():
-        project = next((name for name in _PROJECT_FILES if (path / name).exists()), None)
-        if project and not (path / "__init__.py").exists():
+        is_project = any((path / name).exists() for name in _PROJECT_FILES)
+        if (is_project or path.name == "src") and not (path / "__init__.py").exists():
             raise ConfigurationError(
-                f"{where}: {path} has a {project}, but no __init__.py: it is a project.",
-                hint="Name the package inside it, such as "
-                f"'{entry}/src/mypkg'; its dependencies go into ct.DepsPip.",
+                f"{where}: {path} has no __init__.py: packages are in it, it is none itself.",
+                hint=f"Name the package inside it, such as '{entry.rstrip('/')}/mypkg'; what it "
+                "depends on goes into ct.DepsPip.",
             )
     elif path.suffix != ".py":
         raise ConfigurationError(f"{where}: {path} is neither a folder nor a Python file.")

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import dataclasses
+import json
 from pathlib import Path
 from typing import Any
 
@@ -58,5 +58,5 @@ def render(
     task = bare_task(wanted, python_version=python_version)
     spec = image_spec(resolve(given), task)
     text = render_dockerfile(spec)
-    document = {"tag": spec.tag, "spec": dataclasses.asdict(spec), "dockerfile": text}
+    document = {"tag": spec.tag, "spec": json.loads(spec.json), "dockerfile": text}
     output.result(document, text.rstrip("\n"))

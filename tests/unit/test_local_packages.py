@@ -75,9 +75,11 @@ def test_a_folder_here_is_taken_where_nothing_of_its_name_can_be_imported(
 @pytest.mark.parametrize(
     ("entry", "told"),
     [
-        ("nosuch", "neither a module 'nosuch' nor a file"),
-        ("./nosuch", "neither a module './nosuch' nor a file"),
-        ("project", r"has a pyproject\.toml, but no __init__\.py(.|\n)*'project/src/mypkg'"),
+        ("nosuch", "neither a module 'nosuch' of yours nor a file"),
+        ("./nosuch", "neither a module './nosuch' of yours nor a file"),
+        ("json", "neither a module 'json' of yours nor a file"),
+        ("project", r"has no __init__\.py(.|\n)*'project/mypkg'"),
+        ("./project/src/", r"has no __init__\.py(.|\n)*'./project/src/mypkg'"),
         ("my-pkg", "'my-pkg' cannot be imported"),
         ("my.pkg", "'my.pkg' cannot be imported"),
         ("data.csv", "neither a folder nor a Python file"),
@@ -86,7 +88,8 @@ def test_a_folder_here_is_taken_where_nothing_of_its_name_can_be_imported(
 def test_what_cannot_be_imported_is_refused(
     write: Write, tmp_path: Path, entry: str, told: str
 ) -> None:
-    write({"project/pyproject.toml": "", "my-pkg/a.py": "", "my.pkg/a.py": "", "data.csv": ""}, "")
+    write({"project/pyproject.toml": "", "project/src/mypkg/__init__.py": ""}, "")
+    write({"my-pkg/a.py": "", "my.pkg/a.py": "", "data.csv": ""}, "")
     with pytest.raises(ConfigurationError, match=rf"option local_packages=\['.*{told}"):
         locate(entry, tmp_path)
 

@@ -11,7 +11,7 @@ import click
 from rich.console import Console
 from rich.markup import escape
 
-from bench import covalent_overhead, imports, in_flight, large, latency, results
+from bench import covalent_overhead, images, imports, in_flight, large, latency, results
 from bench.figures import Measurement, selected
 from bench.stage import Stage, WorkerFailed, stage
 
@@ -58,6 +58,18 @@ RUNS: Final = (
         quick_rounds=1,
     ),
     Run(figures=("handler_import_ms",), measure=imports.handler, rounds=40, quick_rounds=5),
+    Run(
+        figures=("first_result", "one_more_package", "image_overhead_mb", "runtime_change_s"),
+        measure=images.sizes_and_times,
+        rounds=3,
+        quick_rounds=1,
+    ),
+    Run(
+        figures=("known_image_docker_calls", "cold_import", "layers_reproducible"),
+        measure=images.use,
+        rounds=10,
+        quick_rounds=2,
+    ),
 )
 
 

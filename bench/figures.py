@@ -117,6 +117,44 @@ FIGURES: Final = (
         unit="ms",
         yardstick="start of the interpreter and import of awslambdaric, subtracted; medians",
     ),
+    Figure(
+        name="first_result",
+        target=0.65,
+        yardstick="pip in a Dockerfile on the base, push, boto3; numpy, pandas, scipy; medians",
+    ),
+    Figure(
+        name="one_more_package",
+        target=0.35,
+        yardstick="the same Dockerfile, built and pushed, with scikit-learn as well; medians",
+    ),
+    Figure(
+        name="image_overhead_mb",
+        target=1,
+        unit="MB",
+        yardstick="image of the same Dockerfile, subtracted; uncompressed",
+    ),
+    Figure(
+        name="runtime_change_s",
+        target=1,
+        unit="s",
+        yardstick="build and push of the same packages with another runtime; median",
+    ),
+    Figure(
+        name="known_image_docker_calls",
+        target=0,
+        yardstick="connections to Docker while a task runs whose image and function are there",
+    ),
+    Figure(
+        name="cold_import",
+        target=0.5,
+        yardstick="the same image without .pyc files; pandas and scipy.stats; medians",
+    ),
+    Figure(
+        name="layers_reproducible",
+        target=1,
+        at_least=True,
+        yardstick="1: two builds that share nothing have the same layers",
+    ),
 )
 
 NAMES: Final = tuple(figure.name for figure in FIGURES)

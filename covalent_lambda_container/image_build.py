@@ -39,7 +39,7 @@ from covalent_lambda_container.image_contents import contents, packages_label, s
 from covalent_lambda_container.package_install import PackageInstaller
 from covalent_lambda_container.packs import Layer, Pack, in_layers
 from covalent_lambda_container.ports import Engine, RegistryLogin
-from covalent_lambda_container.root import find_root
+from covalent_lambda_container.root import Root, find_root
 from covalent_lambda_container.runtime.provenance import MODULES_FILE
 from covalent_lambda_container.spec import ImageSpec
 from covalent_lambda_container.workbench import Workbench
@@ -158,8 +158,7 @@ class _Build:
     def _base(self) -> str:
         """Return the name of the base, which is made if it is not in the engine."""
         spec, root = self._spec, self._root
-        key = _key(root.id, base_recipe(), _CLIENT, _EMULATOR)
-        name = f"covalent-lambda-base:{spec.python_version}-{spec.architecture}-{key}"
+        name = base_name(spec, root)
         if self._engine.find(name):
             return name
         interface = emulator = None
@@ -182,7 +181,7 @@ class _Build:
         One that is there stays as it is: an unpinned requirement is what it was when it was built.
         """
         spec = self._spec
-        name = f"covalent-lambda-packages:{packages_key(spec, base)[:32]}"
+        name = packages_name(spec, base)
         if not self._anew and self._engine.find(name):
             return name
         stage = self._scratch / "stage"
@@ -241,8 +240,16 @@ class _Build:
         )
 
 
-def _key(*parts: str) -> str:
-    return hashlib.sha256("\0".join(parts).encode()).hexdigest()[:32]
+def base_name(spec: ImageSpec, root: Root) -> str:
+    """Return the name that the base of a spec has in the engine."""
+    parts = root.id, base_recipe(), _CLIENT, _EMULATOR
+    key = hashlib.sha256("\0".join(parts).encode()).hexdigest()[:32]
+    return f"covalent-lambda-base:{spec.python_version}-{spec.architecture}-{key}"
+
+
+def packages_name(spec: ImageSpec, base: str) -> str:
+    """Return the name that a spec's packages, on a base, have in the engine."""
+    return f"covalent-lambda-packages:{packages_key(spec, base)[:32]}"
 
 
 def _set_pack(distributions: Sequence[Distribution], stage: Path, scratch: Path) -> Pack:

@@ -1,0 +1,228 @@
+"""Images: how long they take, against the plainest Dockerfile; how large they are; that they are
+the same everywhere.
+
+Everything is built on a root image that differs from the real one by a label, so that Docker's
+cache knows nothing of it; each round has a local AWS and a root of its own.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import os
+import uuid
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any, Final
+
+import docker
+
+from bench import sampling
+from bench.figures import Measurement
+from bench.stage import Stage
+from covalent_lambda_container.archives import files
+from covalent_lambda_container.aws import AwsClients, AwsTarget
+from covalent_lambda_container.docker_engine import DockerEngine
+from covalent_lambda_container.ecr import EcrRegistry
+from covalent_lambda_container.local.stack import LocalStack, local_stack
+from covalent_lambda_container.options import Options
+
+PACKAGES: Final = ("numpy", "pandas", "scipy")
+ONE_MORE: Final = "scikit-learn"
+
+_MEMORY_MB: Final = 1024
+_MB: Final = 1e6
+_PROGRAM: Final = Path(__file__).parent / "workers" / "cold_import.py"
+_CA_VARIABLES: Final = ("PIP_CERT", "REQUESTS_CA_BUNDLE", "SSL_CERT_FILE")
+
+
+class Site:
+    """A root image and a local AWS that nothing was built on before.
+
+    Parameters
+    ----------
+    stage
+        Where it is.
+    stack
+        The local AWS.
+    root
+        The root image.
+    scratch
+        A folder of its own.
+    """
+
+    def __init__(self, stage: Stage, stack: LocalStack, root: str, scratch: Path) -> None:
+        self._stage = stage
+        self._stack = stack
+        self._root = root
+        self._scratch = scratch
+        self._options = stage.options | {
+            "endpoint_url": stack.endpoint_url,
+            "credentials_file": str(stack.credentials_file),
+            "profile": stack.owner_profile,
+            "base_image": root,
+            "memory_size": _MEMORY_MB,
+            "timeout": 120,
+        }
+        self._made: set[str] = set()
+        self.base = self.image([], want="build")["base"]
+        self._push_base()
+
+    def image(self, requirements: list[str], *, cache: str = "cache", **request: Any) -> Any:
+        """Ask `bench.workers.image` for an image with these packages."""
+        options = self._options | {
+            "requirements": requirements,
+            "cache_dir": str(self._scratch / cache),
+        }
+        answer = self._stage.work("image", {"options": options} | request)
+        self._made |= {answer[name] for name in ("image", "packages", "base") if name in answer}
+        return answer
+
+    def plain(self, requirements: list[str], *, invoke: bool = False) -> Any:
+        """Ask `bench.workers.plain_image` for the same."""
+        stack = self._stack
+        name = f"{self._repository}:plain-{len(requirements)}"
+        request = {
+            "endpoint_url": stack.endpoint_url,
+            "profile": stack.owner_profile,
+            "region": stack.region,
+            "role_arn": f"arn:aws:iam::000000000000:role/{stack.role_name}",
+            "memory_size": _MEMORY_MB,
+            "base": self.base,
+            "name": name,
+            "requirements": requirements,
+            "ca_bundle": next(filter(None, map(os.environ.get, _CA_VARIABLES)), ""),
+            "invoke": invoke,
+        }
+        self._made.add(name)
+        environment = os.environ | stack.environment
+        return self._stage.work("plain_image", request, environment) | {"image": name}
+
+    def clear(self) -> None:
+        """Remove every image that was made."""
+        with contextlib.closing(docker.from_env()) as client:
+            for name in [*self._made, f"{self._repository}:base", self._root]:
+                with contextlib.suppress(docker.errors.ImageNotFound):
+                    client.images.remove(name, force=True)
+
+    @property
+    def _repository(self) -> str:
+        return f"{self._stack.endpoint_url.removeprefix('http://')}/{self._stack.repository}"
+
+    def _push_base(self) -> None:
+        """Have the base in the registry, as it is with every image but the first."""
+        with contextlib.closing(docker.from_env()) as client:
+            client.images.get(self.base).tag(f"{self._repository}:base")
+        clients = AwsClients(AwsTarget.of(Options.check(self._options)))
+        login = EcrRegistry(clients, self._stack.repository).login()
+        DockerEngine().push(f"{self._repository}:base", login)
+
+
+def sizes_and_times(stage: Stage, rounds: int) -> dict[str, Measurement]:
+    """Measure builds from nothing, with one package more, and with another runtime."""
+    ours: dict[str, list[float]] = {"first": [], "more": [], "runtime": []}
+    plain: dict[str, list[float]] = {"first": [], "more": []}
+    overheads = []
+    for number in range(rounds):
+        with site(stage) as here:
+            for side in ("ours", "plain") if number % 2 == 0 else ("plain", "ours"):
+                if side == "ours":
+                    cache = uuid.uuid4().hex
+                    packages = list(PACKAGES)
+                    made = here.image(packages, cache=cache, want="result")
+                    more = here.image([*packages, ONE_MORE], cache=cache, want="image")
+                    changed = here.image(
+                        packages, cache=cache, want="image", runtime=uuid.uuid4().hex
+                    )
+                    ours["first"].append(made["seconds"])
+                    ours["more"].append(more["seconds"])
+                    ours["runtime"].append(changed["seconds"])
+                else:
+                    first = here.plain(list(PACKAGES), invoke=True)
+                    plain["first"].append(first["seconds"])
+                    plain["more"].append(here.plain([*PACKAGES, ONE_MORE])["seconds"])
+            overheads.append((size(made["image"]) - size(first["image"])) / _MB)
+    return {
+        "first_result": sampling.ratio(ours["first"], plain["first"], "s"),
+        "one_more_package": sampling.ratio(ours["more"], plain["more"], "s"),
+        "runtime_change_s": sampling.median(ours["runtime"], "s"),
+        "image_overhead_mb": sampling.median(overheads, "MB"),
+    }
+
+
+def use(stage: Stage, rounds: int) -> dict[str, Measurement]:
+    """Measure what images that are there cost, and compare two that were made apart."""
+    with site(stage) as here:
+        first = here.image(list(PACKAGES), cache="here", want="result")
+        known = here.image(list(PACKAGES), cache="elsewhere", want="result", engine=False)
+        layers = layers_of(first["image"])
+        cold = _cold_imports(first["image"], rounds)
+    with site(stage) as there:
+        # On the other root, of the same bytes, Docker knows no layer.
+        second = there.image(list(PACKAGES), cache="there", want="build")
+        same = layers == layers_of(second["image"])
+    return {
+        "known_image_docker_calls": Measurement(value=known["calls"]),
+        "cold_import": sampling.ratio(cold["compiled"], cold["sources"], "ms"),
+        "layers_reproducible": Measurement(
+            value=float(same), detail=f"{len(layers)} layers of an image that was made twice"
+        ),
+    }
+
+
+@contextmanager
+def site(stage: Stage) -> Iterator[Site]:
+    """Have a site while the context is open."""
+    scratch = stage.scratch / uuid.uuid4().hex
+    scratch.mkdir()
+    root = f"covalent-lambda-bench-root:{scratch.name[:12]}"
+    label = f"FROM {stage.options['base_image']}\nLABEL bench={scratch.name}\n"
+    DockerEngine().build(
+        files({"Dockerfile": label.encode()}), root, architecture="x86_64", arguments={}, labels={}
+    )
+    with local_stack(scratch / "stack", stage.report) as stack:
+        made = Site(stage, stack, root, scratch)
+        try:
+            yield made
+        finally:
+            made.clear()
+
+
+def size(image: str) -> int:
+    """Return the bytes of an image, uncompressed."""
+    found = DockerEngine().find(image)
+    assert found is not None
+    return found.size
+
+
+def layers_of(image: str) -> list[str]:
+    """Return the digests of an image's layers."""
+    with contextlib.closing(docker.from_env()) as client:
+        layers: list[str] = client.images.get(image).attrs["RootFS"]["Layers"]
+        return layers
+
+
+def _cold_imports(image: str, rounds: int) -> dict[str, list[float]]:
+    """Import in fresh containers, of an image and of the same one without byte code."""
+    bare = f"covalent-lambda-bench-sources:{uuid.uuid4().hex[:12]}"
+    text = f"FROM {image}\nRUN find /var/task -name '*.pyc' -delete\n"
+    DockerEngine().build(
+        files({"Dockerfile": text.encode()}), bare, architecture="x86_64", arguments={}, labels={}
+    )
+    samples: dict[str, list[float]] = {"compiled": [], "sources": []}
+    images = {"compiled": image, "sources": bare}
+    with contextlib.closing(docker.from_env()) as client:
+        for side in sampling.turns(("compiled", "sources"), rounds):
+            printed = client.containers.run(
+                images[side],
+                ["-c", _PROGRAM.read_text("utf-8")],
+                entrypoint="python3",
+                network_mode="none",
+                read_only=True,
+                remove=True,
+                tmpfs={"/tmp": ""},
+            )
+            samples[side].append(json.loads(printed))
+        client.images.remove(bare, force=True)
+    return samples

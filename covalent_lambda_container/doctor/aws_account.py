@@ -116,7 +116,14 @@ class AwsAccount:
         """Look whether images can be kept in the repository."""
         name = self._options.ecr_repository
         repository = RepositoryResource(self._clients, name)
-        if not repository.exists():
+        try:
+            there = repository.exists()
+        except LambdaContainerError as exc:
+            # A dispatcher that does not build need not be.
+            if is_denial(exc):
+                raise Unknown("not allowed to look for it: ecr:DescribeRepositories") from exc
+            raise
+        if not there:
             raise ConfigurationError(
                 f"there is no repository {name!r}",
                 hint="Make it with 'covalent-lambda bootstrap', or name another in ecr_repository.",

@@ -346,6 +346,7 @@ def test_whoever_sets_an_account_up_can_take_it_back(
     work(BOOTSTRAP).keep_an_account()
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("action", policies.actions(BOOTSTRAP))
 def test_each_action_is_needed_to_keep_an_account(
     work: Callable[[Document], Work], nothing_kept: None, action: str

@@ -262,18 +262,14 @@ class Invoker:
                     call.function_name, event, timeout_s=call.timeout_s
                 )
             except NotAccepted as exc:
-                reached = not isinstance(exc, Unreachable)
-                patience_s = _PATIENCE_S if reached else _UNREACHABLE_PATIENCE_S
+                unreachable = isinstance(exc, Unreachable)
+                patience_s = _UNREACHABLE_PATIENCE_S if unreachable else _PATIENCE_S
                 delay_s = random.uniform(longest_s / 2, longest_s)  # noqa: S311 - jitter, no secret
                 if self._now() + delay_s > started + patience_s:
-                    hint = (
-                        "Raise the account's concurrency quota for Lambda, or run fewer electrons "
-                        "at once."
-                    )
                     raise InvocationError(
                         f"Function {call.function_name} was not started within {patience_s:.0f} "
                         f"s: {exc}",
-                        hint=hint if reached else None,
+                        hint=exc.hint,
                     ) from exc
             await self._sleep(delay_s)
             cancellation.check()

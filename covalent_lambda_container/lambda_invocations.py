@@ -7,6 +7,7 @@ credentials and the proxy, signs, and reads errors.
 from __future__ import annotations
 
 import base64
+import errno
 import io
 import json
 import socket
@@ -30,6 +31,7 @@ from covalent_lambda_container.event_loop import PerLoop, in_thread
 from covalent_lambda_container.ports import (
     ConnectionLost,
     FunctionMissing,
+    NoConnectionLeft,
     NotAccepted,
     Reply,
     Unreachable,
@@ -158,6 +160,8 @@ class LambdaInvocations:
                 hint="Check HTTPS_PROXY and NO_PROXY in the dispatcher's environment.",
             ) from None
         except (aiohttp.ClientConnectorError, aiohttp.ConnectionTimeoutError) as exc:
+            if isinstance(exc, OSError) and exc.errno in (errno.EMFILE, errno.ENFILE):
+                raise NoConnectionLeft(str(exc)) from exc
             raise Unreachable(str(exc)) from exc
         except (aiohttp.ClientError, TimeoutError, OSError) as exc:
             raise ConnectionLost(str(exc) or type(exc).__name__) from exc
@@ -208,6 +212,7 @@ class _LazySession:
     async def opened(self) -> aiohttp.ClientSession:
         if self._session is None:
             # A loop that ends closes the generators that were begun on it, and so the session.
+            # Opening waits for nothing: no other coroutine comes in between.
             self._holder = _session(self._certificates)
             self._session = await anext(self._holder)
         return self._session

@@ -33,9 +33,20 @@ class WheelsMissing(Exception):
 class NotAccepted(Exception):
     """Lambda did not start the task; it may be sent again."""
 
+    hint = "Raise the account's concurrency quota for Lambda, or run fewer electrons at once."
+    """What helps if it stays so."""
+
+
+class NoConnectionLeft(NotAccepted):
+    """This process may not open another connection."""
+
+    hint = "Let the dispatcher have more files open (ulimit -n), or run fewer electrons at once."
+
 
 class Unreachable(NotAccepted):
     """No connection to Lambda could be made."""
+
+    hint = ""
 
 
 class FunctionMissing(Exception):

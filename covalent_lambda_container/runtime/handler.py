@@ -5,6 +5,7 @@ from __future__ import annotations
 import base64
 import json
 import resource
+import sys
 import time
 from collections import OrderedDict
 from typing import Any
@@ -88,18 +89,25 @@ def _receive(event: dict[str, Any]) -> dict[str, Any]:
 def _send(
     event: dict[str, Any], answer: dict[str, Any], pickled: bytes | None, elapsed_s: float
 ) -> dict[str, Any]:
-    if elapsed_s < event["durable_after_s"]:
-        # Base64 makes four bytes of three; the answer's own text is measured as it will be sent.
-        size = len(json.dumps(answer)) + 4 * (len(pickled or b"") // 3 + 1)
-        if size <= event["inline_limit"]:
-            if pickled is not None:
-                answer["result"]["pickle"] = base64.b64encode(pickled).decode()
-            _remember(event["id"], size, answer)
-            return answer
-    from .transfer import upload
+    # Base64 makes four bytes of three; the answer's own text is measured as it will be sent.
+    size = len(json.dumps(answer)) + 4 * (len(pickled or b"") // 3 + 1)
+    fits = size <= event["inline_limit"]
+    if not fits or elapsed_s >= event["durable_after_s"]:
+        from .transfer import upload
 
-    upload(event["result_url"], wire.pack(answer, [] if pickled is None else [pickled]))
-    return {"v": wire.VERSION, "result_at": "s3"}
+        try:
+            upload(event["result_url"], wire.pack(answer, [] if pickled is None else [pickled]))
+        except OSError as exc:
+            if not fits:
+                raise
+            # The connection has most likely held, and carries it too.
+            print(f"The answer goes inline: {exc}", file=sys.stderr)
+        else:
+            return {"v": wire.VERSION, "result_at": "s3"}
+    if pickled is not None:
+        answer["result"]["pickle"] = base64.b64encode(pickled).decode()
+    _remember(event["id"], size, answer)
+    return answer
 
 
 def _remember(task_id: str, size: int, answer: dict[str, Any]) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import base64
+import errno
 import json
 import socket
 from collections.abc import Iterator
@@ -15,12 +16,14 @@ from botocore.auth import SigV4Auth
 from botocore.awsrequest import AWSRequest
 from botocore.credentials import Credentials
 
+from covalent_lambda_container import lambda_invocations
 from covalent_lambda_container.aws import AwsClients, AwsTarget
 from covalent_lambda_container.errors import ConfigurationError, InvocationError
 from covalent_lambda_container.lambda_invocations import LambdaInvocations
 from covalent_lambda_container.ports import (
     ConnectionLost,
     FunctionMissing,
+    NoConnectionLeft,
     NotAccepted,
     Reply,
     Unreachable,
@@ -217,6 +220,19 @@ def test_a_service_that_does_not_listen_started_nothing(tmp_path: Path) -> None:
         )
         with pytest.raises(Unreachable, match=r"127\.0\.0\.1"):
             invoke(invocations)
+
+
+def test_a_process_without_a_connection_left_started_nothing(
+    invocations: LambdaInvocations, aws: Answers, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def none_left(*_: Any) -> Any:
+        raise OSError(errno.EMFILE, "Too many open files")
+
+    monkeypatch.setattr(lambda_invocations, "_socket", none_left)
+    with pytest.raises(NoConnectionLeft, match="Too many open files") as caught:
+        invoke(invocations)
+    assert "ulimit -n" in caught.value.hint
+    assert aws.requests == []
 
 
 def test_a_service_without_a_trusted_certificate_started_nothing(

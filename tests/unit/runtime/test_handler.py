@@ -160,3 +160,18 @@ def test_large_answers_are_forgotten_sooner(process: Any) -> None:
         process.run(Large, 4_000_000)
     known = [process.ask(recall=f"task {number}")["recalled"] is not None for number in range(1, 6)]
     assert known == [False] * 2 + [True] * 3
+
+
+def test_a_durable_answer_that_s3_does_not_take_goes_inline(
+    run: Run, event: dict[str, Any], blobs: FakeBlobStore
+) -> None:
+    forbidden = event | {"durable_after_s": 0, "result_url": event["result_url"] + "0"}
+    answer = run(divmod, 17, 5, event=forbidden)
+    assert value_of(answer["result"]["pickle"]) == (3, 2)
+    assert blobs.objects == {}
+
+
+def test_a_large_answer_that_s3_does_not_take_is_an_error(run: Run, event: dict[str, Any]) -> None:
+    forbidden = event | {"result_url": event["result_url"] + "0"}
+    with pytest.raises(OSError, match="S3 answered PUT with HTTP 403"):
+        run(Large, LIMIT, event=forbidden)

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import atexit
 import contextlib
+import functools
 import io
 import logging
 import os
@@ -162,8 +164,8 @@ class DockerEngine:
     def container(self, image: str, architecture: str) -> Iterator[DockerContainer]:
         """Run a container of an image while the context is open.
 
-        It does nothing by itself, and is gone at the end, also if this process is killed: an hour
-        later.
+        It does nothing by itself, and is gone at the end, also if this process ends meanwhile, and
+        an hour later if it is killed.
         """
         with self._engine("run a container") as engine:
             created = engine.create_container(
@@ -175,13 +177,15 @@ class DockerEngine:
                 host_config=engine.create_host_config(auto_remove=True),
                 platform=_platform(engine, architecture),
             )["Id"]
+            remove = functools.partial(_remove_container, engine, created)
+            # Builds run in threads that nobody waits for: what they would do last, they do not.
+            atexit.register(remove)
             try:
                 engine.start(created)
                 yield DockerContainer(engine, created)
             finally:
-                # Gone, or about to go by itself.
-                with contextlib.suppress(NotFound, APIError):
-                    engine.remove_container(created, v=True, force=True)
+                atexit.unregister(remove)
+                remove()
 
     @contextmanager
     def _engine(self, operation: str) -> Iterator[docker.APIClient]:
@@ -267,6 +271,12 @@ class DockerContainer:
         """Write the plain files below a folder of the container to one of this machine."""
         stream, _ = self._engine.get_archive(self._id, path)
         unpack(io.BufferedReader(cast("Any", PieceStream(stream))), folder)
+
+
+def _remove_container(engine: docker.APIClient, container_id: str) -> None:
+    # Gone, or about to go by itself.
+    with contextlib.suppress(NotFound, APIError):
+        engine.remove_container(container_id, v=True, force=True)
 
 
 def _follow_build(stream: Iterable[dict[str, Any]], name: str) -> str:

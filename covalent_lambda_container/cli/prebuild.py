@@ -11,7 +11,7 @@ import click
 
 from covalent_lambda_container.cli.output import Output, reporting
 from covalent_lambda_container.cli.parameters import ACCOUNT, executor_options
-from covalent_lambda_container.errors import ConfigurationError
+from covalent_lambda_container.errors import ConfigurationError, LambdaContainerError
 
 if TYPE_CHECKING:
     from covalent_lambda_container.prebuild import Need, Needy, Standing
@@ -200,13 +200,13 @@ def _look(needs: Sequence[Need], *, with_function: bool) -> list[Standing]:
 
 
 def _make(standings: Sequence[Standing], jobs: int, output: Output, *, with_function: bool) -> None:
-    """Make what is missing, show what became of it, and raise the first error."""
+    """Make what is missing, and show what became of it; end with the first error's exit code."""
     from covalent_lambda_container.prebuild import in_parallel, make
 
     before = {standing.need: standing for standing in standings}
     after = dict(before)
     states: dict[Need, str] = {}
-    errors: list[Exception] = []
+    errors: list[LambdaContainerError] = []
     missing = [
         standing.need
         for standing in standings
@@ -225,18 +225,19 @@ def _make(standings: Sequence[Standing], jobs: int, output: Output, *, with_func
             return made
 
         for need, made in in_parallel(work, missing, at_once=jobs):
-            if isinstance(made, Exception):
+            if isinstance(made, LambdaContainerError):
                 errors.append(made)
+                output.note(f"Error: {_title(need)}: {made}")
                 states[need] = "failed"
+            elif isinstance(made, Exception):
+                raise made
             else:
                 after[need] = made
                 rebuilt = made.image != before[need].image
                 states[need] = "built" if rebuilt else "function created"
     _show(list(after.values()), states, output, with_function=with_function)
-    for error in errors[1:]:
-        output.note(f"Error: {error}")
     if errors:
-        raise errors[0]
+        click.get_current_context().exit(errors[0].exit_code)
 
 
 def _build_here(needs: Sequence[Need], jobs: int, output: Output) -> None:

@@ -18,6 +18,7 @@ import docker
 import pytest
 import toml
 
+from covalent_lambda_container.docker_engine import CONTAINER_LABEL
 from covalent_lambda_container.inventory import Inventory, remove, superfluous, take_inventory
 from covalent_lambda_container.options import Options
 from covalent_lambda_container.service import stores_for
@@ -118,7 +119,38 @@ def test_an_interrupted_prebuild_leaves_nothing_half_made(
     assert process.returncode == 130
     assert talk.endswith("Error: interrupted\n")
     wait_for(lambda: not sleeping(marker), 20)
+    assert not containers_of(process.pid)
+    assert not list((tmp_path / "cache").glob("build-*"))
     assert "image missing" in program("prebuild", flow, "--check", status=3).stdout
+
+
+def test_a_program_that_ends_takes_the_containers_of_its_builds_along(root_image: str):
+    script = """
+import sys, threading, time
+from covalent_lambda_container.docker_engine import DockerEngine
+
+def build():
+    with DockerEngine().container(sys.argv[1], "x86_64"):
+        started.set()
+        time.sleep(600)
+
+started = threading.Event()
+threading.Thread(target=build, daemon=True).start()
+started.wait()
+print("started", flush=True)
+sys.stdin.read()
+"""
+    process = subprocess.Popen(
+        [sys.executable, "-c", script, root_image],
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        text=True,
+    )
+    assert process.stdout is not None
+    assert process.stdout.readline() == "started\n"
+    assert len(containers_of(process.pid)) == 1
+    process.communicate(timeout=30)
+    assert containers_of(process.pid) == []
 
 
 def wait_for(condition: Callable[[], bool], timeout_s: float) -> None:
@@ -138,6 +170,14 @@ def sleeping(marker: str) -> bool:
                 if any(marker in " ".join(line) for line in processes):
                     return True
     return False
+
+
+def containers_of(pid: int) -> list[str]:
+    """Return the containers that a process has for its builds."""
+    with contextlib.closing(docker.from_env()) as client:
+        label = f"{CONTAINER_LABEL}={pid}"
+        found = client.containers.list(all=True, filters={"label": label}, ignore_removed=True)
+        return [str(container.id) for container in found]
 
 
 @pytest.fixture

@@ -17,6 +17,7 @@ from packaging.utils import InvalidName, canonicalize_name
 from packaging.version import InvalidVersion, Version
 
 from covalent_lambda_container.errors import ImageBuildError
+from covalent_lambda_container.urls import PACKAGE_SCHEMES, UnusableUrl, checked_url
 
 _CLOUDPICKLE: Final = "cloudpickle"
 """The dispatcher's own is in every image: no value requires it."""
@@ -198,12 +199,16 @@ def _without_interpreter(script: bytes) -> bytes:
 def _origin(entry: metadata.Distribution) -> str:
     origin = json.loads(entry.read_text("direct_url.json") or "{}")
     url: str = origin.get("url", "")
-    if not url or url.startswith("file:"):
+    revision, folder = origin.get("vcs_info"), origin.get("subdirectory")
+    if revision:
+        url = f"{revision['vcs']}+{url}@{revision['commit_id']}"
+    if folder:
+        url += f"#subdirectory={folder}"
+    try:
+        # It becomes a requirement of others, and is named in a Dockerfile.
+        return checked_url(url, PACKAGE_SCHEMES)
+    except UnusableUrl:
         return ""
-    revision = origin.get("vcs_info")
-    full = f"{revision['vcs']}+{url}@{revision['commit_id']}" if revision else url
-    # It becomes part of a requirement, and is named in a Dockerfile.
-    return full if full.isascii() and full.isprintable() and " " not in full else ""
 
 
 def _plain_files(folder: Path) -> Iterator[tuple[str, Path]]:

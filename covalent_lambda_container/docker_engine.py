@@ -25,6 +25,7 @@ from covalent_lambda_container.errors import ImageBuildError, RegistryError
 from covalent_lambda_container.install_settings import proxies
 from covalent_lambda_container.pieces import PieceStream
 from covalent_lambda_container.ports import EngineImage, RegistryLogin
+from covalent_lambda_container.urls import without_credentials
 
 log = logging.getLogger(__name__)
 
@@ -287,12 +288,14 @@ def _follow_build(stream: Iterable[dict[str, Any]], name: str) -> str:
         # The classic builder paints what a command writes to stderr.
         for line in Text.from_ansi(record.get("stream", "")).plain.splitlines():
             if line.strip():
-                tail.append(line.rstrip())
-                log.info("build %s: %s", name, line.rstrip())
+                # Commands see the proxies, and may show them.
+                tail.append(without_credentials(line.rstrip()))
+                log.info("build %s: %s", name, tail[-1])
         image_id = (record.get("aux") or {}).get("ID", image_id)
         if "error" in record:
             output = "\n".join(tail)
-            raise ImageBuildError(f"Build of {name} failed: {record['error']}\n{output}")
+            reason = without_credentials(record["error"])
+            raise ImageBuildError(f"Build of {name} failed: {reason}\n{output}")
     if not image_id:
         raise ImageBuildError(f"Build of {name} ended without an image.\n" + "\n".join(tail))
     return image_id

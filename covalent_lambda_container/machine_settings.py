@@ -17,6 +17,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Final
 
+from covalent_lambda_container.errors import ConfigurationError
 from covalent_lambda_container.install_settings import InstallSettings, Login, proxies
 
 log = logging.getLogger(__name__)
@@ -75,7 +76,9 @@ def _variables(pip: Mapping[str, str]) -> dict[str, str]:
         variables["UV_NO_INDEX"] = "1"
     if pip.get("keyring-provider") != "disabled" and shutil.which("keyring"):
         variables["UV_KEYRING_PROVIDER"] = "subprocess"
-    return {name: _variable(name) or value for name, value in variables.items()}
+    variables = {name: _variable(name) or value for name, value in variables.items()}
+    # uv reads these by itself; here they are known as secrets.
+    return variables | {n: v for n, v in os.environ.items() if n.startswith("UV_INDEX_") and v}
 
 
 def _variable(*names: str) -> str:
@@ -125,12 +128,15 @@ def _pip_configuration() -> dict[str, str]:
 
 def _ca_bundle(given: Path | None, pip: Mapping[str, str]) -> bytes | None:
     """Return the authorities that pip on this machine trusts, as pip and requests look for them."""
-    if given is not None:
-        return given.read_bytes()
-    for path in (*map(os.environ.get, _CA_VARIABLES), pip.get("cert")):
-        if path and Path(path).is_file():
-            return Path(path).read_bytes()
-    return None
+    named = (*map(os.environ.get, _CA_VARIABLES), pip.get("cert"))
+    path = given or next((Path(each) for each in named if each and Path(each).is_file()), None)
+    try:
+        return path.read_bytes() if path else None
+    except OSError as exc:
+        raise ConfigurationError(
+            f"The certificate authorities in {path} cannot be read: {exc}.",
+            hint="Installing packages needs them: see the executor's option ca_bundle.",
+        ) from exc
 
 
 def _netrc_logins() -> tuple[Login, ...]:

@@ -22,6 +22,7 @@ _FLAGS: Final[dict[str, tuple[str, str, str]]] = {
     "lambda_role_name": ("--role", "NAME", "Execution role of the functions, a name or an ARN."),
     "base_image": ("--base-image", "IMAGE", "Root image."),
     "architecture": ("--architecture", "x86_64|arm64", "Processor of the functions."),
+    "pip_index_url": ("--index-url", "URL", "Package index, without credentials."),
     "ca_bundle": ("--ca-bundle", "FILE", "Certificate authorities that pip trusts in a build."),
 }
 """Flag, placeholder and meaning of options of the executor, by their names."""

@@ -59,7 +59,8 @@ _THERE: Final = "there"
     "--python", "python_version", metavar="X.Y", help="Python of the images; default: this one."
 )
 @executor_options(
-    *ACCOUNT, "ecr_repository", "lambda_role_name", "base_image", "architecture", "ca_bundle"
+    *(*ACCOUNT, "ecr_repository", "lambda_role_name", "base_image", "architecture"),
+    *("pip_index_url", "ca_bundle"),
 )
 @reporting
 def prebuild(

@@ -127,7 +127,7 @@ def dispatcher(
         "HTTPS_PROXY": proxy.url,
         "NO_PROXY": "127.0.0.1,localhost",
         journal.VARIABLE: str(tmp_path / "journal"),
-        "COVALENT_LOG_LEVEL": "debug",
+        "LOGLEVEL": "DEBUG",
     }
     state = tmp_path / "covalent"
     executors = {"awslambda_container": executor}
@@ -162,6 +162,10 @@ def test_no_password_of_an_index_is_left_anywhere(
         assert (user, f"/files/{package}-{VERSION}-py3-none-any.whl") in index.requests
     assert ("url", f"/files/delta-{VERSION}.tar.gz") in index.requests
     assert {bridge_address(), "127.0.0.2", "127.0.0.3"} <= set(proxy.passed_on)
+
+    # Commands of a build have the proxy as well; its log says so.
+    log = (tmp_path / "covalent" / "covalent.log").read_text()
+    assert f"HTTPS_PROXY=http://…@{bridge_address()}" in log
 
     # What a user sees.
     for outcome in (wheels, source, missing, talkative):

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -13,6 +14,7 @@ from covalent_lambda_container.distributions import (
     modules_text,
     unclaimed,
 )
+from covalent_lambda_container.requirements import canonical_requirements
 from tests.fakes.engine import wheel, write
 
 ONE = wheel("One-Package", "1.0+cpu", {"one/__init__.py": "", "one/a.py": "a", "single.py": ""})
@@ -97,6 +99,34 @@ def test_an_image_knows_what_is_in_it(tmp_path: Path) -> None:
         "single": ["one-package==1.0"],
         "two": ["two @ git+https://example.com/two.git@0a1b"],
     }
+
+
+@pytest.mark.parametrize(
+    ("direct", "pinned"),
+    [
+        ({"url": "https://example.com/one.whl"}, "one @ https://example.com/one.whl"),
+        (
+            {
+                "url": "ssh://git@example.com/one.git",
+                "vcs_info": {"vcs": "git", "commit_id": "0a1b"},
+                "subdirectory": "python",
+            },
+            "one @ git+ssh://git@example.com/one.git@0a1b#subdirectory=python",
+        ),
+        ({"url": "https://user:hunter2@example.com/one.whl"}, "one==1"),
+        ({"url": "https://example.com/one.whl\nRUN true"}, "one==1"),
+        ({"url": "file:///tmp/one"}, "one==1"),
+        ({"url": "/tmp/one"}, "one==1"),
+    ],
+)
+def test_an_origin_is_a_requirement_that_others_can_have(
+    direct: dict[str, Any], pinned: str, tmp_path: Path
+) -> None:
+    files = wheel("one", "1", {"one.py": ""}, **{"direct_url.json": json.dumps(direct)})
+    write(tmp_path, files)
+    (found,) = distributions_in(tmp_path)
+    assert found.pinned == pinned
+    assert canonical_requirements([pinned], origin="test") == (pinned,)
 
 
 def test_a_wheel_of_this_machine_is_one_by_name(tmp_path: Path) -> None:

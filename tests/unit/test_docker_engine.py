@@ -74,6 +74,18 @@ def test_only_the_last_lines_are_shown() -> None:
     assert str(caught.value).splitlines()[1:] == [f"line {number}" for number in range(950, 1000)]
 
 
+def test_a_password_of_a_proxy_that_a_command_shows_is_not_shown(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    shown = "HTTPS_PROXY=http://me:hunter2@proxy.example.com:3128"
+    stream = [{"stream": f"{shown}\n"}, {"error": f"The command 'curl -x {shown}' returned 1"}]
+    caplog.set_level(logging.INFO, "covalent_lambda_container.docker_engine")
+    with pytest.raises(ImageBuildError) as caught:
+        _follow_build(stream, NAME)
+    assert "HTTPS_PROXY=http://…@proxy.example.com:3128" in caplog.text
+    assert "hunter2" not in caplog.text + str(caught.value)
+
+
 def test_a_stream_that_ends_early_is_a_failed_build() -> None:
     stream = [record for record in recorded("success") if "aux" not in record]
     with pytest.raises(ImageBuildError, match=r"ended without an image.\nStep 1/2(.|\n)*hello"):

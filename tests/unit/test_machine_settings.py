@@ -9,6 +9,7 @@ from pathlib import Path
 
 import pytest
 
+from covalent_lambda_container.errors import ConfigurationError
 from covalent_lambda_container.install_settings import InstallSettings, Login
 from covalent_lambda_container.machine_settings import machine_settings
 
@@ -107,6 +108,8 @@ def test_authorities_are_looked_for_as_pip_does(
             monkeypatch.setenv(name, str(tmp_path / name))
     assert machine_settings(ca_bundle=tmp_path / "option").ca_bundle == b"option"
     assert machine_settings().ca_bundle == b"PIP_CERT"
+    with pytest.raises(ConfigurationError, match=r"nowhere\.pem cannot be read(.|\n)*ca_bundle"):
+        machine_settings(ca_bundle=tmp_path / "nowhere.pem")
     (tmp_path / "PIP_CERT").unlink()
     assert machine_settings().ca_bundle == b"REQUESTS_CA_BUNDLE"
 
@@ -144,6 +147,15 @@ def test_a_keyring_is_asked_where_there_is_one(
     assert machine_settings().variables == (("UV_KEYRING_PROVIDER", "disabled"),)
     pip_conf.write_text("[global]\nkeyring-provider = disabled\n")
     assert machine_settings().variables == ()
+
+
+def test_the_password_of_a_named_index_is_a_secret(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("UV_INDEX", "corp=https://index.example.com/simple")
+    monkeypatch.setenv("UV_INDEX_CORP_USERNAME", "someone")
+    monkeypatch.setenv("UV_INDEX_CORP_PASSWORD", "hunter2")
+    found = machine_settings()
+    assert found.redacted("Basic hunter2") == "Basic …"
+    assert "hunter2" not in repr(found)
 
 
 def test_a_pip_that_fails_is_told_without_its_words(

@@ -6,7 +6,12 @@ from outcome import dispatch
 PACKAGES = sys.argv[1:]
 
 
-@ct.electron(executor="awslambda_container", deps_pip=ct.DepsPip(PACKAGES))
+@ct.electron(
+    executor="awslambda_container",
+    deps_pip=ct.DepsPip(PACKAGES),
+    # Shows what a command of a build is given.
+    deps_bash=ct.DepsBash(["env"]),
+)
 def versions(names):
     import importlib
 

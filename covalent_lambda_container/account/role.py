@@ -33,7 +33,8 @@ class RoleResource(Resource):
     kind = "role"
 
     def __init__(self, clients: AwsClients, deployment: Deployment, *, vpc: bool) -> None:
-        self.name = deployment.role.rpartition("/")[2]
+        path, _, self.name = deployment.role_arn.partition(":role/")[2].rpartition("/")
+        self._path = f"/{path}/" if path else "/"
         self._arn = deployment.role_arn
         self._iam = clients.iam
         self._functions = clients.functions
@@ -59,6 +60,7 @@ class RoleResource(Resource):
         key, value = OWN_TAG
         with explained("create role", self.name, ConfigurationError):
             self._iam.create_role(
+                Path=self._path,
                 RoleName=self.name,
                 AssumeRolePolicyDocument=json.dumps(TRUST_LAMBDA),
                 Description="Functions of Covalent electrons run as it: logs only.",

@@ -97,11 +97,16 @@ def status(folder: Path, output: Output) -> None:
 
 
 def _show(stack: BackgroundStack, output: Output) -> None:
+    from covalent_lambda_container.local.stack import OWNER_PROFILE
+
     document: dict[str, Any] = asdict(stack)
     variables = [f"export {name}={shlex.quote(v)}" for name, v in stack.environment.items()]
     output.note("The local stack runs. For Covalent's configuration, covalent.conf:\n")
     output.note("[executors.awslambda_container]")
     for name, value in stack.options.items():
         output.note(f'{name} = "{value}"')
-    output.note("\nFor a shell (AWS CLI, boto3):\n")
+    output.note(
+        "\nFor a shell (AWS CLI, boto3), with a dispatcher's rights; the account's owner, who may "
+        f"list, gc and bootstrap, is AWS_PROFILE={OWNER_PROFILE}:\n"
+    )
     output.result(document, *variables)

@@ -35,7 +35,7 @@ def covalent_lambda(stack: Any, aws: Any, names: dict[str, str]) -> Iterator[Run
 
     def run(command: str, *arguments: str, text: str | None = None) -> Result:
         flags = [word for pair in where.items() for word in pair]
-        return CliRunner().invoke(cli, [command, *arguments, *flags], input=text)
+        return CliRunner().invoke(cli, [command, *flags, *arguments], input=text)
 
     yield run
     run("teardown", "--yes", "--force")
@@ -138,6 +138,15 @@ def test_a_role_joins_a_vpc_with_a_flag_only(covalent_lambda: Run, aws: Any, nam
     assert covalent_lambda("bootstrap", "--vpc").exit_code == 0
     assert allowed() == {"logs", "ec2"}
     assert actions(covalent_lambda("bootstrap", "--json"))["role"] == ["keep", "keep"]
+
+
+def test_a_role_that_an_arn_names_is_made_at_its_path(
+    covalent_lambda: Run, aws: Any, names: dict[str, str]
+):
+    arn = f"arn:aws:iam::000000000000:role/team/{names['role']}"
+    made = covalent_lambda("bootstrap", "--role", arn)
+    assert made.exit_code == 0, made.output
+    assert aws("iam").get_role(RoleName=names["role"])["Role"]["Arn"] == arn
 
 
 def test_what_others_made_stays_until_it_is_adopted(

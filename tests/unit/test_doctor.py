@@ -116,5 +116,19 @@ def test_quotas_that_may_not_be_seen_are_unknown(monkeypatch: pytest.MonkeyPatch
             AwsAccount(options).concurrency()
 
 
+def test_a_repository_that_may_not_be_seen_is_unknown(monkeypatch: pytest.MonkeyPatch) -> None:
+    for name in ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY"):
+        monkeypatch.setenv(name, "made-up")
+    options = Options(region="us-east-1", endpoint_url="http://localhost:9")
+    aws = FakeAwsHttp()
+    with aws.behind(clients_for(AwsTarget.of(options)).ecr):
+        aws.error("AccessDeniedException")
+        with pytest.raises(Unknown, match="ecr:DescribeRepositories"):
+            AwsAccount(options).repository()
+        aws.error("RepositoryNotFoundException")
+        with pytest.raises(ConfigurationError, match="there is no repository"):
+            AwsAccount(options).repository()
+
+
 def test_what_is_installed_here_fits_together() -> None:
     assert "covalent-lambda-container" in CovalentServer(timeout_s=1).versions()

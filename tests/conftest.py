@@ -7,6 +7,7 @@ import contextlib
 import functools
 import os
 import platform
+import signal
 import tempfile
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -15,6 +16,9 @@ from typing import Any
 import boto3
 import docker
 import pytest
+
+# A shell that runs the suite in the background has it ignore SIGINT, and programs inherit that.
+signal.signal(signal.SIGINT, signal.default_int_handler)
 
 # Before anything imports Covalent, which writes its configuration when it is imported.
 _scratch = tempfile.TemporaryDirectory(prefix="covalent-lambda-tests-")

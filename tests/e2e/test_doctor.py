@@ -20,7 +20,9 @@ def test_nothing_is_wrong_where_electrons_run(dispatcher: Any):
         check=False,
     )
     findings = json.loads(examined.stdout)
-    assert [each for each in findings if each["status"] == "problem"] == []
-    assert examined.returncode == 0
+    # How much room there is here, nobody knows.
+    wrong = [each for each in findings if each["status"] == "problem"]
+    assert [each for each in wrong if each["name"] != "Docker disk"] == []
+    assert examined.returncode == bool(wrong)
     (server,) = [each for each in findings if each["name"] == "Covalent server"]
     assert server["message"] == f"answers at {dispatcher.server.address}"

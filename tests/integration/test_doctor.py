@@ -18,10 +18,10 @@ from covalent_lambda_container.errors import ImageBuildError
 from covalent_lambda_container.options import Options
 
 HEALTHY_HERE = {
-    *("Docker engine", "Docker disk", "base image", "AWS credentials", "AWS region", "clock"),
+    *("Docker engine", "base image", "AWS credentials", "AWS region", "clock"),
     *("bucket", "repository", "execution role", "concurrency", "versions"),
 }
-"""All but Covalent's server, which does not run in these tests."""
+"""All but Covalent's server, which does not run in these tests, and the room on this machine."""
 
 Broken = Callable[..., Finding]
 
@@ -58,7 +58,8 @@ def only(found: Callable[..., dict[str, Finding]]) -> Broken:
 
 def test_all_is_well(found: Callable[..., dict[str, Finding]], stack: Any):
     findings = found()
-    assert {name for name in findings if findings[name].status == OK} == HEALTHY_HERE, findings
+    well = {name for name in findings if findings[name].status == OK}
+    assert well - {"Docker disk"} == HEALTHY_HERE, findings
     assert "public access is blocked" in findings["bucket"].message
     assert "000000000000" in findings["AWS credentials"].message
     assert findings["AWS region"].message == f"us-east-1 at {stack.endpoint_url}"
@@ -77,7 +78,8 @@ def test_no_docker_engine(
     monkeypatch.setenv("DOCKER_HOST", "unix:///nowhere/docker.sock")
     findings = found()
     problems = {name for name in HEALTHY_HERE if findings[name].status == PROBLEM}
-    assert problems == {"Docker engine", "Docker disk", "base image"}
+    assert problems == {"Docker engine", "base image"}
+    assert findings["Docker disk"].status == PROBLEM
     assert "docker info" in findings["Docker engine"].remedy
 
 

@@ -229,6 +229,8 @@ NEEDED_FOR: dict[str, Callable[[Work], Any]] = {
 
 
 class LambdaFunctionsOfOwner:
+    """Functions that the account's owner makes and removes."""
+
     def __init__(self, owner: Callable[[str], Any]) -> None:
         self._client = owner("lambda")
 

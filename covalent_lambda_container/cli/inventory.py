@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from covalent_lambda_container.ports import ImageRecord
 
 _SHORT: Final = 12
-_COLUMNS: Final = ("kind", "name", "image", "size", "age", "last use", "made by")
+_COLUMNS: Final = ("kind", "name", "image", "size", "memory", "age", "last use", "made by")
 
 
 @click.command("list")
@@ -134,7 +134,7 @@ def _image_row(image: ImageRecord, now: datetime) -> list[str]:
     size = f"{image.size_bytes / 1e6:.0f} MB"
     used = _age(image.pulled, now)
     tag = image.tags[-1][:_SHORT]
-    return ["image", tag, _digest(image.digest), size, _age(image.pushed, now), used, "–"]
+    return ["image", tag, _digest(image.digest), size, "–", _age(image.pushed, now), used, "–"]
 
 
 def _function_row(entry: FunctionEntry, now: datetime) -> list[str]:
@@ -143,6 +143,7 @@ def _function_row(entry: FunctionEntry, now: datetime) -> list[str]:
         "function",
         record.name,
         _digest(entry.digest),
+        "–",
         f"{record.memory_mb} MB",
         _age(record.modified, now),
         _age(entry.last_used, now),

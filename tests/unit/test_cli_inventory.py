@@ -58,9 +58,10 @@ def name(stores: Any) -> str:
 
 def test_the_list_says_age_size_last_use_and_who(stores: Any, name: str) -> None:
     head, image, function = run("list").stdout.splitlines()
-    assert head.split() == ["KIND", "NAME", "IMAGE", "SIZE", "AGE", "LAST", "USE", "MADE", "BY"]
+    columns = ["KIND", "NAME", "IMAGE", "SIZE", "MEMORY", "AGE", "LAST", "USE", "MADE", "BY"]
+    assert head.split() == columns
     assert image.split()[:2] == ["image", image_spec().tag[:12]]
-    assert image.split()[3:] == ["42", "MB", "40", "d", "–", "–"]
+    assert image.split()[3:] == ["42", "MB", "–", "40", "d", "–", "–"]
     assert function.split()[:2] == ["function", name]
     for shown in ("512 MB", "40 d", "35 d", "assumed-role/ci/run-7"):
         assert shown in function

@@ -6,12 +6,13 @@ Unlike a workflow's graph, they say what arguments brought along.
 from __future__ import annotations
 
 import tempfile
+import urllib.request
 from collections.abc import Iterator
 from dataclasses import replace
-from pathlib import Path
 from typing import Any
+from urllib.error import URLError
 
-from covalent._results_manager.results_manager import get_node_asset_path, get_result_manager
+from covalent._results_manager.results_manager import get_result_manager
 from covalent._shared_files.defaults import WAIT_EDGE_NAME
 from covalent._shared_files.exceptions import MissingLatticeRecordError
 from covalent._shared_files.utils import format_server_url
@@ -52,7 +53,7 @@ def read_dispatch(dispatch_id: str, server: str | None = None) -> tuple[Workflow
         raise ConfigurationError(
             f"Covalent's server at {address} has no dispatch {dispatch_id!r}."
         ) from exc
-    except RequestException as exc:
+    except (RequestException, URLError) as exc:
         raise ConfigurationError(
             f"Covalent's server at {address} was asked for dispatch {dispatch_id!r}: {exc}",
             hint="Start it (covalent start), or name another with --server.",
@@ -67,14 +68,14 @@ def _tasks(dispatch_id: str, address: str) -> Iterator[WorkflowTask]:
         for node in graph.nodes:
             attributes = graph.nodes[node]
             if attributes["metadata"]["executor"] == SHORT_NAME:
-                task = _task(dispatch_id, manager, Path(folder), node)
+                task = _task(dispatch_id, manager, node)
                 if task:
                     yield task
             if attributes["sub_dispatch_id"]:
                 yield from _tasks(attributes["sub_dispatch_id"], address)
 
 
-def _task(dispatch_id: str, manager: Any, folder: Path, node: int) -> WorkflowTask | None:
+def _task(dispatch_id: str, manager: Any, node: int) -> WorkflowTask | None:
     lattice = manager.result_object.lattice
     graph = lattice.transport_graph._graph
     for key in ("function", "hooks"):
@@ -88,7 +89,7 @@ def _task(dispatch_id: str, manager: Any, folder: Path, node: int) -> WorkflowTa
         for source, _, edge in graph.in_edges(node, data="edge_name")
         if edge != WAIT_EDGE_NAME
     ]
-    arguments = [_header_of_output(manager, folder, source) for source in sources]
+    arguments = [_header_of_output(manager, source) for source in sources]
     if None in arguments:
         return None
     function = with_hooks(attributes["function"], attributes["metadata"]["hooks"])
@@ -102,16 +103,14 @@ def _task(dispatch_id: str, manager: Any, folder: Path, node: int) -> WorkflowTa
     )
 
 
-def _header_of_output(manager: Any, folder: Path, node: int) -> TransportableObject | None:
+def _header_of_output(manager: Any, node: int) -> TransportableObject | None:
     """Return what a node made, without the value; None if it made nothing."""
-    path = Path(get_node_asset_path(str(folder), node, "output"))
-    if not path.exists():
-        manager.download_node_asset(node, "output")
-    if not path.exists():
+    nodes = manager._manifest["lattice"]["transport_graph"]["nodes"]
+    asset = nodes[node]["assets"]["output"]
+    if not asset["size"]:
         return None
-    with path.open("rb") as file:
-        # Values may be large; nothing of them is needed.
-        start = file.read(HEADER_OFFSET)
-        start += file.read(TOArchiveUtils.string_offset(start) - HEADER_OFFSET)
-    path.write_bytes(start)
+    # Values may be large: what comes after the header is not fetched. As Covalent opens it.
+    with urllib.request.urlopen(asset["remote_uri"]) as output:  # noqa: S310
+        start = output.read(HEADER_OFFSET)
+        start += output.read(TOArchiveUtils.string_offset(start) - HEADER_OFFSET)
     return TransportableObject.deserialize(start, header_only=True)

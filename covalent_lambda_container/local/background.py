@@ -163,13 +163,17 @@ class Background:
         with docker_engine(print), contextlib.closing(docker.from_env()) as client:
             version = ".".join(platform.python_version_tuple()[:2])
             root_image = ensure_root_image(client, version, print)
-            with local_stack(self._folder / "stack", print) as stack:
-                try:
+            registry = ""
+            try:
+                with local_stack(self._folder / "stack", print) as stack:
+                    registry = stack.endpoint_url.partition("//")[2]
                     self._tell_ready(stack, root_image)
                     while True:
                         signal.pause()
-                finally:
-                    _remove_images(client, stack)
+            finally:
+                # Its containers are gone, which kept them.
+                if registry:
+                    _remove_images(client, registry)
 
     def _tell_ready(self, stack: LocalStack, root_image: str) -> None:
         told = BackgroundStack(
@@ -232,15 +236,14 @@ class Background:
             self._folder.rmdir()
 
 
-def _remove_images(client: docker.DockerClient, stack: LocalStack) -> None:
+def _remove_images(client: docker.DockerClient, registry: str) -> None:
     """Remove what was pushed: its name has a port in it that means nothing afterwards."""
-    registry = stack.endpoint_url.partition("//")[2]
-    with contextlib.suppress(docker.errors.DockerException):
-        for image in client.images.list(f"{registry}/{stack.repository}"):
-            for tag in image.tags:
-                if tag.startswith(f"{registry}/"):
-                    # Its layers stay in Docker's cache.
-                    client.images.remove(tag, noprune=True)
+    names = [tag for image in client.api.images() for tag in image["RepoTags"] or []]
+    for name in names:
+        if name.startswith(f"{registry}/"):
+            # Its layers stay in Docker's cache. Who else uses it keeps it.
+            with contextlib.suppress(docker.errors.DockerException):
+                client.images.remove(name, noprune=True)
 
 
 def _interrupt(_signal: int, _frame: FrameType | None) -> None:

@@ -208,7 +208,11 @@ def test_the_local_stack_survives_its_shell_and_leaves_nothing(
         check=True,
     )
     assert "'KeyCount': 0" in shown.stdout
-    assert program("local", "down", *at).stdout == "stopped\n"
+    pushed = told["options"]["endpoint_url"].partition("//")[2] + "/covalent-lambda:pushed"
+    with contextlib.closing(docker.from_env()) as client:
+        client.images.get(root_image).tag(pushed)
+        assert program("local", "down", *at).stdout == "stopped\n"
+        assert not client.images.list(pushed)
     assert not Path(background).exists()
     assert program("local", "down", *at).stdout == "it did not run\n"
     program("local", "status", *at, status=1)

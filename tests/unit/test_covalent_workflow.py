@@ -106,6 +106,28 @@ def workflow():
     assert "inner/by_object" in found(workflow)
 
 
+def test_a_sublattice_has_its_lattices_executor_unless_it_has_its_own(read: Any) -> None:
+    workflow = read(
+        """
+@ct.electron
+@ct.lattice
+def inner(x):
+    return inherits(x)
+
+@ct.electron
+@ct.lattice(executor="local", workflow_executor="local")
+def apart(x):
+    return inherits(x)
+
+@ct.lattice(executor=ours, workflow_executor="local", deps_pip=["attrs"])
+def workflow():
+    return inner(1), apart(2)
+""",
+        "workflow",
+    )
+    assert found(workflow) == {"inner/inherits": ("attrs",)}
+
+
 def test_a_sublattice_of_what_a_task_makes_is_looked_at_with_a_stand_in(read: Any) -> None:
     workflow = read(
         """

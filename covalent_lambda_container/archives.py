@@ -15,6 +15,25 @@ _CHUNK_BYTES: Final = 1 << 20
 
 
 @dataclass(frozen=True, kw_only=True)
+class Part:
+    """Some bytes of a file on disk."""
+
+    file: Path
+    start: int
+    size: int
+
+    def read(self) -> bytes:
+        """Return them."""
+        with self.file.open("rb") as opened:
+            opened.seek(self.start)
+            return opened.read(self.size)
+
+
+Content = bytes | Path | Part
+"""Bytes; a file on disk; some bytes of one."""
+
+
+@dataclass(frozen=True, kw_only=True)
 class Member:
     """One file of an archive, or a folder.
 
@@ -23,21 +42,26 @@ class Member:
     name
         Its path, relative and with slashes; a folder's ends with one.
     content
-        Bytes, files on disk, or both, one after the other.
+        What it holds, one after the other.
     executable
         Whether it may be executed.
     """
 
     name: str
-    content: tuple[bytes | Path, ...] = ()
+    content: tuple[Content, ...] = ()
     executable: bool = False
 
     @property
     def size(self) -> int:
         """Its length in bytes."""
-        return sum(
-            part.stat().st_size if isinstance(part, Path) else len(part) for part in self.content
-        )
+        return sum(map(size_of, self.content))
+
+
+def size_of(content: Content) -> int:
+    """Return a content's length in bytes."""
+    if isinstance(content, Path):
+        return content.stat().st_size
+    return content.size if isinstance(content, Part) else len(content)
 
 
 def files(contents: dict[str, bytes]) -> list[Member]:
@@ -94,6 +118,13 @@ def unpack(stream: IO[bytes], folder: Path) -> None:
             target.chmod(0o755 if member.mode & 0o100 else 0o644)
 
 
+def read_archive(file: Path) -> dict[str, bytes]:
+    """Return the contents of an archive's files, by name."""
+    with tarfile.open(file) as opened:
+        contents = {member.name: opened.extractfile(member) for member in opened}
+        return {name: content.read() for name, content in contents.items() if content}
+
+
 def _header(name: str, size: int, *, mode: int, kind: bytes = tarfile.REGTYPE) -> bytes:
     header = tarfile.TarInfo(name)
     header.size, header.mode, header.type = size, mode, kind
@@ -102,8 +133,8 @@ def _header(name: str, size: int, *, mode: int, kind: bytes = tarfile.REGTYPE) -
 
 def _content(member: Member) -> Iterator[bytes]:
     for part in member.content:
-        if isinstance(part, bytes):
-            yield part
+        if isinstance(part, (bytes, Part)):
+            yield part if isinstance(part, bytes) else part.read()
             continue
         with part.open("rb") as file:
             while piece := file.read(_CHUNK_BYTES):

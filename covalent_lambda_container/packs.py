@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
-from covalent_lambda_container.archives import Member, body
+from covalent_lambda_container.archives import Content, Member, body
 from covalent_lambda_container.distributions import Distribution, InstalledFile
 
 FORMAT: Final = 1
@@ -91,7 +91,9 @@ class PackStore:
         os.utime(file)
         return Pack(requirement=distribution.pinned, file=file, size=file.stat().st_size)
 
-    def add(self, distribution: Distribution, compiled: Mapping[str, Path], scratch: Path) -> Pack:
+    def add(
+        self, distribution: Distribution, compiled: Mapping[str, Content], scratch: Path
+    ) -> Pack:
         """Make the pack of a distribution.
 
         Parameters
@@ -127,7 +129,7 @@ class PackStore:
         self,
         distribution: Distribution,
         files: Sequence[InstalledFile],
-        compiled: Mapping[str, Path],
+        compiled: Mapping[str, Content],
     ) -> list[Member]:
         paths = {file.path: file for file in files}
         members = []
@@ -144,7 +146,7 @@ class PackStore:
         members.append(self._member(record, listed.encode()))
         return members
 
-    def _member(self, path: str, content: bytes | Path, *, executable: bool = False) -> Member:
+    def _member(self, path: str, content: Content, *, executable: bool = False) -> Member:
         return Member(name=f"{self._root}/{path}", content=(content,), executable=executable)
 
 

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import hashlib
 import json
+import tempfile
 from collections.abc import Sequence
-from contextlib import ExitStack, suppress
+from contextlib import ExitStack
 from pathlib import Path, PurePosixPath
 from typing import Final
 
-from covalent_lambda_container.archives import Member, files
+from covalent_lambda_container.archives import Content, Member, Part, archive, files, read_archive
 from covalent_lambda_container.distributions import Distribution
 from covalent_lambda_container.packs import Pack, PackStore
 from covalent_lambda_container.ports import Container, Engine
@@ -63,9 +64,12 @@ class Workbench:
         found = {each.name: store.find(each) for each in distributions}
         missing = [each for each in distributions if found[each.name] is None]
         if missing:
-            compiled = self._compile([_sources(each, folder) for each in missing]) / folder
+            compiled = self._compile([_sources(each, folder) for each in missing])
             for each in missing:
-                found[each.name] = store.add(each, self._byte_code(each, compiled), self.scratch)
+                code = _byte_code(each, self.root.cache_tag)
+                inside = {path: f"{folder}/{path}" for path in code}
+                made = {path: compiled[key] for path, key in inside.items() if key in compiled}
+                found[each.name] = store.add(each, made, self.scratch)
         return [pack for pack in found.values() if pack is not None]
 
     def compiled(self, sources: Sequence[Member]) -> dict[str, bytes]:
@@ -73,57 +77,54 @@ class Workbench:
         digest = hashlib.sha256(self.root.build.encode())
         for member in sources:
             digest.update(repr(member).encode())
-        folder = self._cache / "runtime" / digest.hexdigest()[:32]
-        if not folder.exists():
-            folder.parent.mkdir(parents=True, exist_ok=True)
-            # Another process may be faster.
-            with suppress(OSError):
-                self._compile([sources]).replace(folder)
-        return {
-            path.relative_to(folder).as_posix(): path.read_bytes()
-            for path in sorted(folder.rglob("*.pyc"))
-        }
+        known = self._cache / "byte-code" / digest.hexdigest()[:32]
+        if not known.exists():
+            known.parent.mkdir(parents=True, exist_ok=True)
+            code = {path: part.read() for path, part in self._compile([sources]).items()}
+            # Whole or not at all, for other processes.
+            with tempfile.NamedTemporaryFile("wb", dir=known.parent, delete=False) as written:
+                written.writelines(archive(files(code)))
+            Path(written.name).replace(known)
+        return read_archive(known)
 
-    def _compile(self, groups: Sequence[Sequence[Member]]) -> Path:
+    def _compile(self, groups: Sequence[Sequence[Member]]) -> dict[str, Part]:
         """Compile sources, named by their path in the image.
 
         What a group's files are compiled to depends on that group alone.
 
         Returns
         -------
-        Path
-            Folder with what could be compiled: ``…/__pycache__/NAME.cpython-311.pyc``.
+        dict
+            What could be compiled, by path: ``…/__pycache__/NAME.cpython-311.pyc``.
         """
         self._rounds += 1
         inside, folder = f"{_FOLDER}/{self._rounds}", self.scratch / f"compiled-{self._rounds}"
-        jobs = []
+        jobs: list[list[tuple[str, int, int]]] = []
+        sources: list[Content] = []
+        start = 0
         for group in groups:
-            names = sorted(member.name for member in group)
-            starts = range(0, len(names), _FILES_PER_JOB)
-            jobs += [names[start : start + _FILES_PER_JOB] for start in starts]
-        members = [
-            Member(name=f"{inside}/sources/{member.name}", content=member.content)
-            for group in groups
-            for member in group
-        ]
+            placed = []
+            for member in sorted(group, key=lambda member: member.name):
+                placed.append((member.name, start, member.size))
+                sources += member.content
+                start += member.size
+            cuts = range(0, len(placed), _FILES_PER_JOB)
+            jobs += [placed[cut : cut + _FILES_PER_JOB] for cut in cuts]
         program = {"jobs.json": json.dumps(jobs).encode(), _PROGRAM.name: _PROGRAM.read_bytes()}
-        members += files({f"{inside}/{name}": content for name, content in program.items()})
-        members.append(Member(name=f"{inside}/compiled/"))
         container = self._started()
-        container.put(members)
+        container.put(
+            [
+                *files({f"{inside}/{name}": content for name, content in program.items()}),
+                Member(name=f"{inside}/sources", content=tuple(sources)),
+            ]
+        )
         container.run(["python3", f"/{inside}/{_PROGRAM.name}", f"/{inside}"])
         container.get(f"/{inside}/compiled/.", folder)
-        return folder
-
-    def _byte_code(self, distribution: Distribution, folder: Path) -> dict[str, Path]:
-        """Return what a distribution's Python files were compiled to, by path."""
-        sources = [PurePosixPath(member.path) for member in distribution.files]
-        paths = {
-            f"{path.parent}/__pycache__/{path.stem}.{self.root.cache_tag}.pyc".removeprefix("./")
-            for path in sources
-            if path.suffix == ".py"
+        return {
+            path: Part(file=index.with_suffix(""), start=start, size=size)
+            for index in folder.glob("*.json")
+            for path, (start, size) in json.loads(index.read_text("utf-8")).items()
         }
-        return {path: folder / path for path in sorted(paths) if (folder / path).exists()}
 
     def _started(self) -> Container:
         if self._container is None:
@@ -140,3 +141,13 @@ def _sources(distribution: Distribution, folder: str) -> list[Member]:
         for file in distribution.files
         if file.path.endswith(".py") and file.content is None
     ]
+
+
+def _byte_code(distribution: Distribution, cache_tag: str) -> list[str]:
+    """Return what a distribution's Python files may be compiled to, sorted."""
+    sources = [PurePosixPath(file.path) for file in distribution.files]
+    return sorted(
+        f"{path.parent}/__pycache__/{path.stem}.{cache_tag}.pyc".removeprefix("./")
+        for path in sources
+        if path.suffix == ".py"
+    )

@@ -2,12 +2,14 @@
 
 usage: compile_sources.py FOLDER
 
-``FOLDER/jobs.json`` holds lists of paths; the sources are below ``FOLDER/sources`` and the results
-go below ``FOLDER/compiled``. Inside the code, and in the image later, ``sources`` is the root.
+``FOLDER/jobs.json`` holds lists of ``[path, start, length]``: where in the file ``FOLDER/sources``
+a source is, and what its path in the image will be. For each list there are two files afterwards,
+``FOLDER/compiled/NUMBER`` with byte code and ``FOLDER/compiled/NUMBER.json`` with where it is:
+``{path: [start, length]}``. A few large files are faster to carry than thousands of small ones.
 
 What ``marshal`` writes of a constant depends on how often it is referred to just then, by whatever
 the process has compiled and imported before, and the order of a set on the process's hash seed. So
-each job is the work of a process of its own, with the same state in every one of them: no
+each list is the work of a process of its own, with the same state in every one of them: no
 ``site``, no inherited environment, a fixed seed, a fixed list of files.
 
 Files that do not compile are left out: some distributions ship those of other Pythons.
@@ -16,21 +18,25 @@ Files that do not compile are left out: some distributions ship those of other P
 from __future__ import annotations
 
 import json
+import marshal
 import os
-import py_compile
 import subprocess
 import sys
 from concurrent.futures import ThreadPoolExecutor
+from importlib.util import MAGIC_NUMBER, source_hash
 
 # What a dynamically linked Python may need in order to start.
 INHERITED = ("PATH", "LD_LIBRARY_PATH", "PYTHONHOME")
 FIXED = {"PYTHONHASHSEED": "0", "PYTHONUTF8": "1", "LC_ALL": "C"}
+# PEP 552: the source's hash follows, and is not checked at import.
+UNCHECKED_HASH = (0b01).to_bytes(4, "little")
 
 
 def main(folder: str) -> None:
-    """Run all jobs, as many at a time as there are processors."""
+    """Do all jobs, as many at a time as there are processors."""
     with open(os.path.join(folder, "jobs.json"), encoding="utf-8") as file:
         numbers = range(len(json.load(file)))
+    os.mkdir(os.path.join(folder, "compiled"))
     inherited = {name: os.environ[name] for name in INHERITED if name in os.environ}
     command = [sys.executable, "-s", "-S", "-W", "ignore", __file__, folder]
 
@@ -42,22 +48,29 @@ def main(folder: str) -> None:
 
 
 def compile_job(folder: str, number: int) -> None:
-    """Compile the files of one job, in their order."""
+    """Compile the files of one list, in their order."""
     with open(os.path.join(folder, "jobs.json"), encoding="utf-8") as file:
-        paths = json.load(file)[number]
-    for path in paths:
-        source = os.path.join(folder, "sources", path)
-        target = os.path.join(folder, "compiled", cached(path))
-        try:
-            py_compile.compile(
-                source,
-                target,
-                f"/{path}",
-                doraise=True,
-                invalidation_mode=py_compile.PycInvalidationMode.UNCHECKED_HASH,
-            )
-        except (py_compile.PyCompileError, ValueError, RecursionError, MemoryError):
-            continue
+        job = json.load(file)[number]
+    target = os.path.join(folder, "compiled", str(number))
+    index = {}
+    with open(os.path.join(folder, "sources"), "rb") as sources, open(target, "wb") as made:
+        for path, start, length in job:
+            sources.seek(start)
+            compiled = byte_code(sources.read(length), f"/{path}")
+            if compiled is not None:
+                index[cached(path)] = [made.tell(), len(compiled)]
+                made.write(compiled)
+    with open(f"{target}.json", "w", encoding="utf-8") as file:
+        json.dump(index, file)
+
+
+def byte_code(source: bytes, path: str) -> bytes | None:
+    """Return the content of a ``.pyc`` file, or None for what is no Python of this version."""
+    try:
+        code = compile(source, path, "exec", dont_inherit=True)
+    except (SyntaxError, ValueError, RecursionError, MemoryError):
+        return None
+    return MAGIC_NUMBER + UNCHECKED_HASH + source_hash(source) + marshal.dumps(code)
 
 
 def cached(path: str) -> str:

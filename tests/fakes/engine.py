@@ -14,7 +14,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from covalent_lambda_container.archives import Member, archive, unpack
+from covalent_lambda_container.archives import Member, Part, archive, unpack
 from covalent_lambda_container.errors import ImageBuildError, RegistryError
 from covalent_lambda_container.install_settings import InstallSettings
 from covalent_lambda_container.ports import EngineImage, RegistryLogin, WheelsMissing
@@ -89,7 +89,7 @@ class FakeEngine:
     ) -> str:
         context = {
             member.name: b"".join(
-                part.read_bytes() if isinstance(part, Path) else part for part in member.content
+                part if isinstance(part, bytes) else _read(part) for part in member.content
             )
             for member in members
         }
@@ -171,7 +171,7 @@ class FakeContainer:
             path.parent.mkdir(parents=True, exist_ok=True)
             with path.open("wb") as file:
                 for part in member.content:
-                    file.write(part.read_bytes() if isinstance(part, Path) else part)
+                    file.write(part if isinstance(part, bytes) else _read(part))
 
     def get(self, path: str, folder: Path) -> None:
         source = self._root / path.removeprefix("/")
@@ -185,6 +185,10 @@ class FakeContainer:
             stream.write(packed)
             stream.seek(0)
             unpack(stream, folder)
+
+
+def _read(content: Path | Part) -> bytes:
+    return content.read() if isinstance(content, Part) else content.read_bytes()
 
 
 @dataclass

@@ -32,18 +32,23 @@ def compiled(
     folder: Path, jobs: list[list[str]], environment: dict[str, str] | None = None
 ) -> dict[str, bytes]:
     """Compile in a folder of its own; return byte code by path."""
-    for path in SOURCES:
-        file = folder / "sources" / path
-        file.parent.mkdir(parents=True, exist_ok=True)
-        file.write_text(SOURCES[path])
-    (folder / "compiled").mkdir()
-    (folder / "jobs.json").write_text(json.dumps(jobs))
+    folder.mkdir(exist_ok=True)
+    places, content = {}, b""
+    for path, text in SOURCES.items():
+        places[path] = [path, len(content), len(text.encode())]
+        content += text.encode()
+    (folder / "sources").write_bytes(content)
+    (folder / "jobs.json").write_text(json.dumps([[places[p] for p in job] for job in jobs]))
     program = folder / "program.py"
     program.write_text(Path(compile_sources.__file__).read_text())
     command = [sys.executable, str(program), str(folder)]
     subprocess.run(command, check=True, env=os.environ | (environment or {}))
-    found = folder / "compiled"
-    return {path.relative_to(found).as_posix(): path.read_bytes() for path in found.rglob("*.pyc")}
+    found = {}
+    for index in (folder / "compiled").glob("*.json"):
+        made = index.with_suffix("").read_bytes()
+        for path, (start, size) in json.loads(index.read_text()).items():
+            found[path] = made[start : start + size]
+    return found
 
 
 def test_byte_code_does_not_depend_on_the_run(tmp_path: Path) -> None:

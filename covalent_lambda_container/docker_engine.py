@@ -8,6 +8,7 @@ import functools
 import io
 import logging
 import os
+import tarfile
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -24,7 +25,7 @@ from covalent_lambda_container.archives import Member, archive, unpack
 from covalent_lambda_container.errors import ImageBuildError, RegistryError
 from covalent_lambda_container.install_settings import proxies
 from covalent_lambda_container.pieces import PieceStream
-from covalent_lambda_container.ports import EngineImage, RegistryLogin
+from covalent_lambda_container.ports import CannotRun, EngineImage, Found, RegistryLogin
 from covalent_lambda_container.urls import without_credentials
 
 log = logging.getLogger(__name__)
@@ -34,6 +35,7 @@ CONTAINER_LABEL: Final = "covalent-lambda.build"
 
 _TAIL_LINES: Final = 50
 _LONGEST_BUILD_S: Final = 3600
+_MOST_LINKS: Final = 8
 _PLATFORMS: Final = {"x86_64": "linux/amd64", "arm64": "linux/arm64"}
 _ARCHITECTURES: Final = {"amd64": "x86_64", "arm64": "arm64"}
 
@@ -169,6 +171,8 @@ class DockerEngine:
         an hour later if it is killed.
         """
         with self._engine("run a container") as engine:
+            if not _runs(engine, image, architecture):
+                raise CannotRun(f"The engine cannot run images for {architecture}.")
             created = engine.create_container(
                 image,
                 entrypoint=["python3", "-c", f"import time; time.sleep({_LONGEST_BUILD_S})"],
@@ -187,6 +191,15 @@ class DockerEngine:
             finally:
                 atexit.unregister(remove)
                 remove()
+
+    def read(self, image: str, architecture: str, paths: Sequence[str]) -> list[Found | None]:
+        """Return files of an image that need not run, each with where its links lead to."""
+        with self._engine("read an image") as engine:
+            created = _created(engine, image, architecture, ["true"])
+            try:
+                return [_read(engine, created, path) for path in paths]
+            finally:
+                _remove_container(engine, created)
 
     @contextmanager
     def _engine(self, operation: str) -> Iterator[docker.APIClient]:
@@ -272,6 +285,46 @@ class DockerContainer:
         """Write the plain files below a folder of the container to one of this machine."""
         stream, _ = self._engine.get_archive(self._id, path)
         unpack(io.BufferedReader(cast("Any", PieceStream(stream))), folder)
+
+
+def _created(engine: docker.APIClient, image: str, architecture: str, command: list[str]) -> str:
+    created: str = engine.create_container(
+        image,
+        entrypoint=command,
+        command=[],
+        labels={CONTAINER_LABEL: str(os.getpid())},
+        platform=_platform(engine, architecture),
+    )["Id"]
+    return created
+
+
+def _runs(engine: docker.APIClient, image: str, architecture: str) -> bool:
+    """Tell whether the engine runs an image; another processor's needs an emulator."""
+    if _platform(engine, architecture) is None:
+        return True
+    created = _created(engine, image, architecture, ["python3", "-c", "pass"])
+    try:
+        engine.start(created)
+        return bool(engine.wait(created)["StatusCode"] == 0)
+    except APIError:
+        return False
+    finally:
+        _remove_container(engine, created)
+
+
+def _read(engine: docker.APIClient, container_id: str, path: str) -> Found | None:
+    for _ in range(_MOST_LINKS):
+        try:
+            stream, stat = engine.get_archive(container_id, path)
+        except NotFound:
+            return None
+        packed = io.BytesIO(b"".join(stream))
+        if not stat["linkTarget"]:
+            with tarfile.open(fileobj=packed) as opened:
+                content = opened.extractfile(opened.getmembers()[0])
+                return Found(path=path, content=content.read() if content else b"")
+        path = stat["linkTarget"]
+    return None
 
 
 def _remove_container(engine: docker.APIClient, container_id: str) -> None:

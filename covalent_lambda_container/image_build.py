@@ -38,7 +38,7 @@ from covalent_lambda_container.errors import ImageBuildError
 from covalent_lambda_container.image_contents import contents, packages_label, spec_label
 from covalent_lambda_container.package_install import PackageInstaller
 from covalent_lambda_container.packs import Layer, Pack, in_layers
-from covalent_lambda_container.ports import Engine, RegistryLogin
+from covalent_lambda_container.ports import Engine, RegistryLogin, WheelsMissing
 from covalent_lambda_container.root import Root, find_root
 from covalent_lambda_container.runtime.provenance import MODULES_FILE
 from covalent_lambda_container.spec import ImageSpec
@@ -167,8 +167,14 @@ class _Build:
             install = functools.partial(
                 self._installer.install_wheels, scratch=self._scratch, spec=spec, root=root
             )
-            install({REQUIREMENTS: _CLIENT}, client)
-            install({REQUIREMENTS: _EMULATOR}, tools, options=("--no-deps",))
+            try:
+                install({REQUIREMENTS: _CLIENT}, client)
+                install({REQUIREMENTS: _EMULATOR}, tools, options=("--no-deps",))
+            except WheelsMissing as exc:
+                raise ImageBuildError(
+                    f"Lambda's runtime interface cannot be installed on {spec.base_image}:\n{exc}",
+                    hint="Give a base_image that has it, such as AWS's own.",
+                ) from exc
             packed = self._workbench.packs(distributions_in(client), INTERFACE_ROOT)
             interface = Layer(name="interface.tar", packs=tuple(packed))
             emulator = tools / _EMULATOR_FILE.format(architecture=spec.architecture)

@@ -10,7 +10,8 @@ import functools
 import logging
 import shutil
 import tempfile
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Final
 from zipfile import ZipFile
@@ -23,7 +24,7 @@ from covalent_lambda_container.archives import files
 from covalent_lambda_container.dockerfile import REQUIREMENTS, requirements_files
 from covalent_lambda_container.errors import ImageBuildError
 from covalent_lambda_container.install_settings import InstallSettings
-from covalent_lambda_container.ports import Container, Engine, Installer, WheelsMissing
+from covalent_lambda_container.ports import CannotRun, Container, Engine, Installer, WheelsMissing
 from covalent_lambda_container.requirements import has_hash, parsed
 from covalent_lambda_container.root import Root
 from covalent_lambda_container.spec import ImageSpec
@@ -97,7 +98,10 @@ class PackageInstaller:
             When they cannot be installed; the message says why.
         """
         settings = self._read_settings().joined(spec.install_options)
-        sdk = self._covalent_sdk(spec, system, settings) if spec.covalent_version else None
+        sdk = None
+        if spec.covalent_version:
+            with _building("Covalent's SDK"):
+                sdk = self._covalent_sdk(spec, system, settings)
         # The SDK's metadata caps cloudpickle where the server's does not: it is installed without
         # its requirements, which join the task's, cloudpickle left out.
         steps = requirements_files(spec, required_by(sdk) if sdk else ())
@@ -115,7 +119,8 @@ class PackageInstaller:
             log.info("Not all packages can be had as wheels: they are built.\n%s", exc)
             shutil.rmtree(target, ignore_errors=True)
             try:
-                self._build_packages(steps, target, system(), spec, settings)
+                with _building("Packages without wheels for it"):
+                    self._build_packages(steps, target, system(), spec, settings)
             except ImageBuildError as failure:
                 raise ImageBuildError(
                     f"{failure}\nThey were built since wheels were not enough:\n{exc}"
@@ -193,6 +198,18 @@ class PackageInstaller:
                     made.replace(folder)
         (wheel,) = folder.glob("*.whl")
         return wheel
+
+
+@contextmanager
+def _building(what: str) -> Iterator[None]:
+    try:
+        yield
+    except CannotRun as exc:
+        raise ImageBuildError(
+            f"{exc} {what} cannot be built here.",
+            hint="Set up an emulator on the engine's machine (QEMU's binfmt handlers), build on a "
+            "machine with that processor, or require versions that have wheels.",
+        ) from exc
 
 
 def _run(

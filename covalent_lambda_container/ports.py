@@ -26,6 +26,10 @@ PENDING: Final = "Pending"
 FAILED: Final = "Failed"
 
 
+class CannotRun(Exception):
+    """Images for another processor do not run on this engine."""
+
+
 class WheelsMissing(Exception):
     """The requirements cannot be met with wheels alone; its text is what the installer says."""
 
@@ -66,6 +70,22 @@ class RegistryLogin:
 
     def __repr__(self) -> str:
         return f"RegistryLogin(username={self.username!r}, password=…)"
+
+
+@dataclass(frozen=True, kw_only=True)
+class Found:
+    """A file in an image.
+
+    Parameters
+    ----------
+    path
+        Where it is, after all links.
+    content
+        What it holds.
+    """
+
+    path: str
+    content: bytes
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -229,7 +249,15 @@ class Engine(Protocol):
         """Remove an image, or its tag if other tags name it; an absent one does not matter."""
 
     def container(self, image: str, architecture: str) -> AbstractContextManager[Container]:
-        """Run a container of an image while the context is open; it does nothing by itself."""
+        """Run a container of an image while the context is open; it does nothing by itself.
+
+        Raises
+        ------
+        CannotRun
+        """
+
+    def read(self, image: str, architecture: str, paths: Sequence[str]) -> list[Found | None]:
+        """Return files of an image that need not run, each with where its links lead to."""
 
 
 class Installer(Protocol):

@@ -4,17 +4,27 @@ from __future__ import annotations
 
 import json
 import logging
+import re
 import tempfile
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
 
 from covalent_lambda_container.errors import ImageBuildError, VersionMismatch
-from covalent_lambda_container.ports import Engine, EngineImage
+from covalent_lambda_container.inside import describe
+from covalent_lambda_container.ports import CannotRun, Engine, EngineImage
 from covalent_lambda_container.spec import ImageSpec
 
 log = logging.getLogger(__name__)
 
+_PYTHON_FOLDERS: Final = ("/var/lang/bin", "/usr/local/bin", "/usr/bin")
+"""Where AWS's images, Python's own, and distributions of Linux have it."""
+_LIBRARY_FOLDERS: Final = {
+    "x86_64": ("/lib64", "/usr/lib64", "/lib/x86_64-linux-gnu"),
+    "arm64": ("/lib64", "/usr/lib64", "/lib/aarch64-linux-gnu"),
+}
+_PYTHON_NAME: Final = re.compile(r"/python(3\.\d+)$")
+_GLIBC: Final = re.compile(rb"GNU C Library [^\n]*version (\d+\.\d+)")
 _PROGRAM: Final = Path(__file__).parent / "inside" / "describe.py"
 
 
@@ -38,6 +48,8 @@ class Root:
         Version of its C library, ``"2.36"``; empty if it has another one.
     has_interface
         Whether it brings Lambda's runtime interface client and emulator.
+    runs_here
+        Whether the engine can run it; `build` and `cache_tag` are those of this process if not.
     """
 
     id: str
@@ -47,6 +59,7 @@ class Root:
     cache_tag: str
     glibc: str
     has_interface: bool
+    runs_here: bool = True
 
 
 def find_root(engine: Engine, spec: ImageSpec, cache: Path, *, newest: bool = False) -> Root:
@@ -87,6 +100,14 @@ def find_root(engine: Engine, spec: ImageSpec, cache: Path, *, newest: bool = Fa
             f"Python {spec.python_version}.",
             hint="Choose a base_image with the client's Python, or leave it unset.",
         )
+    if not root.runs_here and root.python != describe.describe()["python"]:
+        raise VersionMismatch(
+            f"The root image {spec.base_image} is for {image.architecture}, which this engine does "
+            f"not run, and the dispatcher's own Python is not {root.python}: there is none to "
+            "compile packages with.",
+            hint="Set up an emulator on the engine's machine (QEMU's binfmt handlers), build on a "
+            "machine with that processor, or run the dispatcher with that Python.",
+        )
     return root
 
 
@@ -95,8 +116,12 @@ def _description(engine: Engine, image: EngineImage, cache: Path) -> dict[str, A
     try:
         text = known.read_text("utf-8")
     except FileNotFoundError:
-        with engine.container(image.id, image.architecture) as container:
-            text = container.run(["python3", "-c", _PROGRAM.read_text("utf-8")])
+        try:
+            with engine.container(image.id, image.architecture) as container:
+                text = container.run(["python3", "-c", _PROGRAM.read_text("utf-8")])
+        except CannotRun:
+            # Nothing is kept: an emulator may be set up at any time.
+            return _looked_at(engine, image)
         cache.mkdir(parents=True, exist_ok=True)
         # Whole or not at all, for other processes.
         with tempfile.NamedTemporaryFile("w", dir=cache, delete=False) as written:
@@ -104,3 +129,18 @@ def _description(engine: Engine, image: EngineImage, cache: Path) -> dict[str, A
         Path(written.name).replace(known)
     description: dict[str, Any] = json.loads(text)
     return description
+
+
+def _looked_at(engine: Engine, image: EngineImage) -> dict[str, Any]:
+    """Describe an image that does not run here; this machine's Python compiles for it."""
+    pythons = [f"{folder}/python3" for folder in _PYTHON_FOLDERS]
+    libraries = [f"{folder}/libc.so.6" for folder in _LIBRARY_FOLDERS[image.architecture]]
+    found = engine.read(image.id, image.architecture, [*pythons, *libraries, describe.ENTRYPOINT])
+    versions = [_PYTHON_NAME.search(each.path) for each in found[: len(pythons)] if each]
+    glibc = [_GLIBC.search(each.content) for each in found[len(pythons) : -1] if each]
+    return describe.describe() | {
+        "python": next((match[1] for match in versions if match), "no version"),
+        "glibc": next((match[1].decode() for match in glibc if match), ""),
+        "has_interface": found[-1] is not None,
+        "runs_here": False,
+    }

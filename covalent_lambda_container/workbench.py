@@ -15,6 +15,7 @@ from covalent_lambda_container.distributions import Distribution
 from covalent_lambda_container.packs import Pack, PackStore
 from covalent_lambda_container.ports import Container, Engine
 from covalent_lambda_container.root import Root
+from covalent_lambda_container.this_machine import ThisMachine
 
 _FOLDER: Final = "tmp/covalent-lambda-build"
 _PROGRAM: Final = Path(__file__).parent / "inside" / "compile_sources.py"
@@ -127,6 +128,8 @@ class Workbench:
         }
 
     def _started(self) -> Container:
+        if self._container is None and not self.root.runs_here:
+            self._container = ThisMachine(self.scratch / "container")
         if self._container is None:
             self._container = self._cleanup.enter_context(
                 self._engine.container(self.root.id, self.root.architecture)

@@ -17,7 +17,13 @@ from typing import Any
 from covalent_lambda_container.archives import Member, Part, archive, unpack
 from covalent_lambda_container.errors import ImageBuildError, RegistryError
 from covalent_lambda_container.install_settings import InstallSettings
-from covalent_lambda_container.ports import EngineImage, RegistryLogin, WheelsMissing
+from covalent_lambda_container.ports import (
+    CannotRun,
+    EngineImage,
+    Found,
+    RegistryLogin,
+    WheelsMissing,
+)
 
 ROOT = "registry.example.com/python:3.11"
 
@@ -51,6 +57,8 @@ class FakeEngine:
         Containers that were started, by image.
     running
         How many of them are there.
+    files
+        What there is to read in an image that does not run.
     command
         Answers commands that are not `python3 …`; by default they fail.
     """
@@ -60,6 +68,7 @@ class FakeEngine:
     builds: list[Built] = field(default_factory=list)
     containers: list[str] = field(default_factory=list)
     running: int = 0
+    files: dict[str, Found] = field(default_factory=dict)
     pip: Callable[[Path, Sequence[str], Mapping[str, str]], None] | None = None
 
     def __post_init__(self) -> None:
@@ -118,8 +127,13 @@ class FakeEngine:
     def remove(self, name: str) -> None:
         self.images.pop(name, None)
 
+    def read(self, image: str, architecture: str, paths: Sequence[str]) -> list[Found | None]:
+        return [self.files.get(path) for path in paths]
+
     @contextlib.contextmanager
     def container(self, image: str, architecture: str) -> Iterator[FakeContainer]:
+        if architecture != "x86_64":
+            raise CannotRun(f"The engine cannot run images for {architecture}.")
         self.containers.append(image)
         self.running += 1
         try:
@@ -201,10 +215,13 @@ class FakeInstaller:
         Files of distributions, their metadata included, by requirement.
     installed
         The text of each requirements file, in order.
+    glibc
+        The C library that was last asked for.
     """
 
     wheels: dict[str, dict[str, bytes]] = field(default_factory=dict)
     installed: list[str] = field(default_factory=list)
+    glibc: str = ""
 
     def install(
         self,
@@ -219,6 +236,7 @@ class FakeInstaller:
         options: Sequence[str] = (),
     ) -> None:
         assert scratch.is_dir()
+        self.glibc = glibc
         text = requirements["requirements.txt"]
         lines = [line for line in text.splitlines() if not line.startswith("--")]
         missing = [line for line in lines if line not in self.wheels]

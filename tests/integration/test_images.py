@@ -3,20 +3,26 @@
 from __future__ import annotations
 
 import contextlib
+import io
 import json
 import os
 import platform
+import sys
+import tarfile
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import docker
 import pytest
 
+from covalent_lambda_container.archives import archive, files
 from covalent_lambda_container.docker_engine import CONTAINER_LABEL, DockerEngine
 from covalent_lambda_container.dockerfile import recipe_digest
 from covalent_lambda_container.errors import ImageBuildError, VersionMismatch
 from covalent_lambda_container.image_contents import contents
+from covalent_lambda_container.install_settings import InstallSettings
 from covalent_lambda_container.machine_settings import machine_settings
 from covalent_lambda_container.service import image_builder
 from covalent_lambda_container.spec import ImageSpec
@@ -25,6 +31,7 @@ from tests.fakes.examples import image_spec
 PYTHON = ".".join(platform.python_version_tuple()[:2])
 PACKAGES = ("markupsafe==3.0.2", "pyyaml==6.0.2", "six==1.17.0")
 NAME = "covalent-lambda-tests"
+EM_AARCH64 = (183).to_bytes(2, "little")
 
 # Run in an image: what Python makes of the packages.
 LOOK = """
@@ -177,3 +184,76 @@ def test_another_python_is_refused_before_anything_is_built(
     with pytest.raises(VersionMismatch, match=rf"has Python {PYTHON}; the task was pickled by"):
         image_builder(DockerEngine(), machine_settings, tmp_path).build(spec, names[0])
     assert not (tmp_path / "uv").exists()
+
+
+# -- another processor ----------------------------------------------------------------------------
+
+
+def any_index() -> InstallSettings:
+    """An index with wheels for all processors: this machine's further ones may have fewer."""
+    return replace(machine_settings(), extra_index_urls=(), find_links=(), variables=())
+
+
+@pytest.fixture
+def arm64_root(client: docker.DockerClient) -> Iterator[str]:
+    """A root image for arm64, as far as it can be looked at: it need not run."""
+    name = f"{NAME}-arm64:{os.getpid()}"
+    libc = b"\x7fELF GNU C Library (Debian GLIBC 2.36-9) stable release version 2.36.\n"
+    members = files(
+        {
+            f"usr/bin/python{PYTHON}": b"\x7fELF",
+            "usr/lib/aarch64-linux-gnu/libc.so.6": libc,
+        }
+    )
+    dockerfile = "FROM scratch\nADD root.tar /\n"
+    with io.BytesIO(b"".join(archive(members, folders=True))) as packed:
+        with tarfile.open(fileobj=packed, mode="a") as opened:
+            for link, target in (("usr/bin/python3", f"python{PYTHON}"), ("lib", "usr/lib")):
+                entry = tarfile.TarInfo(link)
+                entry.type, entry.linkname = tarfile.SYMTYPE, target
+                opened.addfile(entry)
+        context = files({"Dockerfile": dockerfile.encode(), "root.tar": packed.getvalue()})
+    DockerEngine().build(context, name, architecture="arm64", arguments={}, labels={})
+    yield name
+    client.images.remove(name, force=True)
+
+
+def test_an_image_for_another_processor(
+    client: docker.DockerClient,
+    arm64_root: str,
+    names: list[str],
+    tmp_path: Path,
+):
+    spec = image_spec(
+        python_version=PYTHON,
+        base_image=arm64_root,
+        architecture="arm64",
+        requirements=PACKAGES,
+        recipe=recipe_digest(),
+    )
+    image_builder(DockerEngine(), any_index, tmp_path).build(spec, names[0])
+    assert client.images.get(names[0]).attrs["Architecture"] == "arm64"
+    folder = (
+        f"/var/task/markupsafe/_speedups.cpython-{PYTHON.replace('.', '')}-aarch64-linux-gnu.so"
+    )
+    paths = [folder, "/usr/local/bin/aws-lambda-rie", "/var/task/six.py"]
+    paths.append(f"/var/task/__pycache__/six.{sys.implementation.cache_tag}.pyc")
+    found = DockerEngine().read(names[0], "arm64", paths)
+    assert all(found)
+    for elf in filter(None, found[:2]):
+        assert (elf.content[:4], elf.content[18:20]) == (b"\x7fELF", EM_AARCH64)
+
+
+def test_what_has_no_wheel_for_another_processor_says_so(
+    arm64_root: str, names: list[str], tmp_path: Path
+):
+    spec = image_spec(
+        python_version=PYTHON,
+        base_image=arm64_root,
+        architecture="arm64",
+        requirements=("docopt==0.6.2",),
+        recipe=recipe_digest(),
+    )
+    with pytest.raises(ImageBuildError, match=r"cannot run images for arm64(.|\n)*emulator"):
+        image_builder(DockerEngine(), any_index, tmp_path).build(spec, names[0])
+    assert DockerEngine().find(names[0]) is None

@@ -21,7 +21,7 @@ from covalent_lambda_container.image_contents import contents
 from covalent_lambda_container.install_settings import InstallSettings
 from covalent_lambda_container.local_packages import LocalPackage
 from covalent_lambda_container.package_install import PackageInstaller, required_by
-from covalent_lambda_container.ports import EngineImage
+from covalent_lambda_container.ports import EngineImage, Found
 from covalent_lambda_container.runtime.provenance import MODULES_FILE
 from covalent_lambda_container.spec import ImageSpec
 from tests.fakes.engine import ROOT, Built, FakeEngine, FakeInstaller, wheel, write
@@ -368,3 +368,70 @@ def test_an_image_of_another_root_has_its_own_base(
     engine.images[ROOT] = EngineImage(id="sha256:moved", architecture="x86_64", size=1, labels={})
     builder(engine, installer, tmp_path).build(spec_of(), NAME)
     assert stages(engine).count("covalent-lambda-base") == 2
+
+
+# -- another processor ----------------------------------------------------------------------------
+
+
+@pytest.fixture
+def arm64(engine: FakeEngine, installer: FakeInstaller) -> FakeEngine:
+    """An engine with a root image for arm64, which it does not run."""
+    engine.images[ROOT] = EngineImage(id="sha256:arm", architecture="arm64", size=1, labels={})
+    glibc = b"\x7fELF GNU C Library (Debian GLIBC 2.36-9) stable release version 2.36.\n"
+    engine.files = {
+        "/usr/bin/python3": Found(path=f"/usr/bin/python{PYTHON}", content=b""),
+        "/lib/aarch64-linux-gnu/libc.so.6": Found(path="/usr/lib/libc.so.6", content=glibc),
+    }
+    shelf = installer.wheels["aws-sam-cli==1.170.0"]
+    arm = {path.replace("x86_64", "arm64"): content for path, content in shelf.items()}
+    record = "aws_sam_cli-1.170.0.dist-info/RECORD"
+    installer.wheels["aws-sam-cli==1.170.0"] = arm | {record: shelf[record]}
+    return engine
+
+
+def test_an_image_for_another_processor_is_compiled_by_this_machine(
+    arm64: FakeEngine, installer: FakeInstaller, tmp_path: Path
+) -> None:
+    builder(arm64, installer, tmp_path).build(spec_of("numpy", architecture="arm64"), NAME)
+    assert (arm64.containers, installer.glibc) == ([], "2.36")
+    assert {built.architecture for built in arm64.builds} == {"arm64"}
+    tag = sys.implementation.cache_tag
+    numpy = layer(arm64.builds[1], "packages/01.tar")
+    assert f"var/task/numpy/__pycache__/__init__.{tag}.pyc" in numpy
+
+
+def test_another_processor_and_another_python_is_a_mismatch(
+    arm64: FakeEngine, installer: FakeInstaller, tmp_path: Path
+) -> None:
+    arm64.files["/usr/bin/python3"] = Found(path="/usr/bin/python3.9", content=b"")
+    spec = spec_of(architecture="arm64", python_version="3.9")
+    with pytest.raises(VersionMismatch, match=r"own Python is not 3.9: (.|\n)*emulator"):
+        builder(arm64, installer, tmp_path).build(spec, NAME)
+    assert arm64.builds == []
+
+
+def test_an_image_in_which_there_is_no_python_is_a_mismatch(
+    arm64: FakeEngine, installer: FakeInstaller, tmp_path: Path
+) -> None:
+    arm64.files.clear()
+    with pytest.raises(VersionMismatch, match="has Python no version"):
+        builder(arm64, installer, tmp_path).build(spec_of(architecture="arm64"), NAME)
+
+
+def test_what_has_no_wheel_for_another_processor_is_not_built(
+    arm64: FakeEngine, installer: FakeInstaller, tmp_path: Path
+) -> None:
+    spec = spec_of("only-source", architecture="arm64")
+    with pytest.raises(
+        ImageBuildError, match=r"for arm64. Packages without wheels(.|\n)*no wheels"
+    ):
+        builder(arm64, installer, tmp_path).build(spec, NAME)
+    assert NAME not in arm64.images
+
+
+def test_a_root_for_which_there_is_no_interface(
+    engine: FakeEngine, installer: FakeInstaller, tmp_path: Path
+) -> None:
+    del installer.wheels["awslambdaric==4.2.2"]
+    with pytest.raises(ImageBuildError, match=r"interface cannot be installed(.|\n)*base_image"):
+        builder(engine, installer, tmp_path).build(spec_of(), NAME)

@@ -7,7 +7,7 @@ signature*; serves its registry without a password; and resets itself for anyone
 * a request that names no key is refused; one that names a key that everybody knows goes on under a
   key that nobody has, so that the service refuses it in its own words;
 * the registry asks for the password that ``GetAuthorizationToken`` gave, as ECR does, and for the
-  actions that this user may take; so does CreateFunction (`permissions`);
+  actions that this user may take; CreateFunction and GetFunction ask for more, too (`permissions`);
 * of MiniStack's own paths, only its health is public.
 
 The root key is known to the process that started this one, and to no one else.
@@ -79,6 +79,8 @@ async def app(scope: Scope, receive: Receive, send: Send) -> None:
             send = _with_registry_login(send, _key(scope))
         if scope["method"] == "POST" and permissions.CREATE_FUNCTION.fullmatch(scope["path"]):
             await _create_function(scope, receive, send)
+        elif denial := _get_function_denial(scope):
+            await _deny(send, denial)
         else:
             await ministack_app(scope, receive, send)
 
@@ -105,14 +107,26 @@ async def _create_function(scope: Scope, receive: Receive, send: Send) -> None:
         messages.append(await receive())
     body = b"".join(message.get("body", b"") for message in messages)
     if denial := permissions.create_function_denial(_key(scope), body):
-        answer = json.dumps({"Message": denial}).encode()
-        await _answer(send, 403, answer, (b"x-amzn-errortype", b"AccessDeniedException"))
+        await _deny(send, denial)
         return
 
     async def receive_again() -> Message:
         return messages.pop(0) if messages else await receive()
 
     await ministack_app(scope, receive_again, send)
+
+
+def _get_function_denial(scope: Scope) -> str | None:
+    found = permissions.GET_FUNCTION.fullmatch(scope["path"])
+    if found is None or scope["method"] != "GET":
+        return None
+    return permissions.get_function_denial(_key(scope), found["name"])
+
+
+async def _deny(send: Send, denial: str) -> None:
+    """Refuse a request as Lambda does."""
+    body = json.dumps({"Message": denial}).encode()
+    await _answer(send, 403, body, (b"x-amzn-errortype", b"AccessDeniedException"))
 
 
 def _registry_password(scope: Scope) -> str:

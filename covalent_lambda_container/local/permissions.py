@@ -4,7 +4,8 @@ MiniStack evaluates the policies of users for the requests of its APIs. AWS also
 of the same user,
 
 * for each request to a registry, whose protocol stands for actions of ECR;
-* at CreateFunction, whether the role may be passed to Lambda, and whether tags may be put on.
+* at CreateFunction, whether the role may be passed to Lambda, and whether tags may be put on;
+* at GetFunction, whether the tags of a function that has some may be seen, as all of ours have.
 
 For some requests MiniStack asks for too much, since it does not see whom they are about: a list of
 one repository, a repository's tags, and a function to be made.
@@ -40,6 +41,7 @@ _REGISTRY_ACTIONS: Final = [
 2026-11), which is what ECR's registry is."""
 
 CREATE_FUNCTION: Final = re.compile(r"/\d{4}-\d\d-\d\d/functions/?")
+GET_FUNCTION: Final = re.compile(r"/\d{4}-\d\d-\d\d/functions/(?P<name>[^/]+)/?")
 
 
 def registry_denial(key: str, method: str, path: str) -> str | None:
@@ -77,6 +79,19 @@ def create_function_denial(key: str, body: bytes) -> str | None:
     if denial is None and request.get("Tags"):
         denial = _denial(key, "lambda:TagResource", _function_arn(request))
     return denial
+
+
+def get_function_denial(key: str, name: str) -> str | None:
+    """Return why a user may not see a function with its tags, or None if he may.
+
+    Parameters
+    ----------
+    key
+        The user's access key.
+    name
+        The function's.
+    """
+    return _denial(key, "lambda:ListTags", _function_arn({"FunctionName": name}))
 
 
 def ask_for_what_is_named() -> None:

@@ -56,8 +56,6 @@ def operator(deployment: Deployment) -> Document:
     """
     return policy(
         allow("ListFunctions", ["lambda:ListFunctions"], "*"),
-        # Lambda tells a function's tags to those only who may list them ("GetFunction", Lambda API
-        # reference, read 2026-11).
         allow("SeeFunctions", ["lambda:GetFunction", "lambda:ListTags"], deployment.any_function),
         allow("RemoveFunctions", ["lambda:DeleteFunction"], deployment.functions_arn),
         allow(

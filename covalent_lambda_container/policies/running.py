@@ -58,11 +58,14 @@ def dispatcher(
     vpc
         Whether the options ``subnet_ids`` and ``security_group_ids`` are used.
     """
+    # To see a function that has tags takes ListTags as well, and to make one TagResource ("Using
+    # tags on Lambda functions", Lambda developer guide, read 2026-11).
     function_actions = [
         "lambda:CreateFunction",
         "lambda:DeleteFunction",
         "lambda:GetFunction",
         "lambda:InvokeFunction",
+        "lambda:ListTags",
         "lambda:TagResource",
     ]
     if reserves_concurrency:
@@ -100,6 +103,7 @@ def ci(deployment: Deployment, *, functions: bool = True, vpc: bool = False) -> 
                 "lambda:CreateFunction",
                 "lambda:DeleteFunction",
                 "lambda:GetFunction",
+                "lambda:ListTags",
                 "lambda:TagResource",
             ],
             deployment.functions_arn,

@@ -33,9 +33,11 @@ def without_docker(options: dict[str, Any], tmp_path: Path) -> Iterator[Dispatch
         yield Dispatcher(server, journal_file)
 
 
-def prebuild(server: CovalentServer, *arguments: str, **environment: str) -> list[dict[str, Any]]:
-    """Run the command in a client of the server; return its result."""
-    ended = subprocess.run(
+def run(
+    server: CovalentServer, *arguments: str, **environment: str
+) -> subprocess.CompletedProcess[str]:
+    """Run the command in a client of the server."""
+    return subprocess.run(
         [PROGRAM, "prebuild", *arguments, "--json"],
         env={**server.environment, **environment},
         capture_output=True,
@@ -43,6 +45,11 @@ def prebuild(server: CovalentServer, *arguments: str, **environment: str) -> lis
         check=False,
         timeout=300,
     )
+
+
+def prebuild(server: CovalentServer, *arguments: str, **environment: str) -> list[dict[str, Any]]:
+    """Run the command in a client of the server; return its result."""
+    ended = run(server, *arguments, **environment)
     assert ended.returncode == 0, ended.stderr
     result: list[dict[str, Any]] = json.loads(ended.stdout)
     return result
@@ -66,3 +73,9 @@ def test_a_finished_dispatch_tells_what_its_tasks_used(dispatcher: Dispatcher, s
     assert {row["state"] for row in used} == {"there"}
     invoked = dispatcher.steps("task.invoke")[before:]
     assert {row["function"] for row in used} == {step["function"] for step in invoked}
+
+
+def test_a_dispatch_that_is_not_there_is_named(dispatcher: Dispatcher):
+    ended = run(dispatcher.server, "--dispatch", "00000000-0000-4000-8000-000000000000")
+    assert ended.returncode == 2
+    assert "has no dispatch '00000000-0000-4000-8000-000000000000'" in ended.stderr

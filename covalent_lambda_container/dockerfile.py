@@ -20,7 +20,7 @@ from covalent_lambda_container import packs
 from covalent_lambda_container.archives import END, Member, archive, body, files
 from covalent_lambda_container.local_packages import LocalPackage
 from covalent_lambda_container.packs import Layer
-from covalent_lambda_container.requirements import ADDRESS_OPTIONS, has_hash
+from covalent_lambda_container.requirements import ADDRESS_OPTIONS, as_constraint, has_hash
 from covalent_lambda_container.spec import ImageSpec
 
 RUNTIME_PACKAGE: Final = "covalent_lambda_runtime"
@@ -67,24 +67,29 @@ def render_dockerfile(spec: ImageSpec, layers: Sequence[Layer] = ()) -> str:
 def requirements_files(spec: ImageSpec, further: Iterable[str] = ()) -> list[dict[str, str]]:
     """Return what to install, step by step: texts of a requirements file and those it refers to.
 
-    A task's packages with hashes are a step by themselves: where one has a hash, pip asks for that
-    of each, and the others have none.
+    Packages with hashes are a step by themselves: where one has a hash, installers ask for that of
+    each. Those that come with a task's data have none; they leave the others as they are.
 
     Parameters
     ----------
     further
         More requirements, beside the spec's and its cloudpickle.
     """
-    own = spec.requirements
-    ours = (f"cloudpickle=={spec.cloudpickle_version}", *further)
-    steps = [own, ours] if any(map(has_hash, own)) else [(*own, *ours)]
+    hashed = [line for line in spec.requirements if has_hash(line)]
+    others = [line for line in spec.requirements if not has_hash(line)]
+    others += [f"cloudpickle=={spec.cloudpickle_version}", *further]
     # Addresses are the installer's settings, which know the credentials for them.
     options = [line for line in spec.install_options if not line.startswith(ADDRESS_OPTIONS)]
-    constraints = {}
-    if spec.constraints:
-        options.append(f"--constraint {CONSTRAINTS}")
-        constraints[CONSTRAINTS] = _lines(spec.constraints)
-    return [{REQUIREMENTS: _lines([*options, *step]), **constraints} for step in steps]
+
+    def step(packages: Iterable[str], constraints: Sequence[str]) -> dict[str, str]:
+        limited = [f"--constraint {CONSTRAINTS}"] if constraints else []
+        texts = {REQUIREMENTS: _lines([*options, *limited, *packages])}
+        return texts | ({CONSTRAINTS: _lines(constraints)} if constraints else {})
+
+    if not hashed:
+        return [step(others, spec.constraints)]
+    chosen = [as_constraint(line) for line in hashed]
+    return [step(hashed, spec.constraints), step(others, [*spec.constraints, *chosen])]
 
 
 def command_name(number: int) -> str:

@@ -154,6 +154,13 @@ def has_hash(line: str) -> bool:
     return _HASH in line
 
 
+def as_constraint(line: str) -> str:
+    """Return what holds a package at what a canonical line asks for, without installing it."""
+    requirement = parsed(line)
+    requirement.extras = set()
+    return str(requirement)
+
+
 def with_required(own: Iterable[str], required: Iterable[str]) -> tuple[str, ...]:
     """Join a task's own requirements with those of the values it unpickles.
 

@@ -21,6 +21,7 @@ from covalent_lambda_container.errors import RequirementError
 from covalent_lambda_container.requirements import (
     Requirements,
     canonical_requirement,
+    has_hash,
     parsed,
     refusal,
 )
@@ -132,11 +133,28 @@ class _Reader:
     """Collects what lines and files say."""
 
     def __init__(self) -> None:
-        self._packages: set[str] = set()
+        # With the place where each stands.
+        self._packages: dict[str, str] = {}
         self._constraints: set[str] = set()
         self._options: set[str] = set()
 
     def result(self) -> Requirements:
+        """Return all that was read.
+
+        Raises
+        ------
+        RequirementError
+            When some packages have hashes and some have none, as pip does, or when options
+            contradict each other.
+        """
+        bare = [line for line in self._packages if not has_hash(line)]
+        if len(bare) not in (0, len(self._packages)):
+            raise refusal(
+                self._packages[bare[0]],
+                bare[0],
+                "has no hash, and others have one",
+                "Give each package a hash or none; 'pip-compile --generate-hashes' does it.",
+            )
         collected = Requirements(
             packages=tuple(self._packages),
             constraints=tuple(self._constraints),
@@ -187,7 +205,7 @@ class _Reader:
 
     def _add(self, canonical: str, line: str, place: _Place) -> None:
         if not place.constrains:
-            self._packages.add(canonical)
+            self._packages.setdefault(canonical, place.origin)
         elif parsed(canonical).extras:
             raise refusal(place.origin, line, "is a constraint with extras: pip takes none")
         else:

@@ -24,6 +24,7 @@ from covalent_lambda_container.errors import ImageBuildError
 from covalent_lambda_container.machine_settings import machine_settings
 from covalent_lambda_container.options import Options
 from covalent_lambda_container.package_install import PackageInstaller
+from covalent_lambda_container.requirements import Requirements
 from covalent_lambda_container.requirements_files import read_requirement_lines
 from covalent_lambda_container.root import find_root
 from covalent_lambda_container.service import image_spec
@@ -68,11 +69,17 @@ def install(
     monkeypatch.setenv("NETRC", os.devnull)
     (tmp_path / "ca.pem").write_bytes(index.authority)
 
-    def install(lines: Sequence[str], *, base_image: str = root_image, **options: Any) -> list[str]:
+    def install(
+        lines: Sequence[str],
+        *,
+        required: Sequence[str] = (),
+        base_image: str = root_image,
+        **options: Any,
+    ) -> list[str]:
         checked = Options.check(
             {"base_image": base_image, "ca_bundle": str(tmp_path / "ca.pem"), **options}
         )
-        wanted = read_requirement_lines(lines, origin="test")
+        wanted = read_requirement_lines(lines, origin="test") | Requirements(packages=(*required,))
         version = ".".join(platform.python_version_tuple()[:2])
         spec = image_spec(checked, bare_task(wanted, python_version=version))
 
@@ -177,8 +184,10 @@ def test_hashes_are_checked(
         f"{name}==1.0 --hash=sha256:{index.digests[f'{name}-1.0-py3-none-any.whl']}"
         for name in ("alpha", "beta")
     )
-    pinned = ["alpha==1.0", "beta==1.0", f"cloudpickle=={CLOUDPICKLE}"]
-    assert install([alpha, beta]) == pinned
+    pinned = ["alpha==1.0", "beta==1.0", f"cloudpickle=={CLOUDPICKLE}", "gamma==1.0"]
+    # What comes with a task's data has no hashes.
+    extra = [index.url(bridge_address(), "extra")]
+    assert install([alpha, beta], required=["gamma==1.0"], pip_extra_index_urls=extra) == pinned
 
 
 @pytest.mark.parametrize("lines", [["beta"], ["beta", "alpha of another content"]])

@@ -87,6 +87,23 @@ def test_the_installer_gets_the_requirements_and_the_cloudpickle_of_the_client()
     assert requirements_files(FULL)[0]["requirements.txt"] == golden("requirements.txt")
 
 
+def test_packages_with_hashes_are_installed_first_and_kept() -> None:
+    hashed = f"foo[x]==1.0 --hash=sha256:{'0a' * 32}"
+    spec = image_spec(
+        requirements=(hashed, "numpy==2.1"),
+        constraints=("scipy<2",),
+        install_options=("--index-url https://pypi.example.com/simple", "--only-binary :all:"),
+    )
+    head = "--only-binary :all:\n--constraint constraints.txt\n"
+    assert requirements_files(spec, ["attrs"]) == [
+        {"requirements.txt": f"{head}{hashed}\n", "constraints.txt": "scipy<2\n"},
+        {
+            "requirements.txt": f"{head}numpy==2.1\ncloudpickle==3.1.0\nattrs\n",
+            "constraints.txt": "scipy<2\nfoo==1.0\n",
+        },
+    ]
+
+
 def test_a_context_of_packages_has_its_layers_and_commands(tmp_path: Path) -> None:
     packed = tmp_path / "one"
     packed.write_bytes(b"")

@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 from covalent_lambda_container.dockerfile import render_dockerfile, requirements_files
 from covalent_lambda_container.errors import ConfigurationError, RequirementError
 from covalent_lambda_container.options import Options
-from covalent_lambda_container.requirements import Requirements
+from covalent_lambda_container.requirements import Requirements, has_hash
 from covalent_lambda_container.requirements_files import (
     read_requirement_lines,
     read_requirements_text,
@@ -159,10 +159,15 @@ def test_no_requirement_of_many_changes_the_instructions() -> None:
     rendered = render_dockerfile(image_of(wanted))
     assert instructions(rendered) == PLAIN
     # The text that the installer reads says what was wanted, line for line.
-    packages, ours = requirements_files(image_of(wanted))
+    steps = [step["requirements.txt"].splitlines() for step in requirements_files(image_of(wanted))]
     binary = [line for line in wanted.options if "-binary" in line]
-    assert packages["requirements.txt"].splitlines() == [*binary, *wanted.packages]
-    assert ours["requirements.txt"].splitlines() == [*binary, "cloudpickle==3.1.0"]
+    limited = ["--constraint constraints.txt"]
+    hashed = [line for line in wanted.packages if has_hash(line)]
+    others = [line for line in wanted.packages if not has_hash(line)]
+    assert hashed
+    assert others
+    assert steps[0] == [*binary, *hashed]
+    assert steps[1] == [*binary, *limited, *others, "cloudpickle==3.1.0"]
     for line in wanted.packages:
         assert read_requirements_text(line, origin="test").packages == (line,)
     for line in wanted.options:

@@ -54,6 +54,14 @@ def test_hashes_are_kept() -> None:
     assert read(text).packages == (f"numpy==2.1 --hash={ONE} --hash={OTHER}",)
 
 
+def test_where_one_package_has_a_hash_each_must_have_one() -> None:
+    with pytest.raises(RequirementError) as caught:
+        read(f"numpy==2.1 --hash={ONE}\n\nScipy==1.14\n")
+    assert str(caught.value).startswith("requirements.txt, line 3: 'scipy==1.14' has no hash, and")
+    # Constraints install nothing.
+    assert read(f"numpy==2.1 --hash={ONE}\n").packages
+
+
 def test_options_have_one_canonical_form() -> None:
     text = """
 -i https://PyPI.example.com/simple/

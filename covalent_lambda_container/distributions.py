@@ -9,6 +9,7 @@ import json
 import os
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
+from functools import cached_property
 from importlib import metadata
 from pathlib import Path, PurePosixPath
 from typing import Final
@@ -78,6 +79,11 @@ class Distribution:
     def pinned(self) -> str:
         """The requirement that gives exactly this distribution."""
         return f"{self.name} @ {self.origin}" if self.origin else f"{self.name}=={self.version}"
+
+    @cached_property
+    def size(self) -> int:
+        """Bytes of its files on disk."""
+        return sum((self.folder / file.path).stat().st_size for file in self.files)
 
     @property
     def identity(self) -> str:

@@ -6,10 +6,13 @@ credentials do not come near an image, and what was made once serves every later
 
 from __future__ import annotations
 
+import contextlib
 import functools
 import hashlib
 import tempfile
 from collections.abc import Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
 from pathlib import Path
 from typing import Final
 
@@ -196,17 +199,49 @@ class _Build:
             self._installer.install(spec, self._root, system, stage, self._scratch, anew=self._anew)
             found = distributions_in(stage)
             facts["packages"] = [each.pinned for each in found]
-        packed = self._workbench.packs(found, TASK_ROOT)
-        sizes = {pack.requirement: pack.size for pack in packed}
+        self._check_size(base, found)
+        self._stack(name, base, found, stage)
+        return name
+
+    def _check_size(self, base: str, found: Sequence[Distribution]) -> None:
+        """Refuse what would be too large even without byte code, before anything is built."""
+        sizes = {each.pinned: each.size for each in found}
         below = self._engine.find(base)
         size = sum(sizes.values()) + (below.size if below else 0)
         if size > self._limit:
             raise self._too_large(size, sizes)
-        layers = in_layers([*packed, _set_pack(found, stage, self._scratch)])
-        # Anew: its commands run again.
-        context = packages_context(spec, layers)
-        self._make(context, name, {"BASE_IMAGE": base}, packages_label(sizes), anew=self._anew)
-        return name
+
+    def _stack(self, name: str, base: str, found: Sequence[Distribution], stage: Path) -> None:
+        """Put distributions on a base, one layer after the other, each while the next is packed."""
+        groups = in_layers(found)
+        spec, top, sizes = self._spec, base, dict[str, int]()
+        packer = ThreadPoolExecutor(1, thread_name_prefix="covalent-lambda-packs")
+        try:
+            packing = [packer.submit(self._workbench.packs, group, TASK_ROOT) for group in groups]
+            for number, made in enumerate(packing, 1):
+                packed = made.result()
+                sizes |= {pack.requirement: pack.size for pack in packed}
+                last = made is packing[-1]
+                if last:
+                    packed.append(_set_pack(found, stage, self._scratch))
+                layer = Layer(name=f"{number:02d}.tar", packs=tuple(packed))
+                top = self._make(
+                    packages_context(spec, [layer]),
+                    name if last else "",
+                    {"BASE_IMAGE": top},
+                    packages_label(sizes) if last else {},
+                    # Anew: the commands run again.
+                    anew=self._anew,
+                )
+                # They have run, below the first layer.
+                spec = replace(spec, commands=())
+        except BaseException:
+            if top != base:
+                with contextlib.suppress(ImageBuildError):
+                    self._engine.remove(top)
+            raise
+        finally:
+            packer.shutdown(cancel_futures=True)
 
     def _system(self, base: str) -> str:
         """Return an image with what DepsBash installs: compilers may come from there."""

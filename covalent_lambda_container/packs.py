@@ -161,14 +161,14 @@ def is_sound(distribution: Distribution, file: InstalledFile) -> bool:
     return seen.hexdigest() == file.digest
 
 
-def in_layers(packs: Iterable[Pack]) -> list[Layer]:
-    """Divide packs among layers: a large one has its own, the small ones share the last.
+def in_layers(distributions: Iterable[Distribution]) -> list[list[Distribution]]:
+    """Divide distributions among layers: a large one has its own, the small ones share the last.
 
     The largest come first: another package, which is rarely the largest, then leaves what is below
-    it as it is.
+    it as it is. There is always a last layer, even if it holds none.
     """
-    ordered = sorted(packs, key=lambda pack: (-pack.size, pack.requirement))
-    large = [pack for pack in ordered if pack.size >= _LARGE_BYTES][:_MAX_LARGE]
-    small = sorted(ordered[len(large) :], key=lambda pack: pack.requirement)
-    groups = [(pack,) for pack in large] + ([tuple(small)] if small else [])
-    return [Layer(name=f"{number:02d}.tar", packs=group) for number, group in enumerate(groups, 1)]
+    sizes = [(-each.size, each.name, each) for each in distributions]
+    ordered = [each for *_, each in sorted(sizes, key=lambda sized: sized[:2])]
+    large = [each for each in ordered if each.size >= _LARGE_BYTES][:_MAX_LARGE]
+    small = sorted(ordered[len(large) :], key=lambda each: each.name)
+    return [*([each] for each in large), small]

@@ -105,10 +105,10 @@ class FakeEngine:
         below = next((self.images[each] for each in arguments.values()), None)
         if below is None:
             raise ImageBuildError(f"Build of {name} failed: no such image")
-        digest = hashlib.sha256(repr(sorted(context.items())).encode()).hexdigest()
+        built = Built(name, context, arguments, labels, architecture, target, anew)
         size = below.size + sum(map(len, context.values()))
         made = EngineImage(
-            id=f"sha256:{digest}",
+            id=self.id_of(built),
             architecture=architecture,
             size=size,
             labels={**below.labels, **labels},
@@ -116,8 +116,13 @@ class FakeEngine:
         self.images[made.id] = made
         if name:
             self.images[name] = made
-        self.builds.append(Built(name, context, arguments, labels, architecture, target, anew))
+        self.builds.append(built)
         return made.id
+
+    def id_of(self, built: Built) -> str:
+        """Return the ID of what was built."""
+        content = sorted(built.arguments.items()), sorted(built.context.items())
+        return f"sha256:{hashlib.sha256(repr(content).encode()).hexdigest()}"
 
     def push(self, name: str, login: RegistryLogin) -> str:
         if name not in self.images:

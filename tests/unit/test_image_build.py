@@ -14,7 +14,7 @@ from typing import Any
 
 import pytest
 
-from covalent_lambda_container import dockerfile
+from covalent_lambda_container import dockerfile, image_build
 from covalent_lambda_container.errors import ImageBuildError, VersionMismatch
 from covalent_lambda_container.image_build import LOCK_FILE, TaskImageBuilder
 from covalent_lambda_container.image_contents import contents
@@ -81,21 +81,23 @@ def test_base_packages_and_runtime_are_built_one_on_the_other(
 ) -> None:
     spec = spec_of("numpy", "small==1")
     builder(engine, installer, tmp_path).build(spec, NAME)
-    base, packages, runtime = engine.builds
+    base, large, packages, runtime = engine.builds
     assert stages(engine) == [
         "covalent-lambda-base",
+        "",
         "covalent-lambda-packages",
         "registry.example.com/covalent-lambda",
     ]
     assert base.arguments == {"ROOT_IMAGE": ROOT}
-    assert packages.arguments == {"BASE_IMAGE": base.name}
+    assert large.arguments == {"BASE_IMAGE": base.name}
+    assert packages.arguments == {"BASE_IMAGE": engine.id_of(large)}
     assert runtime.arguments == {"PACKAGES_IMAGE": packages.name}
     assert runtime.name == NAME
     interface = layer(base, "interface.tar")
     assert interface["usr/local/bin/aws-lambda-rie"] == b"emulator"
     tag = sys.implementation.cache_tag
     assert f"var/runtime/awslambdaric/__pycache__/__init__.{tag}.pyc" in interface
-    numpy, others = layer(packages, "packages/01.tar"), layer(packages, "packages/02.tar")
+    numpy, others = layer(large, "packages/01.tar"), layer(packages, "packages/02.tar")
     assert f"var/task/numpy/__pycache__/__init__.{tag}.pyc" in numpy
     assert "var/task/cloudpickle/__init__.py" in others
     assert others["var/task/bin/small"] == b"#!/usr/bin/env python3\n"
@@ -115,7 +117,7 @@ def test_an_image_says_what_it_was_made_from_and_what_was_installed(
     assert found.spec == json.loads(spec.json)
     assert found.lock == "cloudpickle==3.1.0\nnumpy==2.1\n"
     assert found.packages["numpy==2.1"] > len(BIG)
-    others = layer(engine.builds[1], "packages/02.tar")
+    others = layer(engine.builds[2], "packages/02.tar")
     assert others[f"var/task/{LOCK_FILE}"] == b"cloudpickle==3.1.0\nnumpy==2.1\n"
     assert json.loads(others[f"var/task/{MODULES_FILE}"]) == {"numpy": ["numpy==2.1"]}
     assert "numpy==2.1" in caplog.text
@@ -184,13 +186,13 @@ def test_one_more_package_leaves_the_large_layers_as_they_are(
     engine: FakeEngine, installer: FakeInstaller, tmp_path: Path
 ) -> None:
     builder(engine, installer, tmp_path).build(spec_of("numpy"), NAME)
-    first = engine.builds[1]
+    first = engine.builds[1:3]
     del engine.builds[:]
     compiled_before = len(engine.containers)
     builder(engine, installer, tmp_path).build(spec_of("numpy", "small==1"), NAME)
-    second = engine.builds[0]
-    assert second.context["packages/01.tar"] == first.context["packages/01.tar"]
-    assert second.context["packages/02.tar"] != first.context["packages/02.tar"]
+    second = engine.builds[:2]
+    assert second[0].context["packages/01.tar"] == first[0].context["packages/01.tar"]
+    assert second[1].context["packages/02.tar"] != first[1].context["packages/02.tar"]
     assert len(engine.containers) == compiled_before + 1
 
 
@@ -295,6 +297,29 @@ def test_a_failed_installation_leaves_nothing(
     assert NAME not in engine.images
     assert engine.running == 0
     assert [path.name for path in tmp_path.iterdir() if path.name.startswith("build-")] == []
+
+
+def test_commands_run_once_below_the_packages(
+    engine: FakeEngine, installer: FakeInstaller, tmp_path: Path
+) -> None:
+    spec = spec_of("numpy", commands=("apt-get install gcc",))
+    builder(engine, installer, tmp_path).build(spec, NAME)
+    commanded = ["commands.tar" in built.context for built in engine.builds]
+    assert commanded == [False, True, False, False]
+
+
+def test_layers_of_an_image_that_could_not_be_finished_are_removed(
+    engine: FakeEngine, installer: FakeInstaller, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def fail(*_: Any) -> Any:
+        raise OSError("no space left on device")
+
+    monkeypatch.setattr(image_build, "_set_pack", fail)
+    builder_ = builder(engine, installer, tmp_path)
+    with pytest.raises(OSError, match="no space"):
+        builder_.build(spec_of("numpy"), NAME)
+    assert engine.id_of(engine.builds[-1]) not in engine.images
+    assert engine.running == 0
 
 
 # -- what there are no wheels of ------------------------------------------------------------------

@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 
+from covalent_lambda_container import packs
 from covalent_lambda_container.archives import END
 from covalent_lambda_container.distributions import Distribution, distributions_in
 from covalent_lambda_container.packs import Pack, PackStore, in_layers
@@ -95,28 +96,31 @@ def test_a_pack_that_could_not_be_made_leaves_nothing(tmp_path: Path) -> None:
     assert list(packs.iterdir()) == []
 
 
-def pack(requirement: str, size: int) -> Pack:
-    return Pack(requirement=requirement, file=Path(requirement), size=size)
+def of_size(folder: Path, name: str, size: int) -> Distribution:
+    return installed(folder / name, wheel(name, "1", {f"{name}/data": "x" * size}))
 
 
-def test_large_packs_have_layers_of_their_own_and_small_ones_share_the_last() -> None:
-    packs = [
-        pack("b==1", 10),
-        pack("scipy==1", 90_000_000),
-        pack("a==1", 20),
-        pack("numpy==2", 60_000_000),
-    ]
-    for given in (packs, packs[::-1]):
+def test_large_ones_have_layers_of_their_own_and_small_ones_share_the_last(tmp_path: Path) -> None:
+    sizes = {"b": 10, "scipy": 9_000_000, "a": 20, "numpy": 6_000_000}
+    all_of_them = [of_size(tmp_path, name, size) for name, size in sizes.items()]
+    for given in (all_of_them, all_of_them[::-1]):
         layers = in_layers(given)
-        assert [[each.requirement for each in layer.packs] for layer in layers] == [
-            ["scipy==1"],
-            ["numpy==2"],
-            ["a==1", "b==1"],
+        assert [[each.name for each in layer] for layer in layers] == [
+            ["scipy"],
+            ["numpy"],
+            ["a", "b"],
         ]
-        assert [layer.name for layer in layers] == ["01.tar", "02.tar", "03.tar"]
 
 
-def test_there_are_never_more_layers_than_docker_takes() -> None:
-    layers = in_layers([pack(f"p{number}==1", 9_000_000 + number) for number in range(300)])
-    assert len(layers) < 100
-    assert sum(len(layer.packs) for layer in layers) == 300
+def test_there_is_always_a_last_layer(tmp_path: Path) -> None:
+    assert in_layers([]) == [[]]
+    assert in_layers([of_size(tmp_path, "numpy", 6_000_000)])[1:] == [[]]
+
+
+def test_there_are_never_more_layers_than_docker_takes(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(packs, "_LARGE_BYTES", 10)
+    layers = in_layers([of_size(tmp_path, f"p{number}", 10) for number in range(100)])
+    assert len(layers) == 61
+    assert sum(map(len, layers)) == 100

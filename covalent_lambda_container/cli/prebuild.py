@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
@@ -11,10 +10,16 @@ import click
 
 from covalent_lambda_container.cli.output import Output, reporting
 from covalent_lambda_container.cli.parameters import ACCOUNT, executor_options
-from covalent_lambda_container.errors import ConfigurationError, LambdaContainerError
+from covalent_lambda_container.cli.wanted import (
+    as_json,
+    tasks_of_dispatches,
+    tasks_of_files,
+    tasks_of_workflows,
+)
+from covalent_lambda_container.errors import LambdaContainerError
 
 if TYPE_CHECKING:
-    from covalent_lambda_container.prebuild import Need, Needy, Standing
+    from covalent_lambda_container.prebuild import Need, Standing
 
 _MISSING: Final = 3
 """Exit code of ``--check`` when something is not there."""
@@ -102,9 +107,9 @@ def prebuild(
     from covalent_lambda_container.prebuild import needs_of
 
     tasks = [
-        *_tasks_of_workflows(workflows, args, kwargs, output),
-        *_tasks_of_files(files, given),
-        *_tasks_of_dispatches(dispatches, server),
+        *tasks_of_workflows(workflows, args, kwargs, output),
+        *tasks_of_files(files, given),
+        *tasks_of_dispatches(dispatches, server),
     ]
     needs = needs_of(tasks, given, python_version)
     if verbose:
@@ -119,71 +124,6 @@ def prebuild(
             click.get_current_context().exit(_MISSING)
         return
     _make(standings, jobs, output, with_function=not no_function)
-
-
-def _tasks_of_workflows(
-    workflows: Sequence[str],
-    args: list[Any] | None,
-    kwargs: dict[str, Any] | None,
-    output: Output,
-) -> list[Needy]:
-    from covalent_lambda_container.covalent_workflow import read_workflow
-
-    tasks: list[Needy] = []
-    for workflow in workflows:
-        path, lattice = path_and_lattice(workflow)
-        found = read_workflow(path, lattice, args=args, kwargs=kwargs)
-        for guess in found.guesses:
-            output.note(guess)
-        if not found.tasks:
-            output.note(f"{workflow} has no task on the executor awslambda_container.")
-        tasks += found.tasks
-    return tasks
-
-
-def _tasks_of_files(files: Sequence[Path], given: dict[str, Any]) -> list[Needy]:
-    from covalent_lambda_container.configuration import resolve
-    from covalent_lambda_container.covalent_task import bare_task
-    from covalent_lambda_container.covalent_workflow import WorkflowTask
-    from covalent_lambda_container.requirements_files import read_requirements_file
-
-    options = resolve(given)
-    return [
-        WorkflowTask(name=str(path), task=bare_task(read_requirements_file(path)), options=options)
-        for path in files
-    ]
-
-
-def _tasks_of_dispatches(dispatches: Sequence[str], server: str | None) -> list[Needy]:
-    if not dispatches:
-        return []
-    from covalent_lambda_container.covalent_dispatch import read_dispatch
-
-    return [task for dispatch_id in dispatches for task in read_dispatch(dispatch_id, server)]
-
-
-def path_and_lattice(workflow: str) -> tuple[Path, str | None]:
-    """Take ``WORKFLOW.py[:LATTICE]`` apart."""
-    path, colon, lattice = workflow.rpartition(":")
-    if not colon or Path(workflow).exists():
-        path, lattice = workflow, ""
-    if not Path(path).is_file():
-        raise ConfigurationError(f"There is no workflow file {path!r}.")
-    return Path(path), lattice or None
-
-
-def as_json(text: str | None, flag: str, kind: type) -> Any:
-    """Return the value of a JSON option, which must be of a kind; None if it was not given."""
-    if text is None:
-        return None
-    try:
-        value = json.loads(text)
-    except ValueError as exc:
-        raise click.BadParameter(f"{text!r} is not JSON: {exc}.", param_hint=flag) from exc
-    if not isinstance(value, kind):
-        name = "a list" if kind is list else "an object"
-        raise click.BadParameter(f"{text!r} is not {name}.", param_hint=flag)
-    return value
 
 
 def _look(needs: Sequence[Need], *, with_function: bool) -> list[Standing]:

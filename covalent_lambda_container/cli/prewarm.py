@@ -9,7 +9,7 @@ import click
 
 from covalent_lambda_container.cli.output import Output, reporting
 from covalent_lambda_container.cli.parameters import ACCOUNT, executor_options
-from covalent_lambda_container.cli.prebuild import as_json, path_and_lattice
+from covalent_lambda_container.cli.wanted import as_json, tasks_of_workflows
 from covalent_lambda_container.errors import ConfigurationError
 
 if TYPE_CHECKING:
@@ -89,14 +89,10 @@ def _functions_of(
     workflow: str, args: Any, kwargs: Any, given: dict[str, Any], output: Output
 ) -> dict[str, Options]:
     """Return the functions of a workflow's tasks, which must be there."""
-    from covalent_lambda_container.covalent_workflow import read_workflow
     from covalent_lambda_container.prebuild import look, needs_of
 
-    path, lattice = path_and_lattice(workflow)
-    tasks = read_workflow(path, lattice, args=args, kwargs=kwargs)
-    for guess in tasks.guesses:
-        output.note(guess)
-    standings = [look(need, with_function=True) for need in needs_of(tasks.tasks, given, None)]
+    tasks = tasks_of_workflows([workflow], args, kwargs, output)
+    standings = [look(need, with_function=True) for need in needs_of(tasks, given, None)]
     if not all(standing.function_exists for standing in standings):
         raise ConfigurationError(
             f"Not all functions of {workflow} are there.",

@@ -29,7 +29,15 @@ LAYERS = {
     "aws": ["aws"],
     "ports": ["ports"],
     "core": [
-        *("archives", "configuration", "covalent_dispatch", "covalent_task", "covalent_workflow"),
+        *(
+            "archives",
+            "configuration",
+            "covalent_dispatch",
+            "covalent_task",
+            "covalent_workflow",
+            "covalent_graph",
+            "covalent_script",
+        ),
         *("distributions", "dockerfile", "errors", "event_loop", "image_contents"),
         *("install_settings", "journal", "local_packages", "missing_modules", "options", "packs"),
         *("pickles", "pieces", "policies", "requirements", "requirements_files", "spec", "urls"),
@@ -48,7 +56,7 @@ CONFINED = {
     "botocore": {"aws", *LAYERS["adapters"], "account", "doctor", "local"},
     "covalent": {
         *("awslambda_container", "configuration", "covalent_dispatch", "covalent_task"),
-        *("covalent_workflow", "doctor", "local"),
+        *("covalent_workflow", "covalent_graph", "covalent_script", "doctor", "local"),
     },
     "covalent_dispatcher": {"covalent_task", "local"},
     "docker": {"docker_engine", "doctor", "local", "local_packages"},

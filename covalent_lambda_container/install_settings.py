@@ -32,11 +32,14 @@ class Login:
         Its name; with its port where the credentials are for that port only.
     username, password
         As they are, not as in a URL.
+    scheme
+        The only one for which they are; empty if they are for any.
     """
 
     host: str
     username: str
     password: str
+    scheme: str = ""
 
     def __repr__(self) -> str:
         return f"Login(host={self.host!r}, …)"
@@ -144,7 +147,6 @@ class InstallSettings:
             "PIP_FIND_LINKS": reachable(*self.find_links),
             **{_PIP_VARIABLES[name]: v for name, v in self.variables if name in _PIP_VARIABLES},
             **dict(self.proxies),
-            **self._git_variables,
         }
         if self.ca_bundle is not None:
             # git, which pip calls, has a name of its own for it.
@@ -158,15 +160,24 @@ class InstallSettings:
             text = text.replace(secret, "…")
         return text
 
-    @property
-    def _git_variables(self) -> dict[str, str]:
-        """Return what makes git use the logins: settings that are in its environment only."""
-        variables = {"GIT_CONFIG_COUNT": str(len(self.logins))} if self.logins else {}
-        for number, login in enumerate(self.logins):
-            url = f"https://{login.host}/"
-            known = self._with_credentials(url, [login])
-            variables[f"GIT_CONFIG_KEY_{number}"] = f"url.{known}.insteadOf"
-            variables[f"GIT_CONFIG_VALUE_{number}"] = url
+    def git_environment(self, repositories: Iterable[str]) -> dict[str, str]:
+        """Return variables by which git has the credentials for repositories, and no others.
+
+        Parameters
+        ----------
+        repositories
+            URLs of requirements: ``"git+https://…"``.
+        """
+        logins = [login for login in (*self._logins_of_urls, *self.logins) if login.password]
+        parts = [urlsplit(url.removeprefix("git+")) for url in repositories]
+        servers = sorted({f"{each.scheme}://{each.netloc}/" for each in parts})
+        known = {server: self._with_credentials(server, logins) for server in servers}
+        rules = [(server, url) for server, url in known.items() if url != server]
+        variables = {"GIT_CONFIG_COUNT": str(len(rules))} if rules else {}
+        for number, (server, url) in enumerate(rules):
+            # Whole servers only: what is replaced is the beginning of an address.
+            variables[f"GIT_CONFIG_KEY_{number}"] = f"url.{url}.insteadOf"
+            variables[f"GIT_CONFIG_VALUE_{number}"] = server
         return variables
 
     @property
@@ -198,7 +209,9 @@ class InstallSettings:
         if not parts.netloc or "@" in parts.netloc:
             return url
         for login in logins:
-            if login.host in (parts.netloc.lower(), parts.hostname):
+            # A password that is given for https goes over no connection that others can read.
+            fits = login.scheme in ("", parts.scheme)
+            if fits and login.host in (parts.netloc.lower(), parts.hostname):
                 userinfo = quote(login.username, safe="")
                 if login.password:
                     userinfo += f":{quote(login.password, safe='')}"
@@ -242,4 +255,5 @@ def _login(address: str) -> Login | None:
         host=parts.netloc.rpartition("@")[2].lower(),
         username=unquote(parts.username),
         password=unquote(parts.password or ""),
+        scheme=parts.scheme,
     )

@@ -164,14 +164,14 @@ class PackageInstaller:
         settings: InstallSettings,
     ) -> None:
         with self._engine.container(system, spec.architecture) as container:
-            _check_git(container, spec)
+            repositories = _repositories(container, spec)
             for step in steps:
                 texts = {f"{_FOLDER}/{name}": text.encode() for name, text in step.items()}
                 container.put(files(texts))
                 command = [*_PIP, "install", "--no-compile", "--prefer-binary"]
                 command += ["--target", f"/{_FOLDER}/packages"]
                 command += ["--requirement", f"/{_FOLDER}/{REQUIREMENTS}"]
-                _run(container, command, settings)
+                _run(container, command, settings, **settings.git_environment(repositories))
             container.get(f"/{_FOLDER}/packages/.", target)
 
     def _covalent_sdk(
@@ -223,11 +223,12 @@ def _run(
     container.run(command, environment=environment, redacted=settings.redacted)
 
 
-def _check_git(container: Container, spec: ImageSpec) -> None:
-    """Raise if a repository is to be installed where there is no git."""
-    named = [line for line in spec.requirements if (parsed(line).url or "").startswith("git+")]
+def _repositories(container: Container, spec: ImageSpec) -> list[str]:
+    """Return the URLs of repositories to install from; raise if there is no git for them."""
+    urls = {line: parsed(line).url or "" for line in spec.requirements}
+    named = [line for line, url in urls.items() if url.startswith("git+")]
     if not named:
-        return
+        return []
     found = container.run(["python3", "-c", "import shutil; print(shutil.which('git') or '')"])
     if not found.strip():
         raise ImageBuildError(
@@ -235,6 +236,7 @@ def _check_git(container: Container, spec: ImageSpec) -> None:
             hint="Install it when the image is built, with the package manager of the root image: "
             "ct.DepsBash(['dnf install -y git']). Or give a base_image that has it.",
         )
+    return [urls[line] for line in named]
 
 
 def required_by(wheel: Path) -> list[str]:

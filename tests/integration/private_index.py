@@ -141,9 +141,11 @@ class PrivateIndex:
                 archive.addfile(entry, io.BytesIO(content))
         self._add(index, name, f"{name}-{version}.tar.gz", buffer.getvalue())
 
-    def add_repository(self, name: str, version: str = "1.0") -> tuple[str, str]:
-        """Make a git repository of a source tree, open to all; return its path and its commit."""
-        path = f"{OPEN}/git/{name}.git"
+    def add_repository(
+        self, name: str, version: str = "1.0", *, private: bool = False
+    ) -> tuple[str, str]:
+        """Make a git repository of a source tree; return its path and its commit."""
+        path = f"{'private' if private else OPEN}/git/{name}.git"
         work, bare = self._folder / "work" / name, self._folder / path
         work.mkdir(parents=True)
         for member, content in _source(name, version).items():

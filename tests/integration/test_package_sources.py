@@ -257,6 +257,25 @@ def test_a_repository_is_installed_where_there_is_git(
     assert packages == [f"cloudpickle=={CLOUDPICKLE}", f"epsilon @ git+{url}@{commit}"]
 
 
+def test_a_private_repository_is_reached_by_netrc(
+    index: PrivateIndex,
+    install: Install,
+    root_with_git: str,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+):
+    address = bridge_address()
+    (tmp_path / "netrc").write_text(f"machine {address} login user password {PASSWORD}\n")
+    monkeypatch.setenv("NETRC", str(tmp_path / "netrc"))
+    monkeypatch.setenv("PIP_INDEX_URL", index.url(address, "simple"))
+    path, commit = index.add_repository("zeta", private=True)
+    url = index.url(address, path)
+    packages = install([f"zeta @ git+{url}"], base_image=root_with_git)
+    assert packages == [f"cloudpickle=={CLOUDPICKLE}", f"zeta @ git+{url}@{commit}"]
+    for installed in (tmp_path / "scratch" / "target").rglob("*"):
+        assert not installed.is_file() or PASSWORD.encode() not in installed.read_bytes()
+
+
 def test_a_repository_needs_git(index: PrivateIndex, install: Install):
     url = index.url(bridge_address(), "open/git/any.git")
     with pytest.raises(ImageBuildError, match=r"has no git\.\n.*ct\.DepsBash"):

@@ -69,13 +69,27 @@ def test_pip_elsewhere_gets_what_can_be_reached_from_there() -> None:
         "PIP_FIND_LINKS": "https://someone:netrc%20word@links.example.com/",
         "PIP_TRUSTED_HOST": "links.example.com",
         "HTTPS_PROXY": "http://me:proxy-word@proxy.example.com:3128",
-        "GIT_CONFIG_COUNT": "1",
-        "GIT_CONFIG_KEY_0": "url.https://someone:netrc%20word@links.example.com/.insteadOf",
-        "GIT_CONFIG_VALUE_0": "https://links.example.com/",
         "PIP_CERT": "/ca.pem",
         "SSL_CERT_FILE": "/ca.pem",
         "GIT_SSL_CAINFO": "/ca.pem",
     }
+
+
+def test_git_gets_the_credentials_for_its_repositories_and_no_others() -> None:
+    assert SETTINGS.git_environment(
+        [
+            "git+https://links.example.com:8443/one.git@main",
+            "git+https://links.example.com:8443/two.git",
+            "git+https://other.example.com/three.git",
+            "git+https://extra.example.com/four.git",
+            "git+ssh://git@links.example.com/five.git",
+        ]
+    ) == {
+        "GIT_CONFIG_COUNT": "1",
+        "GIT_CONFIG_KEY_0": "url.https://someone:netrc%20word@links.example.com:8443/.insteadOf",
+        "GIT_CONFIG_VALUE_0": "https://links.example.com:8443/",
+    }
+    assert SETTINGS.git_environment([]) == {}
 
 
 def test_without_settings_an_installer_does_as_it_does() -> None:
@@ -88,6 +102,7 @@ def test_addresses_of_requirements_go_first_and_get_the_credentials_of_their_hos
         [
             "--extra-index-url https://extra.example.com/other",
             "--extra-index-url https://open.example.com/simple",
+            "--extra-index-url http://extra.example.com/simple",
             "--find-links https://INDEX.example.com:8443/links",
             "--index-url https://index.example.com/simple",
             "--only-binary :all:",
@@ -97,6 +112,7 @@ def test_addresses_of_requirements_go_first_and_get_the_credentials_of_their_hos
     assert joined.extra_index_urls == (
         "https://token0123@extra.example.com/other",
         "https://open.example.com/simple",
+        "http://extra.example.com/simple",
         *SETTINGS.extra_index_urls,
     )
     assert joined.find_links[0] == f"https://user:{IN_URL}@INDEX.example.com:8443/links"

@@ -9,6 +9,7 @@ from __future__ import annotations
 import json
 import threading
 import time
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Final
 from weakref import WeakValueDictionary
@@ -16,7 +17,9 @@ from weakref import WeakValueDictionary
 from covalent_lambda_container.ports import BlobStore
 from covalent_lambda_container.spec import OBJECT_PREFIX
 
-_EXTRA_VALIDITY_S: Final = 3600
+_SHARED_S: Final = 60
+"""How long a URL serves new tasks, too. It ends with the credentials that have signed it, which may
+be renewed every few minutes."""
 
 
 class CancelSign:
@@ -58,10 +61,13 @@ class CancelSigns:
     ----------
     blobs
         Where they are put.
+    now
+        Clock, for tests.
     """
 
-    def __init__(self, blobs: BlobStore) -> None:
+    def __init__(self, blobs: BlobStore, *, now: Callable[[], float] = time.time) -> None:
         self._blobs = blobs
+        self._now = now
         # Each is there as long as one of its tasks.
         self._dispatches: WeakValueDictionary[str, _Dispatch] = WeakValueDictionary()
 
@@ -72,9 +78,9 @@ class CancelSigns:
     def url(self, dispatch_id: str, *, valid_s: int) -> str:
         """Return a presigned URL for GET of a dispatch's sign, valid at least that long."""
         dispatch = self._dispatch(dispatch_id)
-        now = time.time()
+        now = self._now()
         if dispatch.url_ends < now + valid_s:
-            lasts_s = valid_s + _EXTRA_VALIDITY_S
+            lasts_s = valid_s + _SHARED_S
             dispatch.url = self._blobs.read_url(dispatch.key, valid_s=lasts_s)
             dispatch.url_ends = now + lasts_s
         return dispatch.url

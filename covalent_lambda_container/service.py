@@ -110,7 +110,7 @@ class Service:
             options.max_image_mb,
         )
         self._readied = _readied_for(target)
-        self._invoker = Invoker(self._invocations, self._bucket)
+        self._invoker = _invoker_for(target, options.s3_bucket_name)
         self._places: SharedWork[Hashable, Place] = SharedWork()
 
     async def run(
@@ -394,6 +394,14 @@ def _readied_for(target: AwsTarget) -> set[tuple[str, int]]:  # noqa: ARG001 - t
 @functools.lru_cache(maxsize=64)
 def _invocations_for(target: AwsTarget) -> LambdaInvocations:
     return LambdaInvocations(clients_for(target))
+
+
+@functools.lru_cache(maxsize=64)
+def _invoker_for(target: AwsTarget, bucket: str) -> Invoker:
+    """Return what runs tasks with a bucket, whatever their other options: those of a dispatch that
+    are called off stand in one object.
+    """
+    return Invoker(_invocations_for(target), S3Bucket(clients_for(target), bucket))
 
 
 @functools.lru_cache(maxsize=64)

@@ -6,7 +6,7 @@ import json
 
 from covalent_lambda_container.cancel_signs import CancelSigns
 from covalent_lambda_container.runtime.transfer import look
-from tests.fakes import FakeBlobStore
+from tests.fakes import FakeBlobStore, FakeClock
 
 KEY = "covalent-lambda/dispatch/called-off"
 
@@ -50,8 +50,27 @@ def test_a_url_serves_all_tasks_of_a_dispatch_as_long_as_it_is_valid(
     signs = CancelSigns(blobs)
     held = signs.of("dispatch", "1")
     first = signs.url("dispatch", valid_s=60)
-    assert signs.url("dispatch", valid_s=3000) == first
+    assert signs.url("dispatch", valid_s=90) == first
     assert signs.url("dispatch", valid_s=5000) != first
+    assert not held.close()
+
+
+def test_a_url_does_not_long_outlive_the_credentials_it_was_signed_with() -> None:
+    clock = FakeClock()
+    signed = []
+
+    class Signing(FakeBlobStore):
+        def read_url(self, key: str, *, valid_s: int) -> str:
+            signed.append(valid_s)
+            return f"https://bucket.example.com/{key}?{len(signed)}"
+
+    with Signing() as blobs:
+        signs = CancelSigns(blobs, now=clock.now)
+        held = signs.of("dispatch", "1")
+        for _ in range(12):
+            signs.url("dispatch", valid_s=960)
+            clock.sleep(30)
+    assert len(signed) == 4
     assert not held.close()
 
 

@@ -97,6 +97,13 @@ def test_equal_options_share_a_service() -> None:
     assert service_for(Options.check(options)) is not service_for(Options.check({"timeout": 34}))
 
 
+def test_all_tasks_of_a_dispatch_share_its_sign_whatever_their_options() -> None:
+    one, other = (service_for(Options.check({"timeout": each})) for each in (35, 36))
+    elsewhere = service_for(Options.check({"s3_bucket_name": "another-bucket"}))
+    assert one._invoker is other._invoker
+    assert one._invoker is not elsewhere._invoker
+
+
 def test_a_ca_bundle_that_is_not_there_is_named() -> None:
     with pytest.raises(ConfigurationError, match=r"option ca_bundle='/nowhere\.pem': there is no"):
         Service(Options.check({"ca_bundle": "/nowhere.pem"}))

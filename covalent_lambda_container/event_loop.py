@@ -26,14 +26,17 @@ class PerLoop(Generic[Value]):
 
     def __init__(self, make: Callable[[], Value]) -> None:
         self._make = make
+        self._lock = threading.Lock()
         self._values: dict[asyncio.AbstractEventLoop, Value] = {}
 
     def get(self) -> Value:
         """Return the running loop's value."""
         loop = asyncio.get_running_loop()
         if loop not in self._values:
-            self._values = {one: of for one, of in self._values.items() if not one.is_closed()}
-            self._values[loop] = self._make()
+            # Loops of other threads may come at the same moment.
+            with self._lock:
+                kept = {one: of for one, of in self._values.items() if not one.is_closed()}
+                self._values = kept | {loop: self._make()}
         return self._values[loop]
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import threading
 import time
 
@@ -32,6 +33,31 @@ def test_loops_that_were_closed_are_forgotten() -> None:
     for _ in range(3):
         asyncio.run(ask())
     assert len(values._values) == 1
+
+
+def test_a_loop_of_another_thread_that_comes_meanwhile_keeps_its_value() -> None:
+    values = PerLoop(object)
+    looking, came = threading.Event(), threading.Event()
+
+    class Loop(asyncio.SelectorEventLoop):
+        def is_closed(self) -> bool:
+            if threading.current_thread() is late:
+                looking.set()
+                came.wait(0.2)
+            return super().is_closed()
+
+    async def ask() -> object:
+        return values.get()
+
+    late = threading.Thread(target=lambda: asyncio.run(ask()))
+    with contextlib.closing(Loop()) as first, contextlib.closing(Loop()) as other:
+        first.run_until_complete(ask())
+        late.start()
+        looking.wait()
+        value = other.run_until_complete(ask())
+        came.set()
+        late.join()
+        assert other.run_until_complete(ask()) is value
 
 
 def test_a_thread_does_what_would_block_and_tells() -> None:

@@ -50,6 +50,11 @@ _NOT_ACCEPTED: Final = frozenset(
 """Answers to Invoke that say the function was not started and may be asked again (Lambda API
 reference, "Invoke", read 2026-11)."""
 
+_UNDECIDED: Final = frozenset({"ServiceException"})
+"""Answers to Invoke that do not say whether the function was started. What else Lambda documents
+was found before its start, whatever the status: a key, a network or a file system that it may not
+use has status 502 or 403 (the same page)."""
+
 _PATH: Final = "/2015-03-31/functions/{}/invocations"
 _OK: Final = 200
 _SERVER_ERROR: Final = 500
@@ -169,21 +174,23 @@ class LambdaInvocations:
     def _refusal(self, name: str, status: int, headers: Any, body: bytes) -> Exception:
         """Return what an answer other than 200 means."""
         answer = {"status_code": status, "headers": headers, "body": body}
-        exc = ClientError(self._errors.parse(answer, self._shape), "Invoke")
+        exc = ClientError(self._errors.parse(answer, self._operation.output_shape), "Invoke")
         said = f"{error_code(exc)}: {error_message(exc)}"
         if error_code(exc) in _NOT_ACCEPTED:
             return NotAccepted(said)
         if error_code(exc) == "ResourceNotFoundException":
             return FunctionMissing(name)
-        if status >= _SERVER_ERROR:
-            # Lambda does not say whether it had started the function.
+        if status >= _SERVER_ERROR and error_code(exc) not in self._decided:
             return ConnectionLost(said)
         return exc
 
     @cached_property
-    def _shape(self) -> Any:
-        service = self._clients.functions.meta.service_model
-        return service.operation_model("Invoke").output_shape
+    def _operation(self) -> Any:
+        return self._clients.functions.meta.service_model.operation_model("Invoke")
+
+    @cached_property
+    def _decided(self) -> frozenset[str]:
+        return frozenset(shape.name for shape in self._operation.error_shapes) - _UNDECIDED
 
     @cached_property
     def _endpoint(self) -> str:

@@ -260,6 +260,19 @@ def test_a_failure_of_lambdas_may_have_started_the_task(
     assert len(aws.requests) == 1
 
 
+@pytest.mark.parametrize(
+    ("code", "status"),
+    [("KMSAccessDeniedException", 502), ("EFSMountFailureException", 403)],
+)
+def test_what_lambda_found_before_the_start_is_final(
+    invocations: LambdaInvocations, aws: Answers, code: str, status: int
+) -> None:
+    aws.error(code, "Lambda was unable to", status)
+    with pytest.raises(InvocationError, match=f"AWS answered {code}: Lambda was unable to"):
+        invoke(invocations)
+    assert len(aws.requests) == 1
+
+
 def test_an_answer_that_is_no_json_was_cut_off(
     invocations: LambdaInvocations, aws: Answers
 ) -> None:

@@ -55,6 +55,8 @@ _CANCEL_POLL_S: Final = 2.0
 """Longest time between two looks of the handler for the sign of a cancellation."""
 
 _UNREACHABLE_PATIENCE_S: Final = 60.0
+"""How long AWS may be out of reach: Lambda for a task, S3 for an answer that is there."""
+
 _LONGEST_DELAY_S: Final = 5.0
 _GRACE_S: Final = 10.0
 _RECALLED_ENVIRONMENTS: Final = 4
@@ -239,7 +241,7 @@ class Invoker:
         answer = reply.payload
         if answer.get("result_at") == "s3":
             objects.used.append(objects.result_key)
-            stored = await self._stored_answer(objects)
+            stored = await self._awaited_answer(objects)
             if stored is None:
                 raise InvocationError(
                     f"Function {call.function_name} reported its result in S3, but "
@@ -252,9 +254,21 @@ class Invoker:
     async def _stored_answer(self, objects: _Objects) -> dict[str, Any] | None:
         return await in_thread(self._blobs.read, objects.result_key, wire.read_answer)
 
+    async def _awaited_answer(self, objects: _Objects) -> dict[str, Any] | None:
+        """Read an answer that is in S3 and nowhere else: it is worth some patience."""
+        patience_ends = self._now() + _UNREACHABLE_PATIENCE_S
+        while True:
+            try:
+                return await self._stored_answer(objects)
+            except LambdaContainerError as exc:
+                if self._now() + _LONGEST_DELAY_S > patience_ends:
+                    raise
+                log.warning("The answer of task %s is read again: %s", objects.task_id, exc)
+            await self._sleep(_LONGEST_DELAY_S)
+
     async def _accepted(self, call: Call, event: bytes, cancellation: Cancellation) -> Reply:
         """Offer the task until Lambda takes it; once it has been taken, never again."""
-        started = self._now()
+        started = reached = self._now()
         longest_s = 0.25
         while True:
             try:
@@ -262,10 +276,13 @@ class Invoker:
                     call.function_name, event, timeout_s=call.timeout_s
                 )
             except NotAccepted as exc:
-                unreachable = isinstance(exc, Unreachable)
-                patience_s = _UNREACHABLE_PATIENCE_S if unreachable else _PATIENCE_S
+                if isinstance(exc, Unreachable):
+                    since, patience_s = reached, _UNREACHABLE_PATIENCE_S
+                else:
+                    reached = self._now()
+                    since, patience_s = started, _PATIENCE_S
                 delay_s = random.uniform(longest_s / 2, longest_s)  # noqa: S311 - jitter, no secret
-                if self._now() + delay_s > started + patience_s:
+                if self._now() + delay_s > since + patience_s:
                     raise InvocationError(
                         f"Function {call.function_name} was not started within {patience_s:.0f} "
                         f"s: {exc}",
@@ -289,15 +306,21 @@ class Invoker:
         deadline = self._now() + call.timeout_s + _GRACE_S
         environments = 1
         while True:
-            found = await self._stored_answer(objects) or await self._recall(
-                call, objects.task_id, environments
-            )
+            unread = ""
+            try:
+                found = await self._stored_answer(objects)
+            except LambdaContainerError as exc:
+                # What broke the connection may keep S3 out of reach, too.
+                log.warning("S3 did not say whether the answer is there: %s", exc)
+                found, unread = None, f" Last of all: {exc}"
+            found = found or await self._recall(call, objects.task_id, environments)
             if found is not None:
                 return found
             if self._now() > deadline:
                 raise InvocationError(
                     f"The connection to function {call.function_name} broke ({lost}), and no "
-                    "answer of its task was found. The task may have run; it was not run again.",
+                    "answer of its task was found. The task may have run; it was not run again."
+                    + unread,
                 )
             await self._sleep(min(call.poll_interval_s, max(deadline - self._now(), 0.1)))
             environments = _RECALLED_ENVIRONMENTS

@@ -31,6 +31,8 @@ class FakeBlobStore:
         Its ``Host`` header.
     failing_requests
         How many of the next requests over HTTP are answered with status 503.
+    failing_reads
+        How many of the next reads by the dispatcher fail.
     """
 
     def __init__(self) -> None:
@@ -38,6 +40,7 @@ class FakeBlobStore:
         self.requests: list[str] = []
         self.hosts: list[str] = []
         self.failing_requests = 0
+        self.failing_reads = 0
         self._secret = secrets.token_bytes()
         self._server = ThreadingHTTPServer(("127.0.0.1", 0), self._handler())
         self._thread = threading.Thread(target=self._server.serve_forever, args=(0.01,))
@@ -60,6 +63,9 @@ class FakeBlobStore:
         self.objects[key] = body if isinstance(body, bytes) else b"".join(body)
 
     def read(self, key: str, parse: Callable[[Readable], Parsed]) -> Parsed | None:
+        if self.failing_reads:
+            self.failing_reads -= 1
+            raise InvocationError(f"read S3 object {key!r}: AWS answered SlowDown: less, please")
         stored = self.objects.get(key)
         if stored is None:
             return None

@@ -235,6 +235,15 @@ def test_a_service_that_can_be_reached_again_runs_the_task(
     assert functions.offers == 4
 
 
+def test_a_throttled_task_outlasts_a_moment_without_a_network(
+    invoker: Runner, functions: FakeFunctions, clock: FakeClock
+) -> None:
+    functions.throttle(40)
+    clock.after(100, lambda: functions.be_unreachable(3))
+    assert value_of(invoker.run(call(task(abs, -1), NAME)).pickled) == 1
+    assert clock.now() > 100
+
+
 def test_a_function_that_slept_is_woken(invoker: Runner, functions: FakeFunctions) -> None:
     functions.states[NAME] = FunctionState(state=INACTIVE)
     assert invoker.run(call(task(abs, -1), NAME)).completed
@@ -272,6 +281,39 @@ def test_an_error_that_went_to_s3_survives_a_lost_connection(
     outcome = invoker.run(call(task(divmod, 1, 0), NAME))
     assert outcome.error is not None
     assert outcome.error["type"] == "ZeroDivisionError"
+
+
+def test_what_breaks_the_connection_may_keep_s3_out_of_reach_for_a_while(
+    invoker: Runner, functions: FakeFunctions, blobs: FakeBlobStore
+) -> None:
+    functions.task_duration_s = 42
+    functions.lose_connection()
+    blobs.failing_reads = 10
+    assert value_of(invoker.run(call(task(abs, -1), NAME)).pickled) == 1
+    assert (functions.offers, len(functions.executions)) == (1, 1)
+
+
+def test_an_answer_that_could_not_be_looked_for_says_why(
+    invoker: Runner, functions: FakeFunctions, blobs: FakeBlobStore
+) -> None:
+    functions.lose_connection(survives=False)
+    blobs.failing_reads = 1000
+    with pytest.raises(InvocationError, match=r"was not run again\. Last of all: .*SlowDown"):
+        invoker.run(call(task(abs, -1), NAME))
+
+
+def test_an_answer_that_is_in_s3_is_read_as_soon_as_s3_gives_it(
+    invoker: Runner, functions: FakeFunctions, blobs: FakeBlobStore, clock: FakeClock
+) -> None:
+    functions.task_duration_s = 42
+    blobs.failing_reads = 5
+    assert value_of(invoker.run(call(task(abs, -1), NAME)).pickled) == 1
+    assert blobs.objects == {}
+    blobs.failing_reads = 1000
+    started = clock.now()
+    with pytest.raises(InvocationError, match="SlowDown"):
+        invoker.run(call(task(abs, -1), NAME))
+    assert 42 + 50 <= clock.now() - started <= 42 + 60
 
 
 def test_a_short_tasks_answer_is_recalled_from_the_environment_that_ran_it(

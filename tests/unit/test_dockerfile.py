@@ -95,6 +95,13 @@ def test_packages_with_hashes_are_installed_first_and_kept() -> None:
         install_options=("--index-url https://pypi.example.com/simple", "--only-binary :all:"),
     )
     head = "--only-binary :all:\n--constraint constraints.txt\n"
+    assert render_dockerfile(spec).splitlines()[2:7] == [
+        "#   foo[x]==1.0",
+        "#   numpy==2.1",
+        "#   --constraint scipy<2",
+        "#   --index-url https://pypi.example.com/simple",
+        "#   --only-binary :all:",
+    ]
     assert requirements_files(spec, ["attrs"]) == [
         {"requirements.txt": f"{head}{hashed}\n", "constraints.txt": "scipy<2\n"},
         {

@@ -138,7 +138,8 @@ def accepted(texts: Iterator[str] | list[str]) -> Requirements:
 def image_of(wanted: Requirements, **changes: object) -> ImageSpec:
     return image_spec(
         requirements=wanted.packages,
-        constraints=wanted.constraints,
+        # They are written as requirements are, and stand in the same file.
+        constraints=(*wanted.constraints, *wanted.packages),
         install_options=wanted.options,
         **changes,
     )
@@ -161,13 +162,13 @@ def test_no_requirement_of_many_changes_the_instructions() -> None:
     # The text that the installer reads says what was wanted, line for line.
     steps = [step["requirements.txt"].splitlines() for step in requirements_files(image_of(wanted))]
     binary = [line for line in wanted.options if "-binary" in line]
-    limited = ["--constraint constraints.txt"]
+    binary.append("--constraint constraints.txt")
     hashed = [line for line in wanted.packages if has_hash(line)]
     others = [line for line in wanted.packages if not has_hash(line)]
     assert hashed
     assert others
     assert steps[0] == [*binary, *hashed]
-    assert steps[1] == [*binary, *limited, *others, "cloudpickle==3.1.0"]
+    assert steps[1] == [*binary, *others, "cloudpickle==3.1.0"]
     for line in wanted.packages:
         assert read_requirements_text(line, origin="test").packages == (line,)
     for line in wanted.options:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import functools
 import threading
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -57,6 +58,10 @@ _DENIED: Final = frozenset({"AccessDenied", "AccessDeniedException", "Unauthoriz
 
 _QUICK_S: Final = 3
 
+_RENEWED_S: Final = 60
+"""How long credentials are signed with that were asked for anew and are about to end all the same:
+their source has no others yet."""
+
 _RETRIES: Final[Any] = {"mode": "standard", "max_attempts": 3}
 _CONTROL_PLANE_RETRIES: Final[Any] = {"mode": "standard", "max_attempts": 8}
 """boto3's own retries, for calls that may be repeated."""
@@ -96,6 +101,7 @@ class AwsClients:
     def __init__(self, target: AwsTarget, session: boto3.Session | None = None) -> None:
         self.target = target
         self._lock = threading.Lock()
+        self._renewed: tuple[float, ReadOnlyCredentials] | None = None
         with explained("open an AWS session", target.profile or "default profile"):
             self._core = session._session if session else _core_session(target)
             self._session = session or boto3.Session(botocore_session=self._core)
@@ -145,10 +151,11 @@ class AwsClients:
         """Have credentials that can sign, renewed beside the event loop when that is due."""
         credentials = self._credentials
         if isinstance(credentials, RefreshableCredentials) and credentials.refresh_needed():
-            await in_thread(credentials.get_frozen_credentials)
+            frozen = await in_thread(credentials.get_frozen_credentials)
+            self._renewed = time.monotonic(), frozen
 
     def frozen_credentials(self) -> ReadOnlyCredentials:
-        """Return what to sign with now.
+        """Return what to sign with now; without waiting, after `renew_credentials`.
 
         Raises
         ------
@@ -157,6 +164,8 @@ class AwsClients:
         """
         if self._credentials is None:
             raise NoCredentialsError
+        if self._renewed and time.monotonic() < self._renewed[0] + _RENEWED_S:
+            return self._renewed[1]
         return self._credentials.get_frozen_credentials()
 
     @functools.cached_property
@@ -178,7 +187,33 @@ class AwsClients:
         """Host and port of a custom endpoint, which serves the registry too; None for AWS."""
         endpoint = urlsplit(self.ecr.meta.endpoint_url)
         host = endpoint.hostname or ""
-        return None if host.endswith((".amazonaws.com", ".amazonaws.com.cn")) else endpoint.netloc
+        return None if host.endswith(self._aws_domains()) else endpoint.netloc
+
+    def registry_of(self, account: str) -> str:
+        """Return the host of an account's registry, without a call.
+
+        ``123456789012.dkr.ecr.REGION.amazonaws.com``, or below the domain of another partition
+        ("Amazon ECR private registry", read 2026-11).
+        """
+        meta: Any = self.ecr.meta
+        (domain,) = (
+            partition["outputs"]["dnsSuffix"]
+            for partition in self._partitions
+            if partition["id"] == meta.partition
+        )
+        return self.registry_host or f"{account}.dkr.ecr.{meta.region_name}.{domain}"
+
+    def _aws_domains(self) -> tuple[str, ...]:
+        """Return the ends of AWS's own host names, in all partitions."""
+        return tuple(
+            f".{partition['outputs'][name]}"
+            for partition in self._partitions
+            for name in ("dnsSuffix", "dualStackDnsSuffix")
+        )
+
+    @property
+    def _partitions(self) -> Any:
+        return self._core.get_data("partitions")["partitions"]
 
     def _client(self, service: str, config: Config) -> Any:
         # boto3 sessions are not safe to use from several threads while they make clients.

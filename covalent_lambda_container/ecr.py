@@ -87,8 +87,9 @@ class EcrRegistry:
                 "force_rebuild. Who builds it without this executor does so with 'docker build "
                 "--provenance=false --sbom=false --platform linux/…'.",
             )
+        host = self._clients.registry_of(image.get("registryId", ""))
         return ImageReference(
-            repository_uri=f"{self._registry(image.get('registryId', ''))}/{self.repository}",
+            repository_uri=f"{host}/{self.repository}",
             digest=image["imageId"]["imageDigest"],
         )
 
@@ -111,7 +112,7 @@ class EcrRegistry:
         login = self.login()
         # A custom endpoint serves the registry, too.
         scheme = urlsplit(self._clients.ecr.meta.endpoint_url).scheme
-        host = self._registry(image.get("registryId", ""))
+        host = self._clients.registry_of(image.get("registryId", ""))
         try:
             answer = requests.get(
                 f"{scheme}://{host}/v2/{self.repository}/blobs/{config}",
@@ -220,18 +221,6 @@ class EcrRegistry:
         token = answer["authorizationData"][0]["authorizationToken"]
         username, password = base64.b64decode(token).decode().split(":", 1)
         return RegistryLogin(username=username, password=password)
-
-    def _registry(self, account: str) -> str:
-        """Return the host of an account's registry, without a call.
-
-        ``123456789012.dkr.ecr.REGION.amazonaws.com`` beside ``api.ecr.REGION.amazonaws.com``
-        ("Amazon ECR private registry" and "Amazon ECR endpoints", read 2026-11).
-        """
-        custom = self._clients.registry_host
-        if custom is not None:
-            return custom
-        api = urlsplit(self._clients.ecr.meta.endpoint_url).hostname or ""
-        return f"{account}.dkr.{api.removeprefix('api.')}"
 
     def _images(self, tag: str) -> dict[int, ImageTypeDef]:
         """Return the images of a tag by the number of their revision."""

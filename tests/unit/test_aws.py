@@ -2,10 +2,16 @@
 
 from __future__ import annotations
 
+import asyncio
+import threading
+from datetime import datetime, timedelta, timezone
 from pathlib import Path
 from typing import Any
 
+import boto3
+import botocore.session
 import pytest
+from botocore.credentials import RefreshableCredentials
 from botocore.exceptions import (
     ClientError,
     EndpointConnectionError,
@@ -172,10 +178,52 @@ def test_the_environment_is_taken_where_nothing_is_given(
     assert clients.registry_host == "localhost:4566"
 
 
-@pytest.mark.parametrize("region", ["eu-central-1", "cn-north-1"])
-def test_aws_names_its_registry_itself(credentials_file: str, region: str) -> None:
-    target = AwsTarget(credentials_file=credentials_file, region=region)
-    assert AwsClients(target).registry_host is None
+@pytest.mark.parametrize(
+    ("region", "variant", "domain"),
+    [
+        ("eu-central-1", "", "amazonaws.com"),
+        ("us-east-1", "AWS_USE_DUALSTACK_ENDPOINT", "amazonaws.com"),
+        ("us-gov-west-1", "AWS_USE_FIPS_ENDPOINT", "amazonaws.com"),
+        ("cn-north-1", "", "amazonaws.com.cn"),
+        ("eusc-de-east-1", "", "amazonaws.eu"),
+        ("us-iso-east-1", "", "c2s.ic.gov"),
+    ],
+)
+def test_a_registry_is_where_its_partition_is_whatever_the_endpoint(
+    credentials_file: str, monkeypatch: pytest.MonkeyPatch, region: str, variant: str, domain: str
+) -> None:
+    if variant:
+        monkeypatch.setenv(variant, "true")
+    clients = AwsClients(AwsTarget(credentials_file=credentials_file, region=region))
+    assert clients.registry_host is None
+    assert clients.registry_of("123456789012") == f"123456789012.dkr.ecr.{region}.{domain}"
+
+
+def test_credentials_without_successors_are_asked_for_beside_the_event_loop_alone() -> None:
+    asked: list[threading.Thread] = []
+
+    def refresh() -> dict[str, str]:
+        asked.append(threading.current_thread())
+        soon = datetime.now(timezone.utc) + timedelta(minutes=12)
+        named = {"access_key": "AKI", "secret_key": "secret", "token": "token"}
+        return named | {"expiry_time": soon.isoformat()}
+
+    core = botocore.session.Session()
+    core._credentials = RefreshableCredentials.create_from_metadata(
+        metadata=refresh(), refresh_using=refresh, method="test"
+    )
+    asked.clear()
+    session = boto3.Session(botocore_session=core, region_name="eu-central-1")
+    clients = AwsClients(AwsTarget(), session)
+
+    async def sign() -> None:
+        await clients.renew_credentials()
+        for _ in range(3):
+            assert clients.frozen_credentials().access_key == "AKI"
+
+    asyncio.run(sign())
+    assert len(asked) == 1
+    assert threading.main_thread() not in asked
 
 
 def test_a_credentials_file_that_is_not_there_is_named(tmp_path: Path) -> None:

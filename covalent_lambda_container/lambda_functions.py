@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import random
+import re
 import time
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
@@ -32,6 +33,11 @@ _LOOKS_AT_ONCE: Final = 8
 
 _CONFLICT_PATIENCE_S: Final = 30.0
 """How long another change of a function, made elsewhere at the same time, is waited for."""
+
+_NOT_IN_TAGS: Final = re.compile(r"[^\w .:/=+@-]")
+_TAG_CHARACTERS: Final = 256
+"""What a tag's value may hold, and how much ("Using tags on Lambda functions", developer guide,
+read 2026-11). Names in IAM may hold commas, and paths of users be longer."""
 
 _WAIT_INTERVAL_S: Final = 1
 _WAIT_ATTEMPTS: Final = 600
@@ -219,6 +225,7 @@ class LambdaFunctions:
 
 
 def _create_request(spec: FunctionSpec, creator: str) -> dict[str, Any]:
+    creator = _NOT_IN_TAGS.sub("_", creator)[:_TAG_CHARACTERS]
     own_tags = dict([OWN_TAG]) | ({CREATOR_TAG: creator} if creator else {})
     request: dict[str, Any] = {
         "FunctionName": spec.name,

@@ -54,20 +54,21 @@ class S3Bucket:
         self.bucket = bucket
 
     def check(self) -> None:
-        """Make sure that the bucket exists and can be listed.
+        """Make sure that the bucket exists, in the functions' region, and can be listed.
 
         Raises
         ------
         ConfigurationError
-            When S3 says that it does not exist, or that this identity may not list it. To those
-            who may not, S3 says of objects that are not there that they are forbidden
-            ("GetObject", S3 API reference, read 2026-11).
+            When S3 says that it does not exist, that it is in another region, where presigned URLs
+            would not hold, or that this identity may not list it. To those who may not, S3 says
+            of objects that are not there that they are forbidden ("GetObject", S3 API reference,
+            read 2026-11).
         """
         with explained("look for S3 bucket", self.bucket, ConfigurationError):
+            told = f"AWSLambdaContainerExecutor option s3_bucket_name={self.bucket!r}: "
             try:
-                self._clients.s3.head_bucket(Bucket=self.bucket)
+                region = self._clients.s3.head_bucket(Bucket=self.bucket).get("BucketRegion")
             except ClientError as exc:
-                told = f"AWSLambdaContainerExecutor option s3_bucket_name={self.bucket!r}: "
                 if error_code(exc) in ("404", "NoSuchBucket"):
                     raise ConfigurationError(
                         f"{told}there is no such bucket.",
@@ -81,6 +82,11 @@ class S3Bucket:
                         "identity, or name another.",
                     ) from None
                 raise
+        if region and region != self._region:
+            raise ConfigurationError(
+                f"{told}it is in region {region}, and the functions are in {self._region}.",
+                hint="Name a bucket in the functions' region, or set the option region.",
+            )
 
     def put(self, key: str, body: bytes | Iterable[bytes]) -> None:
         """Store an object; one given in pieces goes up in several parts at once if it is large."""

@@ -76,11 +76,13 @@ def test_a_function_is_asked_for_as_its_spec_says(
 def test_a_function_says_who_made_it_and_has_the_same_name(
     aws: FakeAwsHttp, clients: AwsClients
 ) -> None:
-    functions = LambdaFunctions(clients, creator=lambda: "arn:aws:iam::1:user/me")
+    functions = LambdaFunctions(clients, creator=lambda: f"arn:aws:iam::1:user/me,too/{'x' * 300}")
     aws.json({}, 201)
     functions.create(SPEC)
     ((_, request),) = aws.requests
-    assert request["Tags"]["made-by-identity"] == "arn:aws:iam::1:user/me"
+    tag = request["Tags"]["made-by-identity"]
+    assert tag.startswith("arn:aws:iam::1:user/me_too/xxx")
+    assert len(tag) == 256, "as Lambda takes it"
     assert request["FunctionName"] == SPEC.name
 
 

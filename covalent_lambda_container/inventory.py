@@ -78,6 +78,15 @@ class Superfluous:
     functions: tuple[FunctionEntry, ...]
     images: tuple[ImageRecord, ...]
 
+    def still(self, later: Superfluous) -> Superfluous:
+        """Return what of it can go when one has looked again."""
+        names = {entry.record.name for entry in later.functions}
+        digests = {image.digest for image in later.images}
+        return Superfluous(
+            functions=tuple(entry for entry in self.functions if entry.record.name in names),
+            images=tuple(image for image in self.images if image.digest in digests),
+        )
+
 
 def take_inventory(registry: Registry, functions: Functions, logs: Logs) -> Inventory:
     """Look at the images of a repository and at the functions of the account."""

@@ -89,6 +89,9 @@ def gc(dry_run: bool, keep: timedelta, yes: bool, given: dict[str, Any], output:
         if not yes:
             _show(what, now, output.aside)
             click.confirm("Remove these?", abort=True, err=True)
+            # Meanwhile somebody may have used them.
+            there = take_inventory(stores.registry, stores.functions, stores.logs)
+            what = what.still(superfluous(there, now=now, keep=keep))
         remove(what, stores.registry, stores.functions, output.note)
     _show(what, now, output, removed=not dry_run)
 

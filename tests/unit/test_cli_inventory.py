@@ -100,6 +100,19 @@ def test_what_is_superfluous_is_removed_when_it_was_confirmed(stores: Any, name:
     assert run("gc", "--yes").stdout == "nothing to remove\n"
 
 
+def test_what_is_used_before_it_was_confirmed_stays(
+    stores: Any, name: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def confirm(*_: Any, **__: Any) -> bool:
+        stores.logs.write(name, ago(minutes=1), "START RequestId: 2\n")
+        return True
+
+    monkeypatch.setattr("click.confirm", confirm)
+    assert run("gc").stdout == "nothing to remove\n"
+    assert name in stores.functions.states
+    assert stores.registry.tags
+
+
 def test_what_is_younger_stays(stores: Any) -> None:
     assert run("gc", "--yes", "--keep", "36d").stdout == "nothing to remove\n"
     removed = json.loads(run("gc", "--yes", "--keep", "34d", "--json").stdout)

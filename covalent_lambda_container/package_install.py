@@ -194,8 +194,12 @@ class PackageInstaller:
                 _run(container, command, settings, COVALENT_SDK_ONLY="1")
                 made = Path(scratch, "wheels")
                 container.get(f"/{_FOLDER}/wheels/.", made)
-                if not folder.exists():
+                try:
                     made.replace(folder)
+                except OSError:
+                    # Another process may have been faster.
+                    if not folder.exists():
+                        raise
         (wheel,) = folder.glob("*.whl")
         return wheel
 

@@ -9,7 +9,7 @@ from __future__ import annotations
 import contextlib
 import logging
 import threading
-from collections.abc import Callable, Hashable
+from collections.abc import Callable, Hashable, Iterator
 from concurrent.futures import Future
 from pathlib import Path
 from typing import Final, Generic, TypeVar
@@ -17,7 +17,12 @@ from typing import Final, Generic, TypeVar
 from filelock import FileLock
 
 from covalent_lambda_container import journal
-from covalent_lambda_container.errors import ProvisionError, RegistryError, UnusableImage
+from covalent_lambda_container.errors import (
+    ConfigurationError,
+    ProvisionError,
+    RegistryError,
+    UnusableImage,
+)
 from covalent_lambda_container.ports import (
     FAILED,
     PENDING,
@@ -160,12 +165,12 @@ class Provisioner:
         found = self._registry.find(spec.tag)
         if found:
             return found
-        with self._lock(spec):
+        with self._locked(spec):
             # Another process may have built it while this one waited.
             return self._registry.find(spec.tag) or self._build(spec, tell)
 
     def _rebuild(self, spec: ImageSpec, tell: Tell) -> None:
-        with self._lock(spec):
+        with self._locked(spec):
             replaced = None
             with contextlib.suppress(UnusableImage):
                 replaced = self._registry.find(spec.tag)
@@ -173,9 +178,22 @@ class Provisioner:
         self._images.forget(spec)
         self.rebuilds += 1
 
-    def _lock(self, spec: ImageSpec) -> FileLock:
-        self._lock_directory.mkdir(parents=True, exist_ok=True)
-        return FileLock(self._lock_directory / f"{spec.tag}.lock")
+    @contextlib.contextmanager
+    def _locked(self, spec: ImageSpec) -> Iterator[None]:
+        lock = FileLock(self._lock_directory / f"{spec.tag}.lock")
+        try:
+            self._lock_directory.mkdir(parents=True, exist_ok=True)
+            lock.acquire()
+        except OSError as exc:
+            raise ConfigurationError(
+                f"Image {spec.tag} is not in ECR and cannot be built: {self._lock_directory} "
+                f"cannot be written to: {exc}.",
+                hint="Name a folder that the dispatcher may write to by the option cache_dir.",
+            ) from exc
+        try:
+            yield
+        finally:
+            lock.release()
 
     def _build(
         self,

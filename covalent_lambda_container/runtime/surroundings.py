@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
+import contextlib
 import logging
 import os
 import shutil
 import sys
 import tempfile
 from collections.abc import Iterator
-from contextlib import contextmanager
 
 from .capture import CapturedStream
 from .processes import MARK, end_leftovers
@@ -40,7 +40,7 @@ def captured_streams() -> tuple[CapturedStream, CapturedStream]:
     return _streams
 
 
-@contextmanager
+@contextlib.contextmanager
 def surroundings() -> Iterator[None]:
     """Give the task a clean directory, environment and logging; put back what it changed."""
     global _scratch_before
@@ -97,4 +97,6 @@ def _make_room() -> None:
         if entry.is_dir(follow_symlinks=False):
             shutil.rmtree(entry.path, ignore_errors=True)
         else:
-            os.unlink(entry.path)
+            # A thread that the task has left may be faster.
+            with contextlib.suppress(OSError):
+                os.unlink(entry.path)

@@ -11,6 +11,7 @@ from pathlib import Path
 import pytest
 
 from covalent_lambda_container.errors import (
+    ConfigurationError,
     ImageBuildError,
     ProvisionError,
     RegistryError,
@@ -56,6 +57,20 @@ def wait_until(condition: Callable[[], bool]) -> None:
     while not condition():
         assert time.monotonic() < ends
         time.sleep(0.001)
+
+
+def test_a_folder_that_cannot_be_written_to_is_named_with_its_option(
+    builder: FakeImageBuilder, registry: FakeRegistry, functions: FakeFunctions, tmp_path: Path
+) -> None:
+    (tmp_path / "file").touch()
+    folder = tmp_path / "file" / "locks"
+    provisioner = Provisioner(
+        builder=builder, registry=registry, functions=functions, lock_directory=folder
+    )
+    with pytest.raises(
+        ConfigurationError, match=rf"{folder} cannot be written to: (.|\n)*cache_dir"
+    ):
+        provisioner.ensure_image(image_spec())
 
 
 # -- one flight -----------------------------------------------------------------------------------

@@ -34,6 +34,7 @@ ONE_MORE: Final = "scikit-learn"
 _MEMORY_MB: Final = 1024
 _MB: Final = 1e6
 _PROGRAM: Final = Path(__file__).parent / "workers" / "cold_import.py"
+_FURTHER_INDEXES: Final = ("PIP_EXTRA_INDEX_URL", "PIP_FIND_LINKS", "PIP_INDEX_URL")
 _CA_VARIABLES: Final = ("PIP_CERT", "REQUESTS_CA_BUNDLE", "SSL_CERT_FILE")
 
 
@@ -75,7 +76,7 @@ class Site:
             "requirements": requirements,
             "cache_dir": str(self._scratch / cache),
         }
-        answer = self._stage.work("image", {"options": options} | request)
+        answer = self._stage.work("image", {"options": options} | request, self._environment)
         self._made |= {answer[name] for name in ("image", "packages", "base") if name in answer}
         return answer
 
@@ -105,6 +106,16 @@ class Site:
             for name in [*self._made, f"{self._repository}:base", self._root]:
                 with contextlib.suppress(docker.errors.ImageNotFound):
                     client.images.remove(name, force=True)
+
+    @property
+    def _environment(self) -> dict[str, str]:
+        """Have no index but the usual one: a container on the other side has no other either."""
+        kept = {
+            name: value
+            for name, value in self._stage.environment.items()
+            if not name.startswith("UV_") and name not in _FURTHER_INDEXES
+        }
+        return kept | {"PIP_CONFIG_FILE": os.devnull}
 
     @property
     def _repository(self) -> str:

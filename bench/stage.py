@@ -168,7 +168,7 @@ class Stage:
         ended = subprocess.run(
             [sys.executable, "-m", f"bench.workers.{worker}", json.dumps(request)],
             cwd=_ROOT,
-            env={**(self._environment if environment is None else environment)},
+            env={**(self.environment if environment is None else environment)},
             stdin=subprocess.DEVNULL,
             capture_output=True,
             text=True,
@@ -181,7 +181,8 @@ class Stage:
         return answer
 
     @functools.cached_property
-    def _environment(self) -> dict[str, str]:
+    def environment(self) -> dict[str, str]:
+        """What processes that measure get, if they are not told otherwise."""
         # The user's own Covalent and AWS must not show through, in settings or in files.
         inherited = {
             name: value

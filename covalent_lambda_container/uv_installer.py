@@ -84,9 +84,6 @@ class UvInstaller:
             uv.find_uv_bin(),
             *("pip", "install", "--no-config", "--no-python-downloads", "--no-progress"),
             *("--color", "never", "--no-compile-bytecode", "--no-build"),
-            # Indexes are configured as pip's, which takes the best version that any of them has.
-            # Keeping to the first that knows a name would send much to the slower way of building.
-            *("--index-strategy", "unsafe-best-match"),
             *("--cache-dir", str(self._cache)),
             *("--python", sys.executable, "--python-version", python_version),
             *("--python-platform", platform_name(architecture, glibc)),

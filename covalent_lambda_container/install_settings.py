@@ -105,6 +105,11 @@ class InstallSettings:
             find_links=tuple(dict.fromkeys((*given.get("--find-links", ()), *self.find_links))),
         )
 
+    def without_local_mirrors(self) -> InstallSettings:
+        """Return the settings without further indexes that are folders of this machine."""
+        remote = tuple(url for url in self.extra_index_urls if not url.startswith("file:"))
+        return replace(self, extra_index_urls=remote)
+
     def uv_environment(self, ca_file: str) -> dict[str, str]:
         """Return variables for uv on this machine; they replace all that are there of their kind.
 

@@ -77,39 +77,54 @@ class UvInstaller:
         """
         for name, text in requirements.items():
             (scratch / name).write_text(text, "utf-8")
-        ca_file = scratch / "ca-bundle.crt"
-        if settings.ca_bundle is not None:
-            ca_file.write_bytes(settings.ca_bundle)
         command = [
             uv.find_uv_bin(),
             *("pip", "install", "--no-config", "--no-python-downloads", "--no-progress"),
             *("--color", "never", "--no-compile-bytecode", "--no-build"),
+            # The best version of all, as pip takes it, would let a public index slip in a newer
+            # version of a private package, also where only the password of the private one is
+            # wrong.
+            *("--index-strategy", "first-index"),
             *("--cache-dir", str(self._cache)),
             *("--python", sys.executable, "--python-version", python_version),
             *("--python-platform", platform_name(architecture, glibc)),
             *("--target", str(target), "--requirements", "requirements.txt"),
             *options,
         ]
-        ended = subprocess.run(
-            command,
-            cwd=scratch,
-            env=os.environ | settings.uv_environment(str(ca_file)),
-            stdin=subprocess.DEVNULL,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.STDOUT,
-            text=True,
-            errors="replace",
-            check=False,
+        shared = settings.without_local_mirrors()
+        try:
+            _run(command, settings, scratch)
+        except WheelsMissing:
+            if shared == settings:
+                raise
+            # A mirror on this machine has a package's name, and not the version.
+            _run(command, shared, scratch)
+
+
+def _run(command: list[str], settings: InstallSettings, scratch: Path) -> None:
+    ca_file = scratch / "ca-bundle.crt"
+    if settings.ca_bundle is not None:
+        ca_file.write_bytes(settings.ca_bundle)
+    ended = subprocess.run(
+        command,
+        cwd=scratch,
+        env=os.environ | settings.uv_environment(str(ca_file)),
+        stdin=subprocess.DEVNULL,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+        errors="replace",
+        check=False,
+    )
+    said = settings.redacted(ended.stdout.strip())
+    if ended.returncode == _UNSATISFIABLE:
+        raise WheelsMissing(said)
+    if ended.returncode != 0:
+        raise ImageBuildError(
+            f"The packages could not be installed: uv ended with status {ended.returncode}:\n"
+            f"{said}",
+            hint="Check that the package index can be reached from the dispatcher's machine.",
         )
-        said = settings.redacted(ended.stdout.strip())
-        if ended.returncode == _UNSATISFIABLE:
-            raise WheelsMissing(said)
-        if ended.returncode != 0:
-            raise ImageBuildError(
-                f"The packages could not be installed: uv ended with status {ended.returncode}:\n"
-                f"{said}",
-                hint="Check that the package index can be reached from the dispatcher's machine.",
-            )
 
 
 def platform_name(architecture: str, glibc: str) -> str:

@@ -1,11 +1,17 @@
-"""Which platform uv is told; uv itself is used in tests/integration."""
+"""What uv is told; more of what it does is in tests/integration."""
 
 from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+from zipfile import ZipFile
 
 import pytest
 
 from covalent_lambda_container.errors import ImageBuildError
-from covalent_lambda_container.uv_installer import platform_name
+from covalent_lambda_container.install_settings import InstallSettings
+from covalent_lambda_container.ports import WheelsMissing
+from covalent_lambda_container.uv_installer import UvInstaller, platform_name
 
 
 @pytest.mark.parametrize(
@@ -25,3 +31,58 @@ def test_the_newest_wheels_that_run_are_taken(architecture: str, glibc: str, pla
 def test_a_root_for_which_there_are_no_wheels(glibc: str, seen: str) -> None:
     with pytest.raises(ImageBuildError, match=rf"The root image has {seen}; (.|\n)*base_image"):
         platform_name("x86_64", glibc)
+
+
+# -- folders as indexes ---------------------------------------------------------------------------
+
+
+@pytest.fixture
+def installed(tmp_path: Path) -> Callable[[str], list[str]]:
+    """Install from two folders: a mirror that has alpha 1, and behind it one that has alpha 2."""
+    indexes = []
+    for version in ("1", "2"):
+        folder = tmp_path / f"index-{version}" / "alpha"
+        folder.mkdir(parents=True)
+        name = f"alpha-{version}-py3-none-any.whl"
+        with ZipFile(folder / name, "w") as wheel:
+            files = {
+                "METADATA": f"Metadata-Version: 2.1\nName: alpha\nVersion: {version}\n",
+                "WHEEL": "Wheel-Version: 1.0\nRoot-Is-Purelib: true\nTag: py3-none-any\n",
+                "RECORD": "",
+            }
+            for path, text in files.items():
+                wheel.writestr(f"alpha-{version}.dist-info/{path}", text)
+        (folder / "index.html").write_text(f'<a href="{name}">{name}</a>')
+        indexes.append(folder.parent.as_uri())
+    settings = InstallSettings(index_url=indexes[1], extra_index_urls=(indexes[0],))
+
+    def install(requirement: str) -> list[str]:
+        target, scratch = tmp_path / "target", tmp_path / "scratch"
+        scratch.mkdir()
+        UvInstaller(tmp_path / "cache").install(
+            {"requirements.txt": requirement},
+            target,
+            scratch,
+            settings=settings,
+            python_version="3.11",
+            architecture="x86_64",
+            glibc="2.36",
+        )
+        return sorted(path.name for path in target.glob("*.dist-info"))
+
+    return install
+
+
+def test_the_first_index_that_has_a_package_is_used(installed: Callable[[str], list[str]]) -> None:
+    assert installed("alpha") == ["alpha-1.dist-info"]
+
+
+def test_a_folder_that_lacks_the_version_is_passed_over(
+    installed: Callable[[str], list[str]],
+) -> None:
+    assert installed("alpha==2") == ["alpha-2.dist-info"]
+
+
+def test_what_nobody_has_is_missing(installed: Callable[[str], list[str]]) -> None:
+    with pytest.raises(WheelsMissing, match="alpha==3"):
+        installed("alpha==3")

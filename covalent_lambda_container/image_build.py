@@ -9,7 +9,9 @@ from __future__ import annotations
 import contextlib
 import functools
 import hashlib
+import shutil
 import tempfile
+import time
 from collections.abc import Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
@@ -55,6 +57,9 @@ _EMULATOR: Final = "aws-sam-cli==1.170.0"
 """Its wheel carries the emulator, a static binary, for both architectures."""
 _EMULATOR_FILE: Final = "samcli/local/rapid/aws-lambda-rie-{architecture}"
 _LARGEST_NAMED: Final = 10
+_SCRATCH: Final = "covalent-lambda-build-"
+_LONGEST_BUILD_S: Final = 24 * 3600
+"""A folder of a build that is older was left by a process that was killed."""
 _MB: Final = 1 << 20
 
 
@@ -97,13 +102,22 @@ class TaskImageBuilder:
         root = find_root(self._engine, spec, self._cache / "roots", newest=anew)
         # On the file system of the caches, so that files can be linked instead of copied.
         self._cache.mkdir(parents=True, exist_ok=True)
+        self._remove_leftovers()
         with (
-            tempfile.TemporaryDirectory(prefix="build-", dir=self._cache) as scratch,
+            tempfile.TemporaryDirectory(prefix=_SCRATCH, dir=self._cache) as scratch,
             Workbench(self._engine, root, self._cache, Path(scratch)) as workbench,
         ):
             limit = self._max_image_mb * _MB
             build = _Build(self._engine, self._installer, workbench, spec, limit, anew=anew)
             build.run(name)
+
+    def _remove_leftovers(self) -> None:
+        oldest = time.time() - _LONGEST_BUILD_S
+        for folder in self._cache.glob(f"{_SCRATCH}*"):
+            # Another process may be faster.
+            with contextlib.suppress(FileNotFoundError):
+                if folder.stat().st_mtime < oldest:
+                    shutil.rmtree(folder, ignore_errors=True)
 
     def push(self, name: str, login: RegistryLogin) -> str:
         """Push a local image and return the ``sha256:…`` digest of its manifest.

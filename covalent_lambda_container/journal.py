@@ -46,9 +46,13 @@ def step(name: str, subject: str) -> Iterator[dict[str, Any]]:
     if path:
         record = {"time": time.time(), "step": name, "subject": subject, "seconds": seconds}
         line = json.dumps(record | facts) + "\n"
-        # One write of one line in append mode: processes do not tear each other's lines.
-        with Path(path).open("a", encoding="utf-8") as journal:
-            journal.write(line)
+        try:
+            # One write of one line in append mode: processes do not tear each other's lines.
+            with Path(path).open("a", encoding="utf-8") as journal:
+                journal.write(line)
+        except OSError as exc:
+            # What was done is worth more than its record.
+            log.warning("%s=%s cannot be written to: %s", VARIABLE, path, exc)
 
 
 def read(path: Path) -> list[dict[str, Any]]:

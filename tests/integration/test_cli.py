@@ -120,7 +120,7 @@ def test_an_interrupted_prebuild_leaves_nothing_half_made(
     assert talk.endswith("Error: interrupted\n")
     wait_for(lambda: not sleeping(marker), 20)
     assert not containers_of(process.pid)
-    assert not list((tmp_path / "cache").glob("build-*"))
+    assert not list((tmp_path / "cache").glob("covalent-lambda-build-*"))
     assert "image missing" in program("prebuild", flow, "--check", status=3).stdout
 
 

@@ -5,8 +5,10 @@ from __future__ import annotations
 import io
 import json
 import logging
+import os
 import sys
 import tarfile
+import time
 import zipfile
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -74,6 +76,21 @@ def layer(built: Built, name: str) -> dict[str, bytes]:
     with tarfile.open(fileobj=io.BytesIO(built.context[name])) as opened:
         files = {member.name: opened.extractfile(member) for member in opened}
         return {name: file.read() for name, file in files.items() if file}
+
+
+def test_what_a_killed_process_has_left_is_removed_by_a_later_build(
+    engine: FakeEngine, installer: FakeInstaller, tmp_path: Path
+) -> None:
+    names = "covalent-lambda-build-left", "covalent-lambda-build-running", "build-of-the-users"
+    left, running, users = (tmp_path / name for name in names)
+    for folder in (left, running, users):
+        folder.mkdir()
+        (folder / "file").touch()
+    yesterday = time.time() - 25 * 3600
+    for folder in (left, users):
+        os.utime(folder, (yesterday, yesterday))
+    builder(engine, installer, tmp_path).build(spec_of("small==1"), NAME)
+    assert (left.exists(), running.exists(), users.exists()) == (False, True, True)
 
 
 def test_base_packages_and_runtime_are_built_one_on_the_other(
@@ -275,7 +292,9 @@ def test_an_image_that_is_too_large_is_refused_before_it_is_built(
     assert listed == [f"p{number}==1" for number in range(11, 1, -1)]
     assert stages(engine) == ["covalent-lambda-base"]
     assert NAME not in engine.images
-    assert [path.name for path in tmp_path.iterdir() if path.name.startswith("build-")] == []
+    assert [
+        path.name for path in tmp_path.iterdir() if path.name.startswith("covalent-lambda-build-")
+    ] == []
 
 
 def test_an_image_that_its_commands_made_too_large_is_removed(
@@ -296,7 +315,9 @@ def test_a_failed_installation_leaves_nothing(
         builder(engine, installer, tmp_path).build(spec_of("no-such-package"), NAME)
     assert NAME not in engine.images
     assert engine.running == 0
-    assert [path.name for path in tmp_path.iterdir() if path.name.startswith("build-")] == []
+    assert [
+        path.name for path in tmp_path.iterdir() if path.name.startswith("covalent-lambda-build-")
+    ] == []
 
 
 def test_commands_run_once_below_the_packages(

@@ -39,6 +39,15 @@ def test_a_step_is_logged_where_no_file_is_named(caplog: pytest.LogCaptureFixtur
     assert caplog.messages[0].startswith("image.push image:tag: 0.0")
 
 
+def test_a_file_that_cannot_be_written_to_fails_no_step(
+    file: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    file.mkdir()
+    with journal.step("task.invoke", "dispatch:7"):
+        pass
+    assert f"{journal.VARIABLE}={file} cannot be written to" in caplog.text
+
+
 def test_threads_do_not_tear_each_others_lines(file: Path) -> None:
     def record(number: int) -> None:
         with journal.step("task.invoke", str(number)) as facts:

@@ -58,6 +58,9 @@ _DENIED: Final = frozenset({"AccessDenied", "AccessDeniedException", "Unauthoriz
 
 _QUICK_S: Final = 3
 
+_S3_CONNECTIONS: Final = 64
+"""Kept open; of botocore's own ten, further ones would be opened and closed for each object."""
+
 _RENEWED_S: Final = 60
 """How long credentials are signed with that were asked for anew and are about to end all the same:
 their source has no others yet."""
@@ -109,7 +112,10 @@ class AwsClients:
     @functools.cached_property
     def s3(self) -> S3Client:
         # Newer buckets refuse the old signature that presigning uses by default in us-east-1.
-        client: S3Client = self._client("s3", Config(signature_version="s3v4", retries=_RETRIES))
+        config = Config(
+            signature_version="s3v4", retries=_RETRIES, max_pool_connections=_S3_CONNECTIONS
+        )
+        client: S3Client = self._client("s3", config)
         return client
 
     @functools.cached_property

@@ -38,7 +38,7 @@ class CancelSign:
             self._is_put = True
             if not self._ended:
                 self._dispatch.called_off.add(self._task_id)
-                self._dispatch.write()
+        self._dispatch.write()
 
     def close(self) -> bool:
         """Note that the task has ended; return whether there is an entry to remove."""
@@ -49,9 +49,8 @@ class CancelSign:
     def remove(self) -> None:
         """Take the task's entry away."""
         with self._dispatch.lock:
-            if self._is_put:
-                self._dispatch.called_off.discard(self._task_id)
-                self._dispatch.write()
+            self._dispatch.called_off.discard(self._task_id)
+        self._dispatch.write()
 
 
 class CancelSigns:
@@ -102,9 +101,18 @@ class _Dispatch:
     url_ends: float = 0.0
     called_off: set[str] = field(default_factory=set)
     lock: threading.Lock = field(default_factory=threading.Lock)
+    written: frozenset[str] = frozenset()
+    writing: threading.Lock = field(default_factory=threading.Lock)
 
     def write(self) -> None:
-        if self.called_off:
-            self.blobs.put(self.key, json.dumps(sorted(self.called_off)).encode())
-        else:
-            self.blobs.delete([self.key])
+        """Bring the object up to date; those who come meanwhile are written for all at once."""
+        with self.writing:
+            with self.lock:
+                wanted = frozenset(self.called_off)
+            if wanted == self.written:
+                return
+            if wanted:
+                self.blobs.put(self.key, json.dumps(sorted(wanted)).encode())
+            else:
+                self.blobs.delete([self.key])
+            self.written = wanted

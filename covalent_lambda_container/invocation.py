@@ -10,7 +10,7 @@ import time
 import uuid
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field
-from typing import Any, Final
+from typing import Any, Final, TypeVar
 
 from covalent_lambda_container import journal
 from covalent_lambda_container.cancel_signs import CancelSign, CancelSigns
@@ -24,7 +24,7 @@ from covalent_lambda_container.errors import (
     TaskTimedOut,
     VersionMismatch,
 )
-from covalent_lambda_container.event_loop import in_thread
+from covalent_lambda_container.event_loop import PerLoop, in_thread
 from covalent_lambda_container.ports import (
     BlobStore,
     ConnectionLost,
@@ -38,6 +38,8 @@ from covalent_lambda_container.runtime import wire
 from covalent_lambda_container.spec import OBJECT_PREFIX
 
 log = logging.getLogger(__name__)
+
+Value = TypeVar("Value")
 
 INLINE_LIMIT: Final = wire.LAMBDA_PAYLOAD_LIMIT - 64 * 1024
 """Bytes of a request or an answer that still travels inline; the rest is left to the envelope."""
@@ -53,6 +55,10 @@ _BRIEF_BYTES: Final = 256 * 1024
 
 _CANCEL_POLL_S: Final = 2.0
 """Longest time between two looks of the handler for the sign of a cancellation."""
+
+_AT_S3: Final = 32
+"""Tasks and answers on their way to S3 or from there at once. Each has a thread, connections and
+megabytes in memory; those of a wide lattice may end in the same second."""
 
 _UNREACHABLE_PATIENCE_S: Final = 60.0
 """How long AWS may be out of reach: Lambda for a task, S3 for an answer that is there."""
@@ -164,6 +170,7 @@ class Invoker:
         self._invocations = invocations
         self._blobs = blobs
         self._signs = CancelSigns(blobs)
+        self._at_s3 = PerLoop(lambda: asyncio.Semaphore(_AT_S3))
         self._sleep = sleep
         self._now = now
 
@@ -195,8 +202,12 @@ class Invoker:
                 )
         finally:
             if sign.close() or objects.used:
-                await in_thread(self._clean, call, objects, sign)
+                await self._with_s3(self._clean, call, objects, sign)
         return _outcome(answer)
+
+    async def _with_s3(self, work: Callable[..., Value], *args: Any) -> Value:
+        async with self._at_s3.get():
+            return await in_thread(work, *args)
 
     async def _event(self, call: Call, objects: _Objects) -> bytes:
         # A URL outlives the invocation that uses it, throttling included.
@@ -214,7 +225,7 @@ class Invoker:
         }
         if call.payload_bytes <= _BRIEF_BYTES:
             return json.dumps(event | {"task": call.payload}).encode()
-        return await in_thread(self._long_event, call, objects, event, valid_s)
+        return await self._with_s3(self._long_event, call, objects, event, valid_s)
 
     def _long_event(
         self, call: Call, objects: _Objects, event: dict[str, Any], valid_s: int
@@ -252,7 +263,7 @@ class Invoker:
         return answer | {"log_tail": reply.log_tail}
 
     async def _stored_answer(self, objects: _Objects) -> dict[str, Any] | None:
-        return await in_thread(self._blobs.read, objects.result_key, wire.read_answer)
+        return await self._with_s3(self._blobs.read, objects.result_key, wire.read_answer)
 
     async def _awaited_answer(self, objects: _Objects) -> dict[str, Any] | None:
         """Read an answer that is in S3 and nowhere else: it is worth some patience."""

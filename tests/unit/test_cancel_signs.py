@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import json
+import time
+from collections.abc import Iterable
+from concurrent.futures import ThreadPoolExecutor
 
 from covalent_lambda_container.cancel_signs import CancelSigns
 from covalent_lambda_container.runtime.transfer import look
@@ -26,6 +29,27 @@ def test_a_sign_names_the_tasks_that_were_called_off(blobs: FakeBlobStore) -> No
     two.close()
     two.remove()
     assert blobs.objects == {}
+
+
+def test_tasks_that_are_called_off_together_are_written_together() -> None:
+    written: list[int] = []
+
+    class Slow(FakeBlobStore):
+        def put(self, key: str, body: bytes | Iterable[bytes]) -> None:
+            time.sleep(0.1)
+            written.append(len(json.loads(bytes(body))))  # type: ignore[arg-type]
+            super().put(key, body)
+
+    with Slow() as blobs, ThreadPoolExecutor(20) as pool:
+        signs = CancelSigns(blobs)
+        held = [signs.of("dispatch", str(number)) for number in range(20)]
+        list(pool.map(lambda sign: sign.put(), held))
+        assert written[-1] == 20
+        assert len(written) <= 3
+        assert all(sign.close() for sign in held)
+        for sign in held:
+            sign.remove()
+        assert blobs.objects == {}
 
 
 def test_other_dispatches_have_signs_of_their_own(blobs: FakeBlobStore) -> None:

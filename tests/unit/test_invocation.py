@@ -8,7 +8,7 @@ import re
 import signal
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import Any
 
 import pytest
@@ -28,8 +28,10 @@ from covalent_lambda_container.ports import (
     INACTIVE,
     FunctionMissing,
     FunctionState,
+    Parsed,
     Reply,
 )
+from covalent_lambda_container.runtime.wire import Readable
 from tests.fakes import FakeBlobStore, FakeClock, FakeFunctions
 from tests.fakes.examples import call, task, value_of
 
@@ -121,6 +123,35 @@ def test_a_task_that_takes_long_leaves_its_answer_in_s3(
     functions.task_duration_s = 31
     assert value_of(invoker.run(call(task(abs, -1), NAME)).pickled) == 1
     assert len(blobs.requests) == 1
+
+
+def test_tasks_that_end_together_read_their_answers_a_few_at_once(
+    functions: FakeFunctions, clock: FakeClock
+) -> None:
+    reading: list[int] = []
+    at_once = []
+
+    class Slow(FakeBlobStore):
+        def read(self, key: str, parse: Callable[[Readable], Parsed]) -> Parsed | None:
+            reading.append(1)
+            at_once.append(len(reading))
+            time.sleep(0.02)
+            reading.pop()
+            return super().read(key, parse)
+
+    with Slow() as blobs:
+        invoker = Invoker(functions, blobs, sleep=clock.pause, now=clock.now)
+        gone = [Reply(payload={"v": 1, "result_at": "s3"})] * 100
+        for reply in gone:
+            functions.reply_next_with(reply)
+
+        async def run() -> list[Any]:
+            calls = (invoker.run(call(task(abs, -1), NAME), Cancellation()) for _ in gone)
+            return await asyncio.gather(*calls, return_exceptions=True)
+
+        ended = asyncio.run(run())
+    assert all("is not there" in str(each) for each in ended)
+    assert 8 < max(at_once) <= 32
 
 
 def test_without_cleanup_the_objects_stay_under_the_tasks_name(

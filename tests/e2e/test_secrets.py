@@ -171,7 +171,7 @@ def test_no_password_of_an_index_is_left_anywhere(
     for outcome in (wheels, source, missing, talkative):
         assert canaries.in_bytes(json.dumps(outcome).encode()) == set()
     # Covalent's database, results and log; our caches; what the server's processes left in /tmp.
-    for folder in (tmp_path / "covalent", tmp_path / "cache", tmp_path / "first"):
+    for folder in (tmp_path / "covalent", tmp_path / "cache"):
         assert any(folder.rglob("*"))
         assert canaries.in_folder(folder) == set()
     assert canaries.in_bytes((tmp_path / "journal").read_bytes()) == set()

@@ -232,7 +232,7 @@ def test_two_that_start_it_at_once_get_the_same(background: str, environment: An
 def test_what_was_made_is_listed_read_and_removed(
     program: Any, tmp_path: Path, stack: Any, options: dict[str, Any]
 ):
-    flow = workflow(tmp_path / "flow.py", [TINY])
+    flow = workflow(tmp_path / "flow.py", ["iniconfig>=2.1,<3"])
     (made,) = json.loads(program("prebuild", flow, "--json").stdout)
     program("prewarm", flow, "-n", "1")
     owner = ("--profile", stack.owner_profile)

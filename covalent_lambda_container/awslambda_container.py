@@ -12,7 +12,7 @@ import importlib
 import logging
 import sys
 from collections.abc import Callable, Coroutine, Mapping
-from typing import TYPE_CHECKING, Any, Final, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from covalent._shared_files import TaskRuntimeError
 from covalent._shared_files.exceptions import TaskCancelledError
@@ -23,7 +23,7 @@ from covalent_lambda_container import covalent_task, missing_modules
 from covalent_lambda_container.cancellation import Cancellation, Cancelled, Register
 from covalent_lambda_container.configuration import resolve, stored
 from covalent_lambda_container.errors import ConfigurationError
-from covalent_lambda_container.event_loop import PerLoop, Turns, in_thread
+from covalent_lambda_container.event_loop import BRIEF_BYTES, PerLoop, Turns, in_thread
 from covalent_lambda_container.options import Options
 from covalent_lambda_container.usage import parse_report, usage_line
 
@@ -42,8 +42,6 @@ _turns = PerLoop(Turns)
 _left_alone: set[asyncio.Task[Any]] = set()
 
 _service: Any = None
-_LARGE_BYTES: Final = 256 * 1024
-"""Arguments of this size are read beside the event loop."""
 
 # Covalent shows what goes through its own logger's handlers; ours joins them.
 _log = logging.getLogger("covalent_lambda_container")
@@ -277,7 +275,7 @@ class AWSLambdaContainerExecutor(AsyncBaseExecutor):
         node_id: int,
         cancellation: Cancellation,
     ) -> Outcome | Any:
-        if covalent_task.payload_bytes(args, kwargs) < _LARGE_BYTES:
+        if covalent_task.payload_bytes(args, kwargs) < BRIEF_BYTES:
             task = _read(function, args, kwargs)
         else:
             task = await in_thread(_read, function, args, kwargs)

@@ -24,7 +24,7 @@ from urllib3.exceptions import HTTPError
 from covalent_lambda_container.archives import Member, archive, unpack
 from covalent_lambda_container.errors import ImageBuildError, RegistryError
 from covalent_lambda_container.install_settings import proxies
-from covalent_lambda_container.pieces import PieceStream
+from covalent_lambda_container.pieces import reader
 from covalent_lambda_container.ports import CannotRun, EngineImage, Found, RegistryLogin
 from covalent_lambda_container.urls import without_credentials
 
@@ -284,7 +284,7 @@ class DockerContainer:
     def get(self, path: str, folder: Path) -> None:
         """Write the plain files below a folder of the container to one of this machine."""
         stream, _ = self._engine.get_archive(self._id, path)
-        unpack(io.BufferedReader(cast("Any", PieceStream(stream))), folder)
+        unpack(reader(stream), folder)
 
 
 def _created(engine: docker.APIClient, image: str, architecture: str, command: list[str]) -> str:

@@ -11,6 +11,9 @@ from typing import Any, Final, Generic, TypeVar
 
 Value = TypeVar("Value")
 
+BRIEF_BYTES: Final = 256 * 1024
+"""What is smaller is read, written or hashed on the event loop; what is larger, beside it."""
+
 _BEGIN_EACH_TURN: Final = 8
 """Pieces of work that begin in one turn of the loop; each takes less than a millisecond."""
 

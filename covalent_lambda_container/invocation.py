@@ -24,7 +24,7 @@ from covalent_lambda_container.errors import (
     TaskTimedOut,
     VersionMismatch,
 )
-from covalent_lambda_container.event_loop import PerLoop, in_thread
+from covalent_lambda_container.event_loop import BRIEF_BYTES, PerLoop, in_thread
 from covalent_lambda_container.ports import (
     BlobStore,
     ConnectionLost,
@@ -49,9 +49,6 @@ DURABLE_AFTER_S: Final = 10.0
 
 _PATIENCE_S: Final = 900.0
 """How long a task that Lambda does not accept is offered again."""
-
-_BRIEF_BYTES: Final = 256 * 1024
-"""A task up to this size is written as an event on the event loop; a larger one in a thread."""
 
 _CANCEL_POLL_S: Final = 2.0
 """Longest time between two looks of the handler for the sign of a cancellation."""
@@ -223,7 +220,7 @@ class Invoker:
             "dispatch_id": call.dispatch_id,
             "node_id": call.node_id,
         }
-        if call.payload_bytes <= _BRIEF_BYTES:
+        if call.payload_bytes <= BRIEF_BYTES:
             return json.dumps(event | {"task": call.payload}).encode()
         return await self._with_s3(self._long_event, call, objects, event, valid_s)
 

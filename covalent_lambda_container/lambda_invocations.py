@@ -27,7 +27,7 @@ from yarl import URL
 
 from covalent_lambda_container.aws import AwsClients, error_code, error_message, explained
 from covalent_lambda_container.errors import InvocationError
-from covalent_lambda_container.event_loop import PerLoop, in_thread
+from covalent_lambda_container.event_loop import BRIEF_BYTES, PerLoop, in_thread
 from covalent_lambda_container.ports import (
     ConnectionLost,
     FunctionMissing,
@@ -64,8 +64,6 @@ _IDLE_CONNECTION_S: Final = 15
 """How long a connection without a request is kept; shorter than Lambda keeps it, which would
 otherwise close it at the moment of the next request."""
 _KEEP_ALIVE_S: Final = 60
-_LARGE_BYTES: Final = 256 * 1024
-"""An event or an answer from this size on is hashed or read beside the event loop."""
 
 
 class LambdaInvocations:
@@ -107,7 +105,7 @@ class LambdaInvocations:
         """
         with explained("invoke function", name, InvocationError):
             await self._clients.renew_credentials()
-            if len(event) < _LARGE_BYTES:
+            if len(event) < BRIEF_BYTES:
                 headers = self._signed(name, event)
             else:
                 headers = await in_thread(self._signed, name, event)
@@ -145,7 +143,7 @@ class LambdaInvocations:
             async with session.post(
                 _parsed_url(self._url(name)),
                 # Of bytes, aiohttp sends a copy, and warns when they are many.
-                data=event if len(event) < _LARGE_BYTES else io.BytesIO(event),
+                data=event if len(event) < BRIEF_BYTES else io.BytesIO(event),
                 headers=headers,
                 timeout=_timeout(timeout_s),
                 proxy=self._proxy,
@@ -268,4 +266,4 @@ def _parsed_url(url: str) -> URL:
 
 
 async def _parsed(body: bytes) -> Any:
-    return json.loads(body) if len(body) < _LARGE_BYTES else await in_thread(json.loads, body)
+    return json.loads(body) if len(body) < BRIEF_BYTES else await in_thread(json.loads, body)

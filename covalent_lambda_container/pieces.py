@@ -4,6 +4,13 @@ from __future__ import annotations
 
 import io
 from collections.abc import Iterable
+from typing import Any
+
+
+def reader(pieces: Iterable[bytes]) -> io.BufferedReader:
+    """Return a file over pieces whose reads are short at its end only."""
+    stream: Any = PieceStream(pieces)
+    return io.BufferedReader(stream)
 
 
 class PieceStream(io.RawIOBase):

@@ -4,12 +4,11 @@ from __future__ import annotations
 
 import contextlib
 import functools
-import io
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from itertools import islice
-from typing import TYPE_CHECKING, Any, Final, cast
+from typing import TYPE_CHECKING, Final
 from urllib.parse import quote
 
 from boto3.s3.transfer import TransferConfig
@@ -19,7 +18,7 @@ from botocore.exceptions import ClientError, HTTPClientError, IncompleteReadErro
 
 from covalent_lambda_container.aws import AwsClients, error_code, explained
 from covalent_lambda_container.errors import ConfigurationError, InvocationError
-from covalent_lambda_container.pieces import PieceStream
+from covalent_lambda_container.pieces import PieceStream, reader
 from covalent_lambda_container.ports import Parsed
 from covalent_lambda_container.runtime.wire import Readable
 
@@ -95,7 +94,7 @@ class S3Bucket:
                 self._clients.s3.put_object(Bucket=self.bucket, Key=key, Body=body)
             else:
                 # Buffered: boto3 takes a short read for the end of the stream.
-                stream = io.BufferedReader(cast("Any", PieceStream(body)))
+                stream = reader(body)
                 self._clients.s3.upload_fileobj(stream, self.bucket, key, Config=_TRANSFER)
 
     def read(self, key: str, parse: Callable[[Readable], Parsed]) -> Parsed | None:

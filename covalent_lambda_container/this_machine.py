@@ -6,17 +6,15 @@ version. It compiles packages, and runs nothing of them.
 
 from __future__ import annotations
 
-import io
 import shutil
 import subprocess
 import sys
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
-from typing import Any, cast
 
 from covalent_lambda_container.archives import Member, archive, unpack
 from covalent_lambda_container.errors import ImageBuildError
-from covalent_lambda_container.pieces import PieceStream
+from covalent_lambda_container.pieces import reader
 
 
 class ThisMachine:
@@ -64,7 +62,7 @@ class ThisMachine:
 
     def put(self, members: Iterable[Member]) -> None:
         """Write files; their names are paths from the root."""
-        unpack(io.BufferedReader(cast("Any", PieceStream(archive(members)))), self._root)
+        unpack(reader(archive(members)), self._root)
 
     def get(self, path: str, folder: Path) -> None:
         """Copy the files below a folder to another one."""

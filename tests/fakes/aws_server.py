@@ -5,13 +5,14 @@ from __future__ import annotations
 import json
 import re
 import socket
+import ssl
 import struct
-import threading
 from collections.abc import Callable
 from dataclasses import dataclass
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
 from urllib.parse import parse_qs
+
+from tests.fakes.loopback import LoopbackHandler, LoopbackServer
 
 _OPERATIONS = (
     (r"HEAD /[^/]+$", "HeadBucket"),
@@ -61,7 +62,32 @@ class HangUp(Exception):
         self.sent, self.reset = sent, reset
 
 
-class FakeAwsServer:
+class _Handler(LoopbackHandler):
+    fake: FakeAwsServer
+
+    def _serve(self) -> None:
+        request = Request(
+            operation=_operation(self.command, self.path, dict(self.headers)),
+            path=self.path,
+            headers=dict(self.headers),
+            content=_content(self.body()),
+        )
+        try:
+            status, headers, content = self.fake.answer(request)
+        except HangUp as end:
+            self.wfile.write(end.sent)
+            self.close_connection = True
+            if end.reset:
+                linger = struct.pack("ii", 1, 0)
+                self.connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, linger)
+                self.connection.close()
+            return
+        self.answer(status, content, headers)
+
+    do_GET = do_HEAD = do_POST = do_PUT = _serve  # noqa: N815 - http.server's names
+
+
+class FakeAwsServer(LoopbackServer):
     """Serves while it is open; `answer` says what.
 
     Attributes
@@ -70,63 +96,11 @@ class FakeAwsServer:
         Returns status, headers and body, or raises `HangUp`.
     """
 
-    def __init__(self) -> None:
+    handler = _Handler
+
+    def __init__(self, context: ssl.SSLContext | None = None) -> None:
+        super().__init__(context)
         self.answer: Callable[[Request], Answer] = lambda _: (500, {}, b"{}")
-        self._server = ThreadingHTTPServer(("127.0.0.1", 0), self._handler())
-        self._server.daemon_threads = True
-        self._thread = threading.Thread(target=self._server.serve_forever, args=(0.01,))
-
-    @property
-    def url(self) -> str:
-        """Where it is. An address and no name: S3's buckets then are in the path."""
-        return f"http://127.0.0.1:{self._server.server_port}"
-
-    def __enter__(self) -> FakeAwsServer:
-        self._thread.start()
-        return self
-
-    def __exit__(self, *exc_info: object) -> None:
-        self._server.shutdown()
-        self._thread.join()
-        self._server.server_close()
-
-    def _handler(self) -> type[BaseHTTPRequestHandler]:
-        server = self
-
-        class Handler(BaseHTTPRequestHandler):
-            protocol_version = "HTTP/1.1"
-
-            def _serve(self) -> None:
-                body = self.rfile.read(int(self.headers.get("Content-Length", 0)))
-                request = Request(
-                    operation=_operation(self.command, self.path, dict(self.headers)),
-                    path=self.path,
-                    headers=dict(self.headers),
-                    content=_content(body),
-                )
-                try:
-                    status, headers, content = server.answer(request)
-                except HangUp as end:
-                    self.wfile.write(end.sent)
-                    self.close_connection = True
-                    if end.reset:
-                        linger = struct.pack("ii", 1, 0)
-                        self.connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, linger)
-                        self.connection.close()
-                    return
-                self.send_response(status)
-                for name, value in {**headers, "Content-Length": str(len(content))}.items():
-                    self.send_header(name, value)
-                self.end_headers()
-                if self.command != "HEAD":
-                    self.wfile.write(content)
-
-            do_GET = do_HEAD = do_POST = do_PUT = _serve  # noqa: N815 - http.server's names
-
-            def log_message(self, *_: Any) -> None:
-                pass
-
-        return Handler
 
 
 def _content(body: bytes) -> Any:

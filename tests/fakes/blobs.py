@@ -5,20 +5,31 @@ from __future__ import annotations
 import hmac
 import io
 import secrets
-import threading
 import time
 from collections.abc import Callable, Iterable
 from http import HTTPStatus
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
-from typing import Any
 from urllib.parse import parse_qs, quote, unquote, urlencode, urlsplit
 
 from covalent_lambda_container.errors import InvocationError
 from covalent_lambda_container.ports import Parsed
 from covalent_lambda_container.runtime.wire import Readable
+from tests.fakes.loopback import LoopbackHandler, LoopbackServer
 
 
-class FakeBlobStore:
+class _Handler(LoopbackHandler):
+    fake: FakeBlobStore
+
+    def _serve(self) -> None:
+        self.fake.hosts.append(self.headers["Host"])
+        status, content, span = self.fake.reply(
+            self.command, self.path, self.body(), self.headers["Range"]
+        )
+        self.answer(status, content, {"Content-Range": span} if span else {})
+
+    do_GET = do_PUT = _serve  # noqa: N815 - http.server's names
+
+
+class FakeBlobStore(LoopbackServer):
     """Keeps objects in memory and serves them on the loopback address while it is open.
 
     Attributes
@@ -35,29 +46,16 @@ class FakeBlobStore:
         How many of the next reads by the dispatcher fail.
     """
 
+    handler = _Handler
+
     def __init__(self) -> None:
+        super().__init__()
         self.objects: dict[str, bytes] = {}
         self.requests: list[str] = []
         self.hosts: list[str] = []
         self.failing_requests = 0
         self.failing_reads = 0
         self._secret = secrets.token_bytes()
-        self._server = ThreadingHTTPServer(("127.0.0.1", 0), self._handler())
-        self._thread = threading.Thread(target=self._server.serve_forever, args=(0.01,))
-
-    @property
-    def endpoint(self) -> str:
-        """Host and port of its URLs."""
-        return f"127.0.0.1:{self._server.server_port}"
-
-    def __enter__(self) -> FakeBlobStore:
-        self._thread.start()
-        return self
-
-    def __exit__(self, *exc_info: object) -> None:
-        self._server.shutdown()
-        self._thread.join()
-        self._server.server_close()
 
     def put(self, key: str, body: bytes | Iterable[bytes]) -> None:
         self.objects[key] = body if isinstance(body, bytes) else b"".join(body)
@@ -87,14 +85,15 @@ class FakeBlobStore:
     def _url(self, method: str, key: str, valid_s: int) -> str:
         expires = str(int(time.time()) + valid_s)
         query = urlencode({"expires": expires, "signature": self._sign(method, key, expires)})
-        return f"http://{self.endpoint}/{quote(key)}?{query}"
+        return f"{self.url}/{quote(key)}?{query}"
 
     def _sign(self, method: str, key: str, expires: str) -> str:
         return hmac.new(self._secret, f"{method} {expires} {key}".encode(), "sha256").hexdigest()
 
-    def _answer(
+    def reply(
         self, method: str, path: str, body: bytes, span: str | None
     ) -> tuple[HTTPStatus, bytes, str]:
+        """Return status, body and `Content-Range` of what answers a request."""
         status, content = self._whole(method, path, body)
         if status != HTTPStatus.OK or method != "GET" or not span:
             return status, content, ""
@@ -122,27 +121,3 @@ class FakeBlobStore:
             return HTTPStatus.OK, b""
         stored = self.objects.get(key)
         return (HTTPStatus.NOT_FOUND, b"NoSuchKey") if stored is None else (HTTPStatus.OK, stored)
-
-    def _handler(self) -> type[BaseHTTPRequestHandler]:
-        store = self
-
-        class Handler(BaseHTTPRequestHandler):
-            def _serve(self) -> None:
-                body = self.rfile.read(int(self.headers.get("Content-Length", 0)))
-                store.hosts.append(self.headers["Host"])
-                status, content, span = store._answer(
-                    self.command, self.path, body, self.headers["Range"]
-                )
-                self.send_response(status)
-                if span:
-                    self.send_header("Content-Range", span)
-                self.send_header("Content-Length", str(len(content)))
-                self.end_headers()
-                self.wfile.write(content)
-
-            do_GET = do_PUT = _serve  # noqa: N815 - http.server's names
-
-            def log_message(self, *_: Any) -> None:
-                pass
-
-        return Handler

@@ -17,7 +17,6 @@ import socket
 import ssl
 import subprocess
 import tarfile
-import threading
 import zipfile
 from collections.abc import Iterator, Sequence
 from contextlib import ExitStack, contextmanager
@@ -29,6 +28,8 @@ from urllib.parse import urlsplit
 
 import docker
 import trustme
+
+from tests.fakes.loopback import TlsServer, serving
 
 OPEN = "open"
 """First part of the paths that need no password."""
@@ -172,10 +173,10 @@ class PrivateIndex:
         handler = type("Handler", (_Handler,), {"index": self})
         with ExitStack() as cleanup:
             for address in self._addresses:
-                server = _TlsServer((address, self.port), partial(handler, directory=self._folder))
-                server.context = context
+                handles = partial(handler, directory=self._folder)
+                server = TlsServer((address, self.port), handles, context)
                 self.port = server.server_port
-                cleanup.enter_context(_serving(server))
+                cleanup.enter_context(serving(server))
             yield self
 
     def user_of(self, authorization: str) -> str | None:
@@ -189,19 +190,6 @@ class PrivateIndex:
         page.parent.mkdir(parents=True, exist_ok=True)
         with page.open("a") as out:
             out.write(f'<a href="/files/{file}#sha256={digest}">{file}</a>\n')
-
-
-class _TlsServer(ThreadingHTTPServer):
-    daemon_threads = True
-    context: ssl.SSLContext
-
-    def finish_request(self, request: Any, client_address: Any) -> None:
-        # In the connection's own thread: a handshake that fails is nobody else's.
-        with self.context.wrap_socket(request, server_side=True) as wrapped:
-            super().finish_request(wrapped, client_address)  # type: ignore[arg-type]
-
-    def handle_error(self, request: Any, client_address: Any) -> None:
-        """Say nothing: clients that do not trust the certificate hang up."""
 
 
 class _Handler(SimpleHTTPRequestHandler):
@@ -269,7 +257,7 @@ class Proxy:
 
     @contextmanager
     def running(self) -> Iterator[Proxy]:
-        with _serving(self._server):
+        with serving(self._server):
             yield self
 
     def admits(self, authorization: str, host: str) -> bool:
@@ -303,18 +291,6 @@ class _ProxyHandler(BaseHTTPRequestHandler):
 
     def log_message(self, *_: Any) -> None:
         pass
-
-
-@contextmanager
-def _serving(server: ThreadingHTTPServer) -> Iterator[None]:
-    thread = threading.Thread(target=server.serve_forever, daemon=True)
-    thread.start()
-    try:
-        yield
-    finally:
-        server.shutdown()
-        server.server_close()
-        thread.join()
 
 
 def _source(name: str, version: str) -> dict[str, bytes]:

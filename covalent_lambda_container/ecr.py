@@ -118,6 +118,7 @@ class EcrRegistry:
                 f"{scheme}://{host}/v2/{self.repository}/blobs/{config}",
                 auth=(login.username, login.password),
                 timeout=_READ_TIMEOUT_S,
+                verify=self._clients.certificates,
             )
             answer.raise_for_status()
             labels = answer.json()["config"].get("Labels") or {}

@@ -4,17 +4,21 @@ from __future__ import annotations
 
 import base64
 import json
+import ssl
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
+import trustme
 
 from covalent_lambda_container.aws import AwsClients, AwsTarget
 from covalent_lambda_container.ecr import REVISIONS, EcrRegistry
 from covalent_lambda_container.errors import RegistryError, UnusableImage
+from covalent_lambda_container.image_contents import PACKAGES_LABEL, SPEC_LABEL
 from covalent_lambda_container.spec import ImageReference
 from tests.fakes.aws_http import FakeAwsHttp
+from tests.fakes.aws_server import Answer, FakeAwsServer, Request
 
 URI = "123456789012.dkr.ecr.eu-central-1.amazonaws.com/covalent-lambda"
 DOCKER = "application/vnd.docker.distribution.manifest.v2+json"
@@ -177,3 +181,62 @@ def test_a_login_is_read_from_the_token_and_does_not_show_itself(
     login = registry.login()
     assert (login.username, login.password) == ("AWS", "pass:word")
     assert "pass:word" not in repr(login)
+
+
+# -- what is in an image, from the registry itself ------------------------------------------------
+
+CONFIGURED = {"config": {"Labels": {SPEC_LABEL: '{"requirements": ["six"]}', PACKAGES_LABEL: "{}"}}}
+
+
+def registry_with_an_image(request: Request) -> Answer:
+    """Answer as ECR does, and as its registry at a custom endpoint."""
+    if request.path == "/v2/covalent-lambda/blobs/sha256:0c":
+        return 200, {}, json.dumps(CONFIGURED).encode()
+    if request.operation == "GetAuthorizationToken":
+        token = base64.b64encode(b"AWS:secret").decode()
+        return 200, {}, json.dumps({"authorizationData": [{"authorizationToken": token}]}).encode()
+    manifest = json.dumps({"config": {"digest": "sha256:0c"}})
+    found = image()
+    found["images"][0]["imageManifest"] = manifest
+    return 200, {}, json.dumps(found).encode()
+
+
+@pytest.fixture
+def authority() -> trustme.CA:
+    return trustme.CA()
+
+
+@pytest.fixture
+def secured(authority: trustme.CA) -> Iterator[FakeAwsServer]:
+    """AWS behind a certificate of an authority that nobody knows."""
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    authority.issue_cert("127.0.0.1").configure_cert(context)
+    with FakeAwsServer(context) as server:
+        server.answer = registry_with_an_image
+        yield server
+
+
+@pytest.mark.parametrize("named_by", ["environment", "profile"])
+def test_an_image_is_read_by_the_authorities_that_botocore_trusts(
+    secured: FakeAwsServer,
+    authority: trustme.CA,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    named_by: str,
+) -> None:
+    bundle, configuration = tmp_path / "ca.pem", tmp_path / "config"
+    authority.cert_pem.write_to_path(str(bundle))
+    configuration.write_text("[default]\n")
+    if named_by == "environment":
+        monkeypatch.setenv("AWS_CA_BUNDLE", str(bundle))
+    else:
+        configuration.write_text(f"[default]\nca_bundle = {bundle}\n")
+    monkeypatch.setenv("AWS_CONFIG_FILE", str(configuration))
+    monkeypatch.setenv("AWS_ACCESS_KEY_ID", "AKI")
+    monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", "secret")
+    # Somebody else's authorities, which AWS's SDKs do not ask either.
+    monkeypatch.setenv("REQUESTS_CA_BUNDLE", str(tmp_path / "nowhere.pem"))
+    clients = AwsClients(AwsTarget(region="eu-central-1", endpoint_url=secured.url))
+    said = EcrRegistry(clients, "covalent-lambda").contents("tag")
+    assert said is not None
+    assert said.spec == {"requirements": ["six"]}

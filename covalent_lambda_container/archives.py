@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import tarfile
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Set
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 from typing import IO, Final
@@ -82,16 +82,13 @@ def body(members: Iterable[Member], *, folders: bool = False) -> Iterator[bytes]
     the time of that moment: ``folders`` puts them in.
     """
     ordered = sorted(members, key=lambda member: member.name)
-    made: set[PurePosixPath] = set()
+    made = {""}
     for member in ordered:
-        path = PurePosixPath(member.name)
-        is_folder = member.name.endswith("/")
-        above = reversed(path.parents[:-1]) if folders else ()
-        for folder in (*above, path) if is_folder else above:
-            if folder not in made:
-                made.add(folder)
-                yield _header(f"{folder}/", 0, mode=0o755, kind=tarfile.DIRTYPE)
-        if is_folder:
+        folder, _, name = member.name.rpartition("/")
+        for missing in _folders(folder, made) if folders or not name else ():
+            made.add(missing)
+            yield _header(f"{missing}/", 0, mode=0o755, kind=tarfile.DIRTYPE)
+        if not name:
             continue
         size = member.size
         yield _header(member.name, size, mode=0o755 if member.executable else 0o644)
@@ -123,6 +120,15 @@ def read_archive(file: Path) -> dict[str, bytes]:
     with tarfile.open(file) as opened:
         contents = {member.name: opened.extractfile(member) for member in opened}
         return {name: content.read() for name, content in contents.items() if content}
+
+
+def _folders(folder: str, made: Set[str]) -> list[str]:
+    """Return a folder and those above it, the highest first, without those that are made."""
+    missing = []
+    while folder not in made:
+        missing.append(folder)
+        folder = folder.rpartition("/")[0]
+    return missing[::-1]
 
 
 def _header(name: str, size: int, *, mode: int, kind: bytes = tarfile.REGTYPE) -> bytes:

@@ -9,9 +9,8 @@ import json
 import os
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
-from functools import cached_property
 from importlib import metadata
-from pathlib import Path, PurePosixPath
+from pathlib import Path
 from typing import Final
 
 from packaging.utils import InvalidName, canonicalize_name
@@ -39,12 +38,15 @@ class InstalledFile:
         Relative to the folder of the installation, with slashes.
     digest
         SHA-256 of what the file should contain, hexadecimal.
+    size
+        Bytes of the file on disk.
     content
         What it contains where that differs from the file on disk.
     """
 
     path: str
     digest: str
+    size: int
     content: bytes | None = None
 
 
@@ -80,10 +82,10 @@ class Distribution:
         """The requirement that gives exactly this distribution."""
         return f"{self.name} @ {self.origin}" if self.origin else f"{self.name}=={self.version}"
 
-    @cached_property
+    @property
     def size(self) -> int:
         """Bytes of its files on disk."""
-        return sum((self.folder / file.path).stat().st_size for file in self.files)
+        return sum(file.size for file in self.files)
 
     @property
     def identity(self) -> str:
@@ -94,10 +96,9 @@ class Distribution:
     @property
     def modules(self) -> set[str]:
         """Names of its top-level modules."""
-        paths = [PurePosixPath(file.path) for file in self.files]
+        paths = [file.path for file in self.files if file.path.endswith((".py", ".so"))]
         # The distribution's own metadata are in a folder with a dot in its name.
-        tops = {path.parts[0].partition(".")[0] for path in paths if path.suffix in (".py", ".so")}
-        return tops - {"bin"}
+        return {path.partition("/")[0].partition(".")[0] for path in paths} - {"bin"}
 
 
 def distributions_in(folder: Path) -> list[Distribution]:
@@ -114,12 +115,11 @@ def distributions_in(folder: Path) -> list[Distribution]:
 def unclaimed(folder: Path, distributions: Iterable[Distribution]) -> list[str]:
     """Return the paths of files that belong to no distribution, sorted."""
     claimed = {file.path for distribution in distributions for file in distribution.files}
+    claimed.add(_LOCK)
     return sorted(
         path
-        for path in dict(_plain_files(folder))
-        if path not in claimed | {_LOCK}
-        and not path.endswith(".pyc")
-        and not _is_of_one_installation(path)
+        for path, _ in _plain_files(folder)
+        if path not in claimed and not path.endswith(".pyc") and not _is_of_one_installation(path)
     )
 
 
@@ -148,20 +148,20 @@ def _obtainable(distribution: Distribution) -> str:
     return f"{distribution.name}=={distribution.version.partition('+')[0]}"
 
 
-def _read(entry: metadata.Distribution, folder: Path, present: Mapping[str, Path]) -> Distribution:
+def _read(entry: metadata.Distribution, folder: Path, present: Mapping[str, int]) -> Distribution:
     files = []
     metadata_folder = ""
     for listed in entry.files or ():
         # pip counts from a folder below, for scripts and data.
         path = "/".join(part for part in listed.parts if part != "..")
-        name = PurePosixPath(path).name
+        parent, _, name = path.rpartition("/")
         if name == "METADATA":
-            metadata_folder = metadata_folder or str(PurePosixPath(path).parent)
+            metadata_folder = metadata_folder or parent
         if path not in present or name.endswith(".pyc") or _is_of_one_installation(path):
             continue
         if name == "direct_url.json" and not _origin(entry):
             continue
-        files.append(_file(path, present[path], listed.hash))
+        files.append(_file(path, folder, present[path], listed.hash))
     try:
         name = canonicalize_name(entry.metadata["Name"], validate=True)
         version = str(Version(entry.version))
@@ -178,20 +178,23 @@ def _read(entry: metadata.Distribution, folder: Path, present: Mapping[str, Path
 
 
 def _is_of_one_installation(path: str) -> bool:
-    parts = PurePosixPath(path).parts
-    return len(parts) == 2 and parts[0].endswith(".dist-info") and parts[1] in _OF_ONE_INSTALLATION
+    folder, _, name = path.rpartition("/")
+    # Folders below it hold what the distribution itself brings.
+    return name in _OF_ONE_INSTALLATION and folder.endswith(".dist-info") and "/" not in folder
 
 
-def _file(path: str, on_disk: Path, recorded: metadata.FileHash | None) -> InstalledFile:
+def _file(path: str, folder: Path, size: int, recorded: metadata.FileHash | None) -> InstalledFile:
     if path.startswith("bin/") or recorded is None or recorded.mode != "sha256":
-        content = on_disk.read_bytes()
+        content = (folder / path).read_bytes()
         changed = _without_interpreter(content) if path.startswith("bin/") else content
-        digest = hashlib.sha256(changed).hexdigest()
         return InstalledFile(
-            path=path, digest=digest, content=changed if changed != content else None
+            path=path,
+            digest=hashlib.sha256(changed).hexdigest(),
+            size=size,
+            content=changed if changed != content else None,
         )
     digest = base64.urlsafe_b64decode(recorded.value + "=" * (-len(recorded.value) % 4)).hex()
-    return InstalledFile(path=path, digest=digest)
+    return InstalledFile(path=path, digest=digest, size=size)
 
 
 def _without_interpreter(script: bytes) -> bytes:
@@ -217,10 +220,11 @@ def _origin(entry: metadata.Distribution) -> str:
         return ""
 
 
-def _plain_files(folder: Path) -> Iterator[tuple[str, Path]]:
-    with contextlib.suppress(FileNotFoundError):
-        for parent, _, names in os.walk(folder):
-            for name in names:
-                path = Path(parent, name)
-                if path.is_file() and not path.is_symlink():
-                    yield path.relative_to(folder).as_posix(), path
+def _plain_files(folder: Path | str, below: str = "") -> Iterator[tuple[str, int]]:
+    """Yield the path of each plain file, relative and with slashes, and its length in bytes."""
+    with contextlib.suppress(FileNotFoundError), os.scandir(folder) as entries:
+        for entry in entries:
+            if entry.is_dir(follow_symlinks=False):
+                yield from _plain_files(entry.path, f"{below}{entry.name}/")
+            elif entry.is_file(follow_symlinks=False):
+                yield below + entry.name, entry.stat().st_size

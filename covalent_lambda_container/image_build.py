@@ -12,8 +12,9 @@ import hashlib
 import shutil
 import tempfile
 import time
+from collections import Counter
 from collections.abc import Mapping, Sequence
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import Executor, Future, ThreadPoolExecutor
 from dataclasses import replace
 from pathlib import Path
 from typing import Final
@@ -42,7 +43,7 @@ from covalent_lambda_container.dockerfile import (
 from covalent_lambda_container.errors import ImageBuildError
 from covalent_lambda_container.image_contents import contents, packages_label, spec_label
 from covalent_lambda_container.package_install import PackageInstaller
-from covalent_lambda_container.packs import Layer, Pack, in_layers
+from covalent_lambda_container.packs import Layer, Pack, Portion, in_layers
 from covalent_lambda_container.ports import Engine, RegistryLogin, WheelsMissing
 from covalent_lambda_container.root import Root, find_root
 from covalent_lambda_container.runtime.provenance import MODULES_FILE
@@ -153,20 +154,30 @@ class _Build:
         self._anew = anew
 
     def run(self, name: str) -> None:
-        packages = self._packages(self._base())
-        own_code = local_sources(self._spec.local_packages)
-        self._make(
-            runtime_context(self._byte_compiled(runtime_sources()), self._byte_compiled(own_code)),
-            name,
-            {"PACKAGES_IMAGE": packages},
-            spec_label(self._spec.json),
-        )
+        base = self._base()
+        # What is compiled and packed is so while packages are downloaded and images built.
+        crafts = ThreadPoolExecutor(1, thread_name_prefix="covalent-lambda-crafts")
+        try:
+            last = crafts.submit(self._runtime)
+            packages = self._packages(base, crafts)
+            self._make(
+                last.result(), name, {"PACKAGES_IMAGE": packages}, spec_label(self._spec.json)
+            )
+        finally:
+            crafts.shutdown(cancel_futures=True)
         made = self._engine.find(name)
         if made is not None and made.size > self._limit:
             self._engine.remove(name)
             self._engine.remove(packages)
             found = contents(made.labels)
             raise self._too_large(made.size, found.packages if found else {})
+
+    def _runtime(self) -> list[Member]:
+        """Return the context of the last layers."""
+        own_code = local_sources(self._spec.local_packages)
+        return runtime_context(
+            self._byte_compiled(runtime_sources()), self._byte_compiled(own_code)
+        )
 
     def _byte_compiled(self, sources: list[Member]) -> list[Member]:
         """Return sources with their byte code."""
@@ -192,13 +203,15 @@ class _Build:
                     f"Lambda's runtime interface cannot be installed on {spec.base_image}:\n{exc}",
                     hint="Give a base_image that has it, such as AWS's own.",
                 ) from exc
-            packed = self._workbench.packs(distributions_in(client), INTERFACE_ROOT)
+            packed = self._workbench.packs(
+                [Portion(each) for each in distributions_in(client)], INTERFACE_ROOT
+            )
             interface = Layer(name="interface.tar", packs=tuple(packed))
             emulator = tools / _EMULATOR_FILE.format(architecture=spec.architecture)
         self._make(base_context(interface, emulator), name, {"ROOT_IMAGE": spec.base_image}, {})
         return name
 
-    def _packages(self, base: str) -> str:
+    def _packages(self, base: str, crafts: Executor) -> str:
         """Return the name of the image of a spec without the runtime, made if it is not there.
 
         One that is there stays as it is: an unpinned requirement is what it was when it was built.
@@ -214,7 +227,7 @@ class _Build:
             found = distributions_in(stage)
             facts["packages"] = [each.pinned for each in found]
         self._check_size(base, found)
-        self._stack(name, base, found, stage)
+        self._stack(name, base, self._layers(found, stage, crafts))
         return name
 
     def _check_size(self, base: str, found: Sequence[Distribution]) -> None:
@@ -225,20 +238,29 @@ class _Build:
         if size > self._limit:
             raise self._too_large(size, sizes)
 
-    def _stack(self, name: str, base: str, found: Sequence[Distribution], stage: Path) -> None:
-        """Put distributions on a base, one layer after the other, each while the next is packed."""
+    def _layers(
+        self, found: Sequence[Distribution], stage: Path, crafts: Executor
+    ) -> list[Future[Layer]]:
+        """Return the layers of distributions, which are being made in their order."""
         groups = in_layers(found)
-        spec, top, sizes = self._spec, base, dict[str, int]()
-        packer = ThreadPoolExecutor(1, thread_name_prefix="covalent-lambda-packs")
+
+        def make(number: int, group: Sequence[Portion]) -> Layer:
+            packed = self._workbench.packs(group, TASK_ROOT)
+            if number == len(groups):
+                packed.append(_set_pack(found, stage, self._scratch))
+            return Layer(name=f"{number:02d}.tar", packs=tuple(packed))
+
+        return [crafts.submit(make, number, group) for number, group in enumerate(groups, 1)]
+
+    def _stack(self, name: str, base: str, layers: Sequence[Future[Layer]]) -> None:
+        """Put layers on a base, one after the other, each while the next is packed."""
+        spec, top, sizes = self._spec, base, Counter[str]()
         try:
-            packing = [packer.submit(self._workbench.packs, group, TASK_ROOT) for group in groups]
-            for number, made in enumerate(packing, 1):
-                packed = made.result()
-                sizes |= {pack.requirement: pack.size for pack in packed}
-                last = made is packing[-1]
-                if last:
-                    packed.append(_set_pack(found, stage, self._scratch))
-                layer = Layer(name=f"{number:02d}.tar", packs=tuple(packed))
+            for made in layers:
+                layer, last = made.result(), made is layers[-1]
+                for pack in layer.packs:
+                    if pack.requirement:
+                        sizes[pack.requirement] += pack.size
                 top = self._make(
                     packages_context(spec, [layer]),
                     name if last else "",
@@ -254,8 +276,6 @@ class _Build:
                 with contextlib.suppress(ImageBuildError):
                     self._engine.remove(top)
             raise
-        finally:
-            packer.shutdown(cancel_futures=True)
 
     def _system(self, base: str) -> str:
         """Return an image with what DepsBash installs: compilers may come from there."""

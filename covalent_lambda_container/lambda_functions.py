@@ -9,7 +9,7 @@ from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any, Final
 
-from botocore.exceptions import ClientError, WaiterError
+from botocore.exceptions import ClientError
 from botocore.utils import parse_timestamp
 
 from covalent_lambda_container.aws import AwsClients, error_code, error_message, explained
@@ -17,7 +17,7 @@ from covalent_lambda_container.errors import ConfigurationError, ProvisionError
 from covalent_lambda_container.policies import CREATOR_TAG, OWN_TAG
 from covalent_lambda_container.ports import (
     ACTIVE,
-    FAILED,
+    PENDING,
     FunctionMissing,
     FunctionRecord,
     FunctionState,
@@ -39,8 +39,8 @@ _TAG_CHARACTERS: Final = 256
 """What a tag's value may hold, and how much ("Using tags on Lambda functions", developer guide,
 read 2026-11). Names in IAM may hold commas, and paths of users be longer."""
 
-_WAIT_INTERVAL_S: Final = 1
-_WAIT_ATTEMPTS: Final = 600
+_PENDING_PATIENCE_S: Final = 600.0
+"""How long Lambda may prepare an image."""
 
 
 class LambdaFunctions:
@@ -167,21 +167,34 @@ class LambdaFunctions:
                 self._sleep(random.uniform(0.5, 1.5))  # noqa: S311 - jitter, no secret
 
     def wait_active(self, name: str) -> FunctionState:
-        """Wait until a function is no longer Pending and return its state."""
-        # The v1 waiter asks GetFunctionConfiguration, which spends the 15 requests a second that
-        # the account's control plane has; GetFunction has 100 of its own.
-        waiter = self._clients.functions.get_waiter("function_active_v2")
-        with explained("wait for function", name, ProvisionError):
-            try:
-                waiter.wait(
-                    FunctionName=name,
-                    WaiterConfig={"Delay": _WAIT_INTERVAL_S, "MaxAttempts": _WAIT_ATTEMPTS},
+        """Wait until a function is no longer Pending and return its state.
+
+        Raises
+        ------
+        ProvisionError
+            When there is no such function, or it stays Pending for ten minutes.
+        """
+        patience_ends = self._now() + _PENDING_PATIENCE_S
+        delay_s = 0.1
+        # Not botocore's waiter, which asks at fixed intervals: one function is there at once,
+        # another takes a minute. GetFunction, since GetFunctionConfiguration spends the 15 requests
+        # a second that the account's control plane has.
+        while True:
+            state = self.find(name)
+            if state is None:
+                raise ProvisionError(
+                    f"Function {name} is not there any more.",
+                    hint="Somebody deleted it; the next task makes it again.",
                 )
-            except WaiterError as exc:
-                answer: Any = exc.last_response or {}
-                if answer.get("Configuration", {}).get("State") != FAILED:
-                    raise
-        return self.find(name) or FunctionState(state=FAILED, reason="it was deleted")
+            if state.state != PENDING:
+                return state
+            if self._now() > patience_ends:
+                raise ProvisionError(
+                    f"Function {name} is still Pending after {_PENDING_PATIENCE_S:.0f} s.",
+                    hint="Look at the function in Lambda's console; the next task tries again.",
+                )
+            self._sleep(delay_s)
+            delay_s = min(delay_s * 1.5, 2.0)
 
     def delete(self, name: str) -> None:
         """Delete a function, if it is there."""

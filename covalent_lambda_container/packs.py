@@ -7,13 +7,14 @@ import os
 import tempfile
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from enum import Enum
 from pathlib import Path
 from typing import Final
 
 from covalent_lambda_container.archives import Content, Member, body
 from covalent_lambda_container.distributions import Distribution, InstalledFile
 
-FORMAT: Final = 1
+FORMAT: Final = 2
 """Number of the way in which packs are made; another one where their bytes change."""
 
 _CHUNK_BYTES: Final = 1 << 20
@@ -22,14 +23,50 @@ _MAX_LARGE: Final = 60
 """Docker allows 127 layers in an image, those of the root and of DepsBash included."""
 
 
+class Share(Enum):
+    """How much of a distribution goes into a pack; the value says it in words."""
+
+    ALL = ""
+    CODE = "its Python code"
+    REST = "all but its Python code"
+
+
+@dataclass(frozen=True)
+class Portion:
+    """A share of a distribution.
+
+    Libraries need no compiler: where they are most of a large distribution, they have a pack of
+    their own, which is on its way into an image while the code is compiled.
+    """
+
+    distribution: Distribution
+    share: Share = Share.ALL
+
+    @property
+    def files(self) -> tuple[InstalledFile, ...]:
+        """Its files, sorted by path."""
+        files = self.distribution.files
+        if self.share is Share.ALL:
+            return files
+        wanted = self.share is Share.CODE
+        return tuple(file for file in files if file.path.endswith(".py") is wanted)
+
+    @property
+    def size(self) -> int:
+        """Bytes of its files."""
+        return sum(file.size for file in self.files)
+
+
 @dataclass(frozen=True, kw_only=True)
 class Pack:
-    """One distribution, byte-compiled and archived.
+    """A distribution or a share of it, byte-compiled and archived.
 
     Parameters
     ----------
     requirement
-        What it is: ``"numpy==2.1.0"``.
+        What it is of: ``"numpy==2.1.0"``.
+    share
+        How much of that.
     file
         Its archive, open-ended as `archives.body` makes it.
     size
@@ -37,6 +74,7 @@ class Pack:
     """
 
     requirement: str
+    share: Share = Share.ALL
     file: Path
     size: int
 
@@ -82,69 +120,77 @@ class PackStore:
         self._python_build = python_build
         self._root = root
 
-    def find(self, distribution: Distribution) -> Pack | None:
-        """Return the pack of a distribution, or None if it was not made yet."""
-        file = self._file(distribution)
+    def find(self, portion: Portion) -> Pack | None:
+        """Return the pack of a portion, or None if it was not made yet."""
+        file = self._file(portion)
         if not file.exists():
             return None
         # The time of its last use: what was long not used can be removed.
         os.utime(file)
-        return Pack(requirement=distribution.pinned, file=file, size=file.stat().st_size)
+        return _pack(portion, file)
 
-    def add(
-        self, distribution: Distribution, compiled: Mapping[str, Content], scratch: Path
-    ) -> Pack:
-        """Make the pack of a distribution.
+    def add(self, portion: Portion, compiled: Mapping[str, Content], scratch: Path) -> Pack:
+        """Make the pack of a portion.
 
         Parameters
         ----------
         compiled
-            Byte code by path, for sources of the distribution.
+            Byte code by path, for sources of the portion.
         scratch
             Takes a pack that is not to be kept: one whose files are not what they should be,
             because another distribution brought files of the same names.
         """
         self._folder.mkdir(parents=True, exist_ok=True)
-        sound = [file for file in distribution.files if is_sound(distribution, file)]
-        kept = len(sound) == len(distribution.files)
+        files = portion.files
+        sound = [file for file in files if is_sound(portion.distribution, file)]
+        kept = len(sound) == len(files)
         descriptor, name = tempfile.mkstemp(dir=self._folder if kept else scratch)
         made = Path(name)
         try:
             with os.fdopen(descriptor, "wb") as out:
-                for piece in body(self._members(distribution, sound, compiled), folders=True):
+                for piece in body(self._members(portion, sound, compiled), folders=True):
                     out.write(piece)
             if kept:
-                made = made.replace(self._file(distribution))
+                made = made.replace(self._file(portion))
         except BaseException:
             made.unlink(missing_ok=True)
             raise
-        return Pack(requirement=distribution.pinned, file=made, size=made.stat().st_size)
+        return _pack(portion, made)
 
-    def _file(self, distribution: Distribution) -> Path:
-        parts = (str(FORMAT), self._python_build, self._root, distribution.identity)
+    def _file(self, portion: Portion) -> Path:
+        distribution, share = portion.distribution, portion.share
+        parts = (str(FORMAT), self._python_build, self._root, distribution.identity, share.name)
         key = hashlib.sha256("\0".join(parts).encode()).hexdigest()
         return self._folder / f"{distribution.name}-{key[:32]}.tar"
 
     def _members(
-        self,
-        distribution: Distribution,
-        files: Sequence[InstalledFile],
-        compiled: Mapping[str, Content],
+        self, portion: Portion, files: Sequence[InstalledFile], compiled: Mapping[str, Content]
     ) -> list[Member]:
-        paths = {file.path: file for file in files}
+        distribution = portion.distribution
         members = []
-        for path, file in paths.items():
+        for file in files:
+            path = file.path
             on_disk = distribution.folder / path
             content = on_disk if file.content is None else file.content
             executable = bool(on_disk.stat().st_mode & 0o100)
             members.append(self._member(path, content, executable=executable))
         members += [self._member(path, content) for path, content in compiled.items()]
-        # Which files were installed, for `importlib.metadata`; the installer's own list tells of
-        # the machine it ran on.
-        record = f"{distribution.metadata_folder}/RECORD"
-        listed = "".join(f"{path},,\n" for path in sorted([*paths, *compiled, record]))
-        members.append(self._member(record, listed.encode()))
+        if portion.share is not Share.REST:
+            members.append(self._record(portion, files, compiled))
         return members
+
+    def _record(
+        self, portion: Portion, files: Sequence[InstalledFile], compiled: Iterable[str]
+    ) -> Member:
+        """Return the list of installed files, for `importlib.metadata`.
+
+        The installer's own list tells of the machine it ran on.
+        """
+        here = {file.path for file in portion.files}
+        elsewhere = {file.path for file in portion.distribution.files} - here
+        record = f"{portion.distribution.metadata_folder}/RECORD"
+        listed = sorted([*(file.path for file in files), *elsewhere, *compiled, record])
+        return self._member(record, "".join(f"{path},,\n" for path in listed).encode())
 
     def _member(self, path: str, content: Content, *, executable: bool = False) -> Member:
         return Member(name=f"{self._root}/{path}", content=(content,), executable=executable)
@@ -161,14 +207,25 @@ def is_sound(distribution: Distribution, file: InstalledFile) -> bool:
     return seen.hexdigest() == file.digest
 
 
-def in_layers(distributions: Iterable[Distribution]) -> list[list[Distribution]]:
-    """Divide distributions among layers: a large one has its own, the small ones share the last.
+def in_layers(distributions: Iterable[Distribution]) -> list[list[Portion]]:
+    """Divide distributions among layers: what is large has its own, all else shares the last.
 
     The largest come first: another package, which is rarely the largest, then leaves what is below
-    it as it is. There is always a last layer, even if it holds none.
+    it as it is. There is always a last layer, even if it holds nothing.
     """
-    sizes = [(-each.size, each.name, each) for each in distributions]
-    ordered = [each for *_, each in sorted(sizes, key=lambda sized: sized[:2])]
-    large = [each for each in ordered if each.size >= _LARGE_BYTES][:_MAX_LARGE]
-    small = sorted(ordered[len(large) :], key=lambda each: each.name)
-    return [*([each] for each in large), small]
+    ordered = sorted(distributions, key=lambda each: (-each.size, each.name))
+    portions = [portion for each in ordered for portion in _portions(each)]
+    large = [each for each in portions if each.size >= _LARGE_BYTES]
+    small = [each for each in portions if each.size < _LARGE_BYTES] + large[_MAX_LARGE:]
+    small.sort(key=lambda each: each.distribution.name)
+    return [*([each] for each in large[:_MAX_LARGE]), small]
+
+
+def _portions(distribution: Distribution) -> list[Portion]:
+    rest, code = Portion(distribution, Share.REST), Portion(distribution, Share.CODE)
+    return [rest, code] if rest.size >= _LARGE_BYTES else [Portion(distribution)]
+
+
+def _pack(portion: Portion, file: Path) -> Pack:
+    requirement = portion.distribution.pinned
+    return Pack(requirement=requirement, share=portion.share, file=file, size=file.stat().st_size)

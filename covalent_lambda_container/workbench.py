@@ -11,8 +11,7 @@ from pathlib import Path, PurePosixPath
 from typing import Final
 
 from covalent_lambda_container.archives import Content, Member, Part, archive, files, read_archive
-from covalent_lambda_container.distributions import Distribution
-from covalent_lambda_container.packs import Pack, PackStore
+from covalent_lambda_container.packs import Pack, PackStore, Portion
 from covalent_lambda_container.ports import Container, Engine
 from covalent_lambda_container.root import Root
 from covalent_lambda_container.this_machine import ThisMachine
@@ -53,7 +52,7 @@ class Workbench:
     def __exit__(self, *exc_info: object) -> None:
         self._cleanup.close()
 
-    def packs(self, distributions: Sequence[Distribution], folder: str) -> list[Pack]:
+    def packs(self, portions: Sequence[Portion], folder: str) -> list[Pack]:
         """Return the packs of distributions; those that were not made yet are made.
 
         Parameters
@@ -62,15 +61,15 @@ class Workbench:
             Where they are in the image.
         """
         store = PackStore(self._cache / "packs", python_build=self.root.build, root=folder)
-        found = {each.name: store.find(each) for each in distributions}
-        missing = [each for each in distributions if found[each.name] is None]
-        if missing:
-            compiled = self._compile([_sources(each, folder) for each in missing])
-            for each in missing:
-                code = _byte_code(each, self.root.cache_tag)
-                inside = {path: f"{folder}/{path}" for path in code}
-                made = {path: compiled[key] for path, key in inside.items() if key in compiled}
-                found[each.name] = store.add(each, made, self.scratch)
+        found = {each: store.find(each) for each in portions}
+        missing = [each for each in portions if found[each] is None]
+        sources = {each: _sources(each, folder) for each in missing}
+        compiled = self._compile([group for group in sources.values() if group])
+        for each in missing:
+            code = _byte_code(each, self.root.cache_tag)
+            inside = {path: f"{folder}/{path}" for path in code}
+            made = {path: compiled[key] for path, key in inside.items() if key in compiled}
+            found[each] = store.add(each, made, self.scratch)
         return [pack for pack in found.values() if pack is not None]
 
     def compiled(self, sources: Sequence[Member]) -> dict[str, bytes]:
@@ -98,6 +97,8 @@ class Workbench:
         dict
             What could be compiled, by path: ``…/__pycache__/NAME.cpython-311.pyc``.
         """
+        if not groups:
+            return {}
         self._rounds += 1
         inside, folder = f"{_FOLDER}/{self._rounds}", self.scratch / f"compiled-{self._rounds}"
         jobs: list[list[tuple[str, int, int]]] = []
@@ -137,18 +138,19 @@ class Workbench:
         return self._container
 
 
-def _sources(distribution: Distribution, folder: str) -> list[Member]:
-    """Return a distribution's Python files by their path in the image."""
+def _sources(portion: Portion, folder: str) -> list[Member]:
+    """Return Python files by their path in the image."""
+    stage = portion.distribution.folder
     return [
-        Member(name=f"{folder}/{file.path}", content=(distribution.folder / file.path,))
-        for file in distribution.files
+        Member(name=f"{folder}/{file.path}", content=(stage / file.path,))
+        for file in portion.files
         if file.path.endswith(".py") and file.content is None
     ]
 
 
-def _byte_code(distribution: Distribution, cache_tag: str) -> list[str]:
-    """Return what a distribution's Python files may be compiled to, sorted."""
-    sources = [PurePosixPath(file.path) for file in distribution.files]
+def _byte_code(portion: Portion, cache_tag: str) -> list[str]:
+    """Return what Python files may be compiled to, sorted."""
+    sources = [PurePosixPath(file.path) for file in portion.files]
     return sorted(
         f"{path.parent}/__pycache__/{path.stem}.{cache_tag}.pyc".removeprefix("./")
         for path in sources

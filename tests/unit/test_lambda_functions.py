@@ -149,13 +149,27 @@ def test_only_not_found_means_absent(functions: LambdaFunctions, aws: FakeAwsHtt
         functions.find("name")
 
 
-def test_a_function_that_failed_is_a_state_and_no_error(
-    functions: LambdaFunctions, aws: FakeAwsHttp
+def test_a_function_that_is_pending_is_waited_for(
+    functions: LambdaFunctions, aws: FakeAwsHttp, clock: FakeClock
 ) -> None:
-    for _ in range(2):
-        aws.json(configured(State="Failed", StateReason="image was deleted"))
+    for _ in range(3):
+        aws.json(configured(State="Pending"))
+    aws.json(configured(State="Failed", StateReason="image was deleted"))
+    # A state and no error.
     assert functions.wait_active("name") == FunctionState(state=FAILED, reason="image was deleted")
+    assert clock.sleeps == sorted(clock.sleeps)
+    assert len(clock.sleeps) == 3
     assert set(aws.operations) == {"GetFunction"}, "not the control plane's 15 requests a second"
+
+
+def test_a_function_that_stays_pending_is_an_error(
+    functions: LambdaFunctions, aws: FakeAwsHttp, clock: FakeClock
+) -> None:
+    for _ in range(400):
+        aws.json(configured(State="Pending"))
+    with pytest.raises(ProvisionError, match=r"name is still Pending after 600 s"):
+        functions.wait_active("name")
+    assert 600 < sum(clock.sleeps) < 605
 
 
 def test_deleting_what_is_gone_is_no_error(functions: LambdaFunctions, aws: FakeAwsHttp) -> None:

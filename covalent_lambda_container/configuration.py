@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Mapping
+from functools import lru_cache
 from pathlib import Path
 from typing import Any, Final
 
@@ -12,6 +14,8 @@ SHORT_NAME: Final = "awslambda_container"
 """The executor's name in Covalent."""
 SECTION: Final = f"executors.{SHORT_NAME}"
 """The section of Covalent's configuration that holds the executor's options."""
+
+_NAMES: Final = tuple(Options.model_fields)
 
 
 def resolve(given: Mapping[str, Any]) -> Options:
@@ -50,8 +54,13 @@ def resolve(given: Mapping[str, Any]) -> Options:
 def stored(attributes: Mapping[str, Any]) -> Options:
     """Return the options of an executor that Covalent stored.
 
-    One that an older release stored has no value for newer options.
+    One that an older release stored has no value for newer options. Every task has an executor of
+    its own, and thousands may have the same options: these are checked once, and are one object.
     """
-    return Options.check(
-        {name: attributes[name] for name in Options.model_fields if name in attributes}
-    )
+    return _checked(json.dumps([attributes.get(name) for name in _NAMES]))
+
+
+@lru_cache(maxsize=256)
+def _checked(values_json: str) -> Options:
+    values = zip(_NAMES, json.loads(values_json), strict=True)
+    return Options.check({name: value for name, value in values if value is not None})

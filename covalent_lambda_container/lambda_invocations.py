@@ -12,6 +12,7 @@ import io
 import json
 import socket
 import ssl
+import time
 from collections.abc import AsyncGenerator
 from functools import cached_property, lru_cache
 from importlib.metadata import version
@@ -19,8 +20,7 @@ from typing import Any, Final
 from urllib.parse import quote
 
 import aiohttp
-from botocore.auth import SigV4Auth
-from botocore.awsrequest import AWSRequest
+from botocore.credentials import ReadOnlyCredentials
 from botocore.exceptions import ClientError
 from botocore.parsers import ResponseParserFactory
 from yarl import URL
@@ -36,6 +36,7 @@ from covalent_lambda_container.ports import (
     Reply,
     Unreachable,
 )
+from covalent_lambda_container.signatures import SignedPosts
 
 _NOT_ACCEPTED: Final = frozenset(
     {
@@ -56,6 +57,7 @@ was found before its start, whatever the status: a key, a network or a file syst
 use has status 502 or 403 (the same page)."""
 
 _PATH: Final = "/2015-03-31/functions/{}/invocations"
+_HEADERS: Final = {"Content-Type": "application/json", "X-Amz-Log-Type": "Tail"}
 _OK: Final = 200
 _SERVER_ERROR: Final = 500
 _CONNECT_TIMEOUT_S: Final = 10
@@ -125,15 +127,8 @@ class LambdaInvocations:
         )
 
     def _signed(self, name: str, event: bytes) -> dict[str, str]:
-        request = AWSRequest(
-            method="POST",
-            url=self._url(name),
-            data=event,
-            headers={"Content-Type": "application/json", "X-Amz-Log-Type": "Tail"},
-        )
-        credentials = self._clients.frozen_credentials()
-        SigV4Auth(credentials, "lambda", self._region).add_auth(request)
-        return dict(request.headers.items())
+        credentials, second = self._clients.frozen_credentials(), int(time.time())
+        return _signed_posts(credentials, self._region, self._url(name), second).headers(event)
 
     async def _send(
         self, name: str, event: bytes, headers: dict[str, str], timeout_s: int
@@ -251,6 +246,16 @@ def _socket(address: aiohttp.AddrInfoType) -> socket.socket:
         if hasattr(socket, option):
             made.setsockopt(socket.IPPROTO_TCP, getattr(socket, option), _KEEP_ALIVE_S)
     return made
+
+
+@lru_cache(maxsize=64)
+def _signed_posts(
+    credentials: ReadOnlyCredentials,
+    region: str,
+    url: str,
+    second: int,  # noqa: ARG001 - Lambda refuses signatures of another time
+) -> SignedPosts:
+    return SignedPosts(credentials, region, service="lambda", url=url, headers=_HEADERS)
 
 
 @lru_cache(maxsize=64)

@@ -6,6 +6,7 @@ import json
 import re
 import unicodedata
 from collections.abc import Mapping
+from functools import cached_property
 from pathlib import Path
 from typing import Annotated, Any, Final, Literal
 
@@ -358,6 +359,11 @@ class Options(BaseModel):
     def defaults(cls) -> dict[str, Any]:
         """Return every option's default, as it stands in Covalent's configuration file."""
         return cls().model_dump()
+
+    @cached_property
+    def json_text(self) -> str:
+        """All options as JSON text; the same for equal options."""
+        return self.model_dump_json()
 
     def wanted(self) -> Requirements:
         """Return what the image of every electron of this executor gets."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import functools
+import time
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
@@ -12,8 +13,7 @@ from typing import TYPE_CHECKING, Final
 from urllib.parse import quote
 
 from boto3.s3.transfer import TransferConfig
-from botocore.auth import S3SigV4QueryAuth
-from botocore.awsrequest import AWSRequest
+from botocore.credentials import ReadOnlyCredentials
 from botocore.exceptions import ClientError, HTTPClientError, IncompleteReadError
 
 from covalent_lambda_container.aws import AwsClients, error_code, explained
@@ -21,6 +21,7 @@ from covalent_lambda_container.errors import ConfigurationError, InvocationError
 from covalent_lambda_container.pieces import PieceStream, reader
 from covalent_lambda_container.ports import Parsed
 from covalent_lambda_container.runtime.wire import Readable
+from covalent_lambda_container.signatures import PresignedUrls
 
 if TYPE_CHECKING:
     from mypy_boto3_s3.type_defs import GetObjectOutputTypeDef
@@ -173,12 +174,10 @@ class S3Bucket:
 
     def _presign(self, method: str, key: str, valid_s: int) -> str:
         with explained("presign S3 object", f"{self.bucket}/{key}", InvocationError):
-            # With botocore's signer alone: its client finds the endpoint anew for every URL, which
-            # takes longer than the rest of a small task.
-            credentials = self._clients.frozen_credentials()
-            request = AWSRequest(method=method, url=f"{self._base_url}{quote(key)}")
-            S3SigV4QueryAuth(credentials, "s3", self._region, expires=valid_s).add_auth(request)
-            return str(request.url)
+            # Without boto3's client, which finds the endpoint anew for every URL.
+            credentials, second = self._clients.frozen_credentials(), int(time.time())
+            urls = _presigned(credentials, self._region, method, valid_s, self._base_url, second)
+            return urls.of(quote(key))
 
     @functools.cached_property
     def _base_url(self) -> str:
@@ -191,3 +190,15 @@ class S3Bucket:
     @functools.cached_property
     def _region(self) -> str:
         return self._clients.s3.meta.region_name
+
+
+@functools.lru_cache(maxsize=16)
+def _presigned(
+    credentials: ReadOnlyCredentials,
+    region: str,
+    method: str,
+    valid_s: int,
+    base_url: str,
+    second: int,  # noqa: ARG001 - when the validity begins
+) -> PresignedUrls:
+    return PresignedUrls(credentials, region, method=method, valid_s=valid_s, base_url=base_url)

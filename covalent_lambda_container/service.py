@@ -78,6 +78,11 @@ class Place:
     image: ImageSpec
     function: FunctionSpec
 
+    @functools.cached_property
+    def made_in(self) -> str:
+        """What values made there say of it: an edit of the user's code changes no package."""
+        return replace(self.image, local_packages=()).tag
+
 
 class Service:
     """Runs tasks with one set of options.
@@ -164,9 +169,7 @@ class Service:
             try:
                 call = self._call(task, place.function.name, dispatch_id, node_id)
                 outcome = await self._invoker.run(call, cancellation)
-                # An edit of the user's code changes no package.
-                made_in = replace(place.image, local_packages=()).tag
-                return replace(outcome, header=outcome.header | {MADE_IN: made_in})
+                return replace(outcome, header=outcome.header | {MADE_IN: place.made_in})
             except FunctionMissing:
                 # Somebody deleted it since this process last looked; nothing ran.
                 self.provisioner.forget(place.image, place.function)
@@ -356,7 +359,7 @@ async def prewarm(
 
 def service_for(options: Options) -> Service:
     """Return the process's service for these options: equal options share one."""
-    return _service(options.model_dump_json())
+    return _service(options.json_text)
 
 
 class Stores(NamedTuple):

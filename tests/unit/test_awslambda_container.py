@@ -216,6 +216,19 @@ def test_covalent_stores_an_executor_and_makes_an_equal_one() -> None:
     assert options_of(again) == OTHER_VALUES
 
 
+def test_the_options_of_many_tasks_are_checked_once() -> None:
+    one, same, other = (Executor(tags={"team": team}) for team in "AAB")
+    assert one._options() is same._options() is not other._options()
+    same.memory_size = 2048
+    assert same._options().memory_size == 2048 != one._options().memory_size
+
+
+def test_an_executor_that_an_older_release_stored_has_the_defaults_of_newer_options() -> None:
+    executor = Executor(memory_size=2048)
+    del executor.__dict__["usage_report"]
+    assert options_of(executor) == Options.defaults() | {"memory_size": 2048}
+
+
 # Covalent, with the networkx of Python 3.10.
 @pytest.mark.filterwarnings(r"ignore:\s*The default value will be .edges=:FutureWarning")
 def test_an_electron_carries_its_executor_into_the_graph() -> None:

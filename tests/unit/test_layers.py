@@ -26,7 +26,7 @@ LAYERS = {
         *("cloudwatch_logs", "docker_engine", "ecr", "lambda_functions", "lambda_invocations"),
         *("machine_settings", "s3", "uv_installer"),
     ],
-    "aws": ["aws"],
+    "aws": ["aws", "signatures"],
     "ports": ["ports"],
     "core": [
         *(
@@ -53,7 +53,7 @@ CONFINED = {
     "click": {"cli", "local"},
     "aiohttp": {"lambda_invocations"},
     "boto3": {"aws", "s3", "local"},
-    "botocore": {"aws", *LAYERS["adapters"], "account", "doctor", "local"},
+    "botocore": {*LAYERS["aws"], *LAYERS["adapters"], "account", "doctor", "local"},
     "covalent": {
         *("awslambda_container", "configuration", "covalent_dispatch", "covalent_task"),
         *("covalent_workflow", "covalent_graph", "covalent_script", "doctor", "local"),

@@ -216,6 +216,7 @@ def _nested(name: str, members: Iterable[Member]) -> Member:
     return Member(name=name, content=(*body(members, folders=True), END))
 
 
+@cache
 def _environment() -> jinja2.Environment:
     return jinja2.Environment(
         loader=jinja2.FunctionLoader(lambda name: (_templates() / name).read_text("utf-8")),

@@ -15,6 +15,7 @@ import time
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from concurrent.futures import Executor, Future, ThreadPoolExecutor
+from contextlib import ExitStack
 from dataclasses import replace
 from pathlib import Path
 from typing import Final
@@ -44,8 +45,8 @@ from covalent_lambda_container.errors import ImageBuildError
 from covalent_lambda_container.image_contents import contents, packages_label, spec_label
 from covalent_lambda_container.package_install import PackageInstaller
 from covalent_lambda_container.packs import Layer, Pack, Portion, in_layers
-from covalent_lambda_container.ports import Engine, RegistryLogin, WheelsMissing
-from covalent_lambda_container.root import Root, find_root
+from covalent_lambda_container.ports import Container, Engine, RegistryLogin, WheelsMissing
+from covalent_lambda_container.root import find_root
 from covalent_lambda_container.runtime.provenance import MODULES_FILE
 from covalent_lambda_container.spec import ImageSpec
 from covalent_lambda_container.workbench import Workbench
@@ -100,14 +101,19 @@ class TaskImageBuilder:
             When no engine answers, the packages cannot be installed, or the image would be too
             large; no image of that name is left.
         """
-        root = find_root(self._engine, spec, self._cache / "roots", newest=anew)
-        # On the file system of the caches, so that files can be linked instead of copied.
-        self._cache.mkdir(parents=True, exist_ok=True)
-        self._remove_leftovers()
-        with (
-            tempfile.TemporaryDirectory(prefix=_SCRATCH, dir=self._cache) as scratch,
-            Workbench(self._engine, root, self._cache, Path(scratch)) as workbench,
-        ):
+        with ExitStack() as cleanup:
+
+            @functools.cache
+            def started(image: str) -> Container:
+                return cleanup.enter_context(self._engine.container(image, spec.architecture))
+
+            root = find_root(self._engine, spec, self._cache / "roots", started, newest=anew)
+            # On the file system of the caches, so that files can be linked instead of copied.
+            self._cache.mkdir(parents=True, exist_ok=True)
+            self._remove_leftovers()
+            folder = tempfile.TemporaryDirectory(prefix=_SCRATCH, dir=self._cache)
+            scratch = Path(cleanup.enter_context(folder))
+            workbench = Workbench(started, root, self._cache, scratch)
             limit = self._max_image_mb * _MB
             build = _Build(self._engine, self._installer, workbench, spec, limit, anew=anew)
             build.run(name)
@@ -186,7 +192,7 @@ class _Build:
     def _base(self) -> str:
         """Return the name of the base, which is made if it is not in the engine."""
         spec, root = self._spec, self._root
-        name = base_name(spec, root)
+        name = base_name(spec, root.id)
         if self._engine.find(name):
             return name
         interface = emulator = None
@@ -315,9 +321,9 @@ class _Build:
         )
 
 
-def base_name(spec: ImageSpec, root: Root) -> str:
-    """Return the name that the base of a spec has in the engine."""
-    parts = root.id, base_recipe(), _CLIENT, _EMULATOR
+def base_name(spec: ImageSpec, root_id: str) -> str:
+    """Return the name that the base of a spec, on the root image of an ID, has in the engine."""
+    parts = root_id, base_recipe(), _CLIENT, _EMULATOR
     key = hashlib.sha256("\0".join(parts).encode()).hexdigest()[:32]
     return f"covalent-lambda-base:{spec.python_version}-{spec.architecture}-{key}"
 

@@ -6,13 +6,14 @@ import json
 import logging
 import re
 import tempfile
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
 
 from covalent_lambda_container.errors import ImageBuildError, VersionMismatch
 from covalent_lambda_container.inside import describe
-from covalent_lambda_container.ports import CannotRun, Engine, EngineImage
+from covalent_lambda_container.ports import CannotRun, Container, Engine, EngineImage
 from covalent_lambda_container.spec import ImageSpec
 
 log = logging.getLogger(__name__)
@@ -62,13 +63,22 @@ class Root:
     runs_here: bool = True
 
 
-def find_root(engine: Engine, spec: ImageSpec, cache: Path, *, newest: bool = False) -> Root:
+def find_root(
+    engine: Engine,
+    spec: ImageSpec,
+    cache: Path,
+    started: Callable[[str], Container],
+    *,
+    newest: bool = False,
+) -> Root:
     """Return the root image of a spec, pulled if it is not in the engine.
 
     Parameters
     ----------
     cache
         Folder that keeps what was found out about images.
+    started
+        Returns a running container of an image.
     newest
         Whether to look for what its name stands for now; one that only this engine has stays.
 
@@ -93,7 +103,8 @@ def find_root(engine: Engine, spec: ImageSpec, cache: Path, *, newest: bool = Fa
             f"run on {spec.architecture}.",
             hint="Choose a base_image for that processor, or another architecture.",
         )
-    root = Root(id=image.id, architecture=image.architecture, **_description(engine, image, cache))
+    description = _description(engine, image, cache, started)
+    root = Root(id=image.id, architecture=image.architecture, **description)
     if root.python != spec.python_version:
         raise VersionMismatch(
             f"The root image {spec.base_image} has Python {root.python}; the task was pickled by "
@@ -111,14 +122,15 @@ def find_root(engine: Engine, spec: ImageSpec, cache: Path, *, newest: bool = Fa
     return root
 
 
-def _description(engine: Engine, image: EngineImage, cache: Path) -> dict[str, Any]:
+def _description(
+    engine: Engine, image: EngineImage, cache: Path, started: Callable[[str], Container]
+) -> dict[str, Any]:
     known = cache / f"{image.id.removeprefix('sha256:')}.json"
     try:
         text = known.read_text("utf-8")
     except FileNotFoundError:
         try:
-            with engine.container(image.id, image.architecture) as container:
-                text = container.run(["python3", "-c", _PROGRAM.read_text("utf-8")])
+            text = started(image.id).run(["python3", "-c", _PROGRAM.read_text("utf-8")])
         except CannotRun:
             # Nothing is kept: an emulator may be set up at any time.
             return _looked_at(engine, image)

@@ -5,14 +5,14 @@ from __future__ import annotations
 import hashlib
 import json
 import tempfile
-from collections.abc import Sequence
-from contextlib import ExitStack
+from collections.abc import Callable, Sequence
+from functools import cached_property
 from pathlib import Path, PurePosixPath
 from typing import Final
 
 from covalent_lambda_container.archives import Content, Member, Part, archive, files, read_archive
 from covalent_lambda_container.packs import Pack, PackStore, Portion
-from covalent_lambda_container.ports import Container, Engine
+from covalent_lambda_container.ports import Container
 from covalent_lambda_container.root import Root
 from covalent_lambda_container.this_machine import ThisMachine
 
@@ -23,12 +23,12 @@ _FILES_PER_JOB: Final = 300
 
 
 class Workbench:
-    """Compiles in one container of a root image, which is started when it is first needed.
+    """Compiles in a container of a root image.
 
     Parameters
     ----------
-    engine
-        Where it runs.
+    started
+        Returns a running container of an image, always the same one.
     root
         The image.
     cache
@@ -37,20 +37,14 @@ class Workbench:
         Folder for what is needed during one build.
     """
 
-    def __init__(self, engine: Engine, root: Root, cache: Path, scratch: Path) -> None:
+    def __init__(
+        self, started: Callable[[str], Container], root: Root, cache: Path, scratch: Path
+    ) -> None:
         self.root = root
         self.scratch = scratch
-        self._engine = engine
+        self._started = started
         self._cache = cache
-        self._container: Container | None = None
-        self._cleanup = ExitStack()
         self._rounds = 0
-
-    def __enter__(self) -> Workbench:
-        return self
-
-    def __exit__(self, *exc_info: object) -> None:
-        self._cleanup.close()
 
     def packs(self, portions: Sequence[Portion], folder: str) -> list[Pack]:
         """Return the packs of distributions; those that were not made yet are made.
@@ -113,7 +107,7 @@ class Workbench:
             cuts = range(0, len(placed), _FILES_PER_JOB)
             jobs += [placed[cut : cut + _FILES_PER_JOB] for cut in cuts]
         program = {"jobs.json": json.dumps(jobs).encode(), _PROGRAM.name: _PROGRAM.read_bytes()}
-        container = self._started()
+        container = self._container
         container.put(
             [
                 *files({f"{inside}/{name}": content for name, content in program.items()}),
@@ -128,14 +122,11 @@ class Workbench:
             for path, (start, size) in json.loads(index.read_text("utf-8")).items()
         }
 
-    def _started(self) -> Container:
-        if self._container is None and not self.root.runs_here:
-            self._container = ThisMachine(self.scratch / "container")
-        if self._container is None:
-            self._container = self._cleanup.enter_context(
-                self._engine.container(self.root.id, self.root.architecture)
-            )
-        return self._container
+    @cached_property
+    def _container(self) -> Container:
+        if self.root.runs_here:
+            return self._started(self.root.id)
+        return ThisMachine(self.scratch / "container")
 
 
 def _sources(portion: Portion, folder: str) -> list[Member]:

@@ -11,7 +11,6 @@ import os
 import socket
 import time
 from collections.abc import Callable
-from pathlib import Path
 from typing import Any
 
 from bench.workers import protocol
@@ -23,7 +22,6 @@ from covalent_lambda_container.docker_engine import DockerEngine
 from covalent_lambda_container.image_build import base_name, packages_name
 from covalent_lambda_container.options import Options
 from covalent_lambda_container.requirements import Requirements
-from covalent_lambda_container.root import find_root
 from covalent_lambda_container.service import Service, service_for
 from covalent_lambda_container.spec import ImageSpec
 
@@ -50,7 +48,7 @@ def measure(request: dict[str, Any]) -> dict[str, Any]:
     answer = {"seconds": time.perf_counter() - started}
     if counter is not None:
         return answer | {"calls": calls(counter)}
-    return answer | _names(service, options, spec)
+    return answer | _names(service, spec)
 
 
 def change_runtime(comment: str) -> None:
@@ -105,10 +103,11 @@ async def _result(options: dict[str, Any]) -> None:
     await watched(asyncio.get_running_loop(), task).run()
 
 
-def _names(service: Service, options: Options, spec: ImageSpec) -> dict[str, str]:
+def _names(service: Service, spec: ImageSpec) -> dict[str, str]:
     """Return the names that the image and those below it have in the engine."""
-    cache = Path(options.cache_dir).expanduser()
-    base = base_name(spec, find_root(DockerEngine(), spec, cache / "roots"))
+    root = DockerEngine().find(spec.base_image)
+    assert root is not None
+    base = base_name(spec, root.id)
     registry = service.provisioner.find_image(spec)
     repository = registry.repository_uri if registry else "covalent-lambda"
     return {

@@ -24,6 +24,7 @@ from covalent_lambda_container.errors import ImageBuildError
 from covalent_lambda_container.machine_settings import machine_settings
 from covalent_lambda_container.options import Options
 from covalent_lambda_container.package_install import PackageInstaller
+from covalent_lambda_container.ports import Container
 from covalent_lambda_container.requirements import Requirements
 from covalent_lambda_container.requirements_files import read_requirement_lines
 from covalent_lambda_container.root import find_root
@@ -94,7 +95,12 @@ def install(
         packages = PackageInstaller(
             engine, UvInstaller(tmp_path / "uv"), read_settings, tmp_path / "wheels"
         )
-        root = find_root(engine, spec, tmp_path / "roots")
+        with contextlib.ExitStack() as cleanup:
+
+            def started(image: str) -> Container:
+                return cleanup.enter_context(engine.container(image, spec.architecture))
+
+            root = find_root(engine, spec, tmp_path / "roots", started)
         scratch = tmp_path / "scratch"
         scratch.mkdir()
         packages.install(spec, root, lambda: base_image, scratch / "target", scratch)

@@ -245,12 +245,13 @@ package = dockerfile._PACKAGE
 assert package.parent == pathlib.Path.cwd(), "this is not the copy"
 changed = [package / "Dockerfile.base", *package.glob("templates/*"), *package.glob("runtime/*.py")]
 changed.append(package / "inside" / "compile_sources.py")
-digests = dockerfile.base_recipe, dockerfile.packages_recipe, dockerfile.recipe_digest
+memories = dockerfile.base_recipe, dockerfile.packages_recipe, dockerfile.recipe_digest
+memories += (dockerfile._environment,)
 seen = {dockerfile.recipe_digest()}
 for path in changed:
     path.write_bytes(path.read_bytes() + b"\\n")
-    for digest in digests:
-        digest.cache_clear()
+    for memory in memories:
+        memory.cache_clear()
     digest = dockerfile.recipe_digest()
     assert digest not in seen, path
     seen.add(digest)

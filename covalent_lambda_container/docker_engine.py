@@ -12,6 +12,8 @@ import tarfile
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from datetime import datetime, timezone
+from http import HTTPStatus
 from pathlib import Path
 from typing import IO, Any, Final, cast
 
@@ -25,7 +27,13 @@ from covalent_lambda_container.archives import Member, archive, unpack
 from covalent_lambda_container.errors import ImageBuildError, RegistryError
 from covalent_lambda_container.install_settings import proxies
 from covalent_lambda_container.pieces import reader
-from covalent_lambda_container.ports import CannotRun, EngineImage, Found, RegistryLogin
+from covalent_lambda_container.ports import (
+    CannotRun,
+    EngineImage,
+    Found,
+    RegistryLogin,
+    StoredImage,
+)
 from covalent_lambda_container.urls import without_credentials
 
 log = logging.getLogger(__name__)
@@ -36,6 +44,7 @@ CONTAINER_LABEL: Final = "covalent-lambda.build"
 _TAIL_LINES: Final = 50
 _LONGEST_BUILD_S: Final = 3600
 _MOST_LINKS: Final = 8
+_NEVER: Final = datetime.min.replace(tzinfo=timezone.utc)
 _PLATFORMS: Final = {"x86_64": "linux/amd64", "arm64": "linux/arm64"}
 _ARCHITECTURES: Final = {"amd64": "x86_64", "arm64": "arm64"}
 
@@ -163,6 +172,47 @@ class DockerEngine:
         with self._engine("remove an image") as engine, contextlib.suppress(ImageNotFound):
             engine.remove_image(name)
 
+    def list_images(self) -> list[StoredImage]:
+        """Return all images and the steps of their builds, whoever made them."""
+        with self._engine("list its images") as engine:
+            in_use = {container["ImageID"] for container in engine.containers(all=True)}
+            listed = engine.images(all=True)
+            named = {image["Id"]: _named(engine, image["Id"]) for image in listed if _names(image)}
+        return [
+            StoredImage(
+                id=image["Id"],
+                parent=image["ParentId"],
+                names=_names(image),
+                labels=image["Labels"] or {},
+                size=image["Size"],
+                made=max(
+                    datetime.fromtimestamp(image["Created"], timezone.utc),
+                    named.get(image["Id"], _NEVER),
+                ),
+                in_use=image["Id"] in in_use,
+            )
+            for image in listed
+        ]
+
+    def remove_unused(self, name: str, image_id: str) -> bool:
+        """Take a name away from an image; without another one, it goes with all that only it needs.
+
+        An image without a name is removed by its ID. One that is not there, or has the name no
+        longer, does not matter; False says that the engine needs it.
+        """
+        with self._engine("remove an image") as engine:
+            try:
+                found: dict[str, Any] = engine.inspect_image(name)  # type: ignore[no-untyped-call]
+                if found["Id"] == image_id:
+                    engine.remove_image(name)
+            except ImageNotFound:
+                return True
+            except APIError as exc:
+                if exc.status_code != HTTPStatus.CONFLICT:
+                    raise
+                return False
+        return True
+
     @contextmanager
     def container(self, image: str, architecture: str) -> Iterator[DockerContainer]:
         """Run a container of an image while the context is open.
@@ -285,6 +335,25 @@ class DockerContainer:
         """Write the plain files below a folder of the container to one of this machine."""
         stream, _ = self._engine.get_archive(self._id, path)
         unpack(reader(stream), folder)
+
+
+def _names(image: Mapping[str, Any]) -> tuple[str, ...]:
+    """Return the names of a listed image; one that was pulled by digest has that."""
+    tags, digests = (
+        sorted(name for name in image[key] or () if not name.startswith("<none>"))
+        for key in ("RepoTags", "RepoDigests")
+    )
+    return tuple(tags or digests)
+
+
+def _named(engine: docker.APIClient, image_id: str) -> datetime:
+    """Return when an image last got a name here."""
+    try:
+        found: dict[str, Any] = engine.inspect_image(image_id)  # type: ignore[no-untyped-call]
+    except ImageNotFound:
+        return _NEVER
+    # To the second: Docker counts nanoseconds, Python microseconds.
+    return datetime.fromisoformat(found["Metadata"]["LastTagTime"][:19] + "+00:00")
 
 
 def _created(engine: docker.APIClient, image: str, architecture: str, command: list[str]) -> str:

@@ -22,6 +22,7 @@ from typing import Final
 
 from covalent_lambda_container import journal
 from covalent_lambda_container.archives import Member, body, files
+from covalent_lambda_container.cache_use import LONGEST_BUILD_S, using
 from covalent_lambda_container.distributions import (
     Distribution,
     distributions_in,
@@ -42,7 +43,13 @@ from covalent_lambda_container.dockerfile import (
     runtime_sources,
 )
 from covalent_lambda_container.errors import ImageBuildError
-from covalent_lambda_container.image_contents import contents, packages_label, spec_label
+from covalent_lambda_container.image_contents import (
+    BASE_REPOSITORY,
+    PACKAGES_REPOSITORY,
+    contents,
+    packages_label,
+    spec_label,
+)
 from covalent_lambda_container.package_install import PackageInstaller
 from covalent_lambda_container.packs import Layer, Pack, Portion, in_layers
 from covalent_lambda_container.ports import Container, Engine, RegistryLogin, WheelsMissing
@@ -60,8 +67,6 @@ _EMULATOR: Final = "aws-sam-cli==1.170.0"
 _EMULATOR_FILE: Final = "samcli/local/rapid/aws-lambda-rie-{architecture}"
 _LARGEST_NAMED: Final = 10
 _SCRATCH: Final = "covalent-lambda-build-"
-_LONGEST_BUILD_S: Final = 24 * 3600
-"""A folder of a build that is older was left by a process that was killed."""
 _MB: Final = 1 << 20
 
 
@@ -101,16 +106,15 @@ class TaskImageBuilder:
             When no engine answers, the packages cannot be installed, or the image would be too
             large; no image of that name is left.
         """
-        with ExitStack() as cleanup:
+        with using(self._cache), ExitStack() as cleanup:
 
             @functools.cache
             def started(image: str) -> Container:
                 return cleanup.enter_context(self._engine.container(image, spec.architecture))
 
             root = find_root(self._engine, spec, self._cache / "roots", started, newest=anew)
-            # On the file system of the caches, so that files can be linked instead of copied.
-            self._cache.mkdir(parents=True, exist_ok=True)
             self._remove_leftovers()
+            # On the file system of the caches, so that files can be linked instead of copied.
             folder = tempfile.TemporaryDirectory(prefix=_SCRATCH, dir=self._cache)
             scratch = Path(cleanup.enter_context(folder))
             workbench = Workbench(started, root, self._cache, scratch)
@@ -119,7 +123,7 @@ class TaskImageBuilder:
             build.run(name)
 
     def _remove_leftovers(self) -> None:
-        oldest = time.time() - _LONGEST_BUILD_S
+        oldest = time.time() - LONGEST_BUILD_S
         for folder in self._cache.glob(f"{_SCRATCH}*"):
             # Another process may be faster.
             with contextlib.suppress(FileNotFoundError):
@@ -325,12 +329,12 @@ def base_name(spec: ImageSpec, root_id: str) -> str:
     """Return the name that the base of a spec, on the root image of an ID, has in the engine."""
     parts = root_id, base_recipe(), _CLIENT, _EMULATOR
     key = hashlib.sha256("\0".join(parts).encode()).hexdigest()[:32]
-    return f"covalent-lambda-base:{spec.python_version}-{spec.architecture}-{key}"
+    return f"{BASE_REPOSITORY}:{spec.python_version}-{spec.architecture}-{key}"
 
 
 def packages_name(spec: ImageSpec, base: str) -> str:
     """Return the name that a spec's packages, on a base, have in the engine."""
-    return f"covalent-lambda-packages:{packages_key(spec, base)[:32]}"
+    return f"{PACKAGES_REPOSITORY}:{packages_key(spec, base)[:32]}"
 
 
 def _set_pack(distributions: Sequence[Distribution], stage: Path, scratch: Path) -> Pack:

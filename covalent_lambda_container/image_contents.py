@@ -1,4 +1,4 @@
-"""What an image says of itself: the labels that its builds leave."""
+"""What an image says of itself: the names and labels that its builds leave."""
 
 from __future__ import annotations
 
@@ -6,6 +6,10 @@ import json
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, Final
+
+BASE_REPOSITORY: Final = "covalent-lambda-base"
+PACKAGES_REPOSITORY: Final = "covalent-lambda-packages"
+"""In the engine, the names of what task images are made on, up to their tags."""
 
 SPEC_LABEL: Final = "covalent-lambda.spec"
 """JSON of the spec that an image was made from."""

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import functools
 import logging
+import os
 import shutil
 import tempfile
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -200,6 +201,8 @@ class PackageInstaller:
                     # Another process may have been faster.
                     if not folder.exists():
                         raise
+        # The time of its last use: what was long not used can be removed.
+        os.utime(folder)
         (wheel,) = folder.glob("*.whl")
         return wheel
 

@@ -111,6 +111,37 @@ class EngineImage:
 
 
 @dataclass(frozen=True, kw_only=True)
+class StoredImage:
+    """An image or a step of a build, as a container engine's list of all has it.
+
+    Parameters
+    ----------
+    id
+        ``"sha256:…"`` of its configuration.
+    parent
+        ID of the one that it was made on; empty if that was not here.
+    names
+        ``"repository:tag"``, all of them.
+    labels
+        Its labels, those of its parent included.
+    size
+        Bytes of all its layers, uncompressed, those of its parent included.
+    made
+        When it was made or last named.
+    in_use
+        Whether there is a container of it, also one that does not run.
+    """
+
+    id: str
+    parent: str
+    names: tuple[str, ...]
+    labels: Mapping[str, str]
+    size: int
+    made: datetime
+    in_use: bool
+
+
+@dataclass(frozen=True, kw_only=True)
 class FunctionState:
     """What Lambda says of a function.
 
@@ -258,6 +289,20 @@ class Engine(Protocol):
 
     def read(self, image: str, architecture: str, paths: Sequence[str]) -> list[Found | None]:
         """Return files of an image that need not run, each with where its links lead to."""
+
+
+class ImageStore(Protocol):
+    """The images of a container engine."""
+
+    def list_images(self) -> list[StoredImage]:
+        """Return all images and the steps of their builds, whoever made them."""
+
+    def remove_unused(self, name: str, image_id: str) -> bool:
+        """Take a name away from an image; without another one, it goes with all that only it needs.
+
+        An image without a name is removed by its ID. One that is not there, or has the name no
+        longer, does not matter; False says that the engine needs it.
+        """
 
 
 class Installer(Protocol):

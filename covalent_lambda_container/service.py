@@ -48,6 +48,7 @@ from covalent_lambda_container.ports import (
     Engine,
     FunctionMissing,
     Functions,
+    ImageStore,
     Invocations,
     Logs,
     Registry,
@@ -383,6 +384,18 @@ def stores_for(options: Options) -> Stores:
     )
 
 
+class Workshop(NamedTuple):
+    """Where images are made on this machine."""
+
+    engine: ImageStore
+    cache: Path
+
+
+def workshop_for(options: Options) -> Workshop:
+    """Return where an executor with these options makes images."""
+    return Workshop(engine=DockerEngine(), cache=_cache_folder(options.cache_dir))
+
+
 @functools.lru_cache(maxsize=256)
 def _service(options_json: str) -> Service:
     return Service(Options.model_validate_json(options_json))
@@ -416,13 +429,17 @@ def _provisioner_for(
     max_image_mb: int,
 ) -> Provisioner:
     clients = clients_for(target)
-    cache = Path(cache_dir).expanduser().absolute()
+    cache = _cache_folder(cache_dir)
     return Provisioner(
         builder=image_builder(DockerEngine(), read_settings, cache, max_image_mb=max_image_mb),
         registry=EcrRegistry(clients, repository),
         functions=LambdaFunctions(clients, creator=lambda: clients.caller_arn),
         lock_directory=cache / "locks",
     )
+
+
+def _cache_folder(cache_dir: str) -> Path:
+    return Path(cache_dir).expanduser().absolute()
 
 
 def image_builder(

@@ -99,6 +99,8 @@ class UvInstaller:
                 raise
             # A mirror on this machine has a package's name, and not the version.
             _run(command, shared, scratch)
+        # The time of its last use: what was long not used can be removed.
+        os.utime(self._cache)
 
 
 def _run(command: list[str], settings: InstallSettings, scratch: Path) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import os
 import tempfile
 from collections.abc import Callable, Sequence
 from functools import cached_property
@@ -79,6 +80,8 @@ class Workbench:
             with tempfile.NamedTemporaryFile("wb", dir=known.parent, delete=False) as written:
                 written.writelines(archive(files(code)))
             Path(written.name).replace(known)
+        # The time of its last use: what was long not used can be removed.
+        os.utime(known)
         return read_archive(known)
 
     def _compile(self, groups: Sequence[Sequence[Member]]) -> dict[str, Part]:

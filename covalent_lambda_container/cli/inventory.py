@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 import click
 
-from covalent_lambda_container.cli.output import Output, reporting
+from covalent_lambda_container.cli.output import Output, age, megabytes, reporting
 from covalent_lambda_container.cli.parameters import ACCOUNT, duration, executor_options
 
 if TYPE_CHECKING:
@@ -65,18 +65,37 @@ def list_(given: dict[str, Any], output: Output) -> None:
     help="Keep what was made or used within this time: 30d, 12h.",
 )
 @click.option("--yes", is_flag=True, help="Do not ask.")
-@executor_options(*ACCOUNT, "ecr_repository")
+@click.option(
+    "--local",
+    is_flag=True,
+    help="What builds have left on this machine, instead of what is in the account.",
+)
+@executor_options(*ACCOUNT, "ecr_repository", "cache_dir")
 @reporting
-def gc(dry_run: bool, keep: timedelta, yes: bool, given: dict[str, Any], output: Output) -> None:
+def gc(
+    dry_run: bool,
+    keep: timedelta,
+    yes: bool,
+    local: bool,
+    given: dict[str, Any],
+    output: Output,
+) -> None:
     """Remove functions and images that nobody uses.
 
-    Functions that were not used for a time, then images that no function uses. Only what executors
-    have made: functions with their tag, images with a spec's. What is needed again is made again.
+    Functions that were not used for a time, then images that no function uses. With --local, images
+    in the Docker engine and what is in the folder of the option cache_dir. Only what executors have
+    made: functions with their tag, images with a spec's. What is needed again is made again.
 
     \b
     Example:
       covalent-lambda gc --keep 30d --dry-run
+      covalent-lambda gc --local --dry-run
     """
+    if local:
+        from covalent_lambda_container.cli.leftovers import gc_local
+
+        gc_local(given, output, dry_run=dry_run, keep=keep, yes=yes)
+        return
     from covalent_lambda_container import service
     from covalent_lambda_container.configuration import resolve
     from covalent_lambda_container.inventory import remove, superfluous, take_inventory
@@ -134,10 +153,10 @@ def _function_document(entry: FunctionEntry) -> dict[str, Any]:
 
 
 def _image_row(image: ImageRecord, now: datetime) -> list[str]:
-    size = f"{image.size_bytes / 1e6:.0f} MB"
-    used = _age(image.pulled, now)
+    size = megabytes(image.size_bytes)
+    used = age(image.pulled, now)
     tag = image.tags[-1][:_SHORT]
-    return ["image", tag, _digest(image.digest), size, "–", _age(image.pushed, now), used, "–"]
+    return ["image", tag, _digest(image.digest), size, "–", age(image.pushed, now), used, "–"]
 
 
 def _function_row(entry: FunctionEntry, now: datetime) -> list[str]:
@@ -148,21 +167,11 @@ def _function_row(entry: FunctionEntry, now: datetime) -> list[str]:
         _digest(entry.digest),
         "–",
         f"{record.memory_mb} MB",
-        _age(record.modified, now),
-        _age(entry.last_used, now),
+        age(record.modified, now),
+        age(entry.last_used, now),
         entry.creator.rpartition(":")[2] or "–",
     ]
 
 
 def _digest(digest: str) -> str:
     return digest[: len("sha256:") + _SHORT]
-
-
-def _age(moment: datetime | None, now: datetime) -> str:
-    if moment is None:
-        return "–"
-    seconds = max(0, int((now - moment).total_seconds()))
-    for unit, length in (("d", 86400), ("h", 3600), ("min", 60)):
-        if seconds >= length:
-            return f"{seconds // length} {unit}"
-    return f"{seconds} s"

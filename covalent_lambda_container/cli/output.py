@@ -13,6 +13,7 @@ import sys
 import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, redirect_stdout
+from datetime import datetime
 from typing import TYPE_CHECKING, Any, Final, Protocol, TextIO, TypeVar
 
 import click
@@ -141,6 +142,22 @@ class _Drawn:
         self._progress.update(
             self._task, description=_plain(f"{self._name}: {outcome}"), completed=1
         )
+
+
+def age(moment: datetime | None, now: datetime) -> str:
+    """Return how long ago something was, in words; a dash for never."""
+    if moment is None:
+        return "–"
+    seconds = max(0, int((now - moment).total_seconds()))
+    for unit, length in (("d", 86400), ("h", 3600), ("min", 60)):
+        if seconds >= length:
+            return f"{seconds // length} {unit}"
+    return f"{seconds} s"
+
+
+def megabytes(size: int) -> str:
+    """Return a number of bytes in words."""
+    return f"{size / 1e6:,.0f} MB"
 
 
 def in_ci() -> bool:

@@ -23,6 +23,7 @@ _FLAGS: Final[dict[str, tuple[str, str, str]]] = {
     "base_image": ("--base-image", "IMAGE", "Root image."),
     "architecture": ("--architecture", "x86_64|arm64", "Processor of the functions."),
     "pip_index_url": ("--index-url", "URL", "Package index, without credentials."),
+    "cache_dir": ("--cache-dir", "FOLDER", "Where builds keep what later ones use."),
     "ca_bundle": ("--ca-bundle", "FILE", "Certificate authorities that pip trusts in a build."),
 }
 """Flag, placeholder and meaning of options of the executor, by their names."""

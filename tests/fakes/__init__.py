@@ -6,6 +6,7 @@ They pass the same contract tests as the real adapters: see tests/contract.
 from tests.fakes.blobs import FakeBlobStore
 from tests.fakes.clock import FakeClock
 from tests.fakes.functions import FakeFunctions
+from tests.fakes.image_store import FakeImageStore
 from tests.fakes.images import FakeImageBuilder, FakeRegistry
 from tests.fakes.logs import FakeLogs
 
@@ -14,6 +15,7 @@ __all__ = [
     "FakeClock",
     "FakeFunctions",
     "FakeImageBuilder",
+    "FakeImageStore",
     "FakeLogs",
     "FakeRegistry",
 ]

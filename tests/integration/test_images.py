@@ -9,8 +9,10 @@ import os
 import platform
 import sys
 import tarfile
+import uuid
 from collections.abc import Iterator
 from dataclasses import replace
+from datetime import datetime, timedelta, timezone
 from pathlib import Path
 from typing import Any
 
@@ -21,9 +23,11 @@ from covalent_lambda_container.archives import archive, files
 from covalent_lambda_container.docker_engine import CONTAINER_LABEL, DockerEngine
 from covalent_lambda_container.dockerfile import recipe_digest
 from covalent_lambda_container.errors import ImageBuildError, VersionMismatch
-from covalent_lambda_container.image_contents import contents
+from covalent_lambda_container.image_contents import PACKAGES_REPOSITORY, contents, spec_label
 from covalent_lambda_container.install_settings import InstallSettings
+from covalent_lambda_container.leftovers import Leftover, old_files, old_images, remove
 from covalent_lambda_container.machine_settings import machine_settings
+from covalent_lambda_container.ports import StoredImage
 from covalent_lambda_container.service import image_builder
 from covalent_lambda_container.spec import ImageSpec
 from tests.fakes.examples import image_spec
@@ -100,6 +104,56 @@ def test_two_machines_make_the_same_layers(
         builder.build(spec, name, anew=True)
     one, other = (client.images.get(name).attrs["RootFS"]["Layers"] for name in names[:2])
     assert one == other
+
+
+class OwnImages(DockerEngine):
+    """The engine as if there were nothing but the images of a spec, and what others need."""
+
+    def __init__(self, spec: ImageSpec) -> None:
+        super().__init__()
+        self._label = spec_label(spec.json)
+
+    def list_images(self) -> list[StoredImage]:
+        there = {image.id: image for image in super().list_images()}
+        own = {image.id for image in there.values() if self._label.items() <= image.labels.items()}
+        seen = dict[str, StoredImage]()
+        for image_id in own:
+            while (image := there.get(image_id)) and image_id not in seen:
+                shared = bool(image.names) and image_id not in own and not _is_packages(image)
+                seen[image_id] = replace(image, in_use=image.in_use or shared)
+                image_id = "" if shared else image.parent
+        return list(seen.values())
+
+
+def _is_packages(image: StoredImage) -> bool:
+    return all(name.startswith(f"{PACKAGES_REPOSITORY}:") for name in image.names)
+
+
+def test_what_builds_have_left_can_go(spec: ImageSpec, tmp_path: Path):
+    # A command of its own: nobody else makes images of this spec, or on them.
+    spec = replace(spec, requirements=PACKAGES[-1:], commands=(f": {uuid.uuid4()}",))
+    engine, name = OwnImages(spec), f"{NAME}:{spec.tag}"
+    builder = image_builder(engine, machine_settings, tmp_path)
+    builder.build(spec, name)
+    # The second takes both names away from the first.
+    builder.build(spec, name, anew=True)
+
+    def old(keep: timedelta) -> list[Leftover]:
+        later = datetime.now(timezone.utc) + timedelta(days=30)
+        images = old_images(engine.list_images(), now=later, keep=keep)
+        return [*images, *old_files(tmp_path, now=later, keep=keep)]
+
+    assert old(timedelta(days=31)) == []
+    what = old(timedelta(days=29))
+    images = [each.names[0].partition(":")[0] for each in what if each.kind == "image"]
+    # Of the first build, the packages go with the image that was made on them.
+    assert sorted(images) == [PACKAGES_REPOSITORY, NAME, "sha256"]
+    assert {each.kind for each in what} == {"image", "pack", "byte code", "wheels"}
+    assert remove(what, tmp_path, engine, lambda: old(timedelta(days=29)), print) == what
+    assert engine.list_images() == []
+    left = [path for path in tmp_path.rglob("*") if path.is_file()]
+    assert {path.suffix for path in left} == {"", ".json"}
+    assert sum(path.stat().st_size for path in left) < 1000
 
 
 def test_an_image_has_its_packages_compiled_and_a_list_of_them(

@@ -17,6 +17,7 @@ from typing import Any
 import pytest
 
 from covalent_lambda_container import dockerfile, image_build
+from covalent_lambda_container.cache_use import emptying
 from covalent_lambda_container.errors import ImageBuildError, VersionMismatch
 from covalent_lambda_container.image_build import LOCK_FILE, TaskImageBuilder
 from covalent_lambda_container.image_contents import contents
@@ -91,6 +92,47 @@ def test_what_a_killed_process_has_left_is_removed_by_a_later_build(
         os.utime(folder, (yesterday, yesterday))
     builder(engine, installer, tmp_path).build(spec_of("small==1"), NAME)
     assert (left.exists(), running.exists(), users.exists()) == (False, True, True)
+
+
+def test_the_cache_is_in_use_from_the_first_step_of_a_build_to_the_last(
+    engine: FakeEngine,
+    installer: FakeInstaller,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    class Busy(Exception):
+        pass
+
+    def wait() -> None:
+        raise Busy
+
+    refused: list[str] = []
+    make = engine.build
+
+    def build(members: Any, name: str, **given: Any) -> str:
+        with pytest.raises(Busy), emptying(tmp_path, wait):
+            pass
+        refused.append(name)
+        return make(members, name, **given)
+
+    monkeypatch.setattr(engine, "build", build)
+    builder(engine, installer, tmp_path).build(spec_of("small==1"), NAME)
+    assert refused == [built.name for built in engine.builds]
+    with emptying(tmp_path, wait):
+        pass
+
+
+def test_byte_code_bears_the_time_of_its_last_use(
+    engine: FakeEngine, installer: FakeInstaller, tmp_path: Path
+) -> None:
+    builder(engine, installer, tmp_path).build(spec_of("small==1"), NAME)
+    made = list((tmp_path / "byte-code").iterdir())
+    yesterday = time.time() - 86400
+    for path in made:
+        os.utime(path, (yesterday, yesterday))
+    builder(engine, installer, tmp_path).build(spec_of("numpy"), NAME)
+    assert list((tmp_path / "byte-code").iterdir()) == made
+    assert all(path.stat().st_mtime > yesterday + 3600 for path in made)
 
 
 def test_base_packages_and_runtime_are_built_one_on_the_other(

@@ -20,7 +20,7 @@ LAYERS = {
     "service": ["prebuild", "service", "account", "doctor"],
     "flow": [
         *("provision", "invocation", "inventory", "shared_work", "cancel_signs", "cancellation"),
-        *("image_build", "package_install", "root", "this_machine", "workbench"),
+        *("image_build", "leftovers", "package_install", "root", "this_machine", "workbench"),
     ],
     "adapters": [
         *("cloudwatch_logs", "docker_engine", "ecr", "lambda_functions", "lambda_invocations"),
@@ -31,6 +31,7 @@ LAYERS = {
     "core": [
         *(
             "archives",
+            "cache_use",
             "configuration",
             "covalent_dispatch",
             "covalent_task",

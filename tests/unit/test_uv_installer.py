@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import os
+import shutil
+import time
 from collections.abc import Callable
 from pathlib import Path
 from zipfile import ZipFile
@@ -75,6 +78,17 @@ def installed(tmp_path: Path) -> Callable[[str], list[str]]:
 
 def test_the_first_index_that_has_a_package_is_used(installed: Callable[[str], list[str]]) -> None:
     assert installed("alpha") == ["alpha-1.dist-info"]
+
+
+def test_the_cache_bears_the_time_of_its_last_use(
+    installed: Callable[[str], list[str]], tmp_path: Path
+) -> None:
+    installed("alpha")
+    yesterday = time.time() - 86400
+    os.utime(tmp_path / "cache", (yesterday, yesterday))
+    shutil.rmtree(tmp_path / "scratch")
+    installed("alpha")
+    assert (tmp_path / "cache").stat().st_mtime > yesterday + 3600
 
 
 def test_a_folder_that_lacks_the_version_is_passed_over(

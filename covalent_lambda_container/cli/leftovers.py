@@ -1,0 +1,86 @@
+"""``covalent-lambda gc --local``: what builds have left on this machine, and what of it can go."""
+
+from __future__ import annotations
+
+from datetime import datetime, timedelta, timezone
+from typing import TYPE_CHECKING, Any, Final
+
+import click
+
+from covalent_lambda_container.cli.output import Output, age, megabytes
+from covalent_lambda_container.errors import ImageBuildError
+
+if TYPE_CHECKING:
+    from covalent_lambda_container.leftovers import Leftover
+    from covalent_lambda_container.service import Workshop
+
+_COLUMNS: Final = ("kind", "name", "size", "last use")
+
+
+def gc_local(
+    given: dict[str, Any], output: Output, *, dry_run: bool, keep: timedelta, yes: bool
+) -> None:
+    """Remove what builds have left here and nobody has needed for a time, once it is confirmed."""
+    from covalent_lambda_container import service
+    from covalent_lambda_container.configuration import resolve
+    from covalent_lambda_container.leftovers import remove
+
+    workshop = service.workshop_for(resolve(given))
+    now = datetime.now(timezone.utc)
+    what = _find(workshop, output, now, keep)
+    if not dry_run and what:
+        if not yes:
+            _show(what, now, output.aside)
+            click.confirm("Remove these?", abort=True, err=True)
+        what = remove(
+            what,
+            workshop.cache,
+            workshop.engine,
+            # Meanwhile somebody may have used them.
+            lambda: _find(workshop, output, now, keep),
+            output.note,
+        )
+    _show(what, now, output, removed=not dry_run)
+
+
+def _find(workshop: Workshop, output: Output, now: datetime, keep: timedelta) -> list[Leftover]:
+    from covalent_lambda_container.leftovers import old_files, old_images
+
+    try:
+        images = workshop.engine.list_images()
+    except ImageBuildError as exc:
+        output.note(f"Images are left out. {exc.message}")
+        images = []
+    return [
+        *old_images(images, now=now, keep=keep),
+        *old_files(workshop.cache, now=now, keep=keep),
+    ]
+
+
+def _show(
+    what: list[Leftover], now: datetime, output: Output, *, removed: bool | None = None
+) -> None:
+    size = sum(each.size_bytes for each in what)
+    document = {
+        "removed": removed,
+        "size_bytes": size,
+        "leftovers": [
+            {
+                "kind": each.kind,
+                "names": list(each.names),
+                "size_bytes": each.size_bytes,
+                "last_used": each.used.isoformat(),
+            }
+            for each in what
+        ],
+    }
+    rows = [
+        [each.kind, name, megabytes(each.size_bytes), age(each.used, now)]
+        for each in what
+        for name in each.names[:1]
+    ]
+    if rows:
+        total = ["all", f"{len(what)}", megabytes(size), ""]
+        output.table(document, _COLUMNS, [*rows, total])
+    else:
+        output.result(document, "nothing to remove")

@@ -214,8 +214,13 @@ class DockerEngine:
         return True
 
     @contextmanager
-    def container(self, image: str, architecture: str) -> Iterator[DockerContainer]:
+    def container(
+        self, image: str, architecture: str, *, offline: bool = False
+    ) -> Iterator[DockerContainer]:
         """Run a container of an image while the context is open.
+
+        One that is ``offline`` has no network, and is there sooner: its interface takes most of the
+        time in which a container starts.
 
         It does nothing by itself, and is gone at the end, also if this process ends meanwhile, and
         an hour later if it is killed.
@@ -229,7 +234,9 @@ class DockerEngine:
                 command=[],
                 user="0",
                 labels={CONTAINER_LABEL: str(os.getpid())},
-                host_config=engine.create_host_config(auto_remove=True),
+                host_config=engine.create_host_config(
+                    auto_remove=True, network_mode="none" if offline else "default"
+                ),
                 platform=_platform(engine, architecture),
             )["Id"]
             remove = functools.partial(_remove_container, engine, created)

@@ -110,7 +110,8 @@ class TaskImageBuilder:
 
             @functools.cache
             def started(image: str) -> Container:
-                return cleanup.enter_context(self._engine.container(image, spec.architecture))
+                container = self._engine.container(image, spec.architecture, offline=True)
+                return cleanup.enter_context(container)
 
             root = find_root(self._engine, spec, self._cache / "roots", started, newest=anew)
             self._remove_leftovers()

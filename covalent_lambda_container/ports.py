@@ -279,8 +279,12 @@ class Engine(Protocol):
     def remove(self, name: str) -> None:
         """Remove an image, or its tag if other tags name it; an absent one does not matter."""
 
-    def container(self, image: str, architecture: str) -> AbstractContextManager[Container]:
+    def container(
+        self, image: str, architecture: str, *, offline: bool = False
+    ) -> AbstractContextManager[Container]:
         """Run a container of an image while the context is open; it does nothing by itself.
+
+        One that is ``offline`` has no network, and is there sooner.
 
         Raises
         ------

@@ -136,7 +136,9 @@ class FakeEngine:
         return [self.files.get(path) for path in paths]
 
     @contextlib.contextmanager
-    def container(self, image: str, architecture: str) -> Iterator[FakeContainer]:
+    def container(
+        self, image: str, architecture: str, *, offline: bool = False
+    ) -> Iterator[FakeContainer]:
         if architecture != "x86_64":
             raise CannotRun(f"The engine cannot run images for {architecture}.")
         self.containers.append(image)

@@ -219,6 +219,15 @@ def test_a_package_that_nobody_has_says_so(
     assert DockerEngine().find(names[0]) is None
 
 
+@pytest.mark.parametrize(("offline", "interfaces"), [(True, ["lo"]), (False, ["lo", "eth0"])])
+def test_what_needs_no_network_has_none(
+    root_image: str, offline: bool, interfaces: list[str]
+) -> None:
+    names = "import json, socket; print(json.dumps([name for _, name in socket.if_nameindex()]))"
+    with DockerEngine().container(root_image, "x86_64", offline=offline) as container:
+        assert json.loads(container.run(["python3", "-c", names])) == interfaces
+
+
 def test_an_image_that_is_too_large_is_not_even_built(
     spec: ImageSpec, names: list[str], tmp_path: Path
 ):

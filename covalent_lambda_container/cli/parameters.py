@@ -1,4 +1,4 @@
-"""Options that several commands have: those of the executor."""
+"""Options that several commands have: above all those of the executor."""
 
 from __future__ import annotations
 
@@ -6,6 +6,7 @@ import functools
 import re
 from collections.abc import Callable
 from datetime import timedelta
+from pathlib import Path
 from typing import Any, Final, TypeVar
 
 import click
@@ -43,6 +44,25 @@ def duration(text: str | timedelta) -> timedelta:
     if match is None:
         raise click.BadParameter(f"{text!r} is no length of time: write 30d, 12h, 15m or 45s.")
     return timedelta(**{_UNITS[match[2]]: int(match[1])})
+
+
+python_option = click.option(
+    "--python", "python_version", metavar="X.Y", help="Python of the images; default: this one."
+)
+"""Gives a command ``python_version``."""
+
+
+def files_option(meaning: str) -> Callable[[Body], Body]:
+    """Give a command ``files``, the paths of requirements files."""
+    return click.option(
+        "-r",
+        "--requirements-file",
+        "files",
+        multiple=True,
+        metavar="FILE",
+        type=click.Path(exists=True, dir_okay=False, path_type=Path),
+        help=f"{meaning}; may be given several times.",
+    )
 
 
 def executor_options(*names: str) -> Callable[[Body], Body]:

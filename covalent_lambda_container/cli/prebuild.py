@@ -9,7 +9,12 @@ from typing import TYPE_CHECKING, Any, Final
 import click
 
 from covalent_lambda_container.cli.output import Output, reporting
-from covalent_lambda_container.cli.parameters import ACCOUNT, executor_options
+from covalent_lambda_container.cli.parameters import (
+    ACCOUNT,
+    executor_options,
+    files_option,
+    python_option,
+)
 from covalent_lambda_container.cli.wanted import (
     as_json,
     tasks_of_dispatches,
@@ -33,15 +38,7 @@ _THERE: Final = "there"
 
 @click.command()
 @click.argument("workflows", nargs=-1, metavar="[WORKFLOW.py[:LATTICE]]...")
-@click.option(
-    "-r",
-    "--requirements-file",
-    "files",
-    multiple=True,
-    metavar="FILE",
-    type=click.Path(exists=True, dir_okay=False, path_type=Path),
-    help="A set of requirements without a workflow; may be given several times.",
-)
+@files_option("A set of requirements without a workflow")
 @click.option(
     "--dispatch",
     "dispatches",
@@ -60,9 +57,7 @@ _THERE: Final = "there"
     "-j", "--jobs", type=click.IntRange(min=1), default=4, show_default=True, help="Builds at once."
 )
 @click.option("-v", "--verbose", is_flag=True, help="Show the output of builds.")
-@click.option(
-    "--python", "python_version", metavar="X.Y", help="Python of the images; default: this one."
-)
+@python_option
 @executor_options(
     *(*ACCOUNT, "ecr_repository", "lambda_role_name", "base_image", "architecture"),
     *("pip_index_url", "ca_bundle"),

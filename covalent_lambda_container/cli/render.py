@@ -9,25 +9,15 @@ from typing import Any
 import click
 
 from covalent_lambda_container.cli.output import Output, reporting
-from covalent_lambda_container.cli.parameters import executor_options
+from covalent_lambda_container.cli.parameters import executor_options, files_option, python_option
 
 _SPEC_OPTIONS = ("base_image", "architecture")
 
 
 @click.command()
 @click.argument("requirements", nargs=-1)
-@click.option(
-    "-r",
-    "--requirements-file",
-    "files",
-    multiple=True,
-    metavar="FILE",
-    type=click.Path(exists=True, dir_okay=False, path_type=Path),
-    help="Requirements file; may be given several times.",
-)
-@click.option(
-    "--python", "python_version", metavar="X.Y", help="Python of the image; default: this one."
-)
+@files_option("Requirements file")
+@python_option
 @executor_options(*_SPEC_OPTIONS)
 @reporting
 def render(

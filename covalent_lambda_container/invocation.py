@@ -25,6 +25,7 @@ from covalent_lambda_container.errors import (
     VersionMismatch,
 )
 from covalent_lambda_container.event_loop import BRIEF_BYTES, PerLoop, in_thread
+from covalent_lambda_container.packing import packed_task, read_answer
 from covalent_lambda_container.ports import (
     BlobStore,
     ConnectionLost,
@@ -232,7 +233,7 @@ class Invoker:
             if len(inline) <= wire.LAMBDA_PAYLOAD_LIMIT:
                 return inline
         objects.used.append(objects.task_key)
-        self._blobs.put(objects.task_key, wire.packed_task(call.payload))
+        self._blobs.put(objects.task_key, packed_task(call.payload))
         event["task_url"] = self._blobs.read_url(objects.task_key, valid_s=valid_s)
         return json.dumps(event).encode()
 
@@ -260,7 +261,7 @@ class Invoker:
         return answer | {"log_tail": reply.log_tail}
 
     async def _stored_answer(self, objects: _Objects) -> dict[str, Any] | None:
-        return await self._with_s3(self._blobs.read, objects.result_key, wire.read_answer)
+        return await self._with_s3(self._blobs.read, objects.result_key, read_answer)
 
     async def _awaited_answer(self, objects: _Objects) -> dict[str, Any] | None:
         """Read an answer that is in S3 and nowhere else: it is worth some patience."""

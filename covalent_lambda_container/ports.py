@@ -15,7 +15,7 @@ from typing import Any, Final, Protocol, TypeVar
 
 from covalent_lambda_container.archives import Member
 from covalent_lambda_container.install_settings import InstallSettings
-from covalent_lambda_container.runtime.wire import Readable
+from covalent_lambda_container.pieces import Readable
 from covalent_lambda_container.spec import FunctionSpec, ImageReference, ImageSpec
 
 Parsed = TypeVar("Parsed")

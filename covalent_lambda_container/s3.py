@@ -18,9 +18,8 @@ from botocore.exceptions import ClientError, HTTPClientError, IncompleteReadErro
 
 from covalent_lambda_container.aws import AwsClients, error_code, explained
 from covalent_lambda_container.errors import ConfigurationError, InvocationError
-from covalent_lambda_container.pieces import PieceStream, reader
+from covalent_lambda_container.pieces import PieceStream, Readable, reader
 from covalent_lambda_container.ports import Parsed
-from covalent_lambda_container.runtime.wire import Readable
 from covalent_lambda_container.signatures import PresignedUrls
 
 if TYPE_CHECKING:

@@ -23,6 +23,7 @@ from covalent_lambda_container.errors import (
     VersionMismatch,
 )
 from covalent_lambda_container.invocation import INLINE_LIMIT, Call, Invoker, Outcome
+from covalent_lambda_container.pieces import Readable
 from covalent_lambda_container.ports import (
     ACTIVE,
     INACTIVE,
@@ -31,7 +32,6 @@ from covalent_lambda_container.ports import (
     Parsed,
     Reply,
 )
-from covalent_lambda_container.runtime.wire import Readable
 from tests.fakes import FakeBlobStore, FakeClock, FakeFunctions
 from tests.fakes.examples import call, task, value_of
 

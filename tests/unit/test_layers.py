@@ -40,8 +40,9 @@ LAYERS = {
             "covalent_script",
         ),
         *("distributions", "dockerfile", "errors", "event_loop", "image_contents"),
-        *("install_settings", "journal", "local_packages", "missing_modules", "options", "packs"),
-        *("pickles", "pieces", "policies", "requirements", "requirements_files", "spec", "urls"),
+        *("install_settings", "journal", "local_packages", "missing_modules", "options", "packing"),
+        *("packs", "pickles", "pieces", "policies", "requirements", "requirements_files"),
+        *("spec", "urls"),
     ],
     "remote": ["runtime", "inside"],
 }
@@ -62,6 +63,7 @@ CONFINED = {
     "covalent_dispatcher": {"covalent_task", "local"},
     "docker": {"docker_engine", "doctor", "local", "local_packages"},
     "jinja2": {"dockerfile"},
+    "pybase64": {"packing"},
     "pydantic": {"options"},
     "uv": {"uv_installer"},
 }

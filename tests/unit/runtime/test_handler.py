@@ -10,6 +10,7 @@ from typing import Any
 import cloudpickle
 import pytest
 
+from covalent_lambda_container.packing import packed_task
 from covalent_lambda_container.runtime import wire
 from tests.fakes import FakeBlobStore
 from tests.fakes.examples import task, value_of
@@ -48,7 +49,7 @@ def print_much(count: int) -> None:
 
 
 def test_a_task_may_come_from_s3(run: Run, blobs: FakeBlobStore) -> None:
-    blobs.put("task", wire.packed_task(task(divmod, 17, 5)))
+    blobs.put("task", packed_task(task(divmod, 17, 5)))
     answer = run(None, event={"task_url": blobs.read_url("task", valid_s=60)})
     assert value_of(answer["result"]["pickle"]) == (3, 2)
 

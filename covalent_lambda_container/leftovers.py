@@ -240,20 +240,24 @@ class _Forest:
 
     def _freed(self, listed: Sequence[StoredImage], going: set[str]) -> dict[str, int]:
         """Return the bytes that go with images, and with what follows them."""
-        counted = {image.id for image in listed}
-        freed = {}
+        kept = {
+            image.layers[:height]
+            for image in self._from_below
+            if image.id not in going
+            for height in range(len(image.layers) + 1)
+        }
+        freed = {image.id: 0 for image in listed}
+        followers = going - set(freed)
         for image in listed:
-            freed[image.id] = self._own_size(image)
-            below = self._images.get(image.parent)
-            while below and below.id in going - counted:
-                freed[image.id] += self._own_size(below)
-                counted.add(below.id)
-                below = self._images.get(below.parent)
+            node: StoredImage | None = image
+            while node and (node is image or node.id in followers):
+                followers.discard(node.id)
+                below = self._images.get(node.parent)
+                if node.layers not in kept and (below is None or below.layers != node.layers):
+                    kept.add(node.layers)
+                    freed[image.id] += node.size - (below.size if below else 0)
+                node = below
         return freed
-
-    def _own_size(self, image: StoredImage) -> int:
-        below = self._images.get(image.parent)
-        return image.size - (below.size if below else 0)
 
 
 def _is_own_name(name: str, labels: Mapping[str, str]) -> bool:

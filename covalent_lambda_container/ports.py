@@ -124,8 +124,11 @@ class StoredImage:
         ``"repository:tag"``, all of them.
     labels
         Its labels, those of its parent included.
+    layers
+        Digests of its layers, from the lowest up, those of its parent included. The same layers on
+        one another are stored once, whatever images they are of.
     size
-        Bytes of all its layers, uncompressed, those of its parent included.
+        Bytes of these, uncompressed.
     made
         When it was made or last named.
     in_use
@@ -136,6 +139,7 @@ class StoredImage:
     parent: str
     names: tuple[str, ...]
     labels: Mapping[str, str]
+    layers: tuple[str, ...]
     size: int
     made: datetime
     in_use: bool

@@ -89,6 +89,8 @@ def test_an_image_is_listed_with_what_it_was_made_on(side: Side, value: str) -> 
     assert unnamed is not None
     assert (named.names, unnamed.names) == ((name,), ())
     assert unnamed.size - named.size == named.size == SIZE
+    assert unnamed.layers[:-1] == named.layers
+    assert len(named.layers) == 1
     assert not named.in_use
     for image in (named, unnamed):
         assert abs(image.made - datetime.now(timezone.utc)) < timedelta(minutes=5)

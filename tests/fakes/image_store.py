@@ -32,17 +32,23 @@ class FakeImageStore:
         *names: str,
         on: str = "",
         size: int = 0,
+        layer: str = "",
         labels: Mapping[str, str] | None = None,
         made: datetime | None = None,
         in_use: bool = False,
     ) -> str:
-        """Make an image of `size` bytes on another one; return its ID."""
+        """Make an image with a layer of `size` bytes on another one; return its ID.
+
+        Equal names of a layer stand for equal bytes.
+        """
         below = self.images.get(on)
+        image_id = f"sha256:{next(self._numbers):064x}"
         image = StoredImage(
-            id=f"sha256:{next(self._numbers):064x}",
+            id=image_id,
             parent=on,
             names=(),
             labels={**(below.labels if below else {}), **(labels or {})},
+            layers=(*(below.layers if below else ()), *([layer or image_id] if size else [])),
             size=size + (below.size if below else 0),
             made=made or datetime.now(timezone.utc),
             in_use=in_use,

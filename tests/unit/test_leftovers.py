@@ -58,12 +58,13 @@ def image_id(store: FakeImageStore, name: str) -> str:
 
 
 def total(store: FakeImageStore) -> int:
-    """Return the bytes that all images take."""
-    images = store.images
-    return sum(
-        image.size - (images[image.parent].size if image.parent in images else 0)
-        for image in images.values()
-    )
+    """Return the bytes that all images take: the same layers on one another are there once."""
+    sizes = {}
+    for image in store.images.values():
+        below = store.images.get(image.parent)
+        if below is None or below.layers != image.layers:
+            sizes[image.layers] = image.size - (below.size if below else 0)
+    return sum(sizes.values())
 
 
 def removed(store: FakeImageStore, cache: Path, what: list[Leftover]) -> list[Leftover]:
@@ -144,6 +145,16 @@ def test_a_superseded_image_goes_and_the_one_that_has_its_name_stays(
     assert image_id(store, PACKAGES)
 
 
+def test_bytes_that_another_image_has_are_not_free(store: FakeImageStore) -> None:
+    base = image_id(store, BASE)
+    layer = store.images[image_id(store, PACKAGES)].layers[-2]
+    same = store.make(on=base, size=50, layer=layer, made=OLD)
+    # Once with those that go, or not at all.
+    assert sum(old(store).values()) == 66
+    store.make("science/model:latest", on=same, made=OLD)
+    assert old(store) == {TASK: 1, PACKAGES: 5}
+
+
 def test_images_without_a_name_go_that_builds_have_finished_or_begun(
     store: FakeImageStore, tmp_path: Path
 ) -> None:
@@ -168,19 +179,27 @@ def forests() -> st.SearchStrategy[FakeImageStore]:
         [(), (), (BASE,), (PACKAGES,), (TASK,), ("python:3.11",), (TASK, "x:1")]
     )
     labels = st.sampled_from([{}, packages_label({"six==1.17.0": 1}), SPECIFIED])
-    image = st.tuples(
-        names, labels, st.integers(0, 9), st.sampled_from([OLD, YOUNG]), st.booleans()
-    )
+    # The size of a layer is that of its name.
+    layers = st.sampled_from(["", "a", "bb", "ccc"])
+    image = st.tuples(names, labels, layers, st.sampled_from([OLD, YOUNG]), st.booleans())
 
     def grown(images: list[tuple[Any, int]]) -> FakeImageStore:
         store, ids = FakeImageStore(), [""]
-        for (named, labelled, size, made, used), place in images:
+        for (named, labelled, layer, made, used), place in images:
             on = ids[place % len(ids)]
             if on:
                 # Nothing is older than what it was made on.
                 made = max(made, store.images[on].made)
             ids.append(
-                store.make(*named, on=on, size=size, labels=labelled, made=made, in_use=used)
+                store.make(
+                    *named,
+                    on=on,
+                    size=len(layer),
+                    layer=layer,
+                    labels=labelled,
+                    made=made,
+                    in_use=used,
+                )
             )
         return store
 

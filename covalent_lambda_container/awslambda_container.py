@@ -252,9 +252,12 @@ class AWSLambdaContainerExecutor(AsyncBaseExecutor):
         dispatch_id, node_id = str(task_metadata["dispatch_id"]), int(task_metadata["node_id"])
         await _turns.get().take()
         try:
-            with _under_way.running(dispatch_id, node_id) as cancellation:
+            cancellation = _under_way.begin(dispatch_id, node_id)
+            try:
                 work = self._outcome(function, args, kwargs, dispatch_id, node_id, cancellation)
                 ended = await _unless_called_off(work, cancellation)
+            finally:
+                _under_way.end(dispatch_id, node_id, cancellation)
         except Cancelled:
             raise TaskCancelledError from None
         if covalent_task.is_transportable(ended):
@@ -384,11 +387,7 @@ async def _unless_called_off(
     """Wait for the work; stop waiting at once, and raise, when the task is called off."""
     loop = asyncio.get_running_loop()
     over: asyncio.Future[None] = loop.create_future()
-
-    def end(_: object = None) -> None:
-        if not over.done():
-            over.set_result(None)
-
+    end = functools.partial(_end, over)
     cancellation.on_request(functools.partial(loop.call_soon_threadsafe, end))
     running = loop.create_task(work)
     running.add_done_callback(end)
@@ -403,6 +402,11 @@ async def _unless_called_off(
     _left_alone.add(running)
     running.add_done_callback(_forget)
     raise Cancelled
+
+
+def _end(over: asyncio.Future[None], _: object = None) -> None:
+    if not over.done():
+        over.set_result(None)
 
 
 def _forget(ended: asyncio.Task[Any]) -> None:

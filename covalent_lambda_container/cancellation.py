@@ -5,9 +5,8 @@ from __future__ import annotations
 import logging
 import threading
 from collections import OrderedDict
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
-from typing import Final
+from collections.abc import Callable
+from typing import ClassVar, Final
 
 log = logging.getLogger(__name__)
 
@@ -24,25 +23,27 @@ class Cancelled(Exception):
 class Cancellation:
     """Whether one task was called off; asked by the thread that runs it, told by another."""
 
+    # One for all, held for a moment only: thousands of tasks are under way at once.
+    _lock: ClassVar = threading.Lock()
+
     def __init__(self) -> None:
-        self._requested = threading.Event()
-        self._lock = threading.Lock()
+        self._requested = False
         self._actions: list[Callable[[], object]] = []
 
     @property
     def requested(self) -> bool:
         """Whether the task was called off."""
-        return self._requested.is_set()
+        return self._requested
 
     def check(self) -> None:
         """Raise `Cancelled` if the task was called off."""
-        if self._requested.is_set():
+        if self._requested:
             raise Cancelled
 
     def on_request(self, action: Callable[[], object]) -> None:
         """Have `action` called when the task is called off; at once, if it was."""
         with self._lock:
-            if not self._requested.is_set():
+            if not self._requested:
                 self._actions.append(action)
                 return
         _attempt(action)
@@ -50,7 +51,7 @@ class Cancellation:
     def request(self) -> None:
         """Call the task off."""
         with self._lock:
-            self._requested.set()
+            self._requested = True
             actions, self._actions = self._actions, []
         for action in actions:
             _attempt(action)
@@ -71,9 +72,8 @@ class Register:
         self._running: dict[Key, Cancellation] = {}
         self._early: OrderedDict[Key, None] = OrderedDict()
 
-    @contextmanager
-    def running(self, dispatch_id: str, node_id: int) -> Iterator[Cancellation]:
-        """Keep a task in the register while the context is open.
+    def begin(self, dispatch_id: str, node_id: int) -> Cancellation:
+        """Enter a task, until its `end`.
 
         Raises
         ------
@@ -87,12 +87,14 @@ class Register:
                 del self._early[key]
                 raise Cancelled
             self._running[key] = cancellation
-        try:
-            yield cancellation
-        finally:
-            with self._lock:
-                if self._running.get(key) is cancellation:
-                    del self._running[key]
+        return cancellation
+
+    def end(self, dispatch_id: str, node_id: int, cancellation: Cancellation) -> None:
+        """Take a task out again, unless it has begun anew meanwhile."""
+        key = (dispatch_id, node_id)
+        with self._lock:
+            if self._running.get(key) is cancellation:
+                del self._running[key]
 
     def call_off(self, dispatch_id: str, node_id: int) -> Cancellation | None:
         """Return the cancellation of a task under way; note any other, in case it comes yet."""

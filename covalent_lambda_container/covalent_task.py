@@ -14,7 +14,8 @@ import pickle
 import sys
 from collections.abc import Callable, Hashable, Mapping, Sequence
 from dataclasses import dataclass, fields
-from functools import partial
+from functools import lru_cache, partial
+from operator import attrgetter
 from typing import Any, Final
 
 from covalent._workflow.transport import TransportableObject
@@ -112,11 +113,12 @@ class Task:
     @property
     def needs(self) -> tuple[Hashable, ...]:
         """All that decides on the task's image: tasks that have the same needs share it."""
-        return tuple(getattr(self, name) for name in _NEEDS)
+        needs: tuple[Hashable, ...] = _NEEDS(self)
+        return needs
 
 
-_NEEDS: Final = tuple(
-    field.name for field in fields(Task) if field.name not in ("payload", "payload_bytes")
+_NEEDS: Final = attrgetter(
+    *(field.name for field in fields(Task) if field.name not in ("payload", "payload_bytes"))
 )
 
 
@@ -153,17 +155,17 @@ def read_task(function: Callable[..., Any], args: Sequence[Any], kwargs: Mapping
             before.append(hook)
     payload = {
         "function": transportable.get_serialized(),
-        "args": [argument.get_serialized() for argument in args],
+        "args": tuple(argument.get_serialized() for argument in args),
         "kwargs": {name: argument.get_serialized() for name, argument in kwargs.items()},
-        "before": [_hook_payload(hook) for hook in before],
-        "after": [_hook_payload(hook) for hook in call_after],
+        "before": tuple(map(_hook_payload, before)),
+        "after": tuple(map(_hook_payload, call_after)),
     }
     header = transportable.header
     return Task(
         payload=payload,
         requirements=requirements,
-        python_version="{0.major}.{0.minor}".format(_version(header, "py_version")),
-        cloudpickle_version=str(_version(header, "cloudpickle_version")),
+        python_version=_version(header, "py_version", "{0.major}.{0.minor}"),
+        cloudpickle_version=_version(header, "cloudpickle_version", "{0}"),
         payload_bytes=_size(payload),
         commands=tuple(commands),
         origins=_origins([*args, *kwargs.values()]) | _transfer_origins((*before, *call_after)),
@@ -253,7 +255,8 @@ def transportable(header: dict[str, Any], text: str, pickled: str) -> Transporta
     pickled
         Base64 text of the value's pickle.
     """
-    shell = TransportableObject(None)
+    # Its constructor would pickle a value.
+    shell = TransportableObject.__new__(TransportableObject)
     shell._header = header
     shell._object_string = text
     shell._object = pickled
@@ -284,22 +287,27 @@ async def record_error(dispatch_id: str, node_id: int, message: str) -> None:
         log.warning("The error of node %s could not be stored.", node_id, exc_info=True)
 
 
-def _hook_payload(hook: Hook) -> list[Any]:
+def _hook_payload(hook: Hook) -> tuple[str, str, str, str]:
     function, args, kwargs, retval_keyword = hook
-    return [
+    return (
         function.get_serialized(),
         args.get_serialized(),
         kwargs.get_serialized(),
         retval_keyword,
-    ]
+    )
 
 
-def _version(header: Mapping[str, Any], name: str) -> Version:
+def _version(header: Mapping[str, Any], name: str, form: str) -> str:
     try:
-        # A Python built from a checkout says "3.12.1+".
-        return Version(str(header.get(name)).removesuffix("+"))
+        return _canonical_version(str(header.get(name)), form)
     except InvalidVersion as exc:
         raise VersionMismatch(f"The task's header has no usable {name}: {exc}.") from exc
+
+
+@lru_cache(maxsize=64)
+def _canonical_version(text: str, form: str) -> str:
+    # A Python built from a checkout says "3.12.1+".
+    return form.format(Version(text.removesuffix("+")))
 
 
 def _is(hook: Hook, reference: tuple[str, str]) -> bool:

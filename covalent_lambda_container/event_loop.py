@@ -50,12 +50,13 @@ class Turns:
     """
 
     def __init__(self) -> None:
+        self._loop = asyncio.get_running_loop()
         self._places = asyncio.Semaphore(_BEGIN_EACH_TURN)
 
     async def take(self) -> None:
         """Wait for a turn."""
         await self._places.acquire()
-        asyncio.get_running_loop().call_soon(self._places.release)
+        self._loop.call_soon(self._places.release)
 
 
 async def in_thread(function: Callable[..., Value], *args: Any) -> Value:

@@ -191,13 +191,11 @@ class Invoker:
         try:
             event = await self._event(call, objects)
             cancellation.check()
-            with journal.step("task.invoke", f"{call.dispatch_id}:{call.node_id}") as facts:
-                answer = await self._answer(call, event, objects, cancellation)
-                facts.update(
-                    function=call.function_name,
-                    status=answer.get("status"),
-                    **answer.get("usage", {}),
-                )
+            started = time.perf_counter()
+            answer = await self._answer(call, event, objects, cancellation)
+            facts = {"function": call.function_name, "status": answer.get("status")}
+            facts |= answer.get("usage", {})
+            journal.record("task.invoke", f"{call.dispatch_id}:{call.node_id}", started, facts)
         finally:
             if sign.close() or objects.used:
                 await self._with_s3(self._clean, call, objects, sign)

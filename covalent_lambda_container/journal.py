@@ -11,7 +11,7 @@ import json
 import logging
 import os
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, Final
@@ -40,12 +40,27 @@ def step(name: str, subject: str) -> Iterator[dict[str, Any]]:
     facts: dict[str, Any] = {}
     started = time.perf_counter()
     yield facts
+    record(name, subject, started, facts)
+
+
+def record(name: str, subject: str, started: float, facts: Mapping[str, Any]) -> None:
+    """Record a step that has succeeded.
+
+    Parameters
+    ----------
+    name, subject
+        As of `step`.
+    started
+        What `time.perf_counter` said before it.
+    facts
+        Further facts.
+    """
     seconds = round(time.perf_counter() - started, 4)
     log.info("%s %s: %.3f s %s", name, subject, seconds, facts or "")
     path = os.environ.get(VARIABLE)
     if path:
-        record = {"time": time.time(), "step": name, "subject": subject, "seconds": seconds}
-        line = json.dumps(record | facts) + "\n"
+        own = {"time": time.time(), "step": name, "subject": subject, "seconds": seconds}
+        line = json.dumps({**own, **facts}) + "\n"
         try:
             # One write of one line in append mode: processes do not tear each other's lines.
             with Path(path).open("a", encoding="utf-8") as journal:

@@ -58,6 +58,7 @@ use has status 502 or 403 (the same page)."""
 
 _PATH: Final = "/2015-03-31/functions/{}/invocations"
 _HEADERS: Final = {"Content-Type": "application/json", "X-Amz-Log-Type": "Tail"}
+_OPERATION: Final = "invoke function"
 _OK: Final = 200
 _SERVER_ERROR: Final = 500
 _CONNECT_TIMEOUT_S: Final = 10
@@ -105,19 +106,16 @@ class LambdaInvocations:
         ConnectionLost
             No answer came; the task may be running.
         """
-        with explained("invoke function", name, InvocationError):
-            await self._clients.renew_credentials()
-            if len(event) < BRIEF_BYTES:
-                headers = self._signed(name, event)
-            else:
-                headers = await in_thread(self._signed, name, event)
-            status, answered, body = await self._send(name, event, headers, timeout_s)
-            if status != _OK:
+        url = self._url(name)
+        headers = await self._headers(name, url, event)
+        status, answered, body = await self._send(name, url, event, headers, timeout_s)
+        if status != _OK:
+            with explained(_OPERATION, name, InvocationError):
                 raise self._refusal(name, status, answered, body)
-            try:
-                payload = await _parsed(body)
-            except ValueError as exc:
-                raise ConnectionLost(f"its answer cannot be read: {exc}") from exc
+        try:
+            payload = await _parsed(body)
+        except ValueError as exc:
+            raise ConnectionLost(f"its answer cannot be read: {exc}") from exc
         return Reply(
             payload=payload,
             function_error=answered.get("X-Amz-Function-Error", ""),
@@ -126,25 +124,33 @@ class LambdaInvocations:
             ),
         )
 
-    def _signed(self, name: str, event: bytes) -> dict[str, str]:
+    async def _headers(self, name: str, url: str, event: bytes) -> dict[str, str]:
+        with explained(_OPERATION, name, InvocationError):
+            await self._clients.renew_credentials()
+            if len(event) < BRIEF_BYTES:
+                return self._signed(url, event)
+            return await in_thread(self._signed, url, event)
+
+    def _signed(self, url: str, event: bytes) -> dict[str, str]:
         credentials, second = self._clients.frozen_credentials(), int(time.time())
-        return _signed_posts(credentials, self._region, self._url(name), second).headers(event)
+        return _signed_posts(credentials, self._region, url, second).headers(event)
 
     async def _send(
-        self, name: str, event: bytes, headers: dict[str, str], timeout_s: int
+        self, name: str, url: str, event: bytes, headers: dict[str, str], timeout_s: int
     ) -> tuple[int, Any, bytes]:
         session = await self._sessions.get().opened()
         try:
-            async with session.post(
-                _parsed_url(self._url(name)),
+            answer = await session.post(
+                _parsed_url(url),
                 # Of bytes, aiohttp sends a copy, and warns when they are many.
                 data=event if len(event) < BRIEF_BYTES else io.BytesIO(event),
                 headers=headers,
                 timeout=_timeout(timeout_s),
                 proxy=self._proxy,
                 allow_redirects=False,
-            ) as answer:
-                return answer.status, answer.headers, await answer.read()
+            )
+            # Which leaves the connection to others, or closes it.
+            return answer.status, answer.headers, await answer.read()
         except aiohttp.ClientSSLError as exc:
             raise InvocationError(
                 f"invoke function {name!r}: no trusted connection to {self._endpoint}: {exc}.",

@@ -14,7 +14,7 @@ from collections.abc import Callable, Hashable
 from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
-from typing import Final, NamedTuple
+from typing import Any, Final, NamedTuple
 
 from covalent_lambda_container.aws import AwsTarget, clients_for
 from covalent_lambda_container.cancellation import Cancellation
@@ -264,14 +264,16 @@ class Service:
             reserved_concurrency=options.reserved_concurrency,
         )
 
-    def _runtime_commands(self, task: Task) -> list[str]:
-        return list(task.commands) if self._options.bash_deps == "runtime" else []
+    def _payload(self, task: Task) -> dict[str, Any]:
+        if task.commands and self._options.bash_deps == "runtime":
+            return task.payload | {"commands": task.commands}
+        return task.payload
 
     def _call(self, task: Task, name: str, dispatch_id: str, node_id: int) -> Call:
         options = self._options
         return Call(
             function_name=name,
-            payload=task.payload | {"commands": self._runtime_commands(task)},
+            payload=self._payload(task),
             payload_bytes=task.payload_bytes,
             dispatch_id=dispatch_id,
             node_id=node_id,

@@ -115,18 +115,24 @@ class _Specimen:
 
     def __init__(self, auth: _HeaderAuth, request: AWSRequest, place: str) -> None:
         auth.add_auth(request)
-        self._auth, self._request = auth, request
-        self._head, _, self._tail = auth.canonical.partition(place)
+        before, _, after = auth.canonical.partition(place)
+        self._before, self._after = sha256(before.encode()), after.encode()
+        # What is signed ends with the hash of the canonical form.
+        digest = sha256(auth.canonical.encode()).hexdigest()
+        start = auth.string_to_sign(request, auth.canonical).removesuffix(digest)
         # Good for a whole day ("Create a signed AWS API request", IAM user guide, read 2026-11);
         # botocore derives it anew for each signature.
         scope = auth.credential_scope(request).split("/")
-        self._key = reduce(_hmac, scope, f"AWS4{auth.credentials.secret_key}".encode())
+        key = reduce(_derived, scope, f"AWS4{auth.credentials.secret_key}".encode())
+        self._start = hmac.new(key, start.encode(), sha256)
 
     def signature(self, content: str) -> str:
         """Return the signature of a request that has other content in that place."""
-        canonical = f"{self._head}{content}{self._tail}"
-        return _hmac(self._key, self._auth.string_to_sign(self._request, canonical)).hex()
+        canonical, signature = self._before.copy(), self._start.copy()
+        canonical.update(content.encode() + self._after)
+        signature.update(canonical.hexdigest().encode())
+        return signature.hexdigest()
 
 
-def _hmac(key: bytes, text: str) -> bytes:
-    return hmac.digest(key, text.encode(), "sha256")
+def _derived(key: bytes, text: str) -> bytes:
+    return hmac.digest(key, text.encode(), sha256)

@@ -109,10 +109,10 @@ def test_function_and_arguments_travel_as_the_text_they_are() -> None:
     task = read_task(partial(wrapper_fn, function, [], []), [one], {"y": two})
     assert task.payload == {
         "function": function.get_serialized(),
-        "args": [one.get_serialized()],
+        "args": (one.get_serialized(),),
         "kwargs": {"y": two.get_serialized()},
-        "before": [],
-        "after": [],
+        "before": (),
+        "after": (),
     }
 
 
@@ -172,7 +172,7 @@ def test_a_version_cannot_add_lines_to_the_image(field: str) -> None:
 def test_packages_of_depspip_become_requirements_and_leave_the_hooks() -> None:
     task = read_task(with_deps(pip=ct.DepsPip(["SciPy", "numpy == 2.1"])), [], {})
     assert task.requirements.packages == ("numpy==2.1", "scipy")
-    assert task.payload["before"] == []
+    assert task.payload["before"] == ()
 
 
 @pytest.mark.parametrize("packages", ["numpy==2.1", ("numpy==2.1",), ["numpy==2.1"] * 2])

@@ -1,4 +1,4 @@
-"""Dispatches a lattice of independent electrons, turn by turn with two executors.
+"""Dispatches a lattice of independent electrons, turn by turn with several executors.
 
 Runs in the environment of a client of the server. What a dispatch took is the time between the
 server's own records of its start and its end: a client that waits polls once a second.
@@ -6,18 +6,27 @@ server's own records of its start and its end: a client that waits polls once a 
 
 from __future__ import annotations
 
+import json
 import time
+from pathlib import Path
 from typing import Any, Final
 
 import covalent as ct
 
 from bench.sampling import turns
 from bench.workers import protocol
+from bench.workers.bare import client, function_with_memory, session
 
 #: Most dispatches take longer; a poll that finds one unfinished costs both sides the same.
 _LEAST_S: Final = 0.5
 _LEAST_EACH_S: Final = 0.1
-_EXECUTORS: Final = {"executor": "awslambda_container", "noop": "noop"}
+_EXECUTORS: Final = {
+    "executor": "awslambda_container",
+    "noop": "noop",
+    "bare invocation": "bare_invocation",
+}
+#: Names the function among those of this stack: the executor's default.
+_MEMORY_MB: Final = 512
 
 
 def lattice(executor: str) -> Any:
@@ -55,14 +64,35 @@ def dispatched(workflow: Any, electrons: int) -> float:
 
 def measure(request: dict[str, Any]) -> dict[str, Any]:
     """Time ``rounds`` dispatches of ``electrons`` electrons with each executor, in seconds."""
+    electrons = request["electrons"]
     lattices = {side: lattice(name) for side, name in _EXECUTORS.items()}
+    # Makes image and function.
+    dispatched(lattices["executor"], 1)
+    _describe_invocation(request)
     for workflow in lattices.values():
-        # The first makes image and function, and fills caches on both sides.
-        dispatched(workflow, 1)
+        # Starts as many containers as it takes, and fills caches on all sides.
+        dispatched(workflow, electrons)
     samples: dict[str, list[float]] = {side: [] for side in lattices}
     for side in turns(tuple(lattices), request["rounds"]):
-        samples[side].append(dispatched(lattices[side], request["electrons"]))
+        samples[side].append(dispatched(lattices[side], electrons))
     return samples
+
+
+def _describe_invocation(request: dict[str, Any]) -> None:
+    """Tell the executor of a bare invocation what it sends, and where."""
+    options = request["options"]
+    # The dispatcher itself may not list functions.
+    owner = client(options | {"profile": request["owner_profile"]}, "lambda")
+    name = function_with_memory(owner, _MEMORY_MB)
+    credentials: Any = session(options).get_credentials()
+    described = {
+        "url": f"{options['endpoint_url']}/2015-03-31/functions/{name}/invocations",
+        "event": request["event"],
+        "region": options["region"],
+        "access_key": credentials.access_key,
+        "secret_key": credentials.secret_key,
+    }
+    Path(request["invocation_file"]).write_text(json.dumps(described), "utf-8")
 
 
 if __name__ == "__main__":

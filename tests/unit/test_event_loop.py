@@ -110,7 +110,7 @@ def test_few_begin_in_each_turn_and_all_do_in_the_end() -> None:
         seen = 0
         while seen < 1000:
             await asyncio.sleep(0)
-            assert len(begun) - seen <= 8
+            assert len(begun) - seen <= 32
             seen = len(begun)
         await asyncio.gather(*running)
 

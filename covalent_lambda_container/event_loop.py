@@ -15,8 +15,8 @@ BRIEF_BYTES: Final = 256 * 1024
 """What is smaller is read, written or hashed on the event loop; what is larger, beside it."""
 
 _BEGIN_EACH_TURN: Final = 32
-"""Pieces of work that begin in one turn of the loop. Each takes a quarter of a millisecond: others on
-the loop wait for 8 ms. Of fewer, each takes longer, since a turn has a price of its own."""
+"""Pieces of work that begin in one turn of the loop. Each takes a quarter of a millisecond: others
+on the loop wait for 8 ms. Of fewer, each takes longer, since a turn has a price of its own."""
 
 
 class PerLoop(Generic[Value]):

@@ -67,6 +67,11 @@ _IDLE_CONNECTION_S: Final = 15
 """How long a connection without a request is kept; shorter than Lambda keeps it, which would
 otherwise close it at the moment of the next request."""
 _KEEP_ALIVE_S: Final = 60
+_KEEP_ALIVE_OPTIONS: Final[tuple[int, ...]] = tuple(
+    getattr(socket, name)
+    for name in ("TCP_KEEPIDLE", "TCP_KEEPALIVE", "TCP_KEEPINTVL")  # Linux; macOS; both
+    if hasattr(socket, name)
+)
 
 
 class LambdaInvocations:
@@ -248,9 +253,8 @@ def _socket(address: aiohttp.AddrInfoType) -> socket.socket:
     family, kind, protocol, _, _ = address
     made = socket.socket(family=family, type=kind, proto=protocol)
     made.setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)
-    for option in ("TCP_KEEPIDLE", "TCP_KEEPALIVE", "TCP_KEEPINTVL"):  # Linux; macOS; both
-        if hasattr(socket, option):
-            made.setsockopt(socket.IPPROTO_TCP, getattr(socket, option), _KEEP_ALIVE_S)
+    for option in _KEEP_ALIVE_OPTIONS:
+        made.setsockopt(socket.IPPROTO_TCP, option, _KEEP_ALIVE_S)
     return made
 
 

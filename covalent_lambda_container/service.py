@@ -163,9 +163,7 @@ class Service:
     ) -> Outcome:
         packages = await self._local_packages()
         for attempt in ("first", "last"):
-            key = task.needs, packages, self.provisioner.rebuilds
-            prepare = partial(self._prepare, task, packages)
-            place = await self._places.get(key, prepare, cancellation)
+            place = await self._place(task, packages, cancellation)
             await self._clients.renew_credentials()
             try:
                 call = self._call(task, place.function.name, dispatch_id, node_id)
@@ -174,7 +172,7 @@ class Service:
             except FunctionMissing:
                 # Somebody deleted it since this process last looked; nothing ran.
                 self.provisioner.forget(place.image, place.function)
-                self._places.forget(key)
+                self._places.forget(self._needs(task, packages))
                 self._readied.discard((place.function.name, self._options.prewarm))
                 if attempt == "last":
                     raise
@@ -184,6 +182,15 @@ class Service:
         """Read the user's own code as it is now."""
         paths = self._options.local_packages
         return await in_thread(read_local_packages, paths) if paths else ()
+
+    async def _place(
+        self, task: Task, packages: tuple[LocalPackage, ...], cancellation: Cancellation
+    ) -> Place:
+        prepare = partial(self._prepare, task, packages)
+        return await self._places.get(self._needs(task, packages), prepare, cancellation)
+
+    def _needs(self, task: Task, packages: tuple[LocalPackage, ...]) -> Hashable:
+        return task.needs, packages, self.provisioner.rebuilds
 
     async def _prepare(
         self, task: Task, packages: tuple[LocalPackage, ...], check: Callable[[], None]

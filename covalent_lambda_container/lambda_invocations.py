@@ -31,25 +31,24 @@ from covalent_lambda_container.event_loop import BRIEF_BYTES, PerLoop, in_thread
 from covalent_lambda_container.ports import (
     ConnectionLost,
     FunctionMissing,
-    NoConnectionLeft,
     NotAccepted,
     Reply,
     Unreachable,
 )
 from covalent_lambda_container.signatures import SignedPosts
 
-_NOT_ACCEPTED: Final = frozenset(
-    {
-        "EC2ThrottledException",
-        "ENILimitReachedException",
-        "ResourceConflictException",
-        "ResourceNotReadyException",
-        "SubnetIPAddressLimitReachedException",
-        "TooManyRequestsException",
-    }
-)
-"""Answers to Invoke that say the function was not started and may be asked again (Lambda API
-reference, "Invoke", read 2026-11)."""
+_FEWER: Final = "or run fewer electrons at once."
+_NOT_ACCEPTED: Final = {
+    "EC2ThrottledException": f"Wait until the VPC has its network interfaces, {_FEWER}",
+    "ENILimitReachedException": f"Raise the VPC's quota of network interfaces, {_FEWER}",
+    "ResourceConflictException": "",
+    "ResourceNotReadyException": "",
+    "SubnetIPAddressLimitReachedException": "Name subnets with free addresses by the option "
+    f"subnet_ids, {_FEWER}",
+    "TooManyRequestsException": f"Raise the account's concurrency quota for Lambda, {_FEWER}",
+}
+"""Answers to Invoke that say the function was not started and may be asked again, and what helps if
+they stay (Lambda API reference, "Invoke", read 2026-11)."""
 
 _UNDECIDED: Final = frozenset({"ServiceException"})
 """Answers to Invoke that do not say whether the function was started. What else Lambda documents
@@ -170,7 +169,9 @@ class LambdaInvocations:
             ) from None
         except (aiohttp.ClientConnectorError, aiohttp.ConnectionTimeoutError) as exc:
             if isinstance(exc, OSError) and exc.errno in (errno.EMFILE, errno.ENFILE):
-                raise NoConnectionLeft(str(exc)) from exc
+                raise NotAccepted(
+                    str(exc), f"Let the dispatcher have more files open (ulimit -n), {_FEWER}"
+                ) from exc
             raise Unreachable(str(exc)) from exc
         except (aiohttp.ClientError, TimeoutError, OSError) as exc:
             raise ConnectionLost(str(exc) or type(exc).__name__) from exc
@@ -181,7 +182,7 @@ class LambdaInvocations:
         exc = ClientError(self._errors.parse(answer, self._operation.output_shape), "Invoke")
         said = f"{error_code(exc)}: {error_message(exc)}"
         if error_code(exc) in _NOT_ACCEPTED:
-            return NotAccepted(said)
+            return NotAccepted(said, _NOT_ACCEPTED[error_code(exc)])
         if error_code(exc) == "ResourceNotFoundException":
             return FunctionMissing(name)
         if status >= _SERVER_ERROR and error_code(exc) not in self._decided:

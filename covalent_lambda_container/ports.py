@@ -35,22 +35,23 @@ class WheelsMissing(Exception):
 
 
 class NotAccepted(Exception):
-    """Lambda did not start the task; it may be sent again."""
+    """Lambda did not start the task; it may be sent again.
 
-    hint = "Raise the account's concurrency quota for Lambda, or run fewer electrons at once."
-    """What helps if it stays so."""
+    Parameters
+    ----------
+    said
+        Why it did not.
+    hint
+        What helps if it stays so; empty if that is not known.
+    """
 
-
-class NoConnectionLeft(NotAccepted):
-    """This process may not open another connection."""
-
-    hint = "Let the dispatcher have more files open (ulimit -n), or run fewer electrons at once."
+    def __init__(self, said: str, hint: str = "") -> None:
+        super().__init__(said)
+        self.hint = hint
 
 
 class Unreachable(NotAccepted):
     """No connection to Lambda could be made."""
-
-    hint = ""
 
 
 class FunctionMissing(Exception):

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, Final
 import click
 
 from covalent_lambda_container.cli.output import Output, age, megabytes, reporting
-from covalent_lambda_container.cli.parameters import ACCOUNT, duration, executor_options
+from covalent_lambda_container.cli.parameters import ACCOUNT, duration, executor_options, refuse
 
 if TYPE_CHECKING:
     from covalent_lambda_container.inventory import FunctionEntry, Superfluous
@@ -92,10 +92,12 @@ def gc(
       covalent-lambda gc --local --dry-run
     """
     if local:
+        refuse(given, (*ACCOUNT, "ecr_repository"), "gc --local does not look at an account")
         from covalent_lambda_container.cli.leftovers import gc_local
 
         gc_local(given, output, dry_run=dry_run, keep=keep, yes=yes)
         return
+    refuse(given, ["cache_dir"], "only gc --local looks at it")
     from covalent_lambda_container import service
     from covalent_lambda_container.configuration import resolve
     from covalent_lambda_container.inventory import remove, superfluous, take_inventory

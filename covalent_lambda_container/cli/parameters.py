@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import functools
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Mapping
 from datetime import timedelta
 from pathlib import Path
 from typing import Any, Final, TypeVar
@@ -31,7 +31,6 @@ _FLAGS: Final[dict[str, tuple[str, str, str]]] = {
 
 ACCOUNT: Final = ("region", "profile", "credentials_file", "endpoint_url")
 """Options that say which account, as whom, and where."""
-
 
 _UNITS: Final = {"s": "seconds", "m": "minutes", "h": "hours", "d": "days"}
 
@@ -63,6 +62,13 @@ def files_option(meaning: str) -> Callable[[Body], Body]:
         type=click.Path(exists=True, dir_okay=False, path_type=Path),
         help=f"{meaning}; may be given several times.",
     )
+
+
+def refuse(given: Mapping[str, Any], names: Iterable[str], reason: str) -> None:
+    """Raise if one of these options of the executor was given: ``reason`` says why it must not."""
+    flags = [_FLAGS[name][0] for name in names if given.get(name) is not None]
+    if flags:
+        raise click.UsageError(f"{', '.join(flags)}: {reason}.")
 
 
 def executor_options(*names: str) -> Callable[[Body], Body]:

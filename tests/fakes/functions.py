@@ -98,7 +98,8 @@ class FakeFunctions:
 
     def throttle(self, times: int) -> None:
         """Refuse the next tasks so many times."""
-        self._refusals += [NotAccepted("TooManyRequestsException: Rate Exceeded.")] * times
+        said, hint = "TooManyRequestsException: Rate Exceeded.", "Raise the concurrency quota."
+        self._refusals += [NotAccepted(said, hint)] * times
 
     def be_unreachable(self, times: int) -> None:
         """Let so many connections fail before anything is sent."""

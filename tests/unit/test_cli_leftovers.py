@@ -116,3 +116,13 @@ def test_without_an_engine_there_are_files(engine: FakeImageStore, pack: Path) -
     assert ended.exit_code == 0
     assert "Images are left out. Docker could not list its images" in ended.stderr
     assert not pack.exists()
+
+
+def test_options_that_would_do_nothing_are_refused(engine: FakeImageStore, pack: Path) -> None:
+    ended = run("--yes", "--region", "eu-central-1", "--repository", "mine")
+    assert ended.exit_code == 2
+    assert "--region, --repository: gc --local does not look at an account." in ended.stderr
+    assert pack.exists()
+    ended = CliRunner().invoke(cli, ("gc", "--yes", "--cache-dir", str(pack.parent)))
+    assert ended.exit_code == 2
+    assert "--cache-dir: only gc --local looks at it." in ended.stderr

@@ -23,7 +23,6 @@ from covalent_lambda_container.lambda_invocations import LambdaInvocations
 from covalent_lambda_container.ports import (
     ConnectionLost,
     FunctionMissing,
-    NoConnectionLeft,
     NotAccepted,
     Reply,
     Unreachable,
@@ -151,22 +150,24 @@ def test_a_function_error_is_no_answer(invocations: LambdaInvocations, aws: Answ
 
 
 @pytest.mark.parametrize(
-    "code",
+    ("code", "hint"),
     [
-        "TooManyRequestsException",
-        "ResourceConflictException",
-        "ResourceNotReadyException",
-        "EC2ThrottledException",
-        "ENILimitReachedException",
-        "SubnetIPAddressLimitReachedException",
+        ("TooManyRequestsException", "concurrency quota"),
+        ("ResourceConflictException", ""),
+        ("ResourceNotReadyException", ""),
+        ("EC2ThrottledException", "network interfaces"),
+        ("ENILimitReachedException", "quota of network interfaces"),
+        ("SubnetIPAddressLimitReachedException", "subnet_ids"),
     ],
 )
 def test_a_task_that_lambda_did_not_accept_is_not_sent_again_here(
-    invocations: LambdaInvocations, aws: Answers, code: str
+    invocations: LambdaInvocations, aws: Answers, code: str, hint: str
 ) -> None:
     aws.error(code, "Rate Exceeded.", status=429)
-    with pytest.raises(NotAccepted, match=f"{code}: Rate Exceeded."):
+    with pytest.raises(NotAccepted, match=f"{code}: Rate Exceeded.") as caught:
         invoke(invocations)
+    assert hint in caught.value.hint
+    assert bool(hint) == bool(caught.value.hint)
     assert len(aws.requests) == 1
 
 
@@ -229,7 +230,7 @@ def test_a_process_without_a_connection_left_started_nothing(
         raise OSError(errno.EMFILE, "Too many open files")
 
     monkeypatch.setattr(lambda_invocations, "_socket", none_left)
-    with pytest.raises(NoConnectionLeft, match="Too many open files") as caught:
+    with pytest.raises(NotAccepted, match="Too many open files") as caught:
         invoke(invocations)
     assert "ulimit -n" in caught.value.hint
     assert aws.requests == []

@@ -78,6 +78,7 @@ def test_every_command_is_known_here():
     }
 
 
+@pytest.mark.slow
 def test_make_demo_in_a_fresh_checkout(clone: Path, engine: None, root_image: str):
     # As from a shell: a make that runs the tests speaks to the makes under it.
     shell = {name: value for name, value in os.environ.items() if not name.startswith("MAKE")}
@@ -94,6 +95,7 @@ def test_make_demo_in_a_fresh_checkout(clone: Path, engine: None, root_image: st
     assert containers_of(demo.stderr) == []
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
 def test_an_interrupted_demo_leaves_nothing_running(clone: Path, number: int):
     """Runs after the test above, in the environment that it made."""

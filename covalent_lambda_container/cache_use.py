@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import fcntl
+import os
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -11,7 +12,15 @@ from typing import Final
 LONGEST_BUILD_S: Final = 24 * 3600
 """What is older and unfinished was left by a process that was killed."""
 
+SCRATCH: Final = "covalent-lambda-build-"
+"""How the names of the folders begin in which builds are under way."""
+
 _LOCK: Final = ".lock"
+
+
+def mark_used(path: Path) -> None:
+    """Have a file or a folder bear the time of its last use: what was long not used can go."""
+    os.utime(path)
 
 
 @contextmanager

@@ -22,7 +22,7 @@ from typing import Final
 
 from covalent_lambda_container import journal
 from covalent_lambda_container.archives import Member, body, files
-from covalent_lambda_container.cache_use import LONGEST_BUILD_S, using
+from covalent_lambda_container.cache_use import LONGEST_BUILD_S, SCRATCH, using
 from covalent_lambda_container.distributions import (
     Distribution,
     distributions_in,
@@ -66,7 +66,6 @@ _EMULATOR: Final = "aws-sam-cli==1.170.0"
 """Its wheel carries the emulator, a static binary, for both architectures."""
 _EMULATOR_FILE: Final = "samcli/local/rapid/aws-lambda-rie-{architecture}"
 _LARGEST_NAMED: Final = 10
-_SCRATCH: Final = "covalent-lambda-build-"
 _MB: Final = 1 << 20
 
 
@@ -116,7 +115,7 @@ class TaskImageBuilder:
             root = find_root(self._engine, spec, self._cache / "roots", started, newest=anew)
             self._remove_leftovers()
             # On the file system of the caches, so that files can be linked instead of copied.
-            folder = tempfile.TemporaryDirectory(prefix=_SCRATCH, dir=self._cache)
+            folder = tempfile.TemporaryDirectory(prefix=SCRATCH, dir=self._cache)
             scratch = Path(cleanup.enter_context(folder))
             workbench = Workbench(started, root, self._cache, scratch)
             limit = self._max_image_mb * _MB
@@ -125,7 +124,7 @@ class TaskImageBuilder:
 
     def _remove_leftovers(self) -> None:
         oldest = time.time() - LONGEST_BUILD_S
-        for folder in self._cache.glob(f"{_SCRATCH}*"):
+        for folder in self._cache.glob(f"{SCRATCH}*"):
             # Another process may be faster.
             with contextlib.suppress(FileNotFoundError):
                 if folder.stat().st_mtime < oldest:

@@ -293,7 +293,7 @@ class Invoker:
                     raise InvocationError(
                         f"Function {call.function_name} was not started within {patience_s:.0f} "
                         f"s: {exc}",
-                        hint=exc.hint or None,
+                        hint=exc.hint,
                     ) from exc
             await self._sleep(delay_s)
             cancellation.check()

@@ -16,7 +16,7 @@ from datetime import datetime, timedelta, timezone
 from pathlib import Path
 from typing import Final
 
-from covalent_lambda_container.cache_use import LONGEST_BUILD_S, emptying
+from covalent_lambda_container.cache_use import LONGEST_BUILD_S, SCRATCH, emptying
 from covalent_lambda_container.errors import ConfigurationError
 from covalent_lambda_container.image_contents import (
     BASE_REPOSITORY,
@@ -36,7 +36,7 @@ _IN_CACHE: Final = (
     ("byte code", "byte-code/*"),
     ("wheels", "wheels/*"),
     ("wheels", "uv"),
-    ("unfinished build", "covalent-lambda-build-*"),
+    ("unfinished build", f"{SCRATCH}*"),
 )
 """What builds leave in the cache folder. Each bears the time of its last use, or of its making."""
 

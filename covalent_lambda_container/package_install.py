@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import functools
 import logging
-import os
 import shutil
 import tempfile
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -22,6 +21,7 @@ from packaging.requirements import Requirement
 from packaging.utils import canonicalize_name
 
 from covalent_lambda_container.archives import files
+from covalent_lambda_container.cache_use import mark_used
 from covalent_lambda_container.dockerfile import REQUIREMENTS, requirements_files
 from covalent_lambda_container.errors import ImageBuildError
 from covalent_lambda_container.install_settings import InstallSettings
@@ -201,8 +201,7 @@ class PackageInstaller:
                     # Another process may have been faster.
                     if not folder.exists():
                         raise
-        # The time of its last use: what was long not used can be removed.
-        os.utime(folder)
+        mark_used(folder)
         (wheel,) = folder.glob("*.whl")
         return wheel
 

@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Final
 
 from covalent_lambda_container.archives import Content, Member, body
+from covalent_lambda_container.cache_use import mark_used
 from covalent_lambda_container.distributions import Distribution, InstalledFile
 
 FORMAT: Final = 2
@@ -125,8 +126,7 @@ class PackStore:
         file = self._file(portion)
         if not file.exists():
             return None
-        # The time of its last use: what was long not used can be removed.
-        os.utime(file)
+        mark_used(file)
         return _pack(portion, file)
 
     def add(self, portion: Portion, compiled: Mapping[str, Content], scratch: Path) -> Pack:

@@ -15,6 +15,7 @@ from typing import Final
 
 import uv
 
+from covalent_lambda_container.cache_use import mark_used
 from covalent_lambda_container.errors import ImageBuildError
 from covalent_lambda_container.install_settings import InstallSettings
 from covalent_lambda_container.ports import WheelsMissing
@@ -99,8 +100,7 @@ class UvInstaller:
                 raise
             # A mirror on this machine has a package's name, and not the version.
             _run(command, shared, scratch)
-        # The time of its last use: what was long not used can be removed.
-        os.utime(self._cache)
+        mark_used(self._cache)
 
 
 def _run(command: list[str], settings: InstallSettings, scratch: Path) -> None:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import hashlib
 import json
-import os
 import tempfile
 from collections.abc import Callable, Sequence
 from functools import cached_property
@@ -12,6 +11,7 @@ from pathlib import Path, PurePosixPath
 from typing import Final
 
 from covalent_lambda_container.archives import Content, Member, Part, archive, files, read_archive
+from covalent_lambda_container.cache_use import mark_used
 from covalent_lambda_container.packs import Pack, PackStore, Portion
 from covalent_lambda_container.ports import Container
 from covalent_lambda_container.root import Root
@@ -80,8 +80,7 @@ class Workbench:
             with tempfile.NamedTemporaryFile("wb", dir=known.parent, delete=False) as written:
                 written.writelines(archive(files(code)))
             Path(written.name).replace(known)
-        # The time of its last use: what was long not used can be removed.
-        os.utime(known)
+        mark_used(known)
         return read_archive(known)
 
     def _compile(self, groups: Sequence[Sequence[Member]]) -> dict[str, Part]:

@@ -29,6 +29,11 @@ def client(options: dict[str, Any], service: str, **config: Any) -> Any:
     )
 
 
+def invocations_url(options: dict[str, Any], name: str) -> str:
+    """Return where invocations of a function go, for clients other than boto3."""
+    return f"{options['endpoint_url']}/2015-03-31/functions/{name}/invocations"
+
+
 def function_with_memory(functions: Any, memory_mb: int) -> str:
     """Return the name of the function with that much memory; there is one."""
     listed = functions.list_functions()["Functions"]

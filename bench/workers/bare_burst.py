@@ -16,7 +16,7 @@ import botocore.auth
 import botocore.awsrequest
 
 from bench.workers import burst
-from bench.workers.bare import client, session
+from bench.workers.bare import client, invocations_url, session
 
 _NAME: Final = "stub"
 #: Requests on their way out at once. All of them together are slower: they connect, sign and time
@@ -54,7 +54,7 @@ async def with_aiohttp(request: dict[str, Any]) -> burst.Burst:
     credentials: Any = session(options).get_credentials()
     frozen = credentials.get_frozen_credentials()
     sign = botocore.auth.SigV4Auth(frozen, "lambda", options["region"]).add_auth
-    url = f"{options['endpoint_url']}/2015-03-31/functions/{_NAME}/invocations"
+    url = invocations_url(options, _NAME)
     starting = asyncio.Semaphore(_STARTING)
     connector = aiohttp.TCPConnector(limit=0)
     timeout = aiohttp.ClientTimeout(total=None)
@@ -92,9 +92,10 @@ async def unsigned(request: dict[str, Any]) -> burst.Burst:
     """Raw sockets, one for each task, and bytes made once: no client, but what the stub can do."""
     loop = asyncio.get_running_loop()
     event = request["event"].encode()
-    path = f"/2015-03-31/functions/{_NAME}/invocations"
+    endpoint = request["options"]["endpoint_url"]
+    path = invocations_url(request["options"], _NAME).removeprefix(endpoint)
+    port = int(endpoint.rpartition(":")[2])
     head = f"POST {path} HTTP/1.1\r\nHost: stub\r\nContent-Length: {len(event)}\r\n\r\n"
-    port = int(request["options"]["endpoint_url"].rpartition(":")[2])
 
     async def invoke() -> None:
         answered: asyncio.Future[bytes] = loop.create_future()

@@ -15,7 +15,7 @@ import covalent as ct
 
 from bench.sampling import turns
 from bench.workers import protocol
-from bench.workers.bare import client, function_with_memory, session
+from bench.workers.bare import client, function_with_memory, invocations_url, session
 
 #: Most dispatches take longer; a poll that finds one unfinished costs both sides the same.
 _LEAST_S: Final = 0.5
@@ -86,7 +86,7 @@ def _describe_invocation(request: dict[str, Any]) -> None:
     name = function_with_memory(owner, _MEMORY_MB)
     credentials: Any = session(options).get_credentials()
     described = {
-        "url": f"{options['endpoint_url']}/2015-03-31/functions/{name}/invocations",
+        "url": invocations_url(options, name),
         "event": request["event"],
         "region": options["region"],
         "access_key": credentials.access_key,

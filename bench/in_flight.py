@@ -16,9 +16,9 @@ from bench.figures import Measurement
 from bench.stage import Stage
 
 DELAY_S: Final = 1.0
-_BARE: Final = ("threads", "aiohttp")
+_BARE: Final = ("threads", "aiohttp", "pyqwest")
 _BESIDE: Final = "bare beside tasks"
-"""The bare aiohttp client in a process that holds what Covalent holds: no yardstick, but what is
+"""The bare pyqwest client in a process that holds what Covalent holds: no yardstick, but what is
 left of the distance to it without a line of ours."""
 _IN_COVALENT: Final = ("executor", _BESIDE)
 

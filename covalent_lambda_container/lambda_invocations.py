@@ -1,33 +1,39 @@
 """Lambda's Invoke, on the event loop: thousands may be under way without a thread each.
 
-boto3 has no asynchronous client. The requests are aiohttp's; botocore finds the endpoint, the
-credentials and the proxy, signs, and reads errors.
+boto3 has no asynchronous client. The requests are pyqwest's: threads that seldom need the
+interpreter's lock send them, and the garbage collector has next to nothing of them to look at.
+botocore finds the endpoint, the credentials and the proxy, signs, and reads errors.
 """
 
 from __future__ import annotations
 
 import base64
 import errno
-import io
 import json
-import socket
-import ssl
 import time
-from collections.abc import AsyncGenerator
 from functools import cached_property, lru_cache
 from importlib.metadata import version
+from pathlib import Path
 from typing import Any, Final
-from urllib.parse import quote
+from urllib.parse import quote, urlsplit
 
-import aiohttp
 from botocore.credentials import ReadOnlyCredentials
 from botocore.exceptions import ClientError
 from botocore.parsers import ResponseParserFactory
-from yarl import URL
+from pyqwest import (
+    Client,
+    FullResponse,
+    HTTPTransport,
+    HTTPVersion,
+    Proxy,
+    ReadError,
+    RemoteProtocolError,
+    WriteError,
+)
 
 from covalent_lambda_container.aws import AwsClients, error_code, error_message, explained
 from covalent_lambda_container.errors import InvocationError
-from covalent_lambda_container.event_loop import BRIEF_BYTES, PerLoop, in_thread
+from covalent_lambda_container.event_loop import BRIEF_BYTES, in_thread
 from covalent_lambda_container.ports import (
     ConnectionLost,
     FunctionMissing,
@@ -55,8 +61,18 @@ _UNDECIDED: Final = frozenset({"ServiceException"})
 was found before its start, whatever the status: a key, a network or a file system that it may not
 use has status 502 or 403 (the same page)."""
 
+_NO_FILE_LEFT: Final = tuple(f"(os error {code})" for code in (errno.EMFILE, errno.ENFILE))
+_NOT_TRUSTED: Final = "invalid peer certificate"
+_NO_TUNNEL: Final = ("tunnel error: proxy authorization required", "tunnel error: unsuccessful")
+"""What pyqwest says of connections that will not come about by another try at once; its errors have
+no codes."""
+
 _PATH: Final = "/2015-03-31/functions/{}/invocations"
-_HEADERS: Final = {"Content-Type": "application/json", "X-Amz-Log-Type": "Tail"}
+_HEADERS: Final = {
+    "Content-Type": "application/json",
+    "User-Agent": f"covalent-lambda-container/{version('covalent-lambda-container')}",
+    "X-Amz-Log-Type": "Tail",
+}
 _OPERATION: Final = "invoke function"
 _OK: Final = 200
 _SERVER_ERROR: Final = 500
@@ -65,12 +81,11 @@ _READ_RESERVE_S: Final = 30
 _IDLE_CONNECTION_S: Final = 15
 """How long a connection without a request is kept; shorter than Lambda keeps it, which would
 otherwise close it at the moment of the next request."""
+_PORTS: Final = 2**16
 _KEEP_ALIVE_S: Final = 60
-_KEEP_ALIVE_OPTIONS: Final[tuple[int, ...]] = tuple(
-    getattr(socket, name)
-    for name in ("TCP_KEEPIDLE", "TCP_KEEPALIVE", "TCP_KEEPINTVL")  # Linux; macOS; both
-    if hasattr(socket, name)
-)
+"""How often a silent connection is heard of, so that it stays known to gateways: AWS's NAT gateways
+and load balancers forget one that is silent for 350 seconds ("NAT gateway basics", VPC user guide,
+read 2026-11), and a task may be silent for 900."""
 
 
 class LambdaInvocations:
@@ -84,7 +99,6 @@ class LambdaInvocations:
 
     def __init__(self, clients: AwsClients) -> None:
         self._clients = clients
-        self._sessions = PerLoop(lambda: _LazySession(clients.certificates))
         self._errors = ResponseParserFactory().create_parser("rest-json")
 
     async def invoke(self, name: str, event: bytes, *, timeout_s: int) -> Reply:
@@ -112,18 +126,18 @@ class LambdaInvocations:
         """
         url = self._url(name)
         headers = await self._headers(name, url, event)
-        status, answered, body = await self._send(name, url, event, headers, timeout_s)
-        if status != _OK:
+        answer = await self._send(name, url, event, headers, timeout_s)
+        if answer.status != _OK:
             with explained(_OPERATION, name, InvocationError):
-                raise self._refusal(name, status, answered, body)
+                raise self._refusal(name, answer)
         try:
-            payload = await _parsed(body)
+            payload = await _parsed(answer.content)
         except ValueError as exc:
             raise ConnectionLost(f"its answer cannot be read: {exc}") from exc
         return Reply(
             payload=payload,
-            function_error=answered.get("X-Amz-Function-Error", ""),
-            log_tail=base64.b64decode(answered.get("X-Amz-Log-Result", "")).decode(
+            function_error=answer.headers.get("X-Amz-Function-Error", ""),
+            log_tail=base64.b64decode(answer.headers.get("X-Amz-Log-Result", "")).decode(
                 "utf-8", "replace"
             ),
         )
@@ -141,51 +155,49 @@ class LambdaInvocations:
 
     async def _send(
         self, name: str, url: str, event: bytes, headers: dict[str, str], timeout_s: int
-    ) -> tuple[int, Any, bytes]:
-        session = await self._sessions.get().opened()
+    ) -> FullResponse:
+        client = _client(self._certificates, self._proxy, urlsplit(url).scheme, timeout_s)
         try:
-            answer = await session.post(
-                _parsed_url(url),
-                # Of bytes, aiohttp sends a copy, and warns when they are many.
-                data=event if len(event) < BRIEF_BYTES else io.BytesIO(event),
-                headers=headers,
-                timeout=_timeout(timeout_s),
-                proxy=self._proxy,
-                allow_redirects=False,
-            )
-            # Which leaves the connection to others, or closes it.
-            return answer.status, answer.headers, await answer.read()
-        except aiohttp.ClientSSLError as exc:
-            raise InvocationError(
-                f"invoke function {name!r}: no trusted connection to {self._endpoint}: {exc}.",
-                hint="If a proxy or a private endpoint has a certificate of its own, name its "
-                "authority's PEM file in AWS_CA_BUNDLE for the dispatcher.",
-            ) from exc
-        except aiohttp.ClientHttpProxyError as exc:
-            raise InvocationError(
-                f"invoke function {name!r}: the proxy for {self._endpoint} answered {exc.status} "
-                f"{exc.message}.",
-                hint="Check HTTPS_PROXY and NO_PROXY in the dispatcher's environment.",
-            ) from None
-        except (aiohttp.ClientConnectorError, aiohttp.ConnectionTimeoutError) as exc:
-            if isinstance(exc, OSError) and exc.errno in (errno.EMFILE, errno.ENFILE):
-                raise NotAccepted(
-                    str(exc), f"Let the dispatcher have more files open (ulimit -n), {_FEWER}"
-                ) from exc
-            raise Unreachable(str(exc)) from exc
-        except (aiohttp.ClientError, TimeoutError, OSError) as exc:
+            return await client.post(url, headers, event)
+        # Of all errors, the one that comes before there is a connection.
+        except ConnectionError as exc:
+            raise self._not_connected(name, str(exc)) from exc
+        except (RemoteProtocolError, ReadError, WriteError, TimeoutError, RuntimeError) as exc:
             raise ConnectionLost(str(exc) or type(exc).__name__) from exc
 
-    def _refusal(self, name: str, status: int, headers: Any, body: bytes) -> Exception:
+    def _not_connected(self, name: str, said: str) -> Exception:
+        """Return what it means that no connection came about."""
+        if _NOT_TRUSTED in said:
+            return InvocationError(
+                f"invoke function {name!r}: no trusted connection to {self._endpoint}: {said}.",
+                hint="If a proxy or a private endpoint has a certificate of its own, name its "
+                "authority's PEM file in AWS_CA_BUNDLE for the dispatcher.",
+            )
+        if any(refusal in said for refusal in _NO_TUNNEL):
+            return InvocationError(
+                f"invoke function {name!r}: the proxy did not connect to {self._endpoint}: {said}.",
+                hint="Check HTTPS_PROXY and NO_PROXY in the dispatcher's environment.",
+            )
+        if any(shortage in said for shortage in _NO_FILE_LEFT):
+            return NotAccepted(
+                said, f"Let the dispatcher have more files open (ulimit -n), {_FEWER}"
+            )
+        return Unreachable(said)
+
+    def _refusal(self, name: str, answer: FullResponse) -> Exception:
         """Return what an answer other than 200 means."""
-        answer = {"status_code": status, "headers": headers, "body": body}
-        exc = ClientError(self._errors.parse(answer, self._operation.output_shape), "Invoke")
+        read = {
+            "status_code": answer.status,
+            "headers": dict(answer.headers.items()),
+            "body": answer.content,
+        }
+        exc = ClientError(self._errors.parse(read, self._operation.output_shape), "Invoke")
         said = f"{error_code(exc)}: {error_message(exc)}"
         if error_code(exc) in _NOT_ACCEPTED:
             return NotAccepted(said, _NOT_ACCEPTED[error_code(exc)])
         if error_code(exc) == "ResourceNotFoundException":
             return FunctionMissing(name)
-        if status >= _SERVER_ERROR and error_code(exc) not in self._decided:
+        if answer.status >= _SERVER_ERROR and error_code(exc) not in self._decided:
             return ConnectionLost(said)
         return exc
 
@@ -206,6 +218,10 @@ class LambdaInvocations:
         return self._clients.functions.meta.region_name
 
     @cached_property
+    def _certificates(self) -> str:
+        return self._clients.certificates
+
+    @cached_property
     def _proxy(self) -> str | None:
         return self._clients.proxy_for(self._endpoint)
 
@@ -213,50 +229,33 @@ class LambdaInvocations:
         return self._endpoint.rstrip("/") + _PATH.format(quote(name, safe=""))
 
 
-class _LazySession:
-    """The HTTP session of one event loop, opened when it is first needed."""
+@lru_cache(maxsize=64)
+def _client(certificates: str, proxy: str | None, scheme: str, timeout_s: int) -> Client:
+    """Return the HTTP client for functions with a timeout; its connections serve all event loops.
 
-    def __init__(self, certificates: str) -> None:
-        self._certificates = certificates
-        self._session: aiohttp.ClientSession | None = None
-        self._holder: AsyncGenerator[aiohttp.ClientSession, None] | None = None
-
-    async def opened(self) -> aiohttp.ClientSession:
-        if self._session is None:
-            # A loop that ends closes the generators that were begun on it, and so the session.
-            # Opening waits for nothing: no other coroutine comes in between.
-            self._holder = _session(self._certificates)
-            self._session = await anext(self._holder)
-        return self._session
-
-
-async def _session(certificates: str) -> AsyncGenerator[aiohttp.ClientSession, None]:
-    connector = aiohttp.TCPConnector(
-        limit=0,
-        keepalive_timeout=_IDLE_CONNECTION_S,
-        socket_factory=_socket,
-        ssl=ssl.create_default_context(cafile=certificates),
-    )
-    async with aiohttp.ClientSession(
-        connector=connector,
-        headers={"User-Agent": f"covalent-lambda-container/{version('covalent-lambda-container')}"},
-        cookie_jar=aiohttp.DummyCookieJar(),
-    ) as session:
-        yield session
-
-
-def _socket(address: aiohttp.AddrInfoType) -> socket.socket:
-    """Make a socket that stays known to gateways while nothing is said on it.
-
-    AWS's NAT gateways and load balancers forget a connection that is silent for 350 seconds ("NAT
-    gateway basics", VPC user guide, read 2026-11); a task may be silent for 900.
+    HTTP/1.1 alone: by HTTP/2 a server may ask for a request once more.
     """
-    family, kind, protocol, _, _ = address
-    made = socket.socket(family=family, type=kind, proto=protocol)
-    made.setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)
-    for option in _KEEP_ALIVE_OPTIONS:
-        made.setsockopt(socket.IPPROTO_TCP, option, _KEEP_ALIVE_S)
-    return made
+    # One that is for other requests than these: pyqwest looks for a proxy by itself if it has none,
+    # and by other rules than botocore.
+    none = Proxy("http://unused.example.com", scheme="http" if scheme == "https" else "https")
+    transport = HTTPTransport(
+        tls_ca_cert=Path(certificates).read_bytes(),
+        http_version=HTTPVersion.HTTP1,
+        proxy=proxy or none,
+        connect_timeout=_CONNECT_TIMEOUT_S,
+        read_timeout=timeout_s + _READ_RESERVE_S,
+        pool_idle_timeout=_IDLE_CONNECTION_S,
+        pool_max_idle_per_host=_PORTS,
+        tcp_keepalive_interval=_KEEP_ALIVE_S,
+        # Names mean what they mean to boto3.
+        use_system_dns=True,
+        enable_gzip=False,
+        enable_brotli=False,
+        enable_zstd=False,
+        follow_redirects=False,
+        enable_otel=False,
+    )
+    return Client(transport)
 
 
 @lru_cache(maxsize=64)
@@ -267,18 +266,6 @@ def _signed_posts(
     second: int,  # noqa: ARG001 - Lambda refuses signatures of another time
 ) -> SignedPosts:
     return SignedPosts(credentials, region, service="lambda", url=url, headers=_HEADERS)
-
-
-@lru_cache(maxsize=64)
-def _timeout(timeout_s: int) -> aiohttp.ClientTimeout:
-    return aiohttp.ClientTimeout(
-        total=None, sock_connect=_CONNECT_TIMEOUT_S, sock_read=timeout_s + _READ_RESERVE_S
-    )
-
-
-@lru_cache(maxsize=1024)
-def _parsed_url(url: str) -> URL:
-    return URL(url, encoded=True)
 
 
 async def _parsed(body: bytes) -> Any:

@@ -7,13 +7,14 @@ has none of Covalent's objects to look at.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Coroutine
+from collections.abc import Awaitable, Callable, Coroutine
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any, Final
 
 import aiohttp
 import botocore.auth
 import botocore.awsrequest
+import pyqwest
 
 from bench.workers import burst
 from bench.workers.bare import client, invocations_url, session
@@ -46,8 +47,38 @@ async def threads(request: dict[str, Any]) -> burst.Burst:
         return await burst.burst(sends)
 
 
+Invoke = Callable[[str, bytes, dict[str, str]], Awaitable[None]]
+
+
 async def with_aiohttp(request: dict[str, Any]) -> burst.Burst:
     """An aiohttp session whose requests botocore signs."""
+    connector = aiohttp.TCPConnector(limit=0)
+    timeout = aiohttp.ClientTimeout(total=None)
+    async with aiohttp.ClientSession(connector=connector, timeout=timeout) as http:
+
+        async def invoke(url: str, event: bytes, headers: dict[str, str]) -> None:
+            async with http.post(url, data=event, headers=headers) as answer:
+                await answer.read()
+                answer.raise_for_status()
+
+        return await _signed(request, invoke)
+
+
+async def with_pyqwest(request: dict[str, Any]) -> burst.Burst:
+    """A pyqwest client whose requests botocore signs."""
+    http = pyqwest.Client(
+        pyqwest.HTTPTransport(http_version=pyqwest.HTTPVersion.HTTP1, enable_otel=False)
+    )
+
+    async def invoke(url: str, event: bytes, headers: dict[str, str]) -> None:
+        answer = await http.post(url, headers, event)
+        if answer.status != 200:
+            raise RuntimeError(answer.content[:200])
+
+    return await _signed(request, invoke)
+
+
+async def _signed(request: dict[str, Any], invoke: Invoke) -> burst.Burst:
     loop = asyncio.get_running_loop()
     count, event = request["tasks"], request["event"].encode()
     options = request["options"]
@@ -56,22 +87,17 @@ async def with_aiohttp(request: dict[str, Any]) -> burst.Burst:
     sign = botocore.auth.SigV4Auth(frozen, "lambda", options["region"]).add_auth
     url = invocations_url(options, _NAME)
     starting = asyncio.Semaphore(_STARTING)
-    connector = aiohttp.TCPConnector(limit=0)
-    timeout = aiohttp.ClientTimeout(total=None)
-    async with aiohttp.ClientSession(connector=connector, timeout=timeout) as http:
 
-        async def invoke() -> None:
-            await starting.acquire()
-            loop.call_soon(starting.release)
-            signed = botocore.awsrequest.AWSRequest(method="POST", url=url, data=event)
-            sign(signed)
-            async with http.post(url, data=event, headers=dict(signed.headers)) as answer:
-                await answer.read()
-                answer.raise_for_status()
+    async def send() -> None:
+        await starting.acquire()
+        loop.call_soon(starting.release)
+        signed = botocore.awsrequest.AWSRequest(method="POST", url=url, data=event)
+        sign(signed)
+        await invoke(url, event, dict(signed.headers))
 
-        for _ in range(burst.WARM_UP):
-            await invoke()
-        return await burst.burst([invoke] * count)
+    for _ in range(burst.WARM_UP):
+        await send()
+    return await burst.burst([send] * count)
 
 
 class _Raw(asyncio.Protocol):
@@ -114,6 +140,7 @@ async def unsigned(request: dict[str, Any]) -> burst.Burst:
 _CLIENTS: Final[dict[str, Callable[[dict[str, Any]], Coroutine[Any, Any, burst.Burst]]]] = {
     "threads": threads,
     "aiohttp": with_aiohttp,
+    "pyqwest": with_pyqwest,
     "unsigned": unsigned,
 }
 

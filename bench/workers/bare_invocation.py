@@ -13,12 +13,12 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any, Final
 
-import aiohttp
 from botocore.auth import SigV4Auth
 from botocore.awsrequest import AWSRequest
 from botocore.credentials import Credentials
 from covalent._workflow.transport import TransportableObject
 from covalent.executor.base import AsyncBaseExecutor
+from pyqwest import Client, HTTPTransport, HTTPVersion
 
 EXECUTOR_PLUGIN_NAME = "BareInvocationExecutor"
 _EXECUTOR_PLUGIN_DEFAULTS: dict[str, Any] = {}
@@ -42,10 +42,9 @@ class BareInvocationExecutor(AsyncBaseExecutor):  # type: ignore[misc] # Covalen
         credentials = Credentials(known["access_key"], known["secret_key"])
         SigV4Auth(credentials, "lambda", known["region"]).add_auth(request)
         headers = dict(request.headers)
-        async with _session().post(known["url"], data=request.data, headers=headers) as answer:
-            await answer.read()
-            if answer.status != 200 or "X-Amz-Function-Error" in answer.headers:
-                raise RuntimeError(f"The replayed event failed: {await answer.text()}")
+        answer = await _client().post(known["url"], headers, request.data)
+        if answer.status != 200 or "X-Amz-Function-Error" in answer.headers:
+            raise RuntimeError(f"The replayed event failed: {answer.content!r}")
         return _NOTHING
 
 
@@ -56,6 +55,5 @@ def _known() -> dict[str, str]:
 
 
 @functools.cache
-def _session() -> aiohttp.ClientSession:
-    """Return the one session: Covalent's server has one event loop, and ends without closing it."""
-    return aiohttp.ClientSession(connector=aiohttp.TCPConnector(limit=0))
+def _client() -> Client:
+    return Client(HTTPTransport(http_version=HTTPVersion.HTTP1, enable_otel=False))

@@ -29,7 +29,7 @@ async def executor(request: dict[str, Any]) -> burst.Burst:
 async def bare_beside_tasks(request: dict[str, Any]) -> burst.Burst:
     """Send as many requests by the bare client, beside the objects of Covalent and of its tasks."""
     tasks = prepared(request, request["tasks"])
-    taken = await bare_burst.with_aiohttp(request)
+    taken = await bare_burst.with_pyqwest(request)
     del tasks
     return taken
 

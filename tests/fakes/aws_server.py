@@ -12,6 +12,8 @@ from dataclasses import dataclass
 from typing import Any
 from urllib.parse import parse_qs
 
+from requests.structures import CaseInsensitiveDict
+
 from tests.fakes.loopback import LoopbackHandler, LoopbackServer
 
 _OPERATIONS = (
@@ -40,7 +42,7 @@ class Request:
 
     operation: str
     path: str
-    headers: dict[str, str]
+    headers: CaseInsensitiveDict[str]
     content: Any
 
 
@@ -69,7 +71,7 @@ class _Handler(LoopbackHandler):
         request = Request(
             operation=_operation(self.command, self.path, dict(self.headers)),
             path=self.path,
-            headers=dict(self.headers),
+            headers=CaseInsensitiveDict(self.headers),
             content=_content(self.body()),
         )
         try:

@@ -4,19 +4,21 @@ from __future__ import annotations
 
 import asyncio
 import base64
-import errno
 import json
+import resource
 import socket
+import ssl
+import time
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
+import trustme
 from botocore.auth import SigV4Auth
 from botocore.awsrequest import AWSRequest
 from botocore.credentials import Credentials
 
-from covalent_lambda_container import lambda_invocations
 from covalent_lambda_container.aws import AwsClients, AwsTarget
 from covalent_lambda_container.errors import ConfigurationError, InvocationError
 from covalent_lambda_container.lambda_invocations import LambdaInvocations
@@ -30,6 +32,9 @@ from covalent_lambda_container.ports import (
 from tests.fakes.aws_server import Answer, FakeAwsServer, HangUp, Request
 
 LARGE = 1_000_000
+TCP_CONNECTIONS = Path("/proc/net/tcp")
+# State, and what its timer is for ("/proc/net/tcp and /proc/net/tcp6 variables", Linux).
+ESTABLISHED, KEEP_ALIVE = "01", "02"
 
 
 class Answers:
@@ -223,25 +228,82 @@ def test_a_service_that_does_not_listen_started_nothing(tmp_path: Path) -> None:
             invoke(invocations)
 
 
-def test_a_process_without_a_connection_left_started_nothing(
+def test_a_process_without_a_file_left_started_nothing(tmp_path: Path) -> None:
+    async def without_files(invocations: LambdaInvocations) -> None:
+        soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+        resource.setrlimit(resource.RLIMIT_NOFILE, (3, hard))
+        try:
+            await invocations.invoke("name", b"{}", timeout_s=60)
+        finally:
+            resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))
+
+    with FakeAwsServer() as server:
+        server.answer = aws = Answers()
+        invocations = LambdaInvocations(clients_of(tmp_path, server.url))
+        # Has read what it needs, and has no connection left.
+        aws.next.append(HangUp())
+        with pytest.raises(ConnectionLost):
+            invoke(invocations)
+        with pytest.raises(NotAccepted, match="Too many open files") as caught:
+            asyncio.run(without_files(invocations))
+        assert "ulimit -n" in caught.value.hint
+        aws.json({"v": 1})
+        assert invoke(invocations).payload == {"v": 1}
+        assert len(aws.requests) == 2
+
+
+@pytest.mark.skipif(not TCP_CONNECTIONS.exists(), reason="no /proc/net/tcp here")
+def test_a_silent_connection_is_kept_known(
+    invocations: LambdaInvocations, server: FakeAwsServer
+) -> None:
+    timers: list[str] = []
+    to_server = f":{int(server.endpoint.rpartition(':')[2]):04X}"
+
+    def look(_: Request) -> Answer:
+        # Until the request has been acknowledged, there is another timer.
+        time.sleep(0.1)
+        rows = map(str.split, TCP_CONNECTIONS.read_text("ascii").splitlines())
+        timers.extend(
+            row[5].partition(":")[0]
+            for row in rows
+            if row[2].endswith(to_server) and row[3] == ESTABLISHED
+        )
+        return 200, {}, b"{}"
+
+    server.answer = look
+    invoke(invocations)
+    assert set(timers) == {KEEP_ALIVE}
+
+
+def test_a_proxy_that_does_not_connect_is_named(
+    server: FakeAwsServer, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    # The server answers 501 to CONNECT.
+    monkeypatch.setenv("HTTPS_PROXY", server.url.replace("http://", "http://user:canary@"))
+    invocations = LambdaInvocations(clients_of(tmp_path, "https://lambda.example.com"))
+    with pytest.raises(InvocationError, match=r"proxy did not connect(.|\n)*HTTPS_PROXY") as caught:
+        invoke(invocations)
+    assert "canary" not in str(caught.value)
+
+
+def test_a_proxy_that_boto3_would_not_take_is_not_taken(
     invocations: LambdaInvocations, aws: Answers, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    def none_left(*_: Any) -> Any:
-        raise OSError(errno.EMFILE, "Too many open files")
-
-    monkeypatch.setattr(lambda_invocations, "_socket", none_left)
-    with pytest.raises(NotAccepted, match="Too many open files") as caught:
-        invoke(invocations)
-    assert "ulimit -n" in caught.value.hint
-    assert aws.requests == []
+    monkeypatch.setenv("ALL_PROXY", "http://127.0.0.1:9")
+    aws.json({"v": 1})
+    # A timeout of its own: its client is made now.
+    assert invoke(invocations, timeout_s=61).payload == {"v": 1}
 
 
-def test_a_service_without_a_trusted_certificate_started_nothing(
-    server: FakeAwsServer, tmp_path: Path
-) -> None:
-    invocations = LambdaInvocations(clients_of(tmp_path, server.url.replace("http", "https")))
-    with pytest.raises(InvocationError, match=r"no trusted connection to https:(.|\n)*AWS_CA_BUN"):
-        invoke(invocations)
+def test_a_service_without_a_trusted_certificate_started_nothing(tmp_path: Path) -> None:
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    trustme.CA().issue_cert("127.0.0.1").configure_cert(context)
+    with FakeAwsServer(context) as server:
+        invocations = LambdaInvocations(clients_of(tmp_path, server.url))
+        with pytest.raises(
+            InvocationError, match=r"no trusted connection to https:(.|\n)*AWS_CA_BUN"
+        ):
+            invoke(invocations)
 
 
 def test_without_credentials_nothing_is_sent(aws: Answers, server: FakeAwsServer) -> None:

@@ -53,7 +53,6 @@ HEIGHT = {
 # Libraries that only some modules know.
 CONFINED = {
     "click": {"cli", "local"},
-    "aiohttp": {"lambda_invocations"},
     "boto3": {"aws", "s3", "local"},
     "botocore": {*LAYERS["aws"], *LAYERS["adapters"], "account", "doctor", "local"},
     "covalent": {
@@ -65,6 +64,7 @@ CONFINED = {
     "jinja2": {"dockerfile"},
     "pybase64": {"packing"},
     "pydantic": {"options"},
+    "pyqwest": {"lambda_invocations"},
     "uv": {"uv_installer"},
 }
 

@@ -191,9 +191,12 @@ class AwsClients:
     @property
     def registry_host(self) -> str | None:
         """Host and port of a custom endpoint, which serves the registry too; None for AWS."""
-        endpoint = urlsplit(self.ecr.meta.endpoint_url)
-        host = endpoint.hostname or ""
-        return None if host.endswith(self._aws_domains()) else endpoint.netloc
+        url = self.ecr.meta.endpoint_url
+        return None if self.is_aws(url) else urlsplit(url).netloc
+
+    def is_aws(self, url: str) -> bool:
+        """Tell whether an address is one of AWS's own, in any partition."""
+        return (urlsplit(url).hostname or "").endswith(self._aws_domains())
 
     def registry_of(self, account: str) -> str:
         """Return the host of an account's registry, without a call.

@@ -24,6 +24,8 @@ from botocore.exceptions import (
     NoRegionError,
     PartialCredentialsError,
     ProfileNotFound,
+    SSOError,
+    TokenRetrievalError,
 )
 from botocore.httpsession import get_cert_path
 from botocore.utils import get_environ_proxies
@@ -289,6 +291,11 @@ def explained(
             f"{operation} {subject!r}: {exc}.",
             hint="Give credentials as boto3 takes them, or the options credentials_file and "
             "profile.",
+        ) from exc
+    except (SSOError, TokenRetrievalError) as exc:
+        raise ConfigurationError(
+            f"{operation} {subject!r}: {exc}.",
+            hint="Renew the login: 'aws sso login', for the profile that the dispatcher uses.",
         ) from exc
     except NoRegionError as exc:
         raise ConfigurationError(

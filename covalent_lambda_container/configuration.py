@@ -41,6 +41,8 @@ def resolve(given: Mapping[str, Any]) -> Options:
     except KeyError:
         configured = {}
     ours = {name: configured.get(name) for name in Options.model_fields}
+    # Covalent writes all defaults into the section: one that is empty says nothing.
+    ours["credentials_file"] = ours["credentials_file"] or configured.get("credentials")
     written = {
         name: value
         for source in (ours, given)

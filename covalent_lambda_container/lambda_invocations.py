@@ -20,16 +20,7 @@ from urllib.parse import quote, urlsplit
 from botocore.credentials import ReadOnlyCredentials
 from botocore.exceptions import ClientError
 from botocore.parsers import ResponseParserFactory
-from pyqwest import (
-    Client,
-    FullResponse,
-    HTTPTransport,
-    HTTPVersion,
-    Proxy,
-    ReadError,
-    RemoteProtocolError,
-    WriteError,
-)
+from pyqwest import Client, FullResponse, HTTPTransport, HTTPVersion, Proxy
 
 from covalent_lambda_container.aws import AwsClients, error_code, error_message, explained
 from covalent_lambda_container.errors import InvocationError
@@ -82,10 +73,12 @@ _IDLE_CONNECTION_S: Final = 15
 """How long a connection without a request is kept; shorter than Lambda keeps it, which would
 otherwise close it at the moment of the next request."""
 _PORTS: Final = 2**16
-_KEEP_ALIVE_S: Final = 60
-"""How often a silent connection is heard of, so that it stays known to gateways: AWS's NAT gateways
-and load balancers forget one that is silent for 350 seconds ("NAT gateway basics", VPC user guide,
-read 2026-11), and a task may be silent for 900."""
+"""More connections than there can be: none that is idle is closed for their number."""
+_KEEP_ALIVE_S: Final = 5
+"""How often the other side is asked again for a sign of life. pyqwest asks first after 15 seconds
+of silence, and gives a connection up after 30 without an answer. So it stays known to AWS's NAT
+gateways and load balancers, which forget one that is silent for 350 seconds ("NAT gateway basics",
+VPC user guide, read 2026-11); a task may be silent for 900."""
 
 
 class LambdaInvocations:
@@ -137,9 +130,7 @@ class LambdaInvocations:
         return Reply(
             payload=payload,
             function_error=answer.headers.get("X-Amz-Function-Error", ""),
-            log_tail=base64.b64decode(answer.headers.get("X-Amz-Log-Result", "")).decode(
-                "utf-8", "replace"
-            ),
+            log_tail=_log_tail(answer.headers.get("X-Amz-Log-Result", "")),
         )
 
     async def _headers(self, name: str, url: str, event: bytes) -> dict[str, str]:
@@ -156,20 +147,38 @@ class LambdaInvocations:
     async def _send(
         self, name: str, url: str, event: bytes, headers: dict[str, str], timeout_s: int
     ) -> FullResponse:
-        client = _client(
-            self._certificates,
-            self._proxy,
-            urlsplit(self._endpoint).scheme,
-            self._is_aws,
-            timeout_s + _READ_RESERVE_S,
-        )
+        client = self._client(name, timeout_s)
         try:
             return await client.post(url, headers, event)
         # Of all errors, the one that comes before there is a connection.
         except ConnectionError as exc:
             raise self._not_connected(name, str(exc)) from exc
-        except (RemoteProtocolError, ReadError, WriteError, TimeoutError, RuntimeError) as exc:
+        except (TypeError, ValueError):
+            # What it says would show the header, which may be a credential.
+            raise InvocationError(
+                f"invoke function {name!r}: HTTP has no way to send the request's headers.",
+                hint="Is there a line break in one of the AWS credentials?",
+            ) from None
+        # Whatever it is, the request may have gone out.
+        except Exception as exc:
             raise ConnectionLost(str(exc) or type(exc).__name__) from exc
+
+    def _client(self, name: str, timeout_s: int) -> Client:
+        try:
+            return _client(
+                self._certificates,
+                self._proxy,
+                urlsplit(self._endpoint).scheme,
+                self._is_aws,
+                timeout_s + _READ_RESERVE_S,
+            )
+        except (OSError, RuntimeError, ValueError):
+            # What it says may show the proxy's password.
+            raise InvocationError(
+                f"invoke function {name!r}: no HTTP client can be made with the authorities in "
+                f"{self._certificates} and the proxy of the environment.",
+                hint="Check AWS_CA_BUNDLE, a file of PEM certificates, and HTTPS_PROXY.",
+            ) from None
 
     def _not_connected(self, name: str, said: str) -> Exception:
         """Return what it means that no connection came about."""
@@ -182,7 +191,8 @@ class LambdaInvocations:
         if any(refusal in said for refusal in _NO_TUNNEL):
             return InvocationError(
                 f"invoke function {name!r}: the proxy did not connect to {self._endpoint}: {said}.",
-                hint="Check HTTPS_PROXY and NO_PROXY in the dispatcher's environment.",
+                hint="Check HTTPS_PROXY and NO_PROXY in the dispatcher's environment, and whether "
+                "the proxy is overloaded.",
             )
         if any(shortage in said for shortage in _NO_FILE_LEFT):
             return NotAccepted(
@@ -280,6 +290,14 @@ def _signed_posts(
     second: int,  # noqa: ARG001 - Lambda refuses signatures of another time
 ) -> SignedPosts:
     return SignedPosts(credentials, region, service="lambda", url=url, headers=_HEADERS)
+
+
+def _log_tail(encoded: str) -> str:
+    try:
+        return base64.b64decode(encoded).decode("utf-8", "replace")
+    except ValueError:
+        # The answer is worth more than its log.
+        return ""
 
 
 async def _parsed(body: bytes) -> Any:

@@ -67,7 +67,11 @@ async def with_aiohttp(request: dict[str, Any]) -> burst.Burst:
 async def with_pyqwest(request: dict[str, Any]) -> burst.Burst:
     """A pyqwest client whose requests botocore signs."""
     http = pyqwest.Client(
-        pyqwest.HTTPTransport(http_version=pyqwest.HTTPVersion.HTTP1, enable_otel=False)
+        pyqwest.HTTPTransport(
+            http_version=pyqwest.HTTPVersion.HTTP1,
+            pool_max_idle_per_host=request["tasks"],
+            enable_otel=False,
+        )
     )
 
     async def invoke(url: str, event: bytes, headers: dict[str, str]) -> None:

@@ -56,4 +56,7 @@ def _known() -> dict[str, str]:
 
 @functools.cache
 def _client() -> Client:
-    return Client(HTTPTransport(http_version=HTTPVersion.HTTP1, enable_otel=False))
+    transport = HTTPTransport(
+        http_version=HTTPVersion.HTTP1, pool_max_idle_per_host=1000, enable_otel=False
+    )
+    return Client(transport)

@@ -182,7 +182,7 @@ def _lines(number: str, steps: Sequence[Step], configuration: dict[str, Any] | N
         import toml
 
         section = toml.dumps({"executors": {"awslambda_container": configuration}})
-        lines += ["Now add to Covalent's configuration:", "", section.rstrip()]
+        lines += ["Now set in Covalent's configuration:", "", section.rstrip()]
     return lines
 
 

@@ -21,6 +21,8 @@ from botocore.exceptions import (
     ParamValidationError,
     PartialCredentialsError,
     ProfileNotFound,
+    TokenRetrievalError,
+    UnauthorizedSSOTokenError,
 )
 
 from covalent_lambda_container.aws import (
@@ -100,6 +102,8 @@ def test_a_denial_names_the_action_to_allow(code: str) -> None:
         (PartialCredentialsError(provider="env", cred_var="aws_secret_access_key"), "env"),
         (ProfileNotFound(profile="science"), "science"),
         (NoRegionError(), "Set the option region"),
+        (UnauthorizedSSOTokenError(), "aws sso login"),
+        (TokenRetrievalError(provider="sso", error_msg="expired"), "aws sso login"),
         (EndpointConnectionError(endpoint_url="https://aws.example.com"), "option endpoint_url"),
     ],
 )

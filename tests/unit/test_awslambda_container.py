@@ -179,6 +179,15 @@ def test_credentials_is_another_name_of_credentials_file(configuration: Any) -> 
     assert options_of(Executor(credentials="/aws"))["credentials_file"] == "/aws"
 
 
+def test_credentials_of_the_configuration_hold_where_it_names_no_other_file(
+    configuration: Any,
+) -> None:
+    configuration.set(credentials="/older", credentials_file="")
+    assert Executor().credentials_file == "/older"
+    configuration.set(credentials_file="/newer")
+    assert Executor().credentials_file == "/newer"
+
+
 def test_two_different_credentials_files_are_refused() -> None:
     with pytest.raises(ConfigurationError, match=r"'/one' and credentials='/other' differ"):
         Executor(credentials_file="/one", credentials="/other")

@@ -9,6 +9,7 @@ import resource
 import socket
 import ssl
 import time
+import traceback
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -149,6 +150,13 @@ def test_many_are_under_way_on_one_loop(invocations: LambdaInvocations, aws: Ans
     assert sorted(reply.payload["number"] for reply in replies) == list(range(50))
 
 
+def test_a_log_that_cannot_be_read_costs_no_answer(
+    invocations: LambdaInvocations, aws: Answers
+) -> None:
+    aws.json({"v": 1}, x_amz_log_result="abcde")
+    assert invoke(invocations) == Reply(payload={"v": 1})
+
+
 def test_a_function_error_is_no_answer(invocations: LambdaInvocations, aws: Answers) -> None:
     aws.json({"errorType": "Runtime.ExitError"}, x_amz_function_error="Unhandled")
     assert invoke(invocations).function_error == "Unhandled"
@@ -284,6 +292,29 @@ def test_a_proxy_that_does_not_connect_is_named(
     with pytest.raises(InvocationError, match=r"proxy did not connect(.|\n)*HTTPS_PROXY") as caught:
         invoke(invocations)
     assert "canary" not in str(caught.value)
+
+
+def test_authorities_that_cannot_be_read_are_named(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    bundle = tmp_path / "authorities.pem"
+    bundle.write_text("-----BEGIN CERTIFICATE-----\nnone\n-----END CERTIFICATE-----\n")
+    monkeypatch.setenv("AWS_CA_BUNDLE", str(bundle))
+    invocations = LambdaInvocations(clients_of(tmp_path, "http://lambda.example.com"))
+    with pytest.raises(InvocationError, match=r"authorities\.pem(.|\n)*AWS_CA_BUNDLE"):
+        invoke(invocations)
+
+
+def test_a_credential_that_http_cannot_carry_is_not_shown(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("AWS_ACCESS_KEY_ID", "AKI")
+    monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", "secret")
+    monkeypatch.setenv("AWS_SESSION_TOKEN", "canary\r\n")
+    target = AwsTarget(region="eu-central-1", endpoint_url="http://lambda.example.com")
+    with pytest.raises(InvocationError, match="line break in one of the AWS cred") as caught:
+        invoke(LambdaInvocations(AwsClients(target)))
+    assert "canary" not in "".join(traceback.format_exception(caught.value))
 
 
 def test_a_proxy_that_boto3_would_not_take_is_not_taken(

@@ -276,7 +276,7 @@ class DockerEngine:
                 f"Docker could not {operation}: {exc}",
                 hint="Start a Docker engine on the dispatcher's machine (check with 'docker "
                 "info'), or set DOCKER_HOST. An engine is needed only for images that are not in "
-                "ECR yet.",
+                "ECR yet: 'covalent-lambda prebuild' puts them there from another machine.",
             ) from exc
 
 

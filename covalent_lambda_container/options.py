@@ -103,7 +103,7 @@ class Options(BaseModel):
     lambda_role_name: Text = Field(
         default="CovalentLambdaExecutionRole",
         min_length=1,
-        description="Execution role of the functions: a name or an ARN.",
+        description="Execution role of the functions: a name or, if it has a path, an ARN.",
     )
     s3_bucket_name: Text = Field(
         default="covalent-lambda-job-resources",
@@ -216,7 +216,8 @@ class Options(BaseModel):
         default=0,
         ge=0,
         description="Executions that Lambda reserves for each function and does not let it exceed, "
-        "1 or more; 0: none.",
+        "1 or more; 0: none. A function that an edit has replaced keeps its own until "
+        "`covalent-lambda gc` removes it.",
     )
     prewarm: Whole = Field(
         default=0,

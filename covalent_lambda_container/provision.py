@@ -203,7 +203,7 @@ class Provisioner:
         replaced: ImageReference | None = None,
         anew: bool = False,
     ) -> ImageReference:
-        repository = self._registry.ensure_repository()
+        repository = self._repository(spec)
         tag = self._registry.next_tag(spec.tag) if anew else spec.tag
         name = f"{repository}:{tag}"
         tell("building")
@@ -231,6 +231,19 @@ class Provisioner:
                 hint="Try again; if it stays so, look at the repository's lifecycle policy.",
             )
         return found
+
+    def _repository(self, spec: ImageSpec) -> str:
+        try:
+            return self._registry.ensure_repository()
+        except RegistryError as exc:
+            packages = ", ".join(spec.requirements) or "no packages"
+            raise RegistryError(
+                f"Image {spec.tag} ({packages}) is not in ECR, and may not be put there: "
+                f"{exc.message}",
+                hint="Where this identity is not to build, make the image as one that is: "
+                "'covalent-lambda prebuild'. Else 'covalent-lambda policy dispatcher' prints what "
+                "it needs, and 'covalent-lambda bootstrap' makes the repository.",
+            ) from exc
 
     def _pushed(self, spec: ImageSpec, tag: str) -> ImageReference | None:
         try:

@@ -24,6 +24,8 @@ _EXPIRES: Final[dict[str, Any]] = {
     "Status": "Enabled",
     "Filter": {"Prefix": OBJECT_PREFIX},
     "Expiration": {"Days": 1},
+    # In a bucket with versions, which an adopted one may be, what is removed stays and costs.
+    "NoncurrentVersionExpiration": {"NoncurrentDays": 1},
     "AbortIncompleteMultipartUpload": {"DaysAfterInitiation": 1},
 }
 _REGION_WITHOUT_CONSTRAINT: Final = "us-east-1"

@@ -117,15 +117,22 @@ class RoleResource(Resource):
         pages = self._iam.get_paginator("list_role_policies").paginate(RoleName=self.name)
         return [name for page in pages for name in page["PolicyNames"]]
 
-    def _is_trusting(self) -> bool:
+    def _trust_policy(self) -> policies.Document:
         with explained("read the trust policy of role", self.name, ConfigurationError):
             role: Any = self._iam.get_role(RoleName=self.name)["Role"]
-        return trusts_lambda(role["AssumeRolePolicyDocument"])
+        found: policies.Document = role["AssumeRolePolicyDocument"]
+        return found
+
+    def _is_trusting(self) -> bool:
+        return trusts_lambda(self._trust_policy())
 
     def _trust(self) -> None:
+        trust = self._trust_policy()
+        # Whoever may take it already still may.
+        stated = [*_listed(trust["Statement"]), *TRUST_LAMBDA["Statement"]]
         with explained("change the trust policy of role", self.name, ConfigurationError):
             self._iam.update_assume_role_policy(
-                RoleName=self.name, PolicyDocument=json.dumps(TRUST_LAMBDA)
+                RoleName=self.name, PolicyDocument=json.dumps(trust | {"Statement": stated})
             )
 
     def _is_allowed(self) -> bool:

@@ -68,8 +68,8 @@ class Engine:
         told = f"version {version['Version']} (API {version['ApiVersion']}), {architecture}"
         if architecture != self._options.architecture:
             raise Unknown(
-                f"{told}: images for {self._options.architecture} need emulation by "
-                "binfmt_misc, which cannot be seen from here"
+                f"{told}: packages without wheels for {self._options.architecture}, and commands "
+                "of DepsBash, need emulation by binfmt_misc, which cannot be seen from here"
             )
         return told
 
@@ -84,8 +84,8 @@ class Engine:
         if free_gb < self._least_free_gb:
             raise ImageBuildError(
                 f"{free_gb:.1f} GB are free in {folder}, fewer than {self._least_free_gb:g}",
-                hint="Remove what is not used with 'docker system prune', or give Docker more "
-                "room.",
+                hint="Remove what is not used with 'covalent-lambda gc --local' or 'docker system "
+                "prune', or give Docker more room.",
             )
         return f"{free_gb:.0f} GB are free in {folder}"
 

@@ -75,12 +75,7 @@ def dispatcher(
         allow("MakeAndInvokeFunctions", function_actions, deployment.functions_arn),
         *_execution_role_of_functions(deployment),
         *_vpc_of_functions(vpc),
-        allow("LookForTheBucket", ["s3:ListBucket"], deployment.bucket_arn),
-        allow(
-            "CarryLargeTasksAndResults",
-            ["s3:AbortMultipartUpload", "s3:DeleteObject", "s3:GetObject", "s3:PutObject"],
-            deployment.objects_arn,
-        ),
+        *_large_tasks_and_results(deployment),
     )
 
 
@@ -132,6 +127,18 @@ def _images(deployment: Deployment, *, builds: bool) -> list[Document]:
     return [
         allow("LogInToTheRegistry", ["ecr:GetAuthorizationToken"], "*"),
         allow("FindAndPushImages", sorted({*seen, *_PUSH}), deployment.repository_arn),
+    ]
+
+
+def _large_tasks_and_results(deployment: Deployment) -> list[Document]:
+    # A bucket's name is the whole world's: one that is another account's gets no task, and none of
+    # its objects is taken for a result, by presigned URLs neither ("AWS global condition context
+    # keys", aws:ResourceAccount, IAM user guide, read 2026-11).
+    own = {"StringEquals": {"aws:ResourceAccount": deployment.account}}
+    carried = ["s3:AbortMultipartUpload", "s3:DeleteObject", "s3:GetObject", "s3:PutObject"]
+    return [
+        allow("LookForTheBucket", ["s3:ListBucket"], deployment.bucket_arn) | {"Condition": own},
+        allow("CarryLargeTasksAndResults", carried, deployment.objects_arn) | {"Condition": own},
     ]
 
 

@@ -11,6 +11,7 @@ import pytest
 import toml
 from click.testing import CliRunner, Result
 
+from covalent_lambda_container import policies
 from covalent_lambda_container.cli.main import cli
 
 Run = Callable[..., Result]
@@ -112,7 +113,8 @@ def test_what_was_changed_by_hand_is_mended(covalent_lambda: Run, aws: Any, name
         repositoryName=names["repository"], imageTagMutability="MUTABLE"
     )
     aws("ecr").delete_repository_policy(repositoryName=names["repository"])
-    trust = {"Version": "2012-10-17", "Statement": []}
+    others = policies.TRUST_LAMBDA["Statement"][0] | {"Principal": {"Service": "ec2.amazonaws.com"}}
+    trust = {"Version": "2012-10-17", "Statement": [others]}
     aws("iam").update_assume_role_policy(RoleName=names["role"], PolicyDocument=json.dumps(trust))
 
     assert actions(covalent_lambda("bootstrap", "--json")) == {
@@ -125,6 +127,8 @@ def test_what_was_changed_by_hand_is_mended(covalent_lambda: Run, aws: Any, name
     # What others have set stays beside it.
     rules = aws("s3").get_bucket_lifecycle_configuration(Bucket=names["bucket"])["Rules"]
     assert "other" in [rule["ID"] for rule in rules]
+    trust = aws("iam").get_role(RoleName=names["role"])["Role"]["AssumeRolePolicyDocument"]
+    assert others in trust["Statement"]
 
 
 def test_a_role_joins_a_vpc_with_a_flag_only(covalent_lambda: Run, aws: Any, names: dict[str, str]):

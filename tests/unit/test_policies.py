@@ -56,6 +56,12 @@ def test_only_what_knows_no_resource_is_allowed_everywhere(document: Document) -
             )
 
 
+@pytest.mark.parametrize("action", ["s3:ListBucket", "s3:GetObject", "s3:PutObject"])
+def test_no_data_goes_to_the_bucket_of_another_account(action: str) -> None:
+    stated = statement(policies.dispatcher(NAMES), action)
+    assert stated["Condition"] == {"StringEquals": {"aws:ResourceAccount": NAMES.account}}
+
+
 @pytest.mark.parametrize("document", EVERYTHING, ids=IDS)
 def test_a_policy_fits_inline(document: Document) -> None:
     assert len(json.dumps(document, separators=(",", ":"))) <= INLINE_LIMIT

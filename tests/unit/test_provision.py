@@ -52,6 +52,27 @@ def provisioner(
     )
 
 
+class ClosedRegistry(FakeRegistry):
+    """One whose repository this identity may not look at."""
+
+    def ensure_repository(self) -> str:
+        raise RegistryError("find or create ECR repository 'r': AWS answered AccessDenied: no")
+
+
+def test_who_may_not_build_is_told_how_an_image_is_made(
+    functions: FakeFunctions, tmp_path: Path
+) -> None:
+    registry = ClosedRegistry()
+    builder = FakeImageBuilder(registry)
+    provisioner = Provisioner(
+        builder=builder, registry=registry, functions=functions, lock_directory=tmp_path
+    )
+    said = f"{SPEC.tag}(.|\n)*AWS answered AccessDenied: no\n(.|\n)*covalent-lambda prebuild"
+    with pytest.raises(RegistryError, match=said):
+        provisioner.ensure_image(SPEC)
+    assert builder.builds == []
+
+
 def wait_until(condition: Callable[[], bool]) -> None:
     ends = time.monotonic() + 10
     while not condition():

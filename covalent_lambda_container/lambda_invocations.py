@@ -10,6 +10,7 @@ from __future__ import annotations
 import base64
 import errno
 import json
+import os
 import time
 from functools import cached_property, lru_cache
 from importlib.metadata import version
@@ -164,6 +165,12 @@ class LambdaInvocations:
             raise ConnectionLost(str(exc) or type(exc).__name__) from exc
 
     def _client(self, name: str, timeout_s: int) -> Client:
+        if _sending_process() != os.getpid():
+            raise InvocationError(
+                f"invoke function {name!r}: this process was forked from one that has invoked "
+                "functions, and lacks the threads that send requests.",
+                hint="Start processes by multiprocessing's method 'spawn', or fork earlier.",
+            )
         try:
             return _client(
                 self._certificates,
@@ -247,6 +254,12 @@ class LambdaInvocations:
 
     def _url(self, name: str) -> str:
         return self._endpoint.rstrip("/") + _PATH.format(quote(name, safe=""))
+
+
+@lru_cache(maxsize=1)
+def _sending_process() -> int:
+    """Return the process that has pyqwest's threads; a fork of it would wait for them for ever."""
+    return os.getpid()
 
 
 @lru_cache(maxsize=64)

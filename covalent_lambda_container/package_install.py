@@ -240,7 +240,8 @@ def _repositories(container: Container, spec: ImageSpec) -> list[str]:
         raise ImageBuildError(
             f"Requirement {named[0]!r} is in a git repository, and {spec.base_image} has no git.",
             hint="Install it when the image is built, with the package manager of the root image: "
-            "ct.DepsBash(['dnf install -y git']). Or give a base_image that has it.",
+            "ct.DepsBash(['dnf install -y git']), or yum in AWS's images of Python 3.10 and 3.11. "
+            "Or give a base_image that has it.",
         )
     return [urls[line] for line in named]
 

@@ -8,6 +8,8 @@ import json
 import resource
 import socket
 import ssl
+import subprocess
+import sys
 import time
 import traceback
 from collections.abc import Iterator
@@ -281,6 +283,40 @@ def test_a_silent_connection_is_kept_known(
     server.answer = look
     invoke(invocations)
     assert set(timers) == {KEEP_ALIVE}
+
+
+def test_a_forked_process_does_not_wait_for_threads_that_it_lacks(
+    server: FakeAwsServer, aws: Answers, tmp_path: Path
+) -> None:
+    aws.json({"v": 1})
+    clients_of(tmp_path, server.url)
+    program = f"""
+import asyncio, os
+from covalent_lambda_container.aws import AwsClients, AwsTarget
+from covalent_lambda_container.lambda_invocations import LambdaInvocations
+
+target = AwsTarget(
+    credentials_file={str(tmp_path / "credentials")!r},
+    region="eu-central-1",
+    endpoint_url={server.url!r},
+)
+invocations = LambdaInvocations(AwsClients(target))
+invoke = lambda: asyncio.run(invocations.invoke("name", b"{{}}", timeout_s=60))
+invoke()
+if os.fork():
+    os.wait()
+else:
+    try:
+        invoke()
+    except Exception as exc:
+        os.write(1, str(exc).encode())
+    finally:
+        os._exit(0)
+"""
+    command = [sys.executable, "-W", "ignore", "-c", program]
+    ended = subprocess.run(command, capture_output=True, text=True, timeout=30, check=True)
+    assert "forked" in ended.stdout
+    assert "'spawn'" in ended.stdout
 
 
 def test_a_proxy_that_does_not_connect_is_named(

@@ -93,6 +93,7 @@ class LambdaInvocations:
 
     def __init__(self, clients: AwsClients) -> None:
         self._clients = clients
+        self._clients_by_timeout = lru_cache(maxsize=64)(self._new_client)
         self._errors = ResponseParserFactory().create_parser("rest-json")
 
     async def invoke(self, name: str, event: bytes, *, timeout_s: int) -> Reply:
@@ -172,20 +173,47 @@ class LambdaInvocations:
                 hint="Start processes by multiprocessing's method 'spawn', or fork earlier.",
             )
         try:
-            return _client(
-                self._certificates,
-                self._proxy,
-                urlsplit(self._endpoint).scheme,
-                self._is_aws,
-                timeout_s + _READ_RESERVE_S,
-            )
+            return self._clients_by_timeout(timeout_s)
         except (OSError, RuntimeError, ValueError):
             # What it says may show the proxy's password.
             raise InvocationError(
                 f"invoke function {name!r}: no HTTP client can be made with the authorities in "
-                f"{self._certificates} and the proxy of the environment.",
+                f"{self._clients.certificates} and the proxy of the environment.",
                 hint="Check AWS_CA_BUNDLE, a file of PEM certificates, and HTTPS_PROXY.",
             ) from None
+
+    def _new_client(self, timeout_s: int) -> Client:
+        """Return an HTTP client for functions with a timeout; it serves all event loops.
+
+        HTTP/1.1 alone: by HTTP/2 a server may ask for a request once more.
+        """
+        proxy = self._clients.proxy_for(self._endpoint)
+        # One that is for other requests than these: pyqwest looks for a proxy by itself if it has
+        # none, and by other rules than botocore.
+        none = Proxy(
+            "http://unused.example.com",
+            scheme="http" if urlsplit(self._endpoint).scheme == "https" else "https",
+        )
+        transport = HTTPTransport(
+            tls_ca_cert=Path(self._clients.certificates).read_bytes(),
+            http_version=HTTPVersion.HTTP1,
+            proxy=proxy or none,
+            connect_timeout=_CONNECT_TIMEOUT_S,
+            read_timeout=timeout_s + _READ_RESERVE_S,
+            pool_idle_timeout=_IDLE_CONNECTION_S,
+            pool_max_idle_per_host=_PORTS,
+            tcp_keepalive_interval=_KEEP_ALIVE_S,
+            # AWS's names are looked up once for thousands of connections: a VPC takes 1,024 packets
+            # of questions a second ("Hybrid Cloud DNS Options for Amazon VPC", read 2026-11).
+            # Others may be known to this machine alone.
+            use_system_dns=not self._clients.is_aws(self._endpoint) or proxy is not None,
+            enable_gzip=False,
+            enable_brotli=False,
+            enable_zstd=False,
+            follow_redirects=False,
+            enable_otel=False,
+        )
+        return Client(transport)
 
     def _not_connected(self, name: str, said: str) -> Exception:
         """Return what it means that no connection came about."""
@@ -237,20 +265,8 @@ class LambdaInvocations:
         return self._clients.functions.meta.endpoint_url
 
     @cached_property
-    def _is_aws(self) -> bool:
-        return self._clients.is_aws(self._endpoint)
-
-    @cached_property
     def _region(self) -> str:
         return self._clients.functions.meta.region_name
-
-    @cached_property
-    def _certificates(self) -> str:
-        return self._clients.certificates
-
-    @cached_property
-    def _proxy(self) -> str | None:
-        return self._clients.proxy_for(self._endpoint)
 
     def _url(self, name: str) -> str:
         return self._endpoint.rstrip("/") + _PATH.format(quote(name, safe=""))
@@ -260,39 +276,6 @@ class LambdaInvocations:
 def _sending_process() -> int:
     """Return the process that has pyqwest's threads; a fork of it would wait for them for ever."""
     return os.getpid()
-
-
-@lru_cache(maxsize=64)
-def _client(
-    certificates: str, proxy: str | None, scheme: str, is_aws: bool, read_timeout_s: int
-) -> Client:
-    """Return the HTTP client for an endpoint and a timeout; its connections serve all event loops.
-
-    HTTP/1.1 alone: by HTTP/2 a server may ask for a request once more.
-    """
-    # One that is for other requests than these: pyqwest looks for a proxy by itself if it has none,
-    # and by other rules than botocore.
-    none = Proxy("http://unused.example.com", scheme="http" if scheme == "https" else "https")
-    transport = HTTPTransport(
-        tls_ca_cert=Path(certificates).read_bytes(),
-        http_version=HTTPVersion.HTTP1,
-        proxy=proxy or none,
-        connect_timeout=_CONNECT_TIMEOUT_S,
-        read_timeout=read_timeout_s,
-        pool_idle_timeout=_IDLE_CONNECTION_S,
-        pool_max_idle_per_host=_PORTS,
-        tcp_keepalive_interval=_KEEP_ALIVE_S,
-        # AWS's names are looked up once for thousands of connections: a VPC takes 1,024 packets of
-        # questions a second ("Hybrid Cloud DNS Options for Amazon VPC", read 2026-11). Others may
-        # be known to this machine alone.
-        use_system_dns=not is_aws or proxy is not None,
-        enable_gzip=False,
-        enable_brotli=False,
-        enable_zstd=False,
-        follow_redirects=False,
-        enable_otel=False,
-    )
-    return Client(transport)
 
 
 @lru_cache(maxsize=64)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from typing import Any, Final
 
@@ -120,9 +120,18 @@ def without(document: Document, action: str) -> Document:
     return document | {"Statement": kept}
 
 
-def allow(sid: str, allowed: Collection[str], resource: str) -> Document:
-    """Return a statement that allows some actions on a resource."""
-    return {"Sid": sid, "Effect": "Allow", "Action": sorted(allowed), "Resource": resource}
+def allow(
+    sid: str, allowed: Collection[str], resource: str, *, where: Mapping[str, str] | None = None
+) -> Document:
+    """Return a statement that allows some actions on a resource.
+
+    Parameters
+    ----------
+    where
+        Condition keys and what they must equal.
+    """
+    stated = {"Sid": sid, "Effect": "Allow", "Action": sorted(allowed), "Resource": resource}
+    return stated | {"Condition": {"StringEquals": dict(where)}} if where else stated
 
 
 def policy(*statements: Document) -> Document:

@@ -134,20 +134,20 @@ def _large_tasks_and_results(deployment: Deployment) -> list[Document]:
     # A bucket's name is the whole world's: one that is another account's gets no task, and none of
     # its objects is taken for a result, by presigned URLs neither ("AWS global condition context
     # keys", aws:ResourceAccount, IAM user guide, read 2026-11).
-    own = {"StringEquals": {"aws:ResourceAccount": deployment.account}}
+    own = {"aws:ResourceAccount": deployment.account}
     carried = ["s3:AbortMultipartUpload", "s3:DeleteObject", "s3:GetObject", "s3:PutObject"]
     return [
-        allow("LookForTheBucket", ["s3:ListBucket"], deployment.bucket_arn) | {"Condition": own},
-        allow("CarryLargeTasksAndResults", carried, deployment.objects_arn) | {"Condition": own},
+        allow("LookForTheBucket", ["s3:ListBucket"], deployment.bucket_arn, where=own),
+        allow("CarryLargeTasksAndResults", carried, deployment.objects_arn, where=own),
     ]
 
 
 def _execution_role_of_functions(deployment: Deployment) -> list[Document]:
-    passed = allow("GiveTheRoleToFunctions", ["iam:PassRole"], deployment.role_arn)
-    condition = {"StringEquals": {"iam:PassedToService": "lambda.amazonaws.com"}}
+    to_lambda = {"iam:PassedToService": "lambda.amazonaws.com"}
+    role = deployment.role_arn
     return [
-        allow("LookForTheRole", ["iam:GetRole"], deployment.role_arn),
-        passed | {"Condition": condition},
+        allow("LookForTheRole", ["iam:GetRole"], role),
+        allow("GiveTheRoleToFunctions", ["iam:PassRole"], role, where=to_lambda),
     ]
 
 

@@ -4,12 +4,15 @@ from __future__ import annotations
 
 import os
 import re
+import ssl
 from collections.abc import Iterator
 
 import pytest
+import trustme
 from hypothesis import settings
 
 from tests.fakes import FakeBlobStore, FakeClock
+from tests.fakes.aws_server import FakeAwsServer
 
 # Half of the usual number: the suite is run often.
 settings.register_profile("unit", max_examples=50)
@@ -46,3 +49,18 @@ def clock() -> FakeClock:
 def blobs() -> Iterator[FakeBlobStore]:
     with FakeBlobStore() as store:
         yield store
+
+
+@pytest.fixture
+def authority() -> trustme.CA:
+    """An authority that nobody knows."""
+    return trustme.CA()
+
+
+@pytest.fixture
+def secured(authority: trustme.CA) -> Iterator[FakeAwsServer]:
+    """AWS behind a certificate of that authority."""
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    authority.issue_cert("127.0.0.1").configure_cert(context)
+    with FakeAwsServer(context) as server:
+        yield server

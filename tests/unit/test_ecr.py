@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import base64
 import json
-import ssl
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -201,21 +200,6 @@ def registry_with_an_image(request: Request) -> Answer:
     return 200, {}, json.dumps(found).encode()
 
 
-@pytest.fixture
-def authority() -> trustme.CA:
-    return trustme.CA()
-
-
-@pytest.fixture
-def secured(authority: trustme.CA) -> Iterator[FakeAwsServer]:
-    """AWS behind a certificate of an authority that nobody knows."""
-    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
-    authority.issue_cert("127.0.0.1").configure_cert(context)
-    with FakeAwsServer(context) as server:
-        server.answer = registry_with_an_image
-        yield server
-
-
 @pytest.mark.parametrize("named_by", ["environment", "profile"])
 def test_an_image_is_read_by_the_authorities_that_botocore_trusts(
     secured: FakeAwsServer,
@@ -236,6 +220,7 @@ def test_an_image_is_read_by_the_authorities_that_botocore_trusts(
     monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", "secret")
     # Somebody else's authorities, which AWS's SDKs do not ask either.
     monkeypatch.setenv("REQUESTS_CA_BUNDLE", str(tmp_path / "nowhere.pem"))
+    secured.answer = registry_with_an_image
     clients = AwsClients(AwsTarget(region="eu-central-1", endpoint_url=secured.url))
     said = EcrRegistry(clients, "covalent-lambda").contents("tag")
     assert said is not None

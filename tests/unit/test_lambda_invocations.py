@@ -7,7 +7,6 @@ import base64
 import json
 import resource
 import socket
-import ssl
 import subprocess
 import sys
 import time
@@ -362,29 +361,16 @@ def test_a_proxy_that_boto3_would_not_take_is_not_taken(
     assert invoke(invocations, timeout_s=61).payload == {"v": 1}
 
 
-@pytest.fixture(scope="module")
-def authority() -> trustme.CA:
-    return trustme.CA()
-
-
-@pytest.fixture(scope="module")
-def tls_server(authority: trustme.CA) -> Iterator[FakeAwsServer]:
-    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
-    authority.issue_cert("127.0.0.1").configure_cert(context)
-    with FakeAwsServer(context) as server:
-        yield server
-
-
 def test_a_service_without_a_trusted_certificate_started_nothing(
-    tls_server: FakeAwsServer, tmp_path: Path
+    secured: FakeAwsServer, tmp_path: Path
 ) -> None:
-    invocations = LambdaInvocations(clients_of(tmp_path, tls_server.url))
+    invocations = LambdaInvocations(clients_of(tmp_path, secured.url))
     with pytest.raises(InvocationError, match=r"no trusted connection to https:(.|\n)*AWS_CA_BUN"):
         invoke(invocations)
 
 
 def test_an_authority_that_boto3_trusts_is_trusted(
-    tls_server: FakeAwsServer,
+    secured: FakeAwsServer,
     authority: trustme.CA,
     tmp_path: Path,
     monkeypatch: pytest.MonkeyPatch,
@@ -392,9 +378,9 @@ def test_an_authority_that_boto3_trusts_is_trusted(
     bundle = tmp_path / "authority.pem"
     authority.cert_pem.write_to_path(bundle)
     monkeypatch.setenv("AWS_CA_BUNDLE", str(bundle))
-    tls_server.answer = aws = Answers()
+    secured.answer = aws = Answers()
     aws.json({"v": 1})
-    invocations = LambdaInvocations(clients_of(tmp_path, tls_server.url))
+    invocations = LambdaInvocations(clients_of(tmp_path, secured.url))
     assert invoke(invocations).payload == {"v": 1}
 
 

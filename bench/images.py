@@ -21,12 +21,13 @@ import docker
 from bench import sampling
 from bench.figures import Measurement
 from bench.stage import Stage
-from covalent_lambda_container.archives import files
-from covalent_lambda_container.aws import AwsClients, AwsTarget
-from covalent_lambda_container.docker_engine import DockerEngine
-from covalent_lambda_container.ecr import EcrRegistry
+from covalent_lambda_container.adapters.aws.ecr import EcrRegistry
+from covalent_lambda_container.adapters.aws.session import AwsClients
+from covalent_lambda_container.adapters.docker_engine import DockerEngine
+from covalent_lambda_container.executor.wiring import target_of
+from covalent_lambda_container.files.archives import files
 from covalent_lambda_container.local.stack import LocalStack, local_stack
-from covalent_lambda_container.options import Options
+from covalent_lambda_container.options.schema import Options
 
 PACKAGES: Final = ("numpy", "pandas", "scipy")
 ONE_MORE: Final = "scikit-learn"
@@ -125,7 +126,7 @@ class Site:
         """Have the base in the registry, as it is with every image but the first."""
         with contextlib.closing(docker.from_env()) as client:
             client.images.get(self.base).tag(f"{self._repository}:base")
-        clients = AwsClients(AwsTarget.of(Options.check(self._options)))
+        clients = AwsClients(target_of(Options.check(self._options)))
         login = EcrRegistry(clients, self._stack.repository).login()
         DockerEngine().push(f"{self._repository}:base", login)
 

@@ -19,16 +19,28 @@ from covalent._shared_files.exceptions import TaskCancelledError
 from covalent._shared_files.logger import app_log
 from covalent.executor.base import AsyncBaseExecutor
 
-from covalent_lambda_container import covalent_task, missing_modules
-from covalent_lambda_container.cancellation import Cancellation, Cancelled, Register
-from covalent_lambda_container.configuration import resolve, stored
+from covalent_lambda_container.concurrency.cancellation import (
+    Cancellation,
+    CancellationRegistry,
+    Cancelled,
+)
+from covalent_lambda_container.concurrency.event_loop import (
+    BRIEF_BYTES,
+    PerLoop,
+    StartLimiter,
+    in_thread,
+)
+from covalent_lambda_container.covalent_api import collections, node_updates, transport
+from covalent_lambda_container.covalent_api import task as covalent_task
 from covalent_lambda_container.errors import ConfigurationError
-from covalent_lambda_container.event_loop import BRIEF_BYTES, PerLoop, Turns, in_thread
-from covalent_lambda_container.options import Options
-from covalent_lambda_container.usage import parse_report, usage_line
+from covalent_lambda_container.model.names import SHORT_NAME
+from covalent_lambda_container.options.resolve import resolve, stored
+from covalent_lambda_container.options.schema import Options
+from covalent_lambda_container.tasks import missing_modules
+from covalent_lambda_container.tasks.usage import parse_report, usage_line
 
 if TYPE_CHECKING:
-    from covalent_lambda_container.invocation import Outcome
+    from covalent_lambda_container.tasks.invoker import Outcome
 
 EXECUTOR_PLUGIN_NAME = "AWSLambdaContainerExecutor"
 _EXECUTOR_PLUGIN_DEFAULTS = Options.defaults()
@@ -36,12 +48,12 @@ _EXECUTOR_PLUGIN_DEFAULTS = Options.defaults()
 Result = TypeVar("Result")
 
 # Covalent cancels through another instance of the executor than the one that runs the task.
-_under_way = Register()
-_turns = PerLoop(Turns)
+_under_way = CancellationRegistry()
+_start_limiter = PerLoop(StartLimiter)
 # The loop itself holds tasks weakly.
 _left_alone: set[asyncio.Task[Any]] = set()
 
-_service: Any = None
+_wiring: Any = None
 
 # Covalent shows what goes through its own logger's handlers; ours joins them.
 _log = logging.getLogger("covalent_lambda_container")
@@ -250,24 +262,24 @@ class AWSLambdaContainerExecutor(AsyncBaseExecutor):
             When it could not be run.
         """
         dispatch_id, node_id = str(task_metadata["dispatch_id"]), int(task_metadata["node_id"])
-        await _turns.get().take()
+        await _start_limiter.get().take()
         try:
             cancellation = _under_way.begin(dispatch_id, node_id)
             try:
                 work = self._outcome(function, args, kwargs, dispatch_id, node_id, cancellation)
-                ended = await _unless_called_off(work, cancellation)
+                ended = await _unless_cancelled(work, cancellation)
             finally:
                 _under_way.end(dispatch_id, node_id, cancellation)
         except Cancelled:
             raise TaskCancelledError from None
-        if covalent_task.is_transportable(ended):
+        if transport.is_transportable(ended):
             return ended
         self._write_streams(ended)
         if ended.error is not None:
             message = _message(ended.error)
-            await covalent_task.record_error(dispatch_id, node_id, message)
+            await node_updates.record_error(dispatch_id, node_id, message)
             raise TaskRuntimeError(message)
-        return covalent_task.transportable(ended.header, ended.text, ended.pickled)
+        return transport.transportable(ended.header, ended.text, ended.pickled)
 
     async def _outcome(
         self,
@@ -287,8 +299,8 @@ class AWSLambdaContainerExecutor(AsyncBaseExecutor):
         if task.refers_to_covalent:
             version = await self.get_version_info()
             task = dataclasses.replace(task, covalent_version=version["covalent"])
-        service = await _loaded_service()
-        outcome: Outcome = await service.service_for(self._options()).run(
+        wiring = await _loaded_wiring()
+        outcome: Outcome = await wiring.service_for(self._options()).run(
             task, dispatch_id, node_id, cancellation=cancellation, retries=self.retries
         )
         missing = outcome.error.get("missing_module") if outcome.error else ""
@@ -328,7 +340,7 @@ class AWSLambdaContainerExecutor(AsyncBaseExecutor):
         bool
             Whether the task was under way here. One that comes later is not begun.
         """
-        cancellation = _under_way.call_off(
+        cancellation = _under_way.cancel_task(
             str(task_metadata["dispatch_id"]), int(task_metadata["node_id"])
         )
         if cancellation is None:
@@ -340,17 +352,17 @@ class AWSLambdaContainerExecutor(AsyncBaseExecutor):
         return stored(vars(self))
 
 
-async def _loaded_service() -> Any:
-    """Return the module `service`, imported beside the event loop.
+async def _loaded_wiring() -> Any:
+    """Return the module `executor.wiring`, imported beside the event loop.
 
     Not above: Covalent imports its plugins with every `import covalent`, and boto3 and docker take
     longer than the rest of it. And not from `sys.modules`, which has a module from the beginning of
     its import: tasks that come together would find half of it.
     """
-    global _service
-    if _service is None:
-        _service = await in_thread(importlib.import_module, f"{__package__}.service")
-    return _service
+    global _wiring
+    if _wiring is None:
+        _wiring = await in_thread(importlib.import_module, f"{__package__}.executor.wiring")
+    return _wiring
 
 
 def _either(credentials_file: str | None, credentials: str | None) -> str | None:
@@ -377,11 +389,11 @@ def _message(error: Mapping[str, str]) -> str:
 
 def _read(function: Callable[..., Any], args: list[Any], kwargs: dict[str, Any]) -> Any:
     """Return the task to run; or its result, if it is one of Covalent's own collections."""
-    collected = covalent_task.collection(function, args, kwargs)
+    collected = collections.collection(function, args, kwargs)
     return covalent_task.read_task(function, args, kwargs) if collected is None else collected
 
 
-async def _unless_called_off(
+async def _unless_cancelled(
     work: Coroutine[Any, Any, Result], cancellation: Cancellation
 ) -> Result:
     """Wait for the work; stop waiting at once, and raise, when the task is called off."""
@@ -423,7 +435,7 @@ def _complete_registration() -> None:
     """
     executors = sys.modules.get("covalent.executor")
     manager = getattr(executors, "_executor_manager", None)
-    if manager is not None and "awslambda_container" not in manager.executor_plugins_map:
+    if manager is not None and SHORT_NAME not in manager.executor_plugins_map:
         manager._populate_executor_map_from_module(sys.modules[__name__])
         setattr(executors, EXECUTOR_PLUGIN_NAME, AWSLambdaContainerExecutor)
 

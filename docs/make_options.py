@@ -6,7 +6,7 @@ import json
 from collections.abc import Iterator
 from typing import Any, Final
 
-from covalent_lambda_container.options import Options
+from covalent_lambda_container.options.schema import Options
 
 GROUPS: Final = {
     "Where and as whom": (

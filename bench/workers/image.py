@@ -15,15 +15,18 @@ from typing import Any
 
 from bench.workers import protocol
 from bench.workers.dispatcher import DispatchedTask, watched
-from covalent_lambda_container import dockerfile, image_build
-from covalent_lambda_container.archives import Member
-from covalent_lambda_container.covalent_task import bare_task
-from covalent_lambda_container.docker_engine import DockerEngine
-from covalent_lambda_container.image_build import base_name, packages_name
-from covalent_lambda_container.options import Options
-from covalent_lambda_container.requirements import Requirements
-from covalent_lambda_container.service import Service, service_for
-from covalent_lambda_container.spec import ImageSpec
+from covalent_lambda_container.adapters.docker_engine import DockerEngine
+from covalent_lambda_container.covalent_api.task import bare_task
+from covalent_lambda_container.executor.image_spec import image_spec
+from covalent_lambda_container.executor.service import Service
+from covalent_lambda_container.executor.wiring import service_for
+from covalent_lambda_container.files.archives import Member
+from covalent_lambda_container.images import builder as image_build
+from covalent_lambda_container.images import dockerfile
+from covalent_lambda_container.images.builder import base_name, packages_name
+from covalent_lambda_container.model.specs import ImageSpec
+from covalent_lambda_container.options.schema import Options
+from covalent_lambda_container.packages.requirements import Requirements
 
 
 def measure(request: dict[str, Any]) -> dict[str, Any]:
@@ -37,7 +40,7 @@ def measure(request: dict[str, Any]) -> dict[str, Any]:
     counter = None if request.get("engine", True) else count_calls()
     options = Options.check(request["options"])
     service = service_for(options)
-    spec = service.image_spec(bare_task(Requirements()))
+    spec = image_spec(options, bare_task(Requirements()))
     started = time.perf_counter()
     if request["want"] == "result":
         asyncio.run(_result(request["options"]))

@@ -11,9 +11,9 @@ from typing import Any, Final
 import boto3
 
 from bench.workers import protocol
-from covalent_lambda_container.archives import files
-from covalent_lambda_container.docker_engine import DockerEngine
-from covalent_lambda_container.ports import RegistryLogin
+from covalent_lambda_container.adapters.docker_engine import DockerEngine
+from covalent_lambda_container.files.archives import files
+from covalent_lambda_container.ports.registry import RegistryLogin
 
 DOCKERFILE: Final = """\
 ARG BASE

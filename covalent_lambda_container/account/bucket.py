@@ -7,10 +7,9 @@ from typing import Any, Final, cast
 from botocore.exceptions import ClientError
 
 from covalent_lambda_container.account.resources import Resource, Setting
-from covalent_lambda_container.aws import AwsClients, error_code, explained
+from covalent_lambda_container.adapters.aws.session import AwsClients, error_code, explained
 from covalent_lambda_container.errors import ConfigurationError
-from covalent_lambda_container.policies import OWN_TAG
-from covalent_lambda_container.spec import OBJECT_PREFIX
+from covalent_lambda_container.model.names import OBJECT_PREFIX, OWN_TAG
 
 _PRIVATE: Final = {
     "BlockPublicAcls": True,

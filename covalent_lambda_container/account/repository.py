@@ -2,24 +2,22 @@
 
 from __future__ import annotations
 
-import re
 from typing import Any, Final
 
 from botocore.exceptions import ClientError
 
 from covalent_lambda_container.account.resources import Resource, Setting
-from covalent_lambda_container.aws import AwsClients, error_code, explained
-from covalent_lambda_container.ecr import (
+from covalent_lambda_container.adapters.aws.ecr import (
     IMMUTABLE,
     allow_pull,
     create_repository,
     repository_policy,
 )
+from covalent_lambda_container.adapters.aws.session import AwsClients, error_code, explained
 from covalent_lambda_container.errors import RegistryError
-from covalent_lambda_container.policies import LAMBDA_MAY_PULL, OWN_TAG
-from covalent_lambda_container.spec import TAG_LENGTH
+from covalent_lambda_container.iam.documents import LAMBDA_MAY_PULL
+from covalent_lambda_container.model.names import OWN_TAG, is_image_tag
 
-_OUR_IMAGE: Final = re.compile(rf"[0-9a-f]{{{TAG_LENGTH}}}(-r[0-9]+)?")
 _TAGS_SHOWN: Final = 3
 
 
@@ -78,7 +76,7 @@ class RepositoryResource(Resource):
             pages = self._ecr.get_paginator("list_images").paginate(repositoryName=self.name)
             tags = [image.get("imageTag", "") for page in pages for image in page["imageIds"]]
         # An image of ours that lost its tag has none.
-        foreign = sorted(tag for tag in tags if tag and not _OUR_IMAGE.fullmatch(tag))
+        foreign = sorted(tag for tag in tags if tag and not is_image_tag(tag))
         shown = foreign[:_TAGS_SHOWN] + ["…"] * (len(foreign) > _TAGS_SHOWN)
         return [f"it holds other images: {', '.join(shown)}"] if foreign else []
 

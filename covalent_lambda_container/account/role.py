@@ -7,11 +7,12 @@ from typing import Any, Final
 
 from botocore.exceptions import ClientError
 
-from covalent_lambda_container import policies
 from covalent_lambda_container.account.resources import Resource, Setting
-from covalent_lambda_container.aws import AwsClients, error_code, explained
+from covalent_lambda_container.adapters.aws.session import AwsClients, error_code, explained
 from covalent_lambda_container.errors import ConfigurationError
-from covalent_lambda_container.policies import OWN_TAG, TRUST_LAMBDA, Deployment
+from covalent_lambda_container.iam import documents, running
+from covalent_lambda_container.iam.documents import TRUST_LAMBDA, Deployment
+from covalent_lambda_container.model.names import OWN_TAG
 
 _POLICY: Final = "covalent-lambda"
 """Name of the role's inline policy."""
@@ -38,7 +39,7 @@ class RoleResource(Resource):
         self._arn = deployment.role_arn
         self._iam = clients.iam
         self._functions = clients.functions
-        self._policy = policies.execution_role(deployment, vpc=vpc)
+        self._policy = running.execution_role(deployment, vpc=vpc)
 
     def exists(self) -> bool:
         with explained("look for role", self.name, ConfigurationError):
@@ -73,7 +74,7 @@ class RoleResource(Resource):
             self._iam.tag_role(RoleName=self.name, Tags=[{"Key": key, "Value": value}])
 
     def settings(self) -> list[Setting]:
-        allowed = ", ".join(policies.actions(self._policy))
+        allowed = ", ".join(documents.actions(self._policy))
         return [
             Setting("Lambda may take it", self._is_trusting, self._trust),
             Setting(f"it may {allowed}", self._is_allowed, self._allow),
@@ -117,10 +118,10 @@ class RoleResource(Resource):
         pages = self._iam.get_paginator("list_role_policies").paginate(RoleName=self.name)
         return [name for page in pages for name in page["PolicyNames"]]
 
-    def _trust_policy(self) -> policies.Document:
+    def _trust_policy(self) -> documents.Document:
         with explained("read the trust policy of role", self.name, ConfigurationError):
             role: Any = self._iam.get_role(RoleName=self.name)["Role"]
-        found: policies.Document = role["AssumeRolePolicyDocument"]
+        found: documents.Document = role["AssumeRolePolicyDocument"]
         return found
 
     def _is_trusting(self) -> bool:
@@ -154,7 +155,7 @@ class RoleResource(Resource):
             )
 
 
-def trusts_lambda(trust: policies.Document) -> bool:
+def trusts_lambda(trust: documents.Document) -> bool:
     """Tell whether Lambda may take a role with this trust policy."""
     (wanted,) = TRUST_LAMBDA["Statement"]
     return any(

@@ -12,7 +12,7 @@ from covalent_lambda_container.cli.output import Output, reporting
 from covalent_lambda_container.cli.parameters import ACCOUNT, executor_options
 
 if TYPE_CHECKING:
-    from covalent_lambda_container.account import Step
+    from covalent_lambda_container.account.steps import Step
 
 _NAMES: Final = ("s3_bucket_name", "ecr_repository", "lambda_role_name")
 
@@ -40,12 +40,12 @@ def bootstrap(
     Example:
       covalent-lambda bootstrap --bucket my-covalent-lambda-jobs --plan
     """
-    from covalent_lambda_container import account
-    from covalent_lambda_container.aws import AwsTarget, clients_for
-    from covalent_lambda_container.configuration import resolve
+    from covalent_lambda_container.account import steps as account
+    from covalent_lambda_container.executor.wiring import clients_of
+    from covalent_lambda_container.options.resolve import resolve
 
     options = resolve(given)
-    clients = clients_for(AwsTarget.of(options))
+    clients = clients_of(options)
     names = account.deployment(clients, options)
     wanted = account.resources(clients, names, vpc=vpc or bool(options.subnet_ids))
     steps = account.plan_bootstrap(wanted, adopt=adopt)
@@ -74,12 +74,12 @@ def teardown(
     Example:
       covalent-lambda teardown --bucket my-covalent-lambda-jobs
     """
-    from covalent_lambda_container import account
-    from covalent_lambda_container.aws import AwsTarget, clients_for
-    from covalent_lambda_container.configuration import resolve
+    from covalent_lambda_container.account import steps as account
+    from covalent_lambda_container.executor.wiring import clients_of
+    from covalent_lambda_container.options.resolve import resolve
 
     options = resolve(given)
-    clients = clients_for(AwsTarget.of(options))
+    clients = clients_of(options)
     names = account.deployment(clients, options)
     steps = account.plan_teardown(account.resources(clients, names), force=force)
     if only_plan:
@@ -126,29 +126,29 @@ def policy(
     Example:
       covalent-lambda policy dispatcher > dispatcher.json
     """
-    from covalent_lambda_container import policies
-    from covalent_lambda_container.account import deployment
-    from covalent_lambda_container.aws import AwsTarget, clients_for
-    from covalent_lambda_container.configuration import resolve
+    from covalent_lambda_container.account.steps import deployment
+    from covalent_lambda_container.executor.wiring import clients_of
+    from covalent_lambda_container.iam import administration, running
+    from covalent_lambda_container.options.resolve import resolve
 
     options = resolve(given)
-    names = deployment(clients_for(AwsTarget.of(options)), options, account=account)
+    names = deployment(clients_of(options), options, account=account)
     in_vpc = vpc or bool(options.subnet_ids)
     if who == "dispatcher":
-        document = policies.dispatcher(
+        document = running.dispatcher(
             names,
             builds=not no_build,
             reserves_concurrency=reserved_concurrency or bool(options.reserved_concurrency),
             vpc=in_vpc,
         )
     elif who == "ci":
-        document = policies.ci(names, functions=not no_function, vpc=in_vpc)
+        document = running.ci(names, functions=not no_function, vpc=in_vpc)
     elif who == "operator":
-        document = policies.operator(names)
+        document = administration.operator(names)
     elif who == "bootstrap":
-        document = policies.bootstrap(names)
+        document = administration.bootstrap(names)
     else:
-        document = policies.execution_role(names, vpc=in_vpc)
+        document = running.execution_role(names, vpc=in_vpc)
     output.result(document, json.dumps(document, indent=2))
 
 
@@ -181,14 +181,16 @@ def _lines(number: str, steps: Sequence[Step], configuration: dict[str, Any] | N
     if configuration:
         import toml
 
-        section = toml.dumps({"executors": {"awslambda_container": configuration}})
+        from covalent_lambda_container.model.names import SHORT_NAME
+
+        section = toml.dumps({"executors": {SHORT_NAME: configuration}})
         lines += ["Now set in Covalent's configuration:", "", section.rstrip()]
     return lines
 
 
 def _configuration(given: dict[str, Any]) -> dict[str, Any]:
     """Return the options that were given and that Covalent's configuration does not have."""
-    from covalent_lambda_container.configuration import resolve
+    from covalent_lambda_container.options.resolve import resolve
 
     configured = resolve({}).model_dump()
     return {

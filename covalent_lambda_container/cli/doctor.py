@@ -12,7 +12,7 @@ from covalent_lambda_container.cli.output import Output, reporting
 from covalent_lambda_container.cli.parameters import ACCOUNT, executor_options
 
 if TYPE_CHECKING:
-    from covalent_lambda_container.doctor import Finding
+    from covalent_lambda_container.doctor.examination import Finding
 
 
 @click.command()
@@ -41,8 +41,9 @@ def doctor(context: click.Context, timeout_s: float, given: dict[str, Any], outp
     Example:
       covalent-lambda doctor
     """
-    from covalent_lambda_container.configuration import resolve
-    from covalent_lambda_container.doctor import PROBLEM, diagnose
+    from covalent_lambda_container.doctor.diagnosis import diagnose
+    from covalent_lambda_container.doctor.examination import PROBLEM
+    from covalent_lambda_container.options.resolve import resolve
 
     findings = diagnose(resolve(given), timeout_s=timeout_s)
     output.result([dataclasses.asdict(finding) for finding in findings], *_lines(findings))

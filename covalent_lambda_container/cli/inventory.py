@@ -11,8 +11,8 @@ from covalent_lambda_container.cli.output import Output, age, megabytes, reporti
 from covalent_lambda_container.cli.parameters import ACCOUNT, duration, executor_options, refuse
 
 if TYPE_CHECKING:
-    from covalent_lambda_container.inventory import FunctionEntry, Superfluous
-    from covalent_lambda_container.ports import ImageRecord
+    from covalent_lambda_container.functions.inventory import FunctionEntry, Unused
+    from covalent_lambda_container.ports.registry import ImageRecord
 
 _SHORT: Final = 12
 _COLUMNS: Final = ("kind", "name", "image", "size", "memory", "age", "last use", "made by")
@@ -32,11 +32,11 @@ def list_(given: dict[str, Any], output: Output) -> None:
     Example:
       covalent-lambda list
     """
-    from covalent_lambda_container import service
-    from covalent_lambda_container.configuration import resolve
-    from covalent_lambda_container.inventory import take_inventory
+    from covalent_lambda_container.executor import wiring
+    from covalent_lambda_container.functions.inventory import take_inventory
+    from covalent_lambda_container.options.resolve import resolve
 
-    stores = service.stores_for(resolve(given))
+    stores = wiring.account_stores_for(resolve(given))
     there = take_inventory(stores.registry, stores.functions, stores.logs)
     now = datetime.now(timezone.utc)
     images = sorted(there.images, key=lambda image: image.pushed)
@@ -98,26 +98,26 @@ def gc(
         gc_local(given, output, dry_run=dry_run, keep=keep, yes=yes)
         return
     refuse(given, ["cache_dir"], "only gc --local looks at it")
-    from covalent_lambda_container import service
-    from covalent_lambda_container.configuration import resolve
-    from covalent_lambda_container.inventory import remove, superfluous, take_inventory
+    from covalent_lambda_container.executor import wiring
+    from covalent_lambda_container.functions.inventory import find_unused, remove, take_inventory
+    from covalent_lambda_container.options.resolve import resolve
 
-    stores = service.stores_for(resolve(given))
+    stores = wiring.account_stores_for(resolve(given))
     now = datetime.now(timezone.utc)
     there = take_inventory(stores.registry, stores.functions, stores.logs)
-    what = superfluous(there, now=now, keep=keep)
+    what = find_unused(there, now=now, keep=keep)
     if not dry_run and (what.functions or what.images):
         if not yes:
             _show(what, now, output.aside)
             click.confirm("Remove these?", abort=True, err=True)
             # Meanwhile somebody may have used them.
             there = take_inventory(stores.registry, stores.functions, stores.logs)
-            what = what.still(superfluous(there, now=now, keep=keep))
+            what = what.still(find_unused(there, now=now, keep=keep))
         remove(what, stores.registry, stores.functions, output.note)
     _show(what, now, output, removed=not dry_run)
 
 
-def _show(what: Superfluous, now: datetime, output: Output, *, removed: bool | None = None) -> None:
+def _show(what: Unused, now: datetime, output: Output, *, removed: bool | None = None) -> None:
     document = {
         "removed": removed,
         "functions": [_function_document(entry) for entry in what.functions],

@@ -11,8 +11,8 @@ from covalent_lambda_container.cli.output import Output, age, megabytes
 from covalent_lambda_container.errors import ImageBuildError
 
 if TYPE_CHECKING:
-    from covalent_lambda_container.leftovers import Leftover
-    from covalent_lambda_container.service import Workshop
+    from covalent_lambda_container.executor.wiring import LocalBuildStores
+    from covalent_lambda_container.images.pruning import Leftover
 
 _COLUMNS: Final = ("kind", "name", "size", "last use")
 
@@ -21,39 +21,41 @@ def gc_local(
     given: dict[str, Any], output: Output, *, dry_run: bool, keep: timedelta, yes: bool
 ) -> None:
     """Remove what builds have left here and nobody has needed for a time, once it is confirmed."""
-    from covalent_lambda_container import service
-    from covalent_lambda_container.configuration import resolve
-    from covalent_lambda_container.leftovers import remove
+    from covalent_lambda_container.executor import wiring
+    from covalent_lambda_container.images.pruning import remove
+    from covalent_lambda_container.options.resolve import resolve
 
-    workshop = service.workshop_for(resolve(given))
+    stores = wiring.local_build_stores_for(resolve(given))
     now = datetime.now(timezone.utc)
-    what = _find(workshop, output, now, keep)
+    what = _find(stores, output, now, keep)
     if not dry_run and what:
         if not yes:
             _show(what, now, output.aside)
             click.confirm("Remove these?", abort=True, err=True)
         what = remove(
             what,
-            workshop.cache,
-            workshop.engine,
+            stores.cache,
+            stores.engine,
             # Meanwhile somebody may have used them.
-            lambda: _find(workshop, output, now, keep),
+            lambda: _find(stores, output, now, keep),
             output.note,
         )
     _show(what, now, output, removed=not dry_run)
 
 
-def _find(workshop: Workshop, output: Output, now: datetime, keep: timedelta) -> list[Leftover]:
-    from covalent_lambda_container.leftovers import old_files, old_images
+def _find(
+    stores: LocalBuildStores, output: Output, now: datetime, keep: timedelta
+) -> list[Leftover]:
+    from covalent_lambda_container.images.pruning import old_files, old_images
 
     try:
-        images = workshop.engine.list_images()
+        images = stores.engine.list_images()
     except ImageBuildError as exc:
         output.note(f"Images are left out. {exc.message}")
         images = []
     return [
         *old_images(images, now=now, keep=keep),
-        *old_files(workshop.cache, now=now, keep=keep),
+        *old_files(stores.cache, now=now, keep=keep),
     ]
 
 

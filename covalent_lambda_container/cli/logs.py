@@ -37,10 +37,10 @@ def logs(
     Example:
       covalent-lambda logs covalent-20193b0346945e4e-ddf6c09f7176e433 --follow
     """
-    from covalent_lambda_container import service
-    from covalent_lambda_container.configuration import resolve
+    from covalent_lambda_container.executor import wiring
+    from covalent_lambda_container.options.resolve import resolve
 
-    stores = service.stores_for(resolve(given))
+    stores = wiring.account_stores_for(resolve(given))
     start = datetime.now(timezone.utc) - since
     for line in stores.logs.read(function, start, follow=follow):
         time = line.time.isoformat(timespec="milliseconds")

@@ -24,7 +24,7 @@ from covalent_lambda_container.cli.wanted import (
 from covalent_lambda_container.errors import LambdaContainerError
 
 if TYPE_CHECKING:
-    from covalent_lambda_container.prebuild import Need, Standing
+    from covalent_lambda_container.executor.prebuild import BuildTarget, TargetStatus
 
 _MISSING: Final = 3
 """Exit code of ``--check`` when something is not there."""
@@ -99,14 +99,14 @@ def prebuild(
     args = as_json(arguments, "--args", list)
     kwargs = as_json(named, "--kwargs", dict)
 
-    from covalent_lambda_container.prebuild import needs_of
+    from covalent_lambda_container.executor.prebuild import build_targets
 
     tasks = [
         *tasks_of_workflows(workflows, args, kwargs, output),
         *tasks_of_files(files, given),
         *tasks_of_dispatches(dispatches, server),
     ]
-    needs = needs_of(tasks, given, python_version)
+    needs = build_targets(tasks, given, python_version)
     if verbose:
         output.show_log()
     if no_push:
@@ -121,11 +121,11 @@ def prebuild(
     _make(standings, jobs, output, with_function=not no_function)
 
 
-def _look(needs: Sequence[Need], *, with_function: bool) -> list[Standing]:
+def _look(needs: Sequence[BuildTarget], *, with_function: bool) -> list[TargetStatus]:
     """Look for everything at once; return it in the order of the needs."""
-    from covalent_lambda_container.prebuild import in_parallel, look
+    from covalent_lambda_container.executor.prebuild import in_parallel, look
 
-    looked: dict[Need, Standing] = {}
+    looked: dict[BuildTarget, TargetStatus] = {}
     for need, standing in in_parallel(
         lambda need: look(need, with_function=with_function), needs, at_once=_LOOKS_AT_ONCE
     ):
@@ -135,13 +135,15 @@ def _look(needs: Sequence[Need], *, with_function: bool) -> list[Standing]:
     return [looked[need] for need in needs]
 
 
-def _make(standings: Sequence[Standing], jobs: int, output: Output, *, with_function: bool) -> None:
+def _make(
+    standings: Sequence[TargetStatus], jobs: int, output: Output, *, with_function: bool
+) -> None:
     """Make what is missing, and show what became of it; end with the first error's exit code."""
-    from covalent_lambda_container.prebuild import in_parallel, make
+    from covalent_lambda_container.executor.prebuild import in_parallel, make
 
     before = {standing.need: standing for standing in standings}
     after = dict(before)
-    states: dict[Need, str] = {}
+    states: dict[BuildTarget, str] = {}
     errors: list[LambdaContainerError] = []
     missing = [
         standing.need
@@ -150,7 +152,7 @@ def _make(standings: Sequence[Standing], jobs: int, output: Output, *, with_func
     ]
     with output.steps() as begin:
 
-        def work(need: Need) -> Standing:
+        def work(need: BuildTarget) -> TargetStatus:
             step = begin(_title(need))
             try:
                 made = make(need, with_function=with_function, tell=step.tell)
@@ -176,13 +178,13 @@ def _make(standings: Sequence[Standing], jobs: int, output: Output, *, with_func
         click.get_current_context().exit(errors[0].exit_code)
 
 
-def _build_here(needs: Sequence[Need], jobs: int, output: Output) -> None:
-    from covalent_lambda_container.prebuild import build_here, in_parallel
+def _build_here(needs: Sequence[BuildTarget], jobs: int, output: Output) -> None:
+    from covalent_lambda_container.executor.prebuild import build_here, in_parallel
 
-    names: dict[Need, str] = {}
+    names: dict[BuildTarget, str] = {}
     with output.steps() as begin:
 
-        def work(need: Need) -> str:
+        def work(need: BuildTarget) -> str:
             step = begin(_title(need))
             step.tell("building")
             try:
@@ -206,7 +208,11 @@ def _build_here(needs: Sequence[Need], jobs: int, output: Output) -> None:
 
 
 def _show(
-    standings: Sequence[Standing], states: dict[Need, str], output: Output, *, with_function: bool
+    standings: Sequence[TargetStatus],
+    states: dict[BuildTarget, str],
+    output: Output,
+    *,
+    with_function: bool,
 ) -> None:
     document, rows = [], []
     for standing in standings:
@@ -236,11 +242,11 @@ def _show(
     output.table(document, ["spec", "digest", "function", "state", "packages", "for"], rows)
 
 
-def _is_there(standing: Standing, with_function: bool) -> bool:
+def _is_there(standing: TargetStatus, with_function: bool) -> bool:
     return standing.image is not None and (standing.function_exists or not with_function)
 
 
-def _document(need: Need) -> dict[str, Any]:
+def _document(need: BuildTarget) -> dict[str, Any]:
     return {
         "spec": need.spec.tag,
         "python_version": need.spec.python_version,
@@ -250,15 +256,15 @@ def _document(need: Need) -> dict[str, Any]:
     }
 
 
-def _title(need: Need) -> str:
+def _title(need: BuildTarget) -> str:
     return f"{need.spec.tag[:_SHORT]} ({_packages(need)})"
 
 
-def _packages(need: Need) -> str:
+def _packages(need: BuildTarget) -> str:
     return _some(need.spec.requirements) or "no packages"
 
 
-def _users(need: Need) -> str:
+def _users(need: BuildTarget) -> str:
     return _some(need.names)
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any
 
 import click
 
@@ -11,18 +11,20 @@ from covalent_lambda_container.cli.output import Output, reporting
 from covalent_lambda_container.cli.parameters import ACCOUNT, executor_options
 from covalent_lambda_container.cli.wanted import as_json, tasks_of_workflows
 from covalent_lambda_container.errors import ConfigurationError
+from covalent_lambda_container.options.limits import CONCURRENCY_QUOTA
 
 if TYPE_CHECKING:
-    from covalent_lambda_container.options import Options
-
-_MOST: Final = 1000
-"""Executions that an account may have at once, unless AWS has raised it."""
+    from covalent_lambda_container.options.schema import Options
 
 
 @click.command()
 @click.argument("what", metavar="FUNCTION|WORKFLOW.py[:LATTICE]")
 @click.option(
-    "-n", "count", type=click.IntRange(1, _MOST), required=True, help="Environments per function."
+    "-n",
+    "count",
+    type=click.IntRange(1, CONCURRENCY_QUOTA),
+    required=True,
+    help="Environments per function.",
 )
 @click.option("--args", "arguments", metavar="JSON", help="Arguments of the lattice: a list.")
 @click.option("--kwargs", "named", metavar="JSON", help="Arguments of the lattice: an object.")
@@ -45,8 +47,8 @@ def prewarm(
     Example:
       covalent-lambda prewarm workflow.py -n 20
     """
-    from covalent_lambda_container import service
-    from covalent_lambda_container.configuration import resolve
+    from covalent_lambda_container.executor import wiring
+    from covalent_lambda_container.options.resolve import resolve
 
     found: dict[str, Options]
     if what.endswith(".py") or ".py:" in what:
@@ -60,7 +62,7 @@ def prewarm(
     else:
         found = {what: resolve(given)}
     for name, options in found.items():
-        if service.stores_for(options).functions.find(name) is None:
+        if wiring.account_stores_for(options).functions.find(name) is None:
             raise ConfigurationError(
                 f"There is no function {name!r}.",
                 hint="See the names of all functions: covalent-lambda list",
@@ -75,13 +77,16 @@ def prewarm(
 
 async def _warm(found: dict[str, Options], count: int, output: Output) -> dict[str, int]:
     """Warm one function after the other: an account's environments are limited."""
-    from covalent_lambda_container import service
+    from covalent_lambda_container.executor import wiring
+    from covalent_lambda_container.executor.prewarm import prewarm as start_environments
 
     started = {}
     for name, options in found.items():
         output.note(f"Starting {count} environments of {name}")
-        invocations = service.stores_for(options).invocations
-        started[name] = await service.prewarm(invocations, name, count, timeout_s=options.timeout)
+        invocations = wiring.account_stores_for(options).invocations
+        started[name] = await start_environments(
+            invocations, name, count, timeout_s=options.timeout
+        )
     return started
 
 
@@ -89,10 +94,10 @@ def _functions_of(
     workflow: str, args: Any, kwargs: Any, given: dict[str, Any], output: Output
 ) -> dict[str, Options]:
     """Return the functions of a workflow's tasks, which must be there."""
-    from covalent_lambda_container.prebuild import look, needs_of
+    from covalent_lambda_container.executor.prebuild import build_targets, look
 
     tasks = tasks_of_workflows([workflow], args, kwargs, output)
-    standings = [look(need, with_function=True) for need in needs_of(tasks, given, None)]
+    standings = [look(need, with_function=True) for need in build_targets(tasks, given, None)]
     if not all(standing.function_exists for standing in standings):
         raise ConfigurationError(
             f"Not all functions of {workflow} are there.",

@@ -33,14 +33,14 @@ def render(
     Example:
       covalent-lambda render scikit-learn==1.7.2 pandas
     """
-    from covalent_lambda_container.configuration import resolve
-    from covalent_lambda_container.covalent_task import bare_task
-    from covalent_lambda_container.dockerfile import render_dockerfile
-    from covalent_lambda_container.requirements_files import (
+    from covalent_lambda_container.covalent_api.task import bare_task
+    from covalent_lambda_container.executor.image_spec import image_spec
+    from covalent_lambda_container.images.dockerfile import render_dockerfile
+    from covalent_lambda_container.options.resolve import resolve
+    from covalent_lambda_container.packages.requirements_files import (
         read_requirement_lines,
         read_requirements_file,
     )
-    from covalent_lambda_container.service import image_spec
 
     wanted = read_requirement_lines(requirements, origin="REQUIREMENTS")
     for path in files:

@@ -13,7 +13,7 @@ from covalent_lambda_container.cli.output import Output
 from covalent_lambda_container.errors import ConfigurationError
 
 if TYPE_CHECKING:
-    from covalent_lambda_container.prebuild import Needy
+    from covalent_lambda_container.executor.prebuild import WorkItem
 
 
 def tasks_of_workflows(
@@ -21,11 +21,11 @@ def tasks_of_workflows(
     args: list[Any] | None,
     kwargs: dict[str, Any] | None,
     output: Output,
-) -> list[Needy]:
+) -> list[WorkItem]:
     """Return the tasks of workflows that use the executor; say what had to be guessed."""
-    from covalent_lambda_container.covalent_workflow import read_workflow
+    from covalent_lambda_container.covalent_api.workflow import read_workflow
 
-    tasks: list[Needy] = []
+    tasks: list[WorkItem] = []
     for workflow in workflows:
         path, lattice = _path_and_lattice(workflow)
         found = read_workflow(path, lattice, args=args, kwargs=kwargs)
@@ -37,12 +37,12 @@ def tasks_of_workflows(
     return tasks
 
 
-def tasks_of_files(files: Sequence[Path], given: dict[str, Any]) -> list[Needy]:
+def tasks_of_files(files: Sequence[Path], given: dict[str, Any]) -> list[WorkItem]:
     """Return a task for each requirements file."""
-    from covalent_lambda_container.configuration import resolve
-    from covalent_lambda_container.covalent_task import bare_task
-    from covalent_lambda_container.covalent_workflow import WorkflowTask
-    from covalent_lambda_container.requirements_files import read_requirements_file
+    from covalent_lambda_container.covalent_api.task import bare_task
+    from covalent_lambda_container.covalent_api.workflow import WorkflowTask
+    from covalent_lambda_container.options.resolve import resolve
+    from covalent_lambda_container.packages.requirements_files import read_requirements_file
 
     options = resolve(given)
     return [
@@ -51,11 +51,11 @@ def tasks_of_files(files: Sequence[Path], given: dict[str, Any]) -> list[Needy]:
     ]
 
 
-def tasks_of_dispatches(dispatches: Sequence[str], server: str | None) -> list[Needy]:
+def tasks_of_dispatches(dispatches: Sequence[str], server: str | None) -> list[WorkItem]:
     """Return the tasks of finished dispatches that ran on the executor."""
     if not dispatches:
         return []
-    from covalent_lambda_container.covalent_dispatch import read_dispatch
+    from covalent_lambda_container.covalent_api.dispatch import read_dispatch
 
     return [task for dispatch_id in dispatches for task in read_dispatch(dispatch_id, server)]
 

@@ -14,18 +14,13 @@ from covalent_lambda_container.account.bucket import BucketResource
 from covalent_lambda_container.account.repository import RepositoryResource
 from covalent_lambda_container.account.resources import Resource, Setting
 from covalent_lambda_container.account.role import trusts_lambda
-from covalent_lambda_container.aws import (
-    AwsClients,
-    AwsTarget,
-    clients_for,
-    explained,
-    is_denial,
-)
+from covalent_lambda_container.adapters.aws.s3 import S3Bucket
+from covalent_lambda_container.adapters.aws.session import AwsClients, explained, is_denial
 from covalent_lambda_container.doctor.examination import Check, Unknown
 from covalent_lambda_container.errors import ConfigurationError, LambdaContainerError
-from covalent_lambda_container.options import Options
-from covalent_lambda_container.s3 import S3Bucket
-from covalent_lambda_container.spec import OBJECT_PREFIX
+from covalent_lambda_container.executor.wiring import clients_of
+from covalent_lambda_container.model.names import OBJECT_PREFIX
+from covalent_lambda_container.options.schema import Options
 
 _SKEW_LIMIT_S: Final = 60
 """AWS refuses what was signed over 5 minutes ago ("Why requests are signed", IAM user guide, read
@@ -180,7 +175,7 @@ class AwsAccount:
 
     @property
     def _clients(self) -> AwsClients:
-        return clients_for(AwsTarget.of(self._options))
+        return clients_of(self._options)
 
     @property
     def _who(self) -> str:

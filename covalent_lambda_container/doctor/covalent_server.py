@@ -12,6 +12,7 @@ from packaging.requirements import Requirement
 
 from covalent_lambda_container.doctor.examination import Check
 from covalent_lambda_container.errors import ConfigurationError, VersionMismatch
+from covalent_lambda_container.model.names import SHORT_NAME
 
 _DISTRIBUTION: Final = "covalent-lambda-container"
 _GROUP: Final = "covalent.executor.executor_plugins"
@@ -63,9 +64,9 @@ class CovalentServer:
                     hint=f"pip install '{wanted}'",
                 )
         plugins = {point.name for point in metadata.entry_points(group=_GROUP)}
-        if "awslambda_container" not in plugins:
+        if SHORT_NAME not in plugins:
             raise ConfigurationError(
-                "Covalent does not find the plugin awslambda_container",
+                f"Covalent does not find the plugin {SHORT_NAME}",
                 hint=f"pip install --force-reinstall --no-deps {_DISTRIBUTION}",
             )
         told = ", ".join(f"{name} {_version(name)}" for name in _SHOWN)

@@ -16,9 +16,9 @@ from requests.exceptions import RequestException
 
 from covalent_lambda_container.doctor.examination import Check, Unknown
 from covalent_lambda_container.errors import ConfigurationError, ImageBuildError
-from covalent_lambda_container.options import Options
+from covalent_lambda_container.model.names import lambda_architecture
+from covalent_lambda_container.options.schema import Options
 
-_ARCHITECTURES: Final = {"amd64": "x86_64", "arm64": "arm64"}
 _LEAST_FREE_GB: Final = 5.0
 """Room for a root image, a large set of packages, and their copies in Docker's layers."""
 _GB: Final = 1024**3
@@ -64,7 +64,7 @@ class Engine:
         """Look whether it answers, and for which processor it builds."""
         with self._client() as client:
             version = client.version()
-        architecture = _ARCHITECTURES.get(version["Arch"], version["Arch"])
+        architecture = lambda_architecture(version["Arch"])
         told = f"version {version['Version']} (API {version['ApiVersion']}), {architecture}"
         if architecture != self._options.architecture:
             raise Unknown(

@@ -13,9 +13,10 @@ import boto3
 import botocore.session
 from botocore.config import Config
 
-from covalent_lambda_container import account, policies
-from covalent_lambda_container.aws import AwsClients, AwsTarget
-from covalent_lambda_container.options import Options
+from covalent_lambda_container.account import steps as account
+from covalent_lambda_container.adapters.aws.session import AwsClients, AwsTarget
+from covalent_lambda_container.iam import documents, running
+from covalent_lambda_container.options.schema import Options
 
 _DISPATCHER: Final = "covalent-lambda"
 _OWNER: Final = "covalent-lambda-owner"
@@ -56,7 +57,7 @@ def bootstrap(endpoint_url: str, region: str, root: AccessKey, options: Options)
     names = account.deployment(clients, options)
     account.take(account.plan_bootstrap(account.resources(clients, names)), lambda _: None)
     # `reserved_concurrency` is an option like any other here.
-    dispatcher = policies.dispatcher(names, reserves_concurrency=True)
+    dispatcher = running.dispatcher(names, reserves_concurrency=True)
     return Users(
         dispatcher=_user(clients, _DISPATCHER, dispatcher),
         owner=_user(clients, _OWNER, _ALLOW_ALL),
@@ -72,7 +73,7 @@ def _session(region: str, root: AccessKey) -> boto3.Session:
     return boto3.Session(botocore_session=core)
 
 
-def _user(clients: AwsClients, name: str, policy: policies.Document) -> AccessKey:
+def _user(clients: AwsClients, name: str, policy: documents.Document) -> AccessKey:
     clients.iam.create_user(UserName=name)
     clients.iam.put_user_policy(
         UserName=name, PolicyName="allowed", PolicyDocument=json.dumps(policy)

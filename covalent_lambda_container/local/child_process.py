@@ -15,7 +15,7 @@ from typing import Final
 
 import covalent_lambda_container
 from covalent_lambda_container.errors import LocalStackError
-from covalent_lambda_container.local import leash
+from covalent_lambda_container.local import child_supervisor
 
 _LOG_TAIL_LINES: Final = 15
 _LEASH_MARGIN_S: Final = 5.0
@@ -51,11 +51,19 @@ def child_process(
     subprocess.Popen
         The process that holds the command; it ends when the command ends.
     """
-    # -I -S: neither the environment nor site-packages can change or slow what the leash does.
-    leashed = [sys.executable, "-I", "-S", leash.__file__, str(os.getpid()), str(grace_s), *command]
+    # -I -S: neither the environment nor site-packages can change or slow what the supervisor does.
+    supervised = [
+        sys.executable,
+        "-I",
+        "-S",
+        child_supervisor.__file__,
+        str(os.getpid()),
+        str(grace_s),
+        *command,
+    ]
     with log_file.open("wb") as log:
         process = subprocess.Popen(
-            leashed,
+            supervised,
             stdin=subprocess.DEVNULL,
             stdout=log,
             stderr=subprocess.STDOUT,

@@ -22,12 +22,13 @@ from typing import Any, Final
 
 import docker
 
-from covalent_lambda_container import journal
+from covalent_lambda_container import step_log
 from covalent_lambda_container.errors import LocalStackError
 from covalent_lambda_container.local.covalent_server import CovalentServer, covalent_server
 from covalent_lambda_container.local.engine import docker_engine
 from covalent_lambda_container.local.root_image import ensure_root_image
 from covalent_lambda_container.local.stack import LocalStack, local_stack
+from covalent_lambda_container.model.names import SHORT_NAME
 
 _ACCURACY: Final = re.compile(r"accuracy=([0-9.]+)")
 STEP_NAMES: Final = {
@@ -51,7 +52,7 @@ class Dispatch:
     seconds
         From the client's start to its end.
     steps
-        What the executor recorded meanwhile: see `covalent_lambda_container.journal`.
+        What the executor recorded meanwhile: see `covalent_lambda_container.step_log`.
     """
 
     accuracy: float
@@ -116,9 +117,9 @@ def _server(
         "base_image": root_image,
         "cache_dir": str(folder / "cache"),
     }
-    environment = {journal.VARIABLE: str(journal_file)}
+    environment = {step_log.VARIABLE: str(journal_file)}
     with covalent_server(
-        folder / "covalent", environment, report, executors={"awslambda_container": options}
+        folder / "covalent", environment, report, executors={SHORT_NAME: options}
     ) as server:
         yield server
 
@@ -127,7 +128,7 @@ def _dispatch(
     workflow: Path, server: CovalentServer, journal_file: Path, report: Callable[[str], None]
 ) -> Dispatch:
     report(f"Dispatching {workflow}")
-    before = len(journal.read(journal_file))
+    before = len(step_log.read(journal_file))
     started = time.monotonic()
     with _steps_reported(journal_file, before, report):
         client = subprocess.run(
@@ -145,7 +146,7 @@ def _dispatch(
             f"{workflow} ended with status {client.returncode}:\n{client.stdout}{client.stderr}"
         )
     return Dispatch(
-        accuracy=float(accuracy[1]), seconds=seconds, steps=journal.read(journal_file)[before:]
+        accuracy=float(accuracy[1]), seconds=seconds, steps=step_log.read(journal_file)[before:]
     )
 
 
@@ -160,7 +161,7 @@ def _steps_reported(
         seen = before
         while True:
             last = ended.wait(0.2)
-            for record in journal.read(journal_file)[seen:]:
+            for record in step_log.read(journal_file)[seen:]:
                 seen += 1
                 cold = " (cold)" if record.get("cold") else ""
                 name = STEP_NAMES.get(record["step"], record["step"])

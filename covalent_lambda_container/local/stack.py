@@ -25,7 +25,7 @@ from covalent_lambda_container.local.child_process import (
 from covalent_lambda_container.local.containers import remove_containers
 from covalent_lambda_container.local.emulator import HEALTH_PATH, REGION, Emulator, Limits
 from covalent_lambda_container.local.listeners import listen_here_only
-from covalent_lambda_container.options import Options
+from covalent_lambda_container.options.schema import Options
 
 PROFILE: Final = "covalent-lambda-local"
 OWNER_PROFILE: Final = "covalent-lambda-local-owner"

@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from covalent_lambda_container.aws import AwsClients, AwsTarget
+from covalent_lambda_container.adapters.aws.session import AwsClients, AwsTarget
 
 SIDES = ["fake", pytest.param("real", marks=pytest.mark.docker)]
 

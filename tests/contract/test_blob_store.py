@@ -10,9 +10,9 @@ from typing import Any
 
 import pytest
 
+from covalent_lambda_container.adapters.aws.s3 import S3Bucket
 from covalent_lambda_container.errors import InvocationError
-from covalent_lambda_container.ports import BlobStore
-from covalent_lambda_container.s3 import S3Bucket
+from covalent_lambda_container.ports.stores import BlobStore
 from tests.contract.conftest import SIDES
 from tests.fakes import FakeBlobStore
 

@@ -9,11 +9,11 @@ from typing import Any
 
 import pytest
 
-from covalent_lambda_container.ecr import EcrRegistry
+from covalent_lambda_container.adapters.aws.ecr import EcrRegistry
+from covalent_lambda_container.adapters.aws.lambda_functions import LambdaFunctions
 from covalent_lambda_container.errors import ProvisionError
-from covalent_lambda_container.lambda_functions import LambdaFunctions
-from covalent_lambda_container.ports import ACTIVE, PENDING, Functions
-from covalent_lambda_container.spec import FunctionSpec, ImageReference
+from covalent_lambda_container.model.specs import FunctionSpec, ImageReference
+from covalent_lambda_container.ports.functions import ACTIVE, PENDING, Functions
 from tests.contract.conftest import SIDES
 from tests.fakes import FakeFunctions
 from tests.fakes.examples import function_spec

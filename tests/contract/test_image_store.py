@@ -16,11 +16,11 @@ from typing import Any
 import docker
 import pytest
 
-from covalent_lambda_container.archives import files
-from covalent_lambda_container.docker_engine import DockerEngine
-from covalent_lambda_container.image_contents import BASE_REPOSITORY, PACKAGES_REPOSITORY
-from covalent_lambda_container.leftovers import old_images, remove
-from covalent_lambda_container.ports import ImageStore, StoredImage
+from covalent_lambda_container.adapters.docker_engine import DockerEngine
+from covalent_lambda_container.files.archives import files
+from covalent_lambda_container.images.pruning import old_images, remove
+from covalent_lambda_container.model.image_labels import BASE_REPOSITORY, PACKAGES_REPOSITORY
+from covalent_lambda_container.ports.engine import ImageStore, StoredImage
 from tests.contract.conftest import SIDES
 from tests.fakes import FakeImageStore
 

@@ -6,8 +6,8 @@ import asyncio
 
 import pytest
 
-from covalent_lambda_container.lambda_invocations import LambdaInvocations
-from covalent_lambda_container.ports import FunctionMissing, Invocations
+from covalent_lambda_container.adapters.aws.lambda_invocations import LambdaInvocations
+from covalent_lambda_container.ports.functions import FunctionMissing, Invocations
 from tests.contract.conftest import SIDES
 from tests.fakes import FakeFunctions
 

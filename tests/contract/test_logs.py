@@ -8,9 +8,9 @@ from datetime import datetime, timedelta, timezone
 
 import pytest
 
-from covalent_lambda_container.cloudwatch_logs import FunctionLogs
+from covalent_lambda_container.adapters.aws.cloudwatch_logs import FunctionLogs
 from covalent_lambda_container.errors import InvocationError
-from covalent_lambda_container.ports import Logs
+from covalent_lambda_container.ports.stores import Logs
 from tests.contract.conftest import SIDES
 from tests.fakes import FakeLogs
 

@@ -10,9 +10,9 @@ from typing import Any
 
 import pytest
 
-from covalent_lambda_container.ecr import EcrRegistry
+from covalent_lambda_container.adapters.aws.ecr import EcrRegistry
 from covalent_lambda_container.errors import UnusableImage
-from covalent_lambda_container.ports import Registry
+from covalent_lambda_container.ports.registry import Registry
 from tests.contract.conftest import SIDES
 from tests.fakes import FakeRegistry
 

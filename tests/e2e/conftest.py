@@ -12,7 +12,7 @@ from typing import Any
 
 import pytest
 
-from covalent_lambda_container import journal
+from covalent_lambda_container import step_log
 from covalent_lambda_container.local.covalent_server import CovalentServer, covalent_server
 
 WORKFLOWS = Path(__file__).parent / "workflows"
@@ -46,7 +46,7 @@ class Dispatcher:
 
     def steps(self, name: str) -> list[dict[str, Any]]:
         """Return what the executor recorded of one kind of step."""
-        return [step for step in journal.read(self.journal_file) if step["step"] == name]
+        return [step for step in step_log.read(self.journal_file) if step["step"] == name]
 
 
 @pytest.fixture(scope="session")
@@ -58,7 +58,7 @@ def dispatcher(
     executor = options | {"cache_dir": str(folder / "cache")}
     with covalent_server(
         folder / "server",
-        {journal.VARIABLE: str(journal_file)},
+        {step_log.VARIABLE: str(journal_file)},
         print,
         executors={"awslambda_container": executor},
     ) as server:

@@ -11,7 +11,7 @@ from typing import Any
 
 import pytest
 
-from covalent_lambda_container import journal
+from covalent_lambda_container import step_log
 from covalent_lambda_container.local.covalent_server import CovalentServer, covalent_server
 from tests.e2e.conftest import Dispatcher
 
@@ -26,7 +26,7 @@ def without_docker(options: dict[str, Any], tmp_path: Path) -> Iterator[Dispatch
     journal_file = tmp_path / "journal"
     with covalent_server(
         tmp_path / "server",
-        {journal.VARIABLE: str(journal_file), "DOCKER_HOST": NOWHERE},
+        {step_log.VARIABLE: str(journal_file), "DOCKER_HOST": NOWHERE},
         print,
         executors={"awslambda_container": options | {"cache_dir": str(tmp_path / "cache")}},
     ) as server:

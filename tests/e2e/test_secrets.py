@@ -17,7 +17,7 @@ from typing import Any
 import docker
 import pytest
 
-from covalent_lambda_container import AWSLambdaContainerExecutor, journal
+from covalent_lambda_container import AWSLambdaContainerExecutor, step_log
 from covalent_lambda_container.local.covalent_server import covalent_server
 from covalent_lambda_container.local.stack import LocalStack
 from tests.e2e.conftest import Dispatcher
@@ -126,7 +126,7 @@ def dispatcher(
         "PATH": f"{keyring.parent}{os.pathsep}{os.environ['PATH']}",
         "HTTPS_PROXY": proxy.url,
         "NO_PROXY": "127.0.0.1,localhost",
-        journal.VARIABLE: str(tmp_path / "journal"),
+        step_log.VARIABLE: str(tmp_path / "journal"),
         "LOGLEVEL": "DEBUG",
     }
     state = tmp_path / "covalent"

@@ -11,8 +11,8 @@ from http import HTTPStatus
 from urllib.parse import parse_qs, quote, unquote, urlencode, urlsplit
 
 from covalent_lambda_container.errors import InvocationError
-from covalent_lambda_container.pieces import Readable
-from covalent_lambda_container.ports import Parsed
+from covalent_lambda_container.files.streams import Readable
+from covalent_lambda_container.ports.stores import Parsed
 from tests.fakes.loopback import LoopbackHandler, LoopbackServer
 
 

@@ -14,16 +14,12 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from covalent_lambda_container.archives import Member, Part, archive, unpack
 from covalent_lambda_container.errors import ImageBuildError, RegistryError
-from covalent_lambda_container.install_settings import InstallSettings
-from covalent_lambda_container.ports import (
-    CannotRun,
-    EngineImage,
-    Found,
-    RegistryLogin,
-    WheelsMissing,
-)
+from covalent_lambda_container.files.archives import Member, Part, archive, unpack
+from covalent_lambda_container.packages.index_settings import IndexSettings
+from covalent_lambda_container.ports.engine import CannotRun, EngineImage, ImageFile
+from covalent_lambda_container.ports.installer import WheelsMissing
+from covalent_lambda_container.ports.registry import RegistryLogin
 
 ROOT = "registry.example.com/python:3.11"
 
@@ -68,7 +64,7 @@ class FakeEngine:
     builds: list[Built] = field(default_factory=list)
     containers: list[str] = field(default_factory=list)
     running: int = 0
-    files: dict[str, Found] = field(default_factory=dict)
+    files: dict[str, ImageFile] = field(default_factory=dict)
     pip: Callable[[Path, Sequence[str], Mapping[str, str]], None] | None = None
 
     def __post_init__(self) -> None:
@@ -132,7 +128,7 @@ class FakeEngine:
     def remove(self, name: str) -> None:
         self.images.pop(name, None)
 
-    def read(self, image: str, architecture: str, paths: Sequence[str]) -> list[Found | None]:
+    def read(self, image: str, architecture: str, paths: Sequence[str]) -> list[ImageFile | None]:
         return [self.files.get(path) for path in paths]
 
     @contextlib.contextmanager
@@ -236,7 +232,7 @@ class FakeInstaller:
         target: Path,
         scratch: Path,
         *,
-        settings: InstallSettings,
+        settings: IndexSettings,
         python_version: str,
         architecture: str,
         glibc: str,

@@ -14,8 +14,8 @@ from pathlib import Path
 from typing import Any
 
 import covalent_lambda_container
-from covalent_lambda_container.dockerfile import RUNTIME_PACKAGE
-from covalent_lambda_container.ports import Reply
+from covalent_lambda_container.images.dockerfile import RUNTIME_PACKAGE
+from covalent_lambda_container.ports.functions import Reply
 from covalent_lambda_container.runtime.wire import LAMBDA_PAYLOAD_LIMIT
 
 _RUNTIME = Path(covalent_lambda_container.__file__).parent / "runtime"

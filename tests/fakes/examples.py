@@ -9,8 +9,8 @@ from typing import Any
 
 import cloudpickle
 
-from covalent_lambda_container.invocation import Call
-from covalent_lambda_container.spec import FunctionSpec, ImageReference, ImageSpec
+from covalent_lambda_container.model.specs import FunctionSpec, ImageReference, ImageSpec
+from covalent_lambda_container.tasks.invoker import Call
 
 _IMAGE = ImageSpec(
     python_version="3.11",

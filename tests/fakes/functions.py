@@ -8,10 +8,11 @@ from datetime import datetime, timezone
 from functools import partial
 from typing import Any
 
+from covalent_lambda_container.concurrency.event_loop import in_thread
 from covalent_lambda_container.errors import InvocationError, ProvisionError
-from covalent_lambda_container.event_loop import in_thread
-from covalent_lambda_container.policies import OWN_TAG
-from covalent_lambda_container.ports import (
+from covalent_lambda_container.model.names import OWN_TAG
+from covalent_lambda_container.model.specs import FunctionSpec
+from covalent_lambda_container.ports.functions import (
     ACTIVE,
     FAILED,
     INACTIVE,
@@ -25,7 +26,6 @@ from covalent_lambda_container.ports import (
     Unreachable,
 )
 from covalent_lambda_container.runtime.wire import LAMBDA_PAYLOAD_LIMIT
-from covalent_lambda_container.spec import FunctionSpec
 from tests.fakes.clock import FakeClock
 from tests.fakes.environment import Environment
 

@@ -8,7 +8,7 @@ from dataclasses import dataclass, field, replace
 from datetime import datetime, timezone
 
 from covalent_lambda_container.errors import ImageBuildError
-from covalent_lambda_container.ports import StoredImage
+from covalent_lambda_container.ports.engine import StoredImage
 
 
 @dataclass

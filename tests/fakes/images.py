@@ -8,10 +8,10 @@ import threading
 from collections.abc import Callable, Sequence
 from datetime import datetime, timezone
 
-from covalent_lambda_container.ecr import revised
 from covalent_lambda_container.errors import RegistryError, UnusableImage
-from covalent_lambda_container.ports import ImageRecord, RegistryLogin
-from covalent_lambda_container.spec import ImageReference, ImageSpec
+from covalent_lambda_container.model.names import revised_tag
+from covalent_lambda_container.model.specs import ImageReference, ImageSpec
+from covalent_lambda_container.ports.registry import ImageRecord, RegistryLogin
 
 DOCKER_MANIFEST = "application/vnd.docker.distribution.manifest.v2+json"
 
@@ -63,7 +63,7 @@ class FakeRegistry:
         return ImageReference(repository_uri=self.uri, digest=digest)
 
     def next_tag(self, tag: str) -> str:
-        return revised(tag, len(self._revisions(tag)))
+        return revised_tag(tag, len(self._revisions(tag)))
 
     def remove(self, tag: str) -> None:
         if self.keeps_all:
@@ -111,7 +111,7 @@ class FakeRegistry:
         return digest
 
     def _revisions(self, tag: str) -> list[str]:
-        names = (revised(tag, number) for number in itertools.count())
+        names = (revised_tag(tag, number) for number in itertools.count())
         return list(itertools.takewhile(lambda name: name in self._images, names))
 
 

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from datetime import datetime
 
 from covalent_lambda_container.errors import InvocationError
-from covalent_lambda_container.ports import LogLine
+from covalent_lambda_container.ports.stores import LogLine
 
 
 class FakeLogs:

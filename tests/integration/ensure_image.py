@@ -14,13 +14,14 @@ import sys
 import time
 from pathlib import Path
 
-from covalent_lambda_container.covalent_task import bare_task
-from covalent_lambda_container.image_build import TaskImageBuilder
-from covalent_lambda_container.options import Options
-from covalent_lambda_container.ports import RegistryLogin
-from covalent_lambda_container.requirements import Requirements
-from covalent_lambda_container.service import service_for
-from covalent_lambda_container.spec import ImageSpec
+from covalent_lambda_container.covalent_api.task import bare_task
+from covalent_lambda_container.executor.image_spec import image_spec
+from covalent_lambda_container.executor.wiring import service_for
+from covalent_lambda_container.images.builder import TaskImageBuilder
+from covalent_lambda_container.model.specs import ImageSpec
+from covalent_lambda_container.options.schema import Options
+from covalent_lambda_container.packages.requirements import Requirements
+from covalent_lambda_container.ports.registry import RegistryLogin
 
 
 def meet(place: Path) -> None:
@@ -54,7 +55,7 @@ def main(options_json: str, *places: str) -> None:
     options = Options.check(json.loads(options_json))
     task = bare_task(Requirements(packages=("iniconfig==2.1.0",)))
     service = service_for(options)
-    spec = service.image_spec(task)
+    spec = image_spec(task)
     if places[1:]:
         meet_before_pushes(Path(places[1]))
     if places:

@@ -11,8 +11,8 @@ import pytest
 import toml
 from click.testing import CliRunner, Result
 
-from covalent_lambda_container import policies
 from covalent_lambda_container.cli.main import cli
+from covalent_lambda_container.iam import documents
 
 Run = Callable[..., Result]
 
@@ -113,7 +113,9 @@ def test_what_was_changed_by_hand_is_mended(covalent_lambda: Run, aws: Any, name
         repositoryName=names["repository"], imageTagMutability="MUTABLE"
     )
     aws("ecr").delete_repository_policy(repositoryName=names["repository"])
-    others = policies.TRUST_LAMBDA["Statement"][0] | {"Principal": {"Service": "ec2.amazonaws.com"}}
+    others = documents.TRUST_LAMBDA["Statement"][0] | {
+        "Principal": {"Service": "ec2.amazonaws.com"}
+    }
     trust = {"Version": "2012-10-17", "Statement": [others]}
     aws("iam").update_assume_role_policy(RoleName=names["role"], PolicyDocument=json.dumps(trust))
 

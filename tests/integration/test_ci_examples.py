@@ -16,8 +16,8 @@ import pytest
 import toml
 import yaml
 
-from covalent_lambda_container import policies
-from covalent_lambda_container.policies import Deployment
+from covalent_lambda_container.iam import running
+from covalent_lambda_container.iam.documents import Deployment
 
 FOLDER = Path(__file__).parents[2] / "examples" / "ci"
 GITHUB = yaml.safe_load((FOLDER / "github-actions.yml").read_text())
@@ -86,7 +86,7 @@ def identity(aws: Any, stack: Any) -> Iterator[dict[str, str]]:
     )
     iam, user = aws("iam"), {"UserName": "ci-example"}
     iam.create_user(**user)
-    iam.put_user_policy(**user, PolicyName="ci", PolicyDocument=json.dumps(policies.ci(names)))
+    iam.put_user_policy(**user, PolicyName="ci", PolicyDocument=json.dumps(running.ci(names)))
     key = iam.create_access_key(**user)["AccessKey"]
     yield {
         "AWS_ACCESS_KEY_ID": key["AccessKeyId"],

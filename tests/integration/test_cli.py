@@ -18,10 +18,15 @@ import docker
 import pytest
 import toml
 
-from covalent_lambda_container.docker_engine import CONTAINER_LABEL
-from covalent_lambda_container.inventory import Inventory, remove, superfluous, take_inventory
-from covalent_lambda_container.options import Options
-from covalent_lambda_container.service import stores_for
+from covalent_lambda_container.adapters.docker_engine import CONTAINER_LABEL
+from covalent_lambda_container.executor.service import stores_for
+from covalent_lambda_container.functions.inventory import (
+    Inventory,
+    find_unused,
+    remove,
+    take_inventory,
+)
+from covalent_lambda_container.options.schema import Options
 
 PROGRAM = str(Path(sys.executable).with_name("covalent-lambda"))
 TINY = "iniconfig==2.1.0"
@@ -127,7 +132,7 @@ def test_an_interrupted_prebuild_leaves_nothing_half_made(
 def test_a_program_that_ends_takes_the_containers_of_its_builds_along(root_image: str):
     script = """
 import sys, threading, time
-from covalent_lambda_container.docker_engine import DockerEngine
+from covalent_lambda_container.adapters.docker_engine import DockerEngine
 
 def build():
     with DockerEngine().container(sys.argv[1], "x86_64"):
@@ -250,7 +255,7 @@ def test_what_was_made_is_listed_read_and_removed(
     stores = stores_for(Options.check(options | {"profile": stack.owner_profile}))
     there = take_inventory(stores.registry, stores.functions, stores.logs)
     later = datetime.now(timezone.utc) + timedelta(hours=1)
-    what = superfluous(
+    what = find_unused(
         # Others of this stack are in use by other tests.
         Inventory(
             images=tuple(i for i in there.images if i.digest == made["digest"]),

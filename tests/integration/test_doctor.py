@@ -12,10 +12,11 @@ from typing import Any
 
 import pytest
 
-from covalent_lambda_container.doctor import OK, PROBLEM, Finding, diagnose
+from covalent_lambda_container.doctor.diagnosis import diagnose
 from covalent_lambda_container.doctor.engine import Engine
+from covalent_lambda_container.doctor.examination import OK, PROBLEM, Finding
 from covalent_lambda_container.errors import ImageBuildError
-from covalent_lambda_container.options import Options
+from covalent_lambda_container.options.schema import Options
 
 HEALTHY_HERE = {
     *("Docker engine", "base image", "AWS credentials", "AWS region", "clock"),

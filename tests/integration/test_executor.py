@@ -17,16 +17,16 @@ import pytest
 from covalent._workflow.transport import TransportableObject
 from covalent.executor.utils.wrappers import wrapper_fn
 
-from covalent_lambda_container import AWSLambdaContainerExecutor, journal
-from covalent_lambda_container.aws import AwsTarget, clients_for
-from covalent_lambda_container.docker_engine import CONTAINER_LABEL
-from covalent_lambda_container.ecr import EcrRegistry
+from covalent_lambda_container import AWSLambdaContainerExecutor, step_log
+from covalent_lambda_container.adapters.aws.ecr import EcrRegistry
+from covalent_lambda_container.adapters.docker_engine import CONTAINER_LABEL
 from covalent_lambda_container.errors import (
     ConfigurationError,
     FunctionCrashed,
     ImageBuildError,
     TaskTimedOut,
 )
+from covalent_lambda_container.executor.wiring import clients_of
 
 TINY = ct.DepsPip(["iniconfig==2.1.0"])
 
@@ -35,8 +35,8 @@ TINY = ct.DepsPip(["iniconfig==2.1.0"])
 def steps(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Any:
     """Count recorded steps by name."""
     path = tmp_path / "journal"
-    monkeypatch.setenv(journal.VARIABLE, str(path))
-    return lambda name: len([step for step in journal.read(path) if step["step"] == name])
+    monkeypatch.setenv(step_log.VARIABLE, str(path))
+    return lambda name: len([step for step in step_log.read(path) if step["step"] == name])
 
 
 def run(executor: AWSLambdaContainerExecutor, function: Any, *args: Any, pip: Any = TINY) -> Any:
@@ -187,7 +187,7 @@ def test_an_image_that_exists_costs_no_docker_call_and_one_of_ecr(
     def note(event_name: str, **_: Any) -> None:
         asked.append(event_name)
 
-    ecr = clients_for(AwsTarget.of(executor._options())).ecr
+    ecr = clients_of(executor._options()).ecr
     ecr.meta.events.register("before-send.ecr", note)
     try:
         with socket.create_server(("127.0.0.1", 0)) as engine:
@@ -211,7 +211,7 @@ def test_an_image_in_ecr_says_what_is_in_it(options: Any, cache_dir: str, aws: A
     )
     assert run(executor, lambda: 1)[0] == 1
     listed = aws("ecr").list_images(repositoryName=stack.repository)["imageIds"]
-    registry = EcrRegistry(clients_for(AwsTarget.of(executor._options())), stack.repository)
+    registry = EcrRegistry(clients_of(executor._options()), stack.repository)
     said = [registry.contents(image["imageTag"]) for image in listed if "imageTag" in image]
     ours = [each for each in said if each and each.spec["requirements"] == ["iniconfig==2.1.0"]]
     cloudpickle_version = metadata.version("cloudpickle")

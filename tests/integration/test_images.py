@@ -19,17 +19,17 @@ from typing import Any
 import docker
 import pytest
 
-from covalent_lambda_container.archives import archive, files
-from covalent_lambda_container.docker_engine import CONTAINER_LABEL, DockerEngine
-from covalent_lambda_container.dockerfile import recipe_digest
+from covalent_lambda_container.adapters.docker_engine import CONTAINER_LABEL, DockerEngine
+from covalent_lambda_container.adapters.pip_configuration import read_index_settings
 from covalent_lambda_container.errors import ImageBuildError, VersionMismatch
-from covalent_lambda_container.image_contents import PACKAGES_REPOSITORY, contents, spec_label
-from covalent_lambda_container.install_settings import InstallSettings
-from covalent_lambda_container.leftovers import Leftover, old_files, old_images, remove
-from covalent_lambda_container.machine_settings import machine_settings
-from covalent_lambda_container.ports import StoredImage
-from covalent_lambda_container.service import image_builder
-from covalent_lambda_container.spec import ImageSpec
+from covalent_lambda_container.executor.wiring import image_builder
+from covalent_lambda_container.files.archives import archive, files
+from covalent_lambda_container.images.dockerfile import recipe_digest
+from covalent_lambda_container.images.pruning import Leftover, old_files, old_images, remove
+from covalent_lambda_container.model.image_labels import PACKAGES_REPOSITORY, contents, spec_label
+from covalent_lambda_container.model.specs import ImageSpec
+from covalent_lambda_container.packages.index_settings import IndexSettings
+from covalent_lambda_container.ports.engine import StoredImage
 from tests.fakes.examples import image_spec
 
 PYTHON = ".".join(platform.python_version_tuple()[:2])
@@ -100,7 +100,9 @@ def test_two_machines_make_the_same_layers(
 ):
     for name in names[:2]:
         # Nothing is shared: neither what was installed and compiled, nor what Docker remembers.
-        builder = image_builder(DockerEngine(), machine_settings, tmp_path / name.replace(":", "-"))
+        builder = image_builder(
+            DockerEngine(), read_index_settings, tmp_path / name.replace(":", "-")
+        )
         builder.build(spec, name, anew=True)
     one, other = (client.images.get(name).attrs["RootFS"]["Layers"] for name in names[:2])
     assert one == other
@@ -133,7 +135,7 @@ def test_what_builds_have_left_can_go(spec: ImageSpec, tmp_path: Path):
     # A command of its own: nobody else makes images of this spec, or on them.
     spec = replace(spec, requirements=PACKAGES[-1:], commands=(f": {uuid.uuid4()}",))
     engine, name = OwnImages(spec), f"{NAME}:{spec.tag}"
-    builder = image_builder(engine, machine_settings, tmp_path)
+    builder = image_builder(engine, read_index_settings, tmp_path)
     builder.build(spec, name)
     # The second takes both names away from the first.
     builder.build(spec, name, anew=True)
@@ -162,7 +164,7 @@ def test_an_image_has_its_packages_compiled_and_a_list_of_them(
     names: list[str],
     tmp_path: Path,
 ):
-    image_builder(DockerEngine(), machine_settings, tmp_path).build(spec, names[0])
+    image_builder(DockerEngine(), read_index_settings, tmp_path).build(spec, names[0])
     found: dict[str, Any] = json.loads(run(client, names[0], "python3", "-c", LOOK))
     assert (found["uncompiled"], found["checked"], found["missing"]) == ([], [], [])
     assert all("/var/task/" in path for path in found["loaded_from"])
@@ -195,7 +197,7 @@ def test_what_has_no_wheel_is_built_and_nothing_of_the_build_stays(
         commands=("touch /opt/compiler",),
         recipe=recipe_digest(),
     )
-    image_builder(DockerEngine(), machine_settings, tmp_path).build(spec, names[0])
+    image_builder(DockerEngine(), read_index_settings, tmp_path).build(spec, names[0])
     script = "import sys; sys.path.insert(0, '/var/task'); import docopt; print(docopt.__version__)"
     assert run(client, names[0], "python3", "-c", script) == "0.6.2\n"
     listed = run(client, names[0], "ls", "-A", "/tmp", "/root", "/opt", "/var/task").split()
@@ -215,7 +217,7 @@ def test_a_package_that_nobody_has_says_so(
         recipe=recipe_digest(),
     )
     with pytest.raises(ImageBuildError, match="No matching distribution found for covalent-lambda"):
-        image_builder(DockerEngine(), machine_settings, tmp_path).build(absent, names[0])
+        image_builder(DockerEngine(), read_index_settings, tmp_path).build(absent, names[0])
     assert DockerEngine().find(names[0]) is None
 
 
@@ -231,7 +233,7 @@ def test_what_needs_no_network_has_none(
 def test_an_image_that_is_too_large_is_not_even_built(
     spec: ImageSpec, names: list[str], tmp_path: Path
 ):
-    builder = image_builder(DockerEngine(), machine_settings, tmp_path, max_image_mb=100)
+    builder = image_builder(DockerEngine(), read_index_settings, tmp_path, max_image_mb=100)
     with pytest.raises(ImageBuildError) as caught:
         builder.build(spec, names[0], anew=True)
     message = str(caught.value)
@@ -245,16 +247,16 @@ def test_another_python_is_refused_before_anything_is_built(
 ):
     spec = image_spec(python_version="3.9", base_image=root_image, recipe=recipe_digest())
     with pytest.raises(VersionMismatch, match=rf"has Python {PYTHON}; the task was pickled by"):
-        image_builder(DockerEngine(), machine_settings, tmp_path).build(spec, names[0])
+        image_builder(DockerEngine(), read_index_settings, tmp_path).build(spec, names[0])
     assert not (tmp_path / "uv").exists()
 
 
 # -- another processor ----------------------------------------------------------------------------
 
 
-def any_index() -> InstallSettings:
+def any_index() -> IndexSettings:
     """An index with wheels for all processors: this machine's further ones may have fewer."""
-    return replace(machine_settings(), extra_index_urls=(), find_links=(), variables=())
+    return replace(read_index_settings(), extra_index_urls=(), find_links=(), variables=())
 
 
 @pytest.fixture

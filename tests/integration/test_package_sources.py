@@ -17,19 +17,19 @@ from typing import Any
 import docker
 import pytest
 
-from covalent_lambda_container.covalent_task import bare_task
-from covalent_lambda_container.distributions import distributions_in, lock_text
-from covalent_lambda_container.docker_engine import DockerEngine
+from covalent_lambda_container.adapters.docker_engine import DockerEngine
+from covalent_lambda_container.adapters.pip_configuration import read_index_settings
+from covalent_lambda_container.adapters.uv_installer import UvInstaller
+from covalent_lambda_container.covalent_api.task import bare_task
 from covalent_lambda_container.errors import ImageBuildError
-from covalent_lambda_container.machine_settings import machine_settings
-from covalent_lambda_container.options import Options
-from covalent_lambda_container.package_install import PackageInstaller
-from covalent_lambda_container.ports import Container
-from covalent_lambda_container.requirements import Requirements
-from covalent_lambda_container.requirements_files import read_requirement_lines
-from covalent_lambda_container.root import find_root
-from covalent_lambda_container.service import image_spec
-from covalent_lambda_container.uv_installer import UvInstaller
+from covalent_lambda_container.executor.image_spec import image_spec
+from covalent_lambda_container.images.distributions import distributions_in, lock_text
+from covalent_lambda_container.images.installation import PackageInstaller
+from covalent_lambda_container.images.root_image import find_root_image
+from covalent_lambda_container.options.schema import Options
+from covalent_lambda_container.packages.requirements import Requirements
+from covalent_lambda_container.packages.requirements_files import read_requirement_lines
+from covalent_lambda_container.ports.engine import Container
 from tests.integration.private_index import PrivateIndex, bridge_address
 
 PASSWORD = "canary0123456789"
@@ -85,7 +85,7 @@ def install(
         spec = image_spec(checked, bare_task(wanted, python_version=version))
 
         def read_settings() -> Any:
-            return machine_settings(
+            return read_index_settings(
                 index_url=checked.pip_index_url,
                 extra_index_urls=tuple(checked.pip_extra_index_urls),
                 ca_bundle=Path(checked.ca_bundle),
@@ -100,7 +100,7 @@ def install(
             def started(image: str) -> Container:
                 return cleanup.enter_context(engine.container(image, spec.architecture))
 
-            root = find_root(engine, spec, tmp_path / "roots", started)
+            root = find_root_image(engine, spec, tmp_path / "roots", started)
         scratch = tmp_path / "scratch"
         scratch.mkdir()
         packages.install(spec, root, lambda: base_image, scratch / "target", scratch)

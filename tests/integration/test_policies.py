@@ -27,20 +27,22 @@ import pytest
 from botocore.exceptions import ClientError
 from click.testing import CliRunner
 
-from covalent_lambda_container import AWSLambdaContainerExecutor, account, policies
-from covalent_lambda_container.aws import AwsClients, AwsTarget
+from covalent_lambda_container import AWSLambdaContainerExecutor, account
+from covalent_lambda_container.adapters.aws.cloudwatch_logs import FunctionLogs
+from covalent_lambda_container.adapters.aws.ecr import EcrRegistry
+from covalent_lambda_container.adapters.aws.lambda_functions import LambdaFunctions
+from covalent_lambda_container.adapters.aws.lambda_invocations import LambdaInvocations
+from covalent_lambda_container.adapters.aws.s3 import S3Bucket
+from covalent_lambda_container.adapters.aws.session import AwsClients, AwsTarget
+from covalent_lambda_container.adapters.docker_engine import DockerEngine
 from covalent_lambda_container.cli.main import cli
-from covalent_lambda_container.cloudwatch_logs import FunctionLogs
-from covalent_lambda_container.docker_engine import DockerEngine
-from covalent_lambda_container.ecr import EcrRegistry
 from covalent_lambda_container.errors import LambdaContainerError
-from covalent_lambda_container.lambda_functions import LambdaFunctions
-from covalent_lambda_container.lambda_invocations import LambdaInvocations
-from covalent_lambda_container.options import Options
-from covalent_lambda_container.policies import Deployment, Document
-from covalent_lambda_container.ports import FunctionMissing
-from covalent_lambda_container.s3 import S3Bucket
-from covalent_lambda_container.spec import OBJECT_PREFIX, FunctionSpec, ImageReference
+from covalent_lambda_container.iam import administration, documents, running
+from covalent_lambda_container.iam.documents import Deployment, Document
+from covalent_lambda_container.model.names import OBJECT_PREFIX
+from covalent_lambda_container.model.specs import FunctionSpec, ImageReference
+from covalent_lambda_container.options.schema import Options
+from covalent_lambda_container.ports.functions import FunctionMissing
 from tests.electron import run
 
 MB = 1024 * 1024
@@ -51,13 +53,13 @@ NAMES = Deployment(
     repository=Options().ecr_repository,
     role=Options().lambda_role_name,
 )
-DISPATCHER = policies.dispatcher(NAMES, reserves_concurrency=True)
-CI = policies.ci(NAMES)
-EXECUTION_ROLE = policies.execution_role(NAMES)
-OPERATOR = policies.operator(NAMES)
+DISPATCHER = running.dispatcher(NAMES, reserves_concurrency=True)
+CI = running.ci(NAMES)
+EXECUTION_ROLE = running.execution_role(NAMES)
+OPERATOR = administration.operator(NAMES)
 KEPT = replace(NAMES, bucket="kept-bucket", repository="kept", role="Kept")
 """Names of another deployment, which is set up and removed."""
-BOOTSTRAP = policies.bootstrap(KEPT)
+BOOTSTRAP = administration.bootstrap(KEPT)
 
 
 @dataclass(frozen=True)
@@ -164,9 +166,9 @@ class Work:
         for key in ("photograph", "another"):
             s3.put_object(Bucket=KEPT.bucket, Key=key, Body=b"")
         (found,) = ecr.describe_repositories(repositoryNames=[KEPT.repository])["repositories"]
-        ecr.untag_resource(resourceArn=found["repositoryArn"], tagKeys=[policies.OWN_TAG[0]])
+        ecr.untag_resource(resourceArn=found["repositoryArn"], tagKeys=[documents.OWN_TAG[0]])
         ecr.put_image_tag_mutability(repositoryName=KEPT.repository, imageTagMutability="MUTABLE")
-        iam.untag_role(RoleName=KEPT.role, TagKeys=[policies.OWN_TAG[0]])
+        iam.untag_role(RoleName=KEPT.role, TagKeys=[documents.OWN_TAG[0]])
         nobody = json.dumps({"Version": "2012-10-17", "Statement": []})
         iam.update_assume_role_policy(RoleName=KEPT.role, PolicyDocument=nobody)
         iam.attach_role_policy(RoleName=KEPT.role, PolicyArn=MANAGED_POLICY)
@@ -306,7 +308,7 @@ CASES = [
         ("execution-role", EXECUTION_ROLE),
         ("operator", OPERATOR),
     )
-    for action in policies.actions(document)
+    for action in documents.actions(document)
 ]
 
 
@@ -314,7 +316,7 @@ CASES = [
 def test_each_action_is_needed(work: Callable[[Document], Work], document: Document, action: str):
     do = NEEDED_FOR[action]
     assert denied(lambda: do(work(document))) == ""
-    told = denied(lambda: do(work(policies.without(document, action))))
+    told = denied(lambda: do(work(documents.without(document, action))))
     assert action in told or action.partition(":")[2] in told
 
 
@@ -346,11 +348,11 @@ def test_whoever_sets_an_account_up_can_take_it_back(
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("action", policies.actions(BOOTSTRAP))
+@pytest.mark.parametrize("action", documents.actions(BOOTSTRAP))
 def test_each_action_is_needed_to_keep_an_account(
     work: Callable[[Document], Work], nothing_kept: None, action: str
 ):
-    told = denied(work(policies.without(BOOTSTRAP, action)).keep_an_account)
+    told = denied(work(documents.without(BOOTSTRAP, action)).keep_an_account)
     assert action in told or action.partition(":")[2] in told
 
 
@@ -371,9 +373,9 @@ OUT_OF_REACH: dict[str, tuple[Document, Callable[[Work], Any]]] = {
     ),
     "tasks, for CI": (CI, Work.invoke),
     "data, for CI": (CI, Work.write_an_object),
-    "functions, for a CI of images": (policies.ci(NAMES, functions=False), Work.make_function),
+    "functions, for a CI of images": (running.ci(NAMES, functions=False), Work.make_function),
     "pushes, for a dispatcher that does not build": (
-        policies.dispatcher(NAMES, builds=False),
+        running.dispatcher(NAMES, builds=False),
         Work.push,
     ),
     "tasks, for the operator": (OPERATOR, Work.invoke),
@@ -413,7 +415,7 @@ def test_what_ci_makes_runs_for_a_dispatcher_that_does_not_build(
     made = CliRunner().invoke(cli, ["prebuild", "-r", str(tmp_path / "requirements.txt"), *flags])
     assert made.exit_code == 0, made.output
 
-    work(policies.dispatcher(NAMES, builds=False))
+    work(running.dispatcher(NAMES, builds=False))
     executor = AWSLambdaContainerExecutor(**given, cache_dir=str(tmp_path / "cache"))
     ended = run(executor, abs, -1, pip=ct.DepsPip(["iniconfig==2.1.0"]))
     assert ended.value == 1, ended.stderr

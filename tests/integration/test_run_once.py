@@ -16,14 +16,14 @@ import pytest
 from covalent._workflow.transport import TransportableObject
 
 from covalent_lambda_container import AWSLambdaContainerExecutor
-from covalent_lambda_container.aws import AwsTarget, clients_for
-from covalent_lambda_container.cancellation import Cancellation
-from covalent_lambda_container.covalent_task import read_task
+from covalent_lambda_container.adapters.aws.lambda_invocations import LambdaInvocations
+from covalent_lambda_container.adapters.aws.s3 import S3Bucket
+from covalent_lambda_container.adapters.aws.session import AwsTarget, clients_for
+from covalent_lambda_container.concurrency.cancellation import Cancellation
+from covalent_lambda_container.covalent_api.task import read_task
 from covalent_lambda_container.errors import InvocationError
-from covalent_lambda_container.invocation import Call, Invoker, Outcome
-from covalent_lambda_container.lambda_invocations import LambdaInvocations
 from covalent_lambda_container.local.listeners import listen_here_only
-from covalent_lambda_container.s3 import S3Bucket
+from covalent_lambda_container.tasks.invoker import Call, Invoker, Outcome
 from tests.electron import assembled, run
 from tests.integration.faulty_proxy import (
     BROKEN,

@@ -19,17 +19,17 @@ import docker
 import pytest
 import requests
 
-from covalent_lambda_container import AWSLambdaContainerExecutor, journal
-from covalent_lambda_container.aws import AwsClients, AwsTarget
-from covalent_lambda_container.docker_engine import DockerEngine
-from covalent_lambda_container.dockerfile import recipe_digest
-from covalent_lambda_container.ecr import EcrRegistry
+from covalent_lambda_container import AWSLambdaContainerExecutor, step_log
+from covalent_lambda_container.adapters.aws.ecr import EcrRegistry
+from covalent_lambda_container.adapters.aws.session import AwsClients
+from covalent_lambda_container.adapters.docker_engine import DockerEngine
+from covalent_lambda_container.adapters.pip_configuration import read_index_settings
 from covalent_lambda_container.errors import UnusableImage
-from covalent_lambda_container.machine_settings import machine_settings
-from covalent_lambda_container.options import Options
-from covalent_lambda_container.ports import RegistryLogin
-from covalent_lambda_container.provision import Provisioner
-from covalent_lambda_container.service import image_builder
+from covalent_lambda_container.executor.wiring import image_builder, target_of
+from covalent_lambda_container.functions.provisioner import Provisioner
+from covalent_lambda_container.images.dockerfile import recipe_digest
+from covalent_lambda_container.options.schema import Options
+from covalent_lambda_container.ports.registry import RegistryLogin
 from tests.electron import execute
 from tests.fakes import FakeFunctions
 from tests.fakes.examples import image_spec
@@ -62,7 +62,7 @@ class Dispatchers:
                 json.dumps(given),
                 *(self._folder / place for place in places),
             ],
-            env=os.environ | {journal.VARIABLE: str(self._folder / "journal")},
+            env=os.environ | {step_log.VARIABLE: str(self._folder / "journal")},
             stdout=subprocess.PIPE,
             stderr=subprocess.PIPE,
             text=True,
@@ -79,7 +79,7 @@ class Dispatchers:
     @property
     def steps(self) -> Counter[str]:
         """How often they built and pushed."""
-        steps = [step["step"] for step in journal.read(self._folder / "journal")]
+        steps = [step["step"] for step in step_log.read(self._folder / "journal")]
         return Counter(step for step in steps if step != "image.install")
 
 
@@ -185,11 +185,11 @@ def test_an_index_that_docker_pushed_is_taken_back(
     dispatchers: Dispatchers, tmp_path: Path, aws: Callable[[str], Any]
 ):
     options = Options.check(dispatchers.options)
-    clients = AwsClients(AwsTarget.of(options))
+    clients = AwsClients(target_of(options))
 
     def ensure(engine: DockerEngine) -> str:
         provisioner = Provisioner(
-            builder=image_builder(engine, machine_settings, tmp_path / "cache"),
+            builder=image_builder(engine, read_index_settings, tmp_path / "cache"),
             registry=EcrRegistry(clients, dispatchers.repository),
             functions=FakeFunctions(),
             lock_directory=tmp_path,

@@ -12,12 +12,11 @@ import pytest
 ROOT = Path(__file__).parents[2]
 
 RENDER = """
-from covalent_lambda_container.archives import archive
-from covalent_lambda_container.dockerfile import (
-    base_context, packages_context, recipe_digest, render_dockerfile, runtime_context,
-    runtime_sources,
-)
-from covalent_lambda_container.spec import ImageSpec
+from covalent_lambda_container.files.archives import archive
+from covalent_lambda_container.images.dockerfile import base_context, packages_context
+from covalent_lambda_container.images.dockerfile import recipe_digest, render_dockerfile
+from covalent_lambda_container.images.dockerfile import runtime_context, runtime_sources
+from covalent_lambda_container.model.specs import ImageSpec
 
 spec = ImageSpec(python_version="3.11", architecture="x86_64", base_image="root.example.com/python",
                  requirements=("numpy==2.1.0",), cloudpickle_version="3.1.0",
@@ -44,7 +43,7 @@ def test_the_wheel_holds_what_images_are_made_from(wheel: Path):
     expected = {f"{package}/templates/{path.name}" for path in (ROOT / "templates").iterdir()}
     expected |= {
         f"{package}/{folder}/{path.name}"
-        for folder in ("runtime", "inside")
+        for folder in ("runtime", "images/in_container")
         for path in (ROOT / package / folder).glob("*.py")
     }
     assert expected | {f"{package}/Dockerfile.base"} <= names

@@ -6,17 +6,17 @@ import os
 import re
 import ssl
 from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
 
 import pytest
 import trustme
 from hypothesis import settings
 
+from covalent_lambda_container.executor import wiring
 from tests.fakes import FakeBlobStore, FakeClock
+from tests.fakes.account_server import ROLE, Account
 from tests.fakes.aws_server import FakeAwsServer
-
-# Half of the usual number: the suite is run often.
-settings.register_profile("unit", max_examples=50)
-settings.load_profile("unit")
 
 _FROM_OUTSIDE = re.compile(
     r"AWS_.*|REQUESTS_.*|(HTTPS?|ALL|NO)_PROXY|(PIP|UV)_.*|SSL_.*|DOCKER_HOST"
@@ -24,7 +24,7 @@ _FROM_OUTSIDE = re.compile(
     re.IGNORECASE,
 )
 
-# A busy machine is no reason to fail.
+# Fewer examples than usual, since the suite is run often, and no deadline, since machines are busy.
 settings.register_profile("unit", max_examples=40, deadline=None)
 settings.load_profile("unit")
 
@@ -64,3 +64,38 @@ def secured(authority: trustme.CA) -> Iterator[FakeAwsServer]:
     authority.issue_cert("127.0.0.1").configure_cert(context)
     with FakeAwsServer(context) as server:
         yield server
+
+
+# boto3 takes a tenth of a second for a client: they serve all tests here.
+@pytest.fixture(scope="session")
+def credentials_file(tmp_path_factory: pytest.TempPathFactory) -> str:
+    path = tmp_path_factory.mktemp("aws") / "credentials"
+    path.write_text("[default]\naws_access_key_id=AKI\naws_secret_access_key=secret\n")
+    return str(path)
+
+
+@pytest.fixture(scope="session")
+def account_endpoint() -> Iterator[FakeAwsServer]:
+    with FakeAwsServer() as server:
+        yield server
+
+
+@pytest.fixture
+def account(account_endpoint: FakeAwsServer) -> Account:
+    """An account at the endpoint that an executor with `given` uses."""
+    account = Account()
+    wiring.clear()
+    account_endpoint.answer = account.handle
+    return account
+
+
+@pytest.fixture
+def given(account_endpoint: FakeAwsServer, credentials_file: str, tmp_path: Path) -> dict[str, Any]:
+    """Options that lead to the account."""
+    return {
+        "credentials_file": credentials_file,
+        "region": "eu-central-1",
+        "endpoint_url": account_endpoint.url,
+        "lambda_role_name": ROLE,
+        "cache_dir": str(tmp_path / "cache"),
+    }

@@ -18,7 +18,7 @@ from covalent_lambda_container.awslambda_container import (
     AWSLambdaContainerExecutor,
 )
 from covalent_lambda_container.errors import ConfigurationError, RequirementError
-from covalent_lambda_container.options import Options
+from covalent_lambda_container.options.schema import Options
 
 Executor: Any = AWSLambdaContainerExecutor
 

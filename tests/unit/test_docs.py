@@ -67,13 +67,3 @@ def test_troubleshooting_is_about_errors_that_the_code_has() -> None:
     texts = texts_of_the_code()
     gone = [words for words in told if not any(words in text for text in texts)]
     assert gone == [], "no error says that any more"
-
-
-def test_the_table_of_layers_has_every_module() -> None:
-    page = (ROOT / "docs" / "architecture.md").read_text()
-    rows = re.findall(r"^\| [a-z]+ \| (`.*?) \|", page, re.MULTILINE)
-    told = {name.rstrip("/") for row in rows for name in re.findall(r"`([\w/]+)`", row)}
-    folder = Path(covalent_lambda_container.__file__).parent
-    modules = {path.stem for path in folder.iterdir() if path.suffix == ".py"}
-    packages = {path.name for path in folder.iterdir() if (path / "__init__.py").exists()}
-    assert told == (modules | packages) - {"__init__"}

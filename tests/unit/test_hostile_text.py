@@ -11,15 +11,15 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from covalent_lambda_container.dockerfile import render_dockerfile, requirements_files
 from covalent_lambda_container.errors import ConfigurationError, RequirementError
-from covalent_lambda_container.options import Options
-from covalent_lambda_container.requirements import Requirements, has_hash
-from covalent_lambda_container.requirements_files import (
+from covalent_lambda_container.images.dockerfile import render_dockerfile, requirements_files
+from covalent_lambda_container.model.specs import ImageSpec
+from covalent_lambda_container.options.schema import Options
+from covalent_lambda_container.packages.requirements import Requirements, has_hash
+from covalent_lambda_container.packages.requirements_files import (
     read_requirement_lines,
     read_requirements_text,
 )
-from covalent_lambda_container.spec import ImageSpec
 from tests.fakes.examples import image_spec
 
 SEED = 20261124

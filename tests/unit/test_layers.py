@@ -1,8 +1,9 @@
-"""The layers: a module imports what is below it, and each outside library has its place."""
+"""Which folder may import which, and which modules may import an outside library."""
 
 from __future__ import annotations
 
 import ast
+import re
 import sys
 from collections.abc import Iterator
 from pathlib import Path
@@ -14,65 +15,81 @@ import covalent_lambda_container
 ROOT = "covalent_lambda_container"
 FOLDER = Path(covalent_lambda_container.__file__).parent
 
-# From top to bottom. A module may import modules of its own layer, adapters excepted.
-LAYERS = {
-    "face": ["__init__", "awslambda_container", "cli", "local", "usage"],
-    "service": ["prebuild", "service", "account", "doctor"],
-    "flow": [
-        *("provision", "invocation", "inventory", "shared_work", "cancel_signs", "cancellation"),
-        *("image_build", "leftovers", "package_install", "root", "this_machine", "workbench"),
-    ],
-    "adapters": [
-        *("cloudwatch_logs", "docker_engine", "ecr", "lambda_functions", "lambda_invocations"),
-        *("machine_settings", "s3", "uv_installer"),
-    ],
-    "aws": ["aws", "signatures"],
-    "ports": ["ports"],
-    "core": [
-        *(
-            "archives",
-            "cache_use",
-            "configuration",
-            "covalent_dispatch",
-            "covalent_task",
-            "covalent_workflow",
-            "covalent_graph",
-            "covalent_script",
-        ),
-        *("distributions", "dockerfile", "errors", "event_loop", "image_contents"),
-        *("install_settings", "journal", "local_packages", "missing_modules", "options", "packing"),
-        *("packs", "pickles", "pieces", "policies", "requirements", "requirements_files"),
-        *("spec", "urls"),
-    ],
-    "remote": ["runtime", "inside"],
-}
-HEIGHT = {
-    module: height for height, modules in enumerate(reversed(LAYERS.values())) for module in modules
-}
-
-# Libraries that only some modules know.
-CONFINED = {
-    "click": {"cli", "local"},
-    "boto3": {"aws", "s3", "local"},
-    "botocore": {*LAYERS["aws"], *LAYERS["adapters"], "account", "doctor", "local"},
-    "covalent": {
-        *("awslambda_container", "configuration", "covalent_dispatch", "covalent_task"),
-        *("covalent_workflow", "covalent_graph", "covalent_script", "doctor", "local"),
+# Every folder, and every module of the package's root, with what it may import. A folder may import
+# itself; ``adapters`` may not (each adapter stands alone), and neither may ``ports``' users import
+# ``adapters``: `executor.wiring` puts them together.
+MAY_IMPORT: dict[str, set[str]] = {
+    # What people use.
+    "__init__": {"awslambda_container"},
+    "awslambda_container": {
+        *("concurrency", "covalent_api", "errors", "executor", "model", "options", "tasks"),
     },
-    "covalent_dispatcher": {"covalent_task", "local"},
-    "docker": {"docker_engine", "doctor", "local", "local_packages"},
-    "jinja2": {"dockerfile"},
-    "pybase64": {"packing"},
-    "pydantic": {"options"},
-    "pyqwest": {"lambda_invocations"},
-    "uv": {"uv_installer"},
+    "cli": {
+        *("account", "adapters/aws", "covalent_api", "doctor", "errors", "executor", "functions"),
+        *("iam", "images", "local", "model", "options", "packages", "ports"),
+    },
+    "local": {
+        *("__init__", "account", "adapters/aws", "errors", "executor", "iam", "model", "options"),
+        "step_log",
+    },
+    "doctor": {"account", "adapters/aws", "errors", "executor", "model", "options"},
+    "account": {"adapters/aws", "errors", "executor", "iam", "model", "options"},
+    # What puts the parts together.
+    "executor": {
+        *("adapters", "adapters/aws", "concurrency", "covalent_api", "errors", "functions"),
+        *("images", "model", "options", "packages", "ports", "runtime", "tasks"),
+    },
+    "covalent_api": {"errors", "model", "options", "packages"},
+    # The three flows.
+    "images": {"errors", "files", "model", "packages", "ports", "runtime", "step_log"},
+    "functions": {"concurrency", "errors", "iam", "model", "ports", "step_log"},
+    "tasks": {"concurrency", "errors", "files", "model", "ports", "runtime", "step_log"},
+    # The outside systems.
+    "adapters": {"errors", "files", "model", "packages", "ports"},
+    "adapters/aws": {"concurrency", "errors", "files", "iam", "model", "ports"},
+    "ports": {"files", "model", "packages"},
+    "iam": {"model"},
+    # Values.
+    "options": {"errors", "model", "packages"},
+    "model": {"errors", "packages"},
+    "packages": {"errors"},
+    "files": {"errors"},
+    "concurrency": {"errors"},
+    "errors": set(),
+    "step_log": set(),
+    "runtime": set(),
 }
 
+STAND_ALONE = ("adapters",)
+"""Folders whose modules do not import one another."""
 
-def own_name(path: Path) -> str:
-    """Return a file's module, or the package it is in: ``"spec"``, ``"runtime"``."""
-    relative = path.relative_to(FOLDER)
-    return relative.parts[0].removesuffix(".py")
+# The modules or folders that may import an outside library.
+CONFINED = {
+    "boto3": {"adapters/aws/session", "adapters/aws/s3", "local"},
+    "botocore": {"adapters/aws", "account", "doctor", "local"},
+    "click": {"cli", "local"},
+    "covalent": {"awslambda_container", "covalent_api", "doctor", "local", "options/resolve"},
+    "covalent_dispatcher": {"covalent_api", "local"},
+    "docker": {"adapters/docker_engine", "doctor", "local", "packages/local_packages"},
+    "jinja2": {"images/dockerfile"},
+    "pybase64": {"tasks/s3_envelope"},
+    "pydantic": {"options"},
+    "pyqwest": {"adapters/aws/lambda_invocations"},
+    "uv": {"adapters/uv_installer"},
+}
+
+IN_CONTAINER = FOLDER / "images" / "in_container"
+
+
+def module_path(path: Path) -> str:
+    """Return a file's path in the package, without suffix: ``"model/specs"``."""
+    return path.relative_to(FOLDER).with_suffix("").as_posix()
+
+
+def layer_of(module: str) -> str:
+    """Return the key of `MAY_IMPORT` that a module belongs to."""
+    layers = [name for name in MAY_IMPORT if f"{module}/".startswith(f"{name}/")]
+    return max(layers, key=len, default="")
 
 
 def imports(path: Path) -> Iterator[str]:
@@ -88,53 +105,86 @@ def imports(path: Path) -> Iterator[str]:
 
 
 def imported_modules(path: Path) -> set[str]:
-    """Return the modules of ours that a file imports."""
+    """Return the paths of this package's modules that a file imports."""
     found = set()
     for name in imports(path):
         parts = name.split(".")
-        if parts[0] == ROOT:
-            is_module = len(parts) > 1 and parts[1] in HEIGHT
-            found.add(parts[1] if is_module else "__init__")
+        if parts[0] != ROOT:
+            continue
+        inner = parts[1:]
+        while inner and not (
+            FOLDER.joinpath(*inner).is_dir() or FOLDER.joinpath(*inner).with_suffix(".py").is_file()
+        ):
+            inner.pop()
+        found.add("/".join(inner) or "__init__")
     return found
 
 
 FILES = [path for path in sorted(FOLDER.rglob("*.py")) if "templates" not in path.parts]
-IDS = [str(path.relative_to(FOLDER)) for path in FILES]
+IDS = [module_path(path) for path in FILES]
 
 
 @pytest.mark.parametrize("path", FILES, ids=IDS)
-def test_every_module_has_a_layer(path: Path) -> None:
-    assert own_name(path) in HEIGHT, "say in LAYERS where it belongs"
+def test_a_module_imports_only_what_its_folder_may(path: Path) -> None:
+    own = layer_of(module_path(path))
+    assert own, "say in MAY_IMPORT what it may import"
+    assert {layer_of(name) for name in imported_modules(path)} - {own} <= MAY_IMPORT[own]
+
+
+def test_the_architecture_page_has_the_same_table() -> None:
+    page = (FOLDER.parent / "docs" / "architecture.md").read_text("utf-8")
+    rows = re.findall(r"^\| `([\w/]+)` \| [^|]+ \| ([^|]+) \|$", page, re.MULTILINE)
+    assert {name: set(re.findall(r"`([\w/]+)`", allowed)) for name, allowed in rows} == MAY_IMPORT
+
+
+def test_folders_do_not_import_each_other() -> None:
+    below: dict[str, set[str]] = {}
+    remaining = dict(MAY_IMPORT)
+    while remaining:
+        lowest = [name for name, allowed in remaining.items() if allowed <= set(below)]
+        assert lowest, f"a circle among {sorted(remaining)}"
+        for name in lowest:
+            below[name] = remaining.pop(name)
 
 
 @pytest.mark.parametrize("path", FILES, ids=IDS)
-def test_no_import_points_up(path: Path) -> None:
-    height = HEIGHT[own_name(path)]
-    assert {name for name in imported_modules(path) if HEIGHT[name] > height} == set()
-
-
-@pytest.mark.parametrize("name", LAYERS["adapters"])
-def test_adapters_do_not_import_one_another(name: str) -> None:
-    assert imported_modules(FOLDER / f"{name}.py").isdisjoint({*LAYERS["adapters"]} - {name})
+def test_adapters_do_not_import_one_another(path: Path) -> None:
+    own = module_path(path)
+    if layer_of(own) in STAND_ALONE:
+        siblings = {name for name in imported_modules(path) if layer_of(name) == layer_of(own)}
+        assert siblings == set()
 
 
 @pytest.mark.parametrize("path", FILES, ids=IDS)
-def test_a_library_is_known_where_it_belongs_and_nowhere_else(path: Path) -> None:
-    libraries = {name.partition(".")[0] for name in imports(path)}
-    strangers = {lib for lib in libraries & set(CONFINED) if own_name(path) not in CONFINED[lib]}
+def test_a_library_is_imported_where_it_belongs_and_nowhere_else(path: Path) -> None:
+    own = module_path(path)
+    libraries = {name.partition(".")[0] for name in imports(path)} & set(CONFINED)
+    strangers = {
+        library
+        for library in libraries
+        if not any(f"{own}/".startswith(f"{place}/") for place in CONFINED[library])
+    }
     assert strangers == set()
 
 
+@pytest.mark.parametrize("path", FILES, ids=IDS)
+def test_packages_are_empty_so_that_importing_covalent_stays_fast(path: Path) -> None:
+    # Covalent imports the plugin, and with it the __init__ of every folder on its way.
+    if path.name == "__init__.py" and path.parent not in (FOLDER, FOLDER / "account"):
+        body = ast.parse(path.read_text("utf-8")).body
+        assert [node for node in body if not isinstance(node, ast.Expr)] == []
+
+
 @pytest.mark.parametrize(
-    "path", [path for path in FILES if own_name(path) == "runtime"], ids=lambda path: path.name
+    "path", sorted((FOLDER / "runtime").glob("*.py")), ids=lambda path: path.name
 )
 def test_the_runtime_needs_the_standard_library_and_cloudpickle_only(path: Path) -> None:
     libraries = {name.partition(".")[0] for name in imports(path)}
     assert libraries <= {*sys.stdlib_module_names, "cloudpickle", ROOT}
-    assert imported_modules(path) <= {"runtime"}
+    assert {layer_of(name) for name in imported_modules(path)} <= {"runtime"}
 
 
-@pytest.mark.parametrize("path", sorted((FOLDER / "inside").glob("*.py")), ids=lambda p: p.name)
+@pytest.mark.parametrize("path", sorted(IN_CONTAINER.glob("*.py")), ids=lambda path: path.name)
 def test_programs_for_root_images_need_the_standard_library_only(path: Path) -> None:
     assert {name.partition(".")[0] for name in imports(path)} <= {*sys.stdlib_module_names}
 

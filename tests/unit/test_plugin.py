@@ -117,10 +117,10 @@ import asyncio, sys
 from covalent_lambda_container import awslambda_container as plugin
 
 async def two_tasks():
-    first = asyncio.ensure_future(plugin._loaded_service())
-    while "covalent_lambda_container.service" not in sys.modules:
+    first = asyncio.ensure_future(plugin._loaded_wiring())
+    while "covalent_lambda_container.executor.wiring" not in sys.modules:
         await asyncio.sleep(0)
-    second = await plugin._loaded_service()
+    second = await plugin._loaded_wiring()
     return hasattr(second, "service_for") and second is await first
 
 print(str(asyncio.run(two_tasks())).lower())

@@ -16,13 +16,13 @@ from covalent._shared_files.exceptions import TaskCancelledError
 from covalent._workflow.transport import TransportableObject
 from covalent.executor.utils.wrappers import wrapper_fn
 
-from covalent_lambda_container import service
 from covalent_lambda_container.awslambda_container import AWSLambdaContainerExecutor
-from covalent_lambda_container.cancellation import Cancellation
-from covalent_lambda_container.covalent_task import Task
+from covalent_lambda_container.concurrency.cancellation import Cancellation
+from covalent_lambda_container.covalent_api.task import Task
 from covalent_lambda_container.errors import FunctionCrashed
-from covalent_lambda_container.invocation import Invoker, Outcome
-from covalent_lambda_container.ports import ACTIVE, FunctionState, Reply
+from covalent_lambda_container.executor import wiring
+from covalent_lambda_container.ports.functions import ACTIVE, FunctionState, Reply
+from covalent_lambda_container.tasks.invoker import Invoker, Outcome
 from tests.fakes import FakeBlobStore, FakeClock, FakeFunctions
 from tests.fakes.examples import call
 
@@ -64,7 +64,7 @@ def fake_service(
     functions: FakeFunctions, blobs: FakeBlobStore, clock: FakeClock, monkeypatch: Any
 ) -> FakeService:
     fake = FakeService(functions, blobs, clock)
-    monkeypatch.setattr(service, "service_for", lambda _: fake)
+    monkeypatch.setattr(wiring, "service_for", lambda _: fake)
     return fake
 
 

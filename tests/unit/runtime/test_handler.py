@@ -10,8 +10,8 @@ from typing import Any
 import cloudpickle
 import pytest
 
-from covalent_lambda_container.packing import packed_task
 from covalent_lambda_container.runtime import wire
+from covalent_lambda_container.tasks.s3_envelope import packed_task
 from tests.fakes import FakeBlobStore
 from tests.fakes.examples import task, value_of
 

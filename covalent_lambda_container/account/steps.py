@@ -1,0 +1,189 @@
+"""One-time set-up of an AWS account, as steps that can be shown before they are taken.
+
+What exists and bears no tag of this project is left as it is, and never removed.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass, field
+from typing import Final
+
+from covalent_lambda_container.account.bucket import BucketResource
+from covalent_lambda_container.account.repository import RepositoryResource
+from covalent_lambda_container.account.resources import Resource
+from covalent_lambda_container.account.role import RoleResource
+from covalent_lambda_container.adapters.aws.session import AwsClients, explained
+from covalent_lambda_container.errors import ConfigurationError
+from covalent_lambda_container.iam.documents import Deployment
+from covalent_lambda_container.options.schema import Options
+
+CREATE: Final = "create"
+SET: Final = "set"
+ADOPT: Final = "adopt"
+KEEP: Final = "keep"
+LEAVE: Final = "leave"
+DELETE: Final = "delete"
+REFUSE: Final = "refuse"
+ABSENT: Final = "absent"
+
+
+@dataclass(frozen=True)
+class Step:
+    """One thing to do, or a reason to do nothing.
+
+    Attributes
+    ----------
+    action
+        `CREATE`, `SET`, `ADOPT` or `DELETE` change something; `KEEP`: it is as it should be;
+        `LEAVE`: it is not this project's; `REFUSE`: removing it would take others' things along;
+        `ABSENT`: there is none to remove.
+    kind, name
+        The resource: ``"bucket"`` and its name.
+    detail
+        What about it.
+    """
+
+    action: str
+    kind: str
+    name: str
+    detail: str = ""
+    _take: Callable[[], None] = field(default=lambda: None, repr=False, compare=False)
+
+    @property
+    def changes(self) -> bool:
+        """Whether taking the step changes the account."""
+        return self.action in (CREATE, SET, ADOPT, DELETE)
+
+    def take(self) -> None:
+        """Do it."""
+        self._take()
+
+    def __str__(self) -> str:
+        detail = f": {self.detail}" if self.detail else ""
+        return f"{self.action:6} {self.kind} {self.name}{detail}"
+
+
+def deployment(clients: AwsClients, options: Options, *, account: str | None = None) -> Deployment:
+    """Return the names of a deployment.
+
+    Parameters
+    ----------
+    clients
+        AWS clients: their region is the deployment's.
+    options
+        The executor's: names of bucket, repository and role.
+    account
+        Number of the account; None to ask AWS whose the credentials are.
+    """
+    if account is None:
+        with explained("ask AWS for the account of", clients.target.profile or "the credentials"):
+            account = clients.sts.get_caller_identity()["Account"]
+    meta = clients.ecr.meta
+    return Deployment(
+        account=account,
+        region=meta.region_name,
+        partition=meta.partition,
+        bucket=options.s3_bucket_name,
+        repository=options.ecr_repository,
+        role=options.lambda_role_name,
+    )
+
+
+def resources(clients: AwsClients, names: Deployment, *, vpc: bool = False) -> list[Resource]:
+    """Return what the account needs, in the order in which it is made.
+
+    Parameters
+    ----------
+    vpc
+        Whether the role may connect functions to a VPC.
+    """
+    return [
+        BucketResource(clients, names.bucket, account=names.account),
+        RepositoryResource(clients, names.repository),
+        RoleResource(clients, names, vpc=vpc),
+    ]
+
+
+def plan_bootstrap(wanted: Iterable[Resource], *, adopt: bool = False) -> list[Step]:
+    """Return what is to be done for an account to have what it needs; changes nothing.
+
+    Parameters
+    ----------
+    wanted
+        Of `resources`.
+    adopt
+        Whether to take over what exists without this project's tag.
+    """
+    return [step for resource in wanted for step in _bootstrap_steps(resource, adopt)]
+
+
+def plan_teardown(made: Iterable[Resource], *, force: bool = False) -> list[Step]:
+    """Return what is to be done to remove what `plan_bootstrap` made; changes nothing.
+
+    Parameters
+    ----------
+    made
+        Of `resources`; the last is removed first.
+    force
+        Whether to remove what others have put into it, too.
+    """
+    return [_teardown_step(resource, force) for resource in reversed(list(made))]
+
+
+def check(steps: Iterable[Step]) -> None:
+    """Make sure that all steps can be taken.
+
+    Raises
+    ------
+    ConfigurationError
+        When one is a refusal.
+    """
+    refused = [str(step) for step in steps if step.action == REFUSE]
+    if refused:
+        raise ConfigurationError(
+            "Nothing was removed:\n" + "\n".join(refused),
+            hint="Remove functions with 'covalent-lambda gc', and what else is yours; or give "
+            "--force, which removes it all.",
+        )
+
+
+def take(steps: Sequence[Step], report: Callable[[Step], None]) -> None:
+    """Take all steps in order, if all can be taken; each that changes something is reported."""
+    check(steps)
+    for step in steps:
+        step.take()
+        if step.changes or step.action == LEAVE:
+            report(step)
+
+
+def _bootstrap_steps(resource: Resource, adopt: bool) -> Iterable[Step]:
+    kind, name = resource.kind, resource.name
+    if not resource.exists():
+        yield Step(CREATE, kind, name, "", resource.create)
+        for setting in resource.settings():
+            yield Step(SET, kind, name, setting.name, setting.apply)
+        return
+    ours = resource.is_ours()
+    if not ours and adopt:
+        yield Step(ADOPT, kind, name, "it gets this project's tag", resource.adopt)
+    for setting in resource.settings():
+        if setting.holds():
+            yield Step(KEEP, kind, name, setting.name)
+        elif ours or adopt:
+            yield Step(SET, kind, name, setting.name, setting.apply)
+        else:
+            detail = f"not so: {setting.name}; it was not made here (--adopt takes it over)"
+            yield Step(LEAVE, kind, name, detail)
+
+
+def _teardown_step(resource: Resource, force: bool) -> Step:
+    kind, name = resource.kind, resource.name
+    if not resource.exists():
+        return Step(ABSENT, kind, name)
+    if not resource.is_ours():
+        return Step(LEAVE, kind, name, "it was not made here")
+    obstacles = "; ".join(resource.obstacles())
+    if obstacles and not force:
+        return Step(REFUSE, kind, name, obstacles)
+    return Step(DELETE, kind, name, obstacles, resource.delete)

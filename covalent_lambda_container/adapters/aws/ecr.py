@@ -1,0 +1,286 @@
+"""The image registry: ECR's API beside the registry that Docker pushes to."""
+
+from __future__ import annotations
+
+import base64
+import json
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Final, Literal
+from urllib.parse import urlsplit
+
+import requests
+from botocore.exceptions import ClientError
+
+from covalent_lambda_container.adapters.aws.session import AwsClients, error_code, explained
+from covalent_lambda_container.errors import RegistryError, UnusableImage
+from covalent_lambda_container.iam.documents import LAMBDA_MAY_PULL, Document
+from covalent_lambda_container.model.image_labels import ImageContents, contents
+from covalent_lambda_container.model.names import OWN_TAG, REVISIONS, revised_tag
+from covalent_lambda_container.model.specs import ImageReference
+from covalent_lambda_container.ports.registry import ImageRecord, RegistryLogin
+
+if TYPE_CHECKING:
+    from mypy_boto3_ecr import ECRClient
+    from mypy_boto3_ecr.type_defs import ImageTypeDef
+
+IMMUTABLE: Final[Literal["IMMUTABLE"]] = "IMMUTABLE"
+"""Mutability of a repository whose tags stay what they were pushed as."""
+
+SINGLE_PLATFORM_MANIFESTS: Final = frozenset(
+    {
+        "application/vnd.docker.distribution.manifest.v2+json",
+        "application/vnd.oci.image.manifest.v1+json",
+    }
+)
+"""Manifests Lambda takes; it refuses indexes and lists (developer guide, "Container image
+requirements", read 2026-11)."""
+
+
+_DELETED_AT_ONCE: Final = 100
+"""Images that one call removes ("BatchDeleteImage", ECR API reference, read 2026-11)."""
+
+
+_READ_TIMEOUT_S: Final = 30
+
+
+class EcrRegistry:
+    """One ECR repository.
+
+    Parameters
+    ----------
+    clients
+        AWS clients of the account.
+    repository
+        Name of the repository.
+    """
+
+    def __init__(self, clients: AwsClients, repository: str) -> None:
+        self._clients = clients
+        self.repository = repository
+
+    def find(self, tag: str) -> ImageReference | None:
+        """Return the newest image of a tag, or None when the registry says there is none.
+
+        Raises
+        ------
+        UnusableImage
+            When it is one that Lambda does not take.
+        RegistryError
+            When ECR does not answer the question: absence is never assumed.
+        """
+        images = self._images(tag)
+        if not images:
+            return None
+        newest = max(images)
+        image = images[newest]
+        media_type = image.get("imageManifestMediaType")
+        if media_type and media_type not in SINGLE_PLATFORM_MANIFESTS:
+            found = revised_tag(tag, newest)
+            raise UnusableImage(
+                f"Image {self.repository}:{found} is a {media_type}; Lambda takes images of a "
+                "single platform only.",
+                hint="Delete it with 'aws ecr batch-delete-image --repository-name "
+                f"{self.repository} --image-ids imageTag={found}', or replace it by the option "
+                "force_rebuild. Who builds it without this executor does so with 'docker build "
+                "--provenance=false --sbom=false --platform linux/…'.",
+            )
+        host = self._clients.registry_of(image.get("registryId", ""))
+        return ImageReference(
+            repository_uri=f"{host}/{self.repository}",
+            digest=image["imageId"]["imageDigest"],
+        )
+
+    def contents(self, tag: str) -> ImageContents | None:
+        """Return what is in the newest image of a tag, or None where it does not say so.
+
+        Read from the registry itself, as a pull would: whoever asks needs
+        ``ecr:GetDownloadUrlForLayer`` on the repository and ``ecr:GetAuthorizationToken``.
+
+        Raises
+        ------
+        RegistryError
+            When there is no such image, or it cannot be read.
+        """
+        images = self._images(tag)
+        if not images:
+            raise RegistryError(f"There is no image {self.repository}:{tag} in ECR.")
+        image = images[max(images)]
+        config = json.loads(image["imageManifest"])["config"]["digest"]
+        login = self.login()
+        # A custom endpoint serves the registry, too.
+        scheme = urlsplit(self._clients.ecr.meta.endpoint_url).scheme
+        host = self._clients.registry_of(image.get("registryId", ""))
+        try:
+            answer = requests.get(
+                f"{scheme}://{host}/v2/{self.repository}/blobs/{config}",
+                auth=(login.username, login.password),
+                timeout=_READ_TIMEOUT_S,
+                verify=self._clients.certificates,
+            )
+            answer.raise_for_status()
+            labels = answer.json()["config"].get("Labels") or {}
+        except (requests.RequestException, ValueError, KeyError) as exc:
+            raise RegistryError(
+                f"The configuration of image {self.repository}:{tag} could not be read: {exc}",
+                hint="Check that this identity may pull from the repository: "
+                "ecr:GetDownloadUrlForLayer.",
+            ) from exc
+        return contents(labels)
+
+    def next_tag(self, tag: str) -> str:
+        """Return what to push the next image of a tag as, since tags do not move.
+
+        The tag itself while it is free; then ``TAG-r1``, ``TAG-r2`` and so on, which `find` takes
+        for newer ones.
+        """
+        images = self._images(tag)
+        if not images:
+            return tag
+        number = max(images) + 1
+        if number >= REVISIONS:
+            raise RegistryError(
+                f"Image {self.repository}:{tag} was rebuilt {REVISIONS - 1} times.",
+                hint="Delete its older revisions from ECR, or no longer force rebuilds.",
+            )
+        return revised_tag(tag, number)
+
+    def remove(self, tag: str) -> None:
+        """Take a tag away; an image without another one goes with it."""
+        with explained("remove an image from ECR repository", self.repository, RegistryError):
+            self._clients.ecr.batch_delete_image(
+                repositoryName=self.repository, imageIds=[{"imageTag": tag}]
+            )
+
+    def list_images(self) -> list[ImageRecord]:
+        """Return all images of the repository; none if there is no repository."""
+        pages = self._clients.ecr.get_paginator("describe_images")
+        with explained("list the images of ECR repository", self.repository, RegistryError):
+            try:
+                found = [
+                    image
+                    for page in pages.paginate(repositoryName=self.repository)
+                    for image in page["imageDetails"]
+                ]
+            except ClientError as exc:
+                if error_code(exc) == "RepositoryNotFoundException":
+                    return []
+                raise
+        return [
+            ImageRecord(
+                digest=image["imageDigest"],
+                tags=tuple(sorted(image.get("imageTags", ()))),
+                size_bytes=image.get("imageSizeInBytes", 0),
+                pushed=image["imagePushedAt"],
+                pulled=image.get("lastRecordedPullTime"),
+            )
+            for image in found
+        ]
+
+    def remove_images(self, digests: Sequence[str]) -> None:
+        """Remove images with all their tags; absent ones do not matter.
+
+        Raises
+        ------
+        RegistryError
+            When ECR keeps one of them, with its reason.
+        """
+        for start in range(0, len(digests), _DELETED_AT_ONCE):
+            chosen = digests[start : start + _DELETED_AT_ONCE]
+            with explained("remove images from ECR repository", self.repository, RegistryError):
+                answer = self._clients.ecr.batch_delete_image(
+                    repositoryName=self.repository,
+                    imageIds=[{"imageDigest": digest} for digest in chosen],
+                )
+            for failure in answer.get("failures", ()):
+                if failure.get("failureCode") != "ImageNotFound":
+                    raise RegistryError(
+                        f"Image {failure.get('imageId')} of {self.repository} was not removed: "
+                        f"{failure.get('failureReason')}"
+                    )
+
+    def ensure_repository(self) -> str:
+        """Return the repository's URI; make the repository, open to Lambda, if there is none."""
+        ecr = self._clients.ecr
+        with explained("find or create ECR repository", self.repository, RegistryError):
+            try:
+                found = ecr.describe_repositories(repositoryNames=[self.repository])
+                uri = found["repositories"][0]["repositoryUri"]
+            except ClientError as exc:
+                if error_code(exc) != "RepositoryNotFoundException":
+                    raise
+                uri = create_repository(ecr, self.repository)
+        host = self._clients.registry_host
+        return uri if host is None else f"{host}/{self.repository}"
+
+    def login(self) -> RegistryLogin:
+        """Return fresh credentials for a push; ECR's last 12 hours."""
+        with explained("log in to ECR for repository", self.repository, RegistryError):
+            answer = self._clients.ecr.get_authorization_token()
+        token = answer["authorizationData"][0]["authorizationToken"]
+        username, password = base64.b64decode(token).decode().split(":", 1)
+        return RegistryLogin(username=username, password=password)
+
+    def _images(self, tag: str) -> dict[int, ImageTypeDef]:
+        """Return the images of a tag by the number of their revision."""
+        numbers = {revised_tag(tag, number): number for number in range(REVISIONS)}
+        with explained("look for an image in ECR repository", self.repository, RegistryError):
+            try:
+                answer = self._clients.ecr.batch_get_image(
+                    repositoryName=self.repository,
+                    imageIds=[{"imageTag": name} for name in numbers],
+                )
+            except ClientError as exc:
+                if error_code(exc) == "RepositoryNotFoundException":
+                    return {}
+                raise
+        for failure in answer["failures"]:
+            if failure["failureCode"] != "ImageNotFound":
+                raise RegistryError(
+                    f"ECR repository {self.repository} did not say whether it has image {tag}: "
+                    f"{failure['failureCode']}: {failure.get('failureReason', '')}"
+                )
+        # The emulator may name another tag of the same image than the one it was asked for.
+        return {numbers.get(image["imageId"]["imageTag"], 0): image for image in answer["images"]}
+
+
+def create_repository(ecr: ECRClient, repository: str) -> str:
+    """Make a repository as images need it, and return its URI.
+
+    Its tags are immutable, Lambda may pull from it, and it bears the tag of this project. One that
+    somebody else makes at the same moment is taken as it is.
+    """
+    key, value = OWN_TAG
+    try:
+        created = ecr.create_repository(
+            repositoryName=repository,
+            imageTagMutability=IMMUTABLE,
+            tags=[{"Key": key, "Value": value}],
+        )
+    except ClientError as exc:
+        if error_code(exc) != "RepositoryAlreadyExistsException":
+            raise
+        found = ecr.describe_repositories(repositoryNames=[repository])
+        return found["repositories"][0]["repositoryUri"]
+    allow_pull(ecr, repository, beside={})
+    return created["repository"]["repositoryUri"]
+
+
+def allow_pull(ecr: ECRClient, repository: str, *, beside: Document) -> None:
+    """Let Lambda pull from a repository, beside what its policy says already."""
+    ours = LAMBDA_MAY_PULL["Statement"]
+    sids = {statement["Sid"] for statement in ours}
+    others = [stated for stated in beside.get("Statement", []) if stated.get("Sid") not in sids]
+    policy = LAMBDA_MAY_PULL | {"Statement": [*others, *ours]}
+    ecr.set_repository_policy(repositoryName=repository, policyText=json.dumps(policy))
+
+
+def repository_policy(ecr: ECRClient, repository: str) -> Document:
+    """Return a repository's policy; an empty one if it has none."""
+    try:
+        answer = ecr.get_repository_policy(repositoryName=repository)
+    except ClientError as exc:
+        if error_code(exc) != "RepositoryPolicyNotFoundException":
+            raise
+        return {}
+    policy: Document = json.loads(answer["policyText"])
+    return policy

@@ -1,0 +1,273 @@
+"""Lambda functions: found, made, waited for."""
+
+from __future__ import annotations
+
+import random
+import re
+import time
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from typing import Any, Final
+
+from botocore.exceptions import ClientError
+from botocore.utils import parse_timestamp
+
+from covalent_lambda_container.adapters.aws.session import (
+    AwsClients,
+    error_code,
+    error_message,
+    explained,
+)
+from covalent_lambda_container.errors import ConfigurationError, ProvisionError
+from covalent_lambda_container.model.names import CREATOR_TAG, OWN_TAG
+from covalent_lambda_container.model.specs import FunctionSpec
+from covalent_lambda_container.ports.functions import (
+    ACTIVE,
+    PENDING,
+    FunctionMissing,
+    FunctionRecord,
+    FunctionState,
+)
+
+_ROLE_NOT_READY: Final = "cannot be assumed by Lambda"
+_ROLE_PATIENCE_S: Final = 90.0
+"""IAM is eventually consistent: a new role is refused for some seconds."""
+
+_LOOKS_AT_ONCE: Final = 8
+"""GetFunction is allowed 100 times a second ("Lambda quotas" page, read 2026-11)."""
+
+_CONFLICT_PATIENCE_S: Final = 30.0
+"""How long another change of a function, made elsewhere at the same time, is waited for."""
+
+_NOT_IN_TAGS: Final = re.compile(r"[^\w .:/=+@-]")
+_TAG_CHARACTERS: Final = 256
+"""What a tag's value may hold, and how much ("Using tags on Lambda functions", developer guide,
+read 2026-11). Names in IAM may hold commas, and paths of users be longer."""
+
+_PENDING_PATIENCE_S: Final = 600.0
+"""How long Lambda may prepare an image."""
+
+
+class LambdaFunctions:
+    """Lambda's API for our functions.
+
+    Parameters
+    ----------
+    clients
+        AWS clients of the account.
+    creator
+        Says who makes functions here, for a tag on them; empty if it is not known.
+    sleep, now
+        Clock, for tests.
+    """
+
+    def __init__(
+        self,
+        clients: AwsClients,
+        *,
+        creator: Callable[[], str] = str,
+        sleep: Callable[[float], None] = time.sleep,
+        now: Callable[[], float] = time.monotonic,
+    ) -> None:
+        self._clients = clients
+        self._creator = creator
+        self._sleep = sleep
+        self._now = now
+
+    def role_arn(self, role: str) -> str:
+        """Return a role's ARN; an ARN is returned as it is.
+
+        Raises
+        ------
+        ConfigurationError
+            When there is no such role.
+        """
+        if role.startswith("arn:"):
+            return role
+        with explained("look for the execution role", role, ConfigurationError):
+            try:
+                return self._clients.iam.get_role(RoleName=role)["Role"]["Arn"]
+            except ClientError as exc:
+                if error_code(exc) != "NoSuchEntity":
+                    raise
+        raise ConfigurationError(
+            f"AWSLambdaContainerExecutor option lambda_role_name={role!r}: there is no such role "
+            "in this account.",
+            hint="Make it with 'covalent-lambda bootstrap', or name another that "
+            "lambda.amazonaws.com may assume.",
+        )
+
+    def find(self, name: str) -> FunctionState | None:
+        """Return a function's state, or None when there is no such function."""
+        with explained("look for function", name, ProvisionError):
+            try:
+                answer = self._clients.functions.get_function(FunctionName=name)
+            except ClientError as exc:
+                if error_code(exc) == "ResourceNotFoundException":
+                    return None
+                raise
+        configuration = answer["Configuration"]
+        return FunctionState(
+            state=configuration.get("State", ACTIVE),
+            reason=configuration.get("StateReason", ""),
+        )
+
+    def create(self, spec: FunctionSpec) -> None:
+        """Create a function; one that exists already is left as it is.
+
+        Returns when Lambda has taken the request; `wait_active` waits for the function.
+
+        Raises
+        ------
+        ProvisionError
+            When Lambda refuses, with its reason.
+        """
+        patience_ends = self._now() + _ROLE_PATIENCE_S
+        delay_s = 1.0
+        request = _create_request(spec, self._creator())
+        with explained("create function", spec.name, ProvisionError):
+            while True:
+                try:
+                    self._clients.functions.create_function(**request)
+                    return
+                except ClientError as exc:
+                    if error_code(exc) == "ResourceConflictException":
+                        return
+                    not_ready = _ROLE_NOT_READY in error_message(exc)
+                    if not not_ready or self._now() + delay_s > patience_ends:
+                        raise
+                self._sleep(delay_s * random.uniform(0.8, 1.2))  # noqa: S311 - jitter, no secret
+                delay_s = min(delay_s * 1.5, 8.0)
+
+    def reserve(self, name: str, concurrency: int) -> None:
+        """See to it that Lambda reserves this many executions for a function.
+
+        The function must not be Pending: Lambda changes nothing on one that is. Does nothing when
+        they are reserved already.
+
+        Raises
+        ------
+        FunctionMissing
+            There is no such function.
+        ProvisionError
+            When Lambda refuses, with its reason.
+        """
+        client = self._clients.functions
+        patience_ends = self._now() + _CONFLICT_PATIENCE_S
+        with explained("reserve concurrency for function", name, ProvisionError):
+            while True:
+                try:
+                    there = client.get_function(FunctionName=name).get("Concurrency", {})
+                    if there.get("ReservedConcurrentExecutions") != concurrency:
+                        client.put_function_concurrency(
+                            FunctionName=name, ReservedConcurrentExecutions=concurrency
+                        )
+                    return
+                except ClientError as exc:
+                    if error_code(exc) == "ResourceNotFoundException":
+                        raise FunctionMissing(name) from exc
+                    conflict = error_code(exc) == "ResourceConflictException"
+                    if not conflict or self._now() > patience_ends:
+                        raise
+                self._sleep(random.uniform(0.5, 1.5))  # noqa: S311 - jitter, no secret
+
+    def wait_active(self, name: str) -> FunctionState:
+        """Wait until a function is no longer Pending and return its state.
+
+        Raises
+        ------
+        ProvisionError
+            When there is no such function, or it stays Pending for ten minutes.
+        """
+        patience_ends = self._now() + _PENDING_PATIENCE_S
+        delay_s = 0.1
+        # Not botocore's waiter, which asks at fixed intervals: one function is there at once,
+        # another takes a minute. GetFunction, since GetFunctionConfiguration spends the 15 requests
+        # a second that the account's control plane has.
+        while True:
+            state = self.find(name)
+            if state is None:
+                raise ProvisionError(
+                    f"Function {name} is not there any more.",
+                    hint="Somebody deleted it; the next task makes it again.",
+                )
+            if state.state != PENDING:
+                return state
+            if self._now() > patience_ends:
+                raise ProvisionError(
+                    f"Function {name} is still Pending after {_PENDING_PATIENCE_S:.0f} s.",
+                    hint="Look at the function in Lambda's console; the next task tries again.",
+                )
+            self._sleep(delay_s)
+            delay_s = min(delay_s * 1.5, 2.0)
+
+    def delete(self, name: str) -> None:
+        """Delete a function, if it is there."""
+        with explained("delete function", name, ProvisionError):
+            try:
+                self._clients.functions.delete_function(FunctionName=name)
+            except ClientError as exc:
+                if error_code(exc) != "ResourceNotFoundException":
+                    raise
+
+    def list_functions(self) -> list[FunctionRecord]:
+        """Return all functions of the account that run an image, whoever made them."""
+        client = self._clients.functions
+        with explained("list functions", "of the account", ProvisionError):
+            names = [
+                function["FunctionName"]
+                for page in client.get_paginator("list_functions").paginate()
+                for function in page["Functions"]
+                if function.get("PackageType") == "Image"
+            ]
+        with ThreadPoolExecutor(_LOOKS_AT_ONCE) as pool:
+            return [record for record in pool.map(self._record, names) if record]
+
+    def _record(self, name: str) -> FunctionRecord | None:
+        # Neither image nor tags are in the list.
+        with explained("look for function", name, ProvisionError):
+            try:
+                answer = self._clients.functions.get_function(FunctionName=name)
+            except ClientError as exc:
+                if error_code(exc) == "ResourceNotFoundException":
+                    return None
+                raise
+        configuration, code = answer["Configuration"], answer["Code"]
+        return FunctionRecord(
+            name=name,
+            image=code.get("ResolvedImageUri") or code.get("ImageUri", ""),
+            memory_mb=configuration["MemorySize"],
+            modified=parse_timestamp(configuration["LastModified"]),
+            tags=answer.get("Tags", {}),
+        )
+
+
+def _create_request(spec: FunctionSpec, creator: str) -> dict[str, Any]:
+    creator = _NOT_IN_TAGS.sub("_", creator)[:_TAG_CHARACTERS]
+    own_tags = dict([OWN_TAG]) | ({CREATOR_TAG: creator} if creator else {})
+    request: dict[str, Any] = {
+        "FunctionName": spec.name,
+        "PackageType": "Image",
+        "Code": {"ImageUri": spec.image.uri},
+        "Role": spec.role_arn,
+        "Architectures": [spec.architecture],
+        "MemorySize": spec.memory_mb,
+        "Timeout": spec.timeout_s,
+        "EphemeralStorage": {"Size": spec.ephemeral_storage_mb},
+        "Environment": {"Variables": dict(spec.environment)},
+        # Ours take no part in what the function is, and so in its name.
+        "Tags": dict(spec.tags) | own_tags,
+        "Description": "Runs Covalent electrons; made by covalent-lambda-container.",
+    }
+    if spec.subnet_ids:
+        request["VpcConfig"] = {
+            "SubnetIds": list(spec.subnet_ids),
+            "SecurityGroupIds": list(spec.security_group_ids),
+        }
+    if spec.file_system_arn:
+        request["FileSystemConfigs"] = [
+            {"Arn": spec.file_system_arn, "LocalMountPath": spec.mount_path}
+        ]
+    if spec.kms_key_arn:
+        request["KMSKeyArn"] = spec.kms_key_arn
+    return request

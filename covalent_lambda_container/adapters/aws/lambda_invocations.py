@@ -1,0 +1,305 @@
+"""Lambda's Invoke, on the event loop: thousands may be under way without a thread each.
+
+boto3 has no asynchronous client. The requests are pyqwest's: threads that seldom need the
+interpreter's lock send them, and the garbage collector has next to nothing of them to look at.
+botocore finds the endpoint, the credentials and the proxy, signs, and reads errors.
+"""
+
+from __future__ import annotations
+
+import base64
+import errno
+import json
+import os
+import time
+from functools import cached_property, lru_cache
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any, Final
+from urllib.parse import quote, urlsplit
+
+from botocore.credentials import ReadOnlyCredentials
+from botocore.exceptions import ClientError
+from botocore.parsers import ResponseParserFactory
+from pyqwest import Client, FullResponse, HTTPTransport, HTTPVersion, Proxy
+
+from covalent_lambda_container.adapters.aws.session import (
+    AwsClients,
+    error_code,
+    error_message,
+    explained,
+)
+from covalent_lambda_container.adapters.aws.sigv4 import SignedPosts
+from covalent_lambda_container.concurrency.event_loop import BRIEF_BYTES, in_thread
+from covalent_lambda_container.errors import InvocationError
+from covalent_lambda_container.ports.functions import (
+    ConnectionLost,
+    FunctionMissing,
+    NotAccepted,
+    Reply,
+    Unreachable,
+)
+
+_FEWER: Final = "or run fewer electrons at once."
+_NOT_ACCEPTED: Final = {
+    "EC2ThrottledException": f"Wait until the VPC has its network interfaces, {_FEWER}",
+    "ENILimitReachedException": f"Raise the VPC's quota of network interfaces, {_FEWER}",
+    "ResourceConflictException": "",
+    "ResourceNotReadyException": "",
+    "SubnetIPAddressLimitReachedException": "Name subnets with free addresses by the option "
+    f"subnet_ids, {_FEWER}",
+    "TooManyRequestsException": f"Raise the account's concurrency quota for Lambda, {_FEWER}",
+}
+"""Answers to Invoke that say the function was not started and may be asked again, and what helps if
+they stay (Lambda API reference, "Invoke", read 2026-11)."""
+
+_UNDECIDED: Final = frozenset({"ServiceException"})
+"""Answers to Invoke that do not say whether the function was started. What else Lambda documents
+was found before its start, whatever the status: a key, a network or a file system that it may not
+use has status 502 or 403 (the same page)."""
+
+_NO_FILE_LEFT: Final = tuple(f"(os error {code})" for code in (errno.EMFILE, errno.ENFILE))
+_NOT_TRUSTED: Final = "invalid peer certificate"
+_NO_TUNNEL: Final = ("tunnel error: proxy authorization required", "tunnel error: unsuccessful")
+"""What pyqwest says of connections that will not come about by another try at once; its errors have
+no codes."""
+
+_PATH: Final = "/2015-03-31/functions/{}/invocations"
+_HEADERS: Final = {
+    "Content-Type": "application/json",
+    "User-Agent": f"covalent-lambda-container/{version('covalent-lambda-container')}",
+    "X-Amz-Log-Type": "Tail",
+}
+_OPERATION: Final = "invoke function"
+_OK: Final = 200
+_SERVER_ERROR: Final = 500
+_CONNECT_TIMEOUT_S: Final = 10
+_READ_RESERVE_S: Final = 30
+_IDLE_CONNECTION_S: Final = 15
+"""How long a connection without a request is kept; shorter than Lambda keeps it, which would
+otherwise close it at the moment of the next request."""
+_PORTS: Final = 2**16
+"""More connections than there can be: none that is idle is closed for their number."""
+_KEEP_ALIVE_S: Final = 5
+"""How often the other side is asked again for a sign of life. pyqwest asks first after 15 seconds
+of silence, and gives a connection up after 30 without an answer. So it stays known to AWS's NAT
+gateways and load balancers, which forget one that is silent for 350 seconds ("NAT gateway basics",
+VPC user guide, read 2026-11); a task may be silent for 900."""
+
+
+class LambdaInvocations:
+    """Invokes the functions of one account.
+
+    Parameters
+    ----------
+    clients
+        AWS clients of the account.
+    """
+
+    def __init__(self, clients: AwsClients) -> None:
+        self._clients = clients
+        self._clients_by_timeout = lru_cache(maxsize=64)(self._new_client)
+        self._errors = ResponseParserFactory().create_parser("rest-json")
+
+    async def invoke(self, name: str, event: bytes, *, timeout_s: int) -> Reply:
+        """Invoke a function once and wait for its answer.
+
+        Never sends twice: a request that went out may have started the function.
+
+        Parameters
+        ----------
+        name
+            Function name.
+        event
+            JSON, at most 6 MB.
+        timeout_s
+            The function's timeout; the connection is given longer than that.
+
+        Raises
+        ------
+        NotAccepted
+            The function was not started: throttled, not ready, or (`Unreachable`) not reached.
+        FunctionMissing
+            There is no such function.
+        ConnectionLost
+            No answer came; the task may be running.
+        """
+        url = self._url(name)
+        headers = await self._headers(name, url, event)
+        answer = await self._send(name, url, event, headers, timeout_s)
+        if answer.status != _OK:
+            with explained(_OPERATION, name, InvocationError):
+                raise self._refusal(name, answer)
+        try:
+            payload = await _parsed(answer.content)
+        except ValueError as exc:
+            raise ConnectionLost(f"its answer cannot be read: {exc}") from exc
+        return Reply(
+            payload=payload,
+            function_error=answer.headers.get("X-Amz-Function-Error", ""),
+            log_tail=_log_tail(answer.headers.get("X-Amz-Log-Result", "")),
+        )
+
+    async def _headers(self, name: str, url: str, event: bytes) -> dict[str, str]:
+        with explained(_OPERATION, name, InvocationError):
+            await self._clients.renew_credentials()
+            if len(event) < BRIEF_BYTES:
+                return self._signed(url, event)
+            return await in_thread(self._signed, url, event)
+
+    def _signed(self, url: str, event: bytes) -> dict[str, str]:
+        credentials, second = self._clients.frozen_credentials(), int(time.time())
+        return _signed_posts(credentials, self._region, url, second).headers(event)
+
+    async def _send(
+        self, name: str, url: str, event: bytes, headers: dict[str, str], timeout_s: int
+    ) -> FullResponse:
+        client = self._client(name, timeout_s)
+        try:
+            return await client.post(url, headers, event)
+        # Of all errors, the one that comes before there is a connection.
+        except ConnectionError as exc:
+            raise self._not_connected(name, str(exc)) from exc
+        except (TypeError, ValueError):
+            # What it says would show the header, which may be a credential.
+            raise InvocationError(
+                f"invoke function {name!r}: HTTP has no way to send the request's headers.",
+                hint="Is there a line break in one of the AWS credentials?",
+            ) from None
+        # Whatever it is, the request may have gone out.
+        except Exception as exc:
+            raise ConnectionLost(str(exc) or type(exc).__name__) from exc
+
+    def _client(self, name: str, timeout_s: int) -> Client:
+        if _sending_process() != os.getpid():
+            raise InvocationError(
+                f"invoke function {name!r}: this process was forked from one that has invoked "
+                "functions, and lacks the threads that send requests.",
+                hint="Start processes by multiprocessing's method 'spawn', or fork earlier.",
+            )
+        try:
+            return self._clients_by_timeout(timeout_s)
+        except (OSError, RuntimeError, ValueError):
+            # What it says may show the proxy's password.
+            raise InvocationError(
+                f"invoke function {name!r}: no HTTP client can be made with the authorities in "
+                f"{self._clients.certificates} and the proxy of the environment.",
+                hint="Check AWS_CA_BUNDLE, a file of PEM certificates, and HTTPS_PROXY.",
+            ) from None
+
+    def _new_client(self, timeout_s: int) -> Client:
+        """Return an HTTP client for functions with a timeout; it serves all event loops.
+
+        HTTP/1.1 alone: by HTTP/2 a server may ask for a request once more.
+        """
+        proxy = self._clients.proxy_for(self._endpoint)
+        # One that is for other requests than these: pyqwest looks for a proxy by itself if it has
+        # none, and by other rules than botocore.
+        none = Proxy(
+            "http://unused.example.com",
+            scheme="http" if urlsplit(self._endpoint).scheme == "https" else "https",
+        )
+        transport = HTTPTransport(
+            tls_ca_cert=Path(self._clients.certificates).read_bytes(),
+            http_version=HTTPVersion.HTTP1,
+            proxy=proxy or none,
+            connect_timeout=_CONNECT_TIMEOUT_S,
+            read_timeout=timeout_s + _READ_RESERVE_S,
+            pool_idle_timeout=_IDLE_CONNECTION_S,
+            pool_max_idle_per_host=_PORTS,
+            tcp_keepalive_interval=_KEEP_ALIVE_S,
+            # AWS's names are looked up once for thousands of connections: a VPC takes 1,024 packets
+            # of questions a second ("Hybrid Cloud DNS Options for Amazon VPC", read 2026-11).
+            # Others may be known to this machine alone.
+            use_system_dns=not self._clients.is_aws(self._endpoint) or proxy is not None,
+            enable_gzip=False,
+            enable_brotli=False,
+            enable_zstd=False,
+            follow_redirects=False,
+            enable_otel=False,
+        )
+        return Client(transport)
+
+    def _not_connected(self, name: str, said: str) -> Exception:
+        """Return what it means that no connection came about."""
+        if _NOT_TRUSTED in said:
+            return InvocationError(
+                f"invoke function {name!r}: no trusted connection to {self._endpoint}: {said}.",
+                hint="If a proxy or a private endpoint has a certificate of its own, name its "
+                "authority's PEM file in AWS_CA_BUNDLE for the dispatcher.",
+            )
+        if any(refusal in said for refusal in _NO_TUNNEL):
+            return InvocationError(
+                f"invoke function {name!r}: the proxy did not connect to {self._endpoint}: {said}.",
+                hint="Check HTTPS_PROXY and NO_PROXY in the dispatcher's environment, and whether "
+                "the proxy is overloaded.",
+            )
+        if any(shortage in said for shortage in _NO_FILE_LEFT):
+            return NotAccepted(
+                said, f"Let the dispatcher have more files open (ulimit -n), {_FEWER}"
+            )
+        return Unreachable(said)
+
+    def _refusal(self, name: str, answer: FullResponse) -> Exception:
+        """Return what an answer other than 200 means."""
+        read = {
+            "status_code": answer.status,
+            "headers": dict(answer.headers.items()),
+            "body": answer.content,
+        }
+        exc = ClientError(self._errors.parse(read, self._operation.output_shape), "Invoke")
+        said = f"{error_code(exc)}: {error_message(exc)}"
+        if error_code(exc) in _NOT_ACCEPTED:
+            return NotAccepted(said, _NOT_ACCEPTED[error_code(exc)])
+        if error_code(exc) == "ResourceNotFoundException":
+            return FunctionMissing(name)
+        if answer.status >= _SERVER_ERROR and error_code(exc) not in self._decided:
+            return ConnectionLost(said)
+        return exc
+
+    @cached_property
+    def _operation(self) -> Any:
+        return self._clients.functions.meta.service_model.operation_model("Invoke")
+
+    @cached_property
+    def _decided(self) -> frozenset[str]:
+        return frozenset(shape.name for shape in self._operation.error_shapes) - _UNDECIDED
+
+    @cached_property
+    def _endpoint(self) -> str:
+        return self._clients.functions.meta.endpoint_url
+
+    @cached_property
+    def _region(self) -> str:
+        return self._clients.functions.meta.region_name
+
+    def _url(self, name: str) -> str:
+        return self._endpoint.rstrip("/") + _PATH.format(quote(name, safe=""))
+
+
+@lru_cache(maxsize=1)
+def _sending_process() -> int:
+    """Return the process that has pyqwest's threads; a fork of it would wait for them for ever."""
+    return os.getpid()
+
+
+@lru_cache(maxsize=64)
+def _signed_posts(
+    credentials: ReadOnlyCredentials,
+    region: str,
+    url: str,
+    second: int,  # noqa: ARG001 - Lambda refuses signatures of another time
+) -> SignedPosts:
+    return SignedPosts(credentials, region, service="lambda", url=url, headers=_HEADERS)
+
+
+def _log_tail(encoded: str) -> str:
+    try:
+        return base64.b64decode(encoded).decode("utf-8", "replace")
+    except ValueError:
+        # The answer is worth more than its log.
+        return ""
+
+
+async def _parsed(body: bytes) -> Any:
+    return json.loads(body) if len(body) < BRIEF_BYTES else await in_thread(json.loads, body)

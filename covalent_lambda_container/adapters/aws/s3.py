@@ -1,0 +1,203 @@
+"""The bucket through which large tasks and results pass."""
+
+from __future__ import annotations
+
+import contextlib
+import functools
+import time
+from collections import deque
+from collections.abc import Callable, Iterable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from itertools import islice
+from typing import TYPE_CHECKING, Final
+from urllib.parse import quote
+
+from boto3.s3.transfer import TransferConfig
+from botocore.credentials import ReadOnlyCredentials
+from botocore.exceptions import ClientError, HTTPClientError, IncompleteReadError
+
+from covalent_lambda_container.adapters.aws.session import AwsClients, error_code, explained
+from covalent_lambda_container.adapters.aws.sigv4 import PresignedUrls
+from covalent_lambda_container.errors import ConfigurationError, InvocationError
+from covalent_lambda_container.files.streams import ChunkStream, Readable, reader
+from covalent_lambda_container.ports.stores import Parsed
+
+if TYPE_CHECKING:
+    from mypy_boto3_s3.type_defs import GetObjectOutputTypeDef
+
+_ABSENT: Final = frozenset({"404", "NoSuchKey", "NotFound"})
+_NO_SUCH_RANGE: Final = "InvalidRange"
+_READ_ATTEMPTS: Final = 3
+_PART_BYTES: Final = 8 * 1024 * 1024
+_PARTS_AHEAD: Final = 4
+"""A large object is read in parts of this size, so many at once."""
+_TRANSFER: Final = TransferConfig(
+    multipart_threshold=16 * 1024 * 1024, multipart_chunksize=16 * 1024 * 1024, max_concurrency=4
+)
+"""Parts of a large task: few and large enough that memory stays far below the task's own size."""
+
+
+class S3Bucket:
+    """One bucket.
+
+    Parameters
+    ----------
+    clients
+        AWS clients of the account.
+    bucket
+        Its name.
+    """
+
+    def __init__(self, clients: AwsClients, bucket: str) -> None:
+        self._clients = clients
+        self.bucket = bucket
+
+    def check(self) -> None:
+        """Make sure that the bucket exists, in the functions' region, and can be listed.
+
+        Raises
+        ------
+        ConfigurationError
+            When S3 says that it does not exist, that it is in another region, where presigned URLs
+            would not hold, or that this identity may not list it. To those who may not, S3 says
+            of objects that are not there that they are forbidden ("GetObject", S3 API reference,
+            read 2026-11).
+        """
+        with explained("look for S3 bucket", self.bucket, ConfigurationError):
+            told = f"AWSLambdaContainerExecutor option s3_bucket_name={self.bucket!r}: "
+            try:
+                region = self._clients.s3.head_bucket(Bucket=self.bucket).get("BucketRegion")
+            except ClientError as exc:
+                if error_code(exc) in ("404", "NoSuchBucket"):
+                    raise ConfigurationError(
+                        f"{told}there is no such bucket.",
+                        hint="Make it with 'covalent-lambda bootstrap', or name another.",
+                    ) from None
+                if error_code(exc) == "403":
+                    raise ConfigurationError(
+                        f"{told}AccessDenied: it is another account's, or this identity may not "
+                        "list it.",
+                        hint="Allow s3:ListBucket on it in the IAM policy of the dispatcher's "
+                        "identity, or name another.",
+                    ) from None
+                raise
+        if region and region != self._region:
+            raise ConfigurationError(
+                f"{told}it is in region {region}, and the functions are in {self._region}.",
+                hint="Name a bucket in the functions' region, or set the option region.",
+            )
+
+    def put(self, key: str, body: bytes | Iterable[bytes]) -> None:
+        """Store an object; one given in pieces goes up in several parts at once if it is large."""
+        with explained("write S3 object", f"{self.bucket}/{key}", InvocationError):
+            if isinstance(body, bytes):
+                self._clients.s3.put_object(Bucket=self.bucket, Key=key, Body=body)
+            else:
+                # Buffered: boto3 takes a short read for the end of the stream.
+                stream = reader(body)
+                self._clients.s3.upload_fileobj(stream, self.bucket, key, Config=_TRANSFER)
+
+    def read(self, key: str, parse: Callable[[Readable], Parsed]) -> Parsed | None:
+        """Return what `parse` makes of an object's stream, or None when there is no such object."""
+        with explained("read S3 object", f"{self.bucket}/{key}", InvocationError):
+            for attempt in range(1, _READ_ATTEMPTS + 1):
+                try:
+                    parts = self._parts(key, self._part(key, 0))
+                except ClientError as exc:
+                    if error_code(exc) in _ABSENT:
+                        return None
+                    if error_code(exc) != _NO_SUCH_RANGE:
+                        raise
+                    parts = iter(())  # an empty object has no first byte
+                try:
+                    with contextlib.closing(ChunkStream(parts)) as stream:
+                        return parse(stream)
+                except (ValueError, HTTPClientError, IncompleteReadError) as exc:
+                    if attempt == _READ_ATTEMPTS:
+                        raise InvocationError(
+                            f"S3 object {self.bucket}/{key} could not be read whole: {exc}"
+                        ) from exc
+        raise AssertionError("unreachable")
+
+    def _part(self, key: str, start: int, **conditions: str) -> GetObjectOutputTypeDef:
+        return self._clients.s3.get_object(
+            Bucket=self.bucket,
+            Key=key,
+            Range=f"bytes={start}-{start + _PART_BYTES - 1}",
+            **conditions,  # type: ignore[arg-type]
+        )
+
+    def _parts(self, key: str, first: GetObjectOutputTypeDef) -> Iterator[bytes]:
+        """Yield an object's parts in order; a few are fetched ahead, on connections of their own.
+
+        One connection to S3 carries some 90 MB a second ("Best practices design patterns", S3 user
+        guide, read 2026-11).
+        """
+        size = int(first["ContentRange"].rpartition("/")[2])
+        yield first["Body"].read()
+        if size <= _PART_BYTES:
+            return
+
+        def fetch(start: int) -> bytes:
+            # Of the same object as the first part, should somebody write another.
+            return self._part(key, start, IfMatch=first["ETag"])["Body"].read()
+
+        starts = iter(range(_PART_BYTES, size, _PART_BYTES))
+        with ThreadPoolExecutor(_PARTS_AHEAD) as pool:
+            ahead = deque(pool.submit(fetch, start) for start in islice(starts, _PARTS_AHEAD))
+            while ahead:
+                yield ahead.popleft().result()
+                ahead.extend(pool.submit(fetch, start) for start in islice(starts, 1))
+
+    def delete(self, keys: list[str]) -> None:
+        """Remove objects; those that are not there do not matter."""
+        with explained("delete S3 objects in", self.bucket, InvocationError):
+            answer = self._clients.s3.delete_objects(
+                Bucket=self.bucket,
+                Delete={"Objects": [{"Key": key} for key in keys], "Quiet": True},
+            )
+        # Of each object that could not be deleted, S3 says so inside an answer of status 200.
+        for error in answer.get("Errors", ()):
+            raise InvocationError(
+                f"delete S3 object '{self.bucket}/{error.get('Key')}': AWS answered "
+                f"{error.get('Code')}: {error.get('Message')}"
+            )
+
+    def read_url(self, key: str, *, valid_s: int) -> str:
+        """Return a presigned URL for GET of one object."""
+        return self._presign("GET", key, valid_s)
+
+    def write_url(self, key: str, *, valid_s: int) -> str:
+        """Return a presigned URL for PUT of one object."""
+        return self._presign("PUT", key, valid_s)
+
+    def _presign(self, method: str, key: str, valid_s: int) -> str:
+        with explained("presign S3 object", f"{self.bucket}/{key}", InvocationError):
+            # Without boto3's client, which finds the endpoint anew for every URL.
+            credentials, second = self._clients.frozen_credentials(), int(time.time())
+            urls = _presigned(credentials, self._region, method, valid_s, self._base_url, second)
+            return urls.of(quote(key))
+
+    @functools.cached_property
+    def _base_url(self) -> str:
+        """The bucket's URL, up to where keys begin, as boto3 finds it."""
+        url = self._clients.s3.generate_presigned_url(
+            "get_object", Params={"Bucket": self.bucket, "Key": "key"}
+        )
+        return url.partition("?")[0].removesuffix("key")
+
+    @functools.cached_property
+    def _region(self) -> str:
+        return self._clients.s3.meta.region_name
+
+
+@functools.lru_cache(maxsize=16)
+def _presigned(
+    credentials: ReadOnlyCredentials,
+    region: str,
+    method: str,
+    valid_s: int,
+    base_url: str,
+    second: int,  # noqa: ARG001 - when the validity begins
+) -> PresignedUrls:
+    return PresignedUrls(credentials, region, method=method, valid_s=valid_s, base_url=base_url)

@@ -1,0 +1,321 @@
+"""AWS sessions and clients, made once per process, and AWS's errors in our words."""
+
+from __future__ import annotations
+
+import functools
+import threading
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Final
+from urllib.parse import urlsplit
+
+import boto3
+import botocore.session
+from botocore.config import Config
+from botocore.credentials import Credentials, ReadOnlyCredentials, RefreshableCredentials
+from botocore.exceptions import (
+    BotoCoreError,
+    ClientError,
+    EndpointConnectionError,
+    NoCredentialsError,
+    NoRegionError,
+    PartialCredentialsError,
+    ProfileNotFound,
+    SSOError,
+    TokenRetrievalError,
+)
+from botocore.httpsession import get_cert_path
+from botocore.utils import get_environ_proxies
+
+from covalent_lambda_container.concurrency.event_loop import in_thread
+from covalent_lambda_container.errors import ConfigurationError, LambdaContainerError
+
+if TYPE_CHECKING:
+    from mypy_boto3_ecr import ECRClient
+    from mypy_boto3_iam import IAMClient
+    from mypy_boto3_lambda import LambdaClient
+    from mypy_boto3_s3 import S3Client
+    from mypy_boto3_sts import STSClient
+
+_BAD_CREDENTIALS: Final = frozenset(
+    {
+        "AuthFailure",
+        "ExpiredToken",
+        "ExpiredTokenException",
+        "IncompleteSignature",
+        "InvalidAccessKeyId",
+        "InvalidClientTokenId",
+        "InvalidSignatureException",
+        "MissingAuthenticationToken",
+        "MissingAuthenticationTokenException",
+        "SignatureDoesNotMatch",
+        "UnrecognizedClientException",
+    }
+)
+_DENIED: Final = frozenset({"AccessDenied", "AccessDeniedException", "UnauthorizedOperation"})
+
+_QUICK_S: Final = 3
+
+_S3_CONNECTIONS: Final = 64
+"""Kept open; of botocore's own ten, further ones would be opened and closed for each object."""
+
+_RENEWED_S: Final = 60
+"""How long credentials are signed with that were asked for anew and are about to end all the same:
+their source has no others yet."""
+
+_RETRIES: Final[Any] = {"mode": "standard", "max_attempts": 3}
+_CONTROL_PLANE_RETRIES: Final[Any] = {"mode": "standard", "max_attempts": 8}
+"""boto3's own retries, for calls that may be repeated."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class AwsTarget:
+    """Which account, as whom, and where. Empty strings leave the choice to boto3."""
+
+    credentials_file: str = ""
+    profile: str = ""
+    region: str = ""
+    endpoint_url: str = ""
+
+
+class AwsClients:
+    """The clients of one target, each made when first asked for.
+
+    Parameters
+    ----------
+    target
+        Account, identity, region and endpoint.
+    session
+        A session that knows them already; default: one made for the target.
+    """
+
+    def __init__(self, target: AwsTarget, session: boto3.Session | None = None) -> None:
+        self.target = target
+        self._lock = threading.Lock()
+        self._renewed: tuple[float, ReadOnlyCredentials] | None = None
+        with explained("open an AWS session", target.profile or "default profile"):
+            self._core = session._session if session else _core_session(target)
+            self._session = session or boto3.Session(botocore_session=self._core)
+
+    @functools.cached_property
+    def s3(self) -> S3Client:
+        # Newer buckets refuse the old signature that presigning uses by default in us-east-1.
+        config = Config(
+            signature_version="s3v4", retries=_RETRIES, max_pool_connections=_S3_CONNECTIONS
+        )
+        client: S3Client = self._client("s3", config)
+        return client
+
+    @functools.cached_property
+    def ecr(self) -> ECRClient:
+        client: ECRClient = self._client("ecr", Config(retries=_RETRIES))
+        return client
+
+    @functools.cached_property
+    def iam(self) -> IAMClient:
+        client: IAMClient = self._client("iam", Config(retries=_RETRIES))
+        return client
+
+    @functools.cached_property
+    def sts(self) -> STSClient:
+        # Nothing waits for it that could not do without.
+        config = Config(connect_timeout=_QUICK_S, read_timeout=_QUICK_S, retries=_RETRIES)
+        client: STSClient = self._client("sts", config)
+        return client
+
+    @functools.cached_property
+    def logs(self) -> Any:
+        return self._client("logs", Config(retries=_RETRIES))
+
+    @functools.cached_property
+    def caller_arn(self) -> str:
+        """ARN of the identity that these clients have; empty if AWS does not say it."""
+        try:
+            return self.sts.get_caller_identity()["Arn"]
+        except (BotoCoreError, ClientError):
+            return ""
+
+    @functools.cached_property
+    def functions(self) -> LambdaClient:
+        """Lambda's control plane: 15 requests a second for the whole account."""
+        client: LambdaClient = self._client("lambda", Config(retries=_CONTROL_PLANE_RETRIES))
+        return client
+
+    async def renew_credentials(self) -> None:
+        """Have credentials that can sign, renewed beside the event loop when that is due."""
+        credentials = self._credentials
+        if isinstance(credentials, RefreshableCredentials) and credentials.refresh_needed():
+            frozen = await in_thread(credentials.get_frozen_credentials)
+            self._renewed = time.monotonic(), frozen
+
+    def frozen_credentials(self) -> ReadOnlyCredentials:
+        """Return what to sign with now; without waiting, after `renew_credentials`.
+
+        Raises
+        ------
+        NoCredentialsError
+            When boto3 finds none.
+        """
+        if self._credentials is None:
+            raise NoCredentialsError
+        if self._renewed and time.monotonic() < self._renewed[0] + _RENEWED_S:
+            return self._renewed[1]
+        return self._credentials.get_frozen_credentials()
+
+    @functools.cached_property
+    def _credentials(self) -> Credentials | None:
+        return self._core.get_credentials()
+
+    @property
+    def certificates(self) -> str:
+        """Path of the PEM file with the authorities that AWS's endpoints are checked against."""
+        configured = self._core.get_config_variable("ca_bundle")
+        return str(get_cert_path(configured or True))
+
+    def proxy_for(self, url: str) -> str | None:
+        """Return the URL of the environment's proxy for an address, or None."""
+        return get_environ_proxies(url).get(urlsplit(url).scheme)
+
+    @property
+    def registry_host(self) -> str | None:
+        """Host and port of a custom endpoint, which serves the registry too; None for AWS."""
+        url = self.ecr.meta.endpoint_url
+        return None if self.is_aws(url) else urlsplit(url).netloc
+
+    def is_aws(self, url: str) -> bool:
+        """Tell whether an address is one of AWS's own, in any partition."""
+        return (urlsplit(url).hostname or "").endswith(self._aws_domains())
+
+    def registry_of(self, account: str) -> str:
+        """Return the host of an account's registry, without a call.
+
+        ``123456789012.dkr.ecr.REGION.amazonaws.com``, or below the domain of another partition
+        ("Amazon ECR private registry", read 2026-11).
+        """
+        meta: Any = self.ecr.meta
+        (domain,) = (
+            partition["outputs"]["dnsSuffix"]
+            for partition in self._partitions
+            if partition["id"] == meta.partition
+        )
+        return self.registry_host or f"{account}.dkr.ecr.{meta.region_name}.{domain}"
+
+    def _aws_domains(self) -> tuple[str, ...]:
+        """Return the ends of AWS's own host names, in all partitions."""
+        return tuple(
+            f".{partition['outputs'][name]}"
+            for partition in self._partitions
+            for name in ("dnsSuffix", "dualStackDnsSuffix")
+        )
+
+    @property
+    def _partitions(self) -> Any:
+        return self._core.get_data("partitions")["partitions"]
+
+    def _client(self, service: str, config: Config) -> Any:
+        # boto3 sessions are not safe to use from several threads while they make clients.
+        with self._lock, explained(f"open an AWS {service} client", self.target.region or "aws"):
+            return self._session.client(  # type: ignore[call-overload]
+                service, config=config, endpoint_url=self.target.endpoint_url or None
+            )
+
+
+@functools.lru_cache(maxsize=64)
+def clients_for(target: AwsTarget) -> AwsClients:
+    """Return the process's clients for a target: equal targets share them."""
+    return AwsClients(target)
+
+
+def error_code(exc: ClientError) -> str:
+    """Return AWS's code of an error, such as ``"ResourceNotFoundException"``."""
+    return str(exc.response.get("Error", {}).get("Code", ""))
+
+
+def error_message(exc: ClientError) -> str:
+    """Return AWS's own sentence about an error."""
+    return str(exc.response.get("Error", {}).get("Message", ""))
+
+
+def is_denial(error: LambdaContainerError) -> bool:
+    """Tell whether an error of ours says that the identity is not allowed to do something."""
+    return isinstance(error.__cause__, ClientError) and error_code(error.__cause__) in _DENIED
+
+
+@contextmanager
+def explained(
+    operation: str, subject: str, kind: type[LambdaContainerError] = LambdaContainerError
+) -> Iterator[None]:
+    """Turn what boto3 raises into an error that names the operation and its object.
+
+    Parameters
+    ----------
+    operation
+        Verb and object: ``"create function"``.
+    subject
+        Name of the object.
+    kind
+        Error class for answers that have no clearer meaning.
+    """
+    try:
+        yield
+    except ClientError as exc:
+        code, message = error_code(exc), error_message(exc)
+        if code in _BAD_CREDENTIALS:
+            raise ConfigurationError(
+                f"AWS refused the credentials: {operation} {subject!r} answered {code}: {message}.",
+                hint="Check the options credentials_file, profile and region, or renew the login.",
+            ) from exc
+        hint = None
+        if code in _DENIED:
+            hint = (
+                f"Allow {_action(exc)} to this identity; 'covalent-lambda policy' prints policies "
+                "that suffice."
+            )
+        raise kind(f"{operation} {subject!r}: AWS answered {code}: {message}", hint=hint) from exc
+    except (NoCredentialsError, PartialCredentialsError, ProfileNotFound) as exc:
+        raise ConfigurationError(
+            f"{operation} {subject!r}: {exc}.",
+            hint="Give credentials as boto3 takes them, or the options credentials_file and "
+            "profile.",
+        ) from exc
+    except (SSOError, TokenRetrievalError) as exc:
+        raise ConfigurationError(
+            f"{operation} {subject!r}: {exc}.",
+            hint="Renew the login: 'aws sso login', for the profile that the dispatcher uses.",
+        ) from exc
+    except NoRegionError as exc:
+        raise ConfigurationError(
+            f"{operation} {subject!r}: no AWS region is known.",
+            hint="Set the option region, or AWS_DEFAULT_REGION for the dispatcher.",
+        ) from exc
+    except EndpointConnectionError as exc:
+        raise ConfigurationError(
+            f"{operation} {subject!r}: {exc}.",
+            hint="Check the option endpoint_url, the region's name and the network.",
+        ) from exc
+    except BotoCoreError as exc:
+        raise kind(f"{operation} {subject!r}: {exc}") from exc
+
+
+def _action(exc: ClientError) -> str:
+    return f"the action {exc.operation_name}"
+
+
+def _core_session(target: AwsTarget) -> botocore.session.Session:
+    core = botocore.session.Session()
+    if target.credentials_file:
+        path = Path(target.credentials_file).expanduser()
+        if not path.is_file():
+            raise ConfigurationError(
+                f"AWSLambdaContainerExecutor option credentials_file={target.credentials_file!r}: "
+                "there is no such file on the machine of the dispatcher."
+            )
+        core.set_config_variable("credentials_file", str(path))
+    if target.profile:
+        core.set_config_variable("profile", target.profile)
+    if target.region:
+        core.set_config_variable("region", target.region)
+    return core

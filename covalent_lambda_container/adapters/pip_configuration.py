@@ -1,0 +1,151 @@
+"""How this machine reaches its package indexes, as its environment, netrc and pip are set up.
+
+uv reads the environment and netrc itself, but nothing of pip's, by which most machines are set up.
+"""
+
+from __future__ import annotations
+
+import ast
+import importlib.util
+import logging
+import netrc
+import os
+import shutil
+import subprocess
+import sys
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Final
+
+from covalent_lambda_container.errors import ConfigurationError
+from covalent_lambda_container.packages.index_settings import IndexSettings, Login, proxies
+
+log = logging.getLogger(__name__)
+
+_CA_VARIABLES: Final = ("PIP_CERT", "REQUESTS_CA_BUNDLE", "SSL_CERT_FILE")
+_UV_VARIABLES: Final = {
+    "trusted-host": "UV_INSECURE_HOST",
+    "client-cert": "SSL_CLIENT_CERT",
+    "default-timeout": "UV_HTTP_TIMEOUT",
+    "timeout": "UV_HTTP_TIMEOUT",
+    "retries": "UV_HTTP_RETRIES",
+}
+"""What uv calls some of pip's options ("pip install", pip's documentation; "Environment variables",
+uv's reference; both read 2026-11)."""
+_SECTIONS: Final = ("global", "install", ":env:")
+"""Those of pip's configuration that hold for an installation; later ones win ("Configuration",
+pip's documentation, read 2026-11)."""
+_TRUE: Final = ("y", "yes", "t", "true", "on", "1")
+_PIP_LIMIT_S: Final = 60
+
+
+def read_index_settings(
+    *, index_url: str = "", extra_index_urls: tuple[str, ...] = (), ca_bundle: Path | None = None
+) -> IndexSettings:
+    """Return how to install on this machine, as it is set up at this moment.
+
+    Parameters
+    ----------
+    index_url, extra_index_urls, ca_bundle
+        What the executor's options say. Where they say nothing, uv's variables decide, then pip's
+        configuration. Credentials for their hosts come from there in any case.
+    """
+    pip = _pip_configuration()
+    extra = _variable("UV_INDEX", "UV_EXTRA_INDEX_URL") or pip.get("extra-index-url", "")
+    pages = _variable("UV_FIND_LINKS")
+    found = IndexSettings(
+        ca_bundle=_ca_bundle(ca_bundle, pip),
+        index_url=_variable("UV_DEFAULT_INDEX", "UV_INDEX_URL") or pip.get("index-url", ""),
+        extra_index_urls=tuple(extra.split()),
+        find_links=tuple(
+            map(_absolute, pages.split(",") if pages else pip.get("find-links", "").split())
+        ),
+        variables=tuple(_variables(pip).items()),
+        proxies=tuple(proxies(pip.get("proxy", "")).items()),
+        logins=_netrc_logins(),
+    )
+    options = [f"--index-url {index_url}"] if index_url else []
+    options += [f"--extra-index-url {url}" for url in extra_index_urls]
+    return found.joined(options)
+
+
+def _variables(pip: Mapping[str, str]) -> dict[str, str]:
+    """Return variables of uv by which it does as pip does; its own that are set are left alone."""
+    variables = {name: pip[option] for option, name in _UV_VARIABLES.items() if option in pip}
+    if pip.get("no-index", "").lower() in _TRUE:
+        variables["UV_NO_INDEX"] = "1"
+    if pip.get("keyring-provider") != "disabled" and shutil.which("keyring"):
+        variables["UV_KEYRING_PROVIDER"] = "subprocess"
+    variables = {name: _variable(name) or value for name, value in variables.items()}
+    # uv reads these by itself; here they are known as secrets.
+    return variables | {n: v for n, v in os.environ.items() if n.startswith("UV_INDEX_") and v}
+
+
+def _variable(*names: str) -> str:
+    """Return the first of some environment variables that is set and not empty."""
+    return next(filter(None, map(os.environ.get, names)), "")
+
+
+def _absolute(link: str) -> str:
+    return link if "://" in link else str(Path(link).expanduser().absolute())
+
+
+def _pip_configuration() -> dict[str, str]:
+    """Return pip's options for an installation, as pip itself says.
+
+    Only those that lead to packages are of use here: its constraints, for example, would make other
+    images of equal requirements.
+    """
+    pip = [sys.executable, "-m", "pip"]
+    if not importlib.util.find_spec("pip"):
+        program = shutil.which("pip") or shutil.which("pip3")
+        if program is None:
+            return {}
+        pip = [program]
+    try:
+        listed = subprocess.run(
+            [*pip, "config", "list"],
+            stdin=subprocess.DEVNULL,
+            capture_output=True,
+            text=True,
+            timeout=_PIP_LIMIT_S,
+            check=True,
+        ).stdout
+    except (OSError, subprocess.SubprocessError) as exc:
+        # Its own words may quote the configuration, with passwords in it.
+        log.warning(
+            "pip's configuration is not used: 'pip config list' ended with %s.", type(exc).__name__
+        )
+        return {}
+    values: dict[str, dict[str, str]] = {section: {} for section in _SECTIONS}
+    for line in listed.splitlines():
+        key, _, value = line.partition("=")
+        section, _, option = key.rpartition(".")
+        if section in values:
+            values[section][option] = str(ast.literal_eval(value))
+    return {option: value for section in _SECTIONS for option, value in values[section].items()}
+
+
+def _ca_bundle(given: Path | None, pip: Mapping[str, str]) -> bytes | None:
+    """Return the authorities that pip on this machine trusts, as pip and requests look for them."""
+    named = (*map(os.environ.get, _CA_VARIABLES), pip.get("cert"))
+    path = given or next((Path(each) for each in named if each and Path(each).is_file()), None)
+    try:
+        return path.read_bytes() if path else None
+    except OSError as exc:
+        raise ConfigurationError(
+            f"The certificate authorities in {path} cannot be read: {exc}.",
+            hint="Installing packages needs them: see the executor's option ca_bundle.",
+        ) from exc
+
+
+def _netrc_logins() -> tuple[Login, ...]:
+    path = Path(_variable("NETRC") or "~/.netrc").expanduser()
+    try:
+        hosts = netrc.netrc(str(path)).hosts
+    except (OSError, netrc.NetrcParseError):
+        return ()
+    return tuple(
+        Login(host=host, username=username, password=password or "")
+        for host, (username, _, password) in hosts.items()
+    )

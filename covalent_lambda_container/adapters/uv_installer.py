@@ -1,0 +1,148 @@
+"""Installs distributions for an image into a folder of this machine, with uv and from wheels only.
+
+No code of a distribution runs here: it would run with the dispatcher's rights, and on another
+system than the image's.
+"""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Final
+
+import uv
+
+from covalent_lambda_container.errors import ImageBuildError
+from covalent_lambda_container.files.cache_folder import mark_used
+from covalent_lambda_container.packages.index_settings import IndexSettings
+from covalent_lambda_container.ports.installer import WheelsMissing
+
+_MACHINES: Final = {"x86_64": "x86_64", "arm64": "aarch64"}
+_GLIBC_MINORS: Final = (17, 28, *range(31, 41))
+"""Those of the manylinux platforms that uv can be told (`uv pip install --help`, uv 0.13)."""
+_UNSATISFIABLE: Final = 1
+"""uv's exit status when the requirements cannot be met; others mean that it could not find out
+(uv's reference, "Exit codes", read 2026-11)."""
+
+
+class UvInstaller:
+    """Installs wheels.
+
+    Parameters
+    ----------
+    cache
+        Folder in which uv keeps what it has downloaded; on the file system of the targets.
+    """
+
+    def __init__(self, cache: Path) -> None:
+        self._cache = cache
+
+    def install(
+        self,
+        requirements: Mapping[str, str],
+        target: Path,
+        scratch: Path,
+        *,
+        settings: IndexSettings,
+        python_version: str,
+        architecture: str,
+        glibc: str,
+        options: Sequence[str] = (),
+    ) -> None:
+        """Install what a requirements file names into a folder.
+
+        Parameters
+        ----------
+        requirements
+            Texts of ``requirements.txt`` and of files that it refers to, by name.
+        target
+            The folder; made when it is missing.
+        scratch
+            Folder for files that uv reads; not in the target.
+        settings
+            How packages are reached.
+        python_version, architecture, glibc
+            What the distributions have to run on: ``"3.11"``, ``"arm64"``, ``"2.34"``.
+        options
+            Further options of ``uv pip install``.
+
+        Raises
+        ------
+        WheelsMissing
+            When there is no set of wheels that meets the requirements.
+        ImageBuildError
+            When uv could not find out; its output is in the message.
+        """
+        for name, text in requirements.items():
+            (scratch / name).write_text(text, "utf-8")
+        command = [
+            uv.find_uv_bin(),
+            *("pip", "install", "--no-config", "--no-python-downloads", "--no-progress"),
+            *("--color", "never", "--no-compile-bytecode", "--no-build"),
+            # The best version of all, as pip takes it, would let a public index slip in a newer
+            # version of a private package, also where only the password of the private one is
+            # wrong.
+            *("--index-strategy", "first-index"),
+            *("--cache-dir", str(self._cache)),
+            *("--python", sys.executable, "--python-version", python_version),
+            *("--python-platform", platform_name(architecture, glibc)),
+            *("--target", str(target), "--requirements", "requirements.txt"),
+            *options,
+        ]
+        shared = settings.without_local_mirrors()
+        try:
+            _run(command, settings, scratch)
+        except WheelsMissing:
+            if shared == settings:
+                raise
+            # A mirror on this machine has a package's name, and not the version.
+            _run(command, shared, scratch)
+        mark_used(self._cache)
+
+
+def _run(command: list[str], settings: IndexSettings, scratch: Path) -> None:
+    ca_file = scratch / "ca-bundle.crt"
+    if settings.ca_bundle is not None:
+        ca_file.write_bytes(settings.ca_bundle)
+    ended = subprocess.run(
+        command,
+        cwd=scratch,
+        env=os.environ | settings.uv_environment(str(ca_file)),
+        stdin=subprocess.DEVNULL,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+        errors="replace",
+        check=False,
+    )
+    said = settings.redacted(ended.stdout.strip())
+    if ended.returncode == _UNSATISFIABLE:
+        raise WheelsMissing(said)
+    if ended.returncode != 0:
+        raise ImageBuildError(
+            f"The packages could not be installed: uv ended with status {ended.returncode}:\n"
+            f"{said}",
+            hint="Check that the package index can be reached from the dispatcher's machine.",
+        )
+
+
+def platform_name(architecture: str, glibc: str) -> str:
+    """Return uv's name for the newest platform whose wheels run on a C library.
+
+    Raises
+    ------
+    ImageBuildError
+        When there is none.
+    """
+    major, _, minor = glibc.partition(".")
+    fitting = [each for each in _GLIBC_MINORS if major == "2" and each <= int(minor)]
+    if not fitting:
+        raise ImageBuildError(
+            f"The root image has {f'glibc {glibc}' if glibc else 'no glibc'}; wheels for Linux "
+            "need glibc 2.17 or newer.",
+            hint="Give a base_image with glibc, such as AWS's own or python:3.11-slim.",
+        )
+    return f"{_MACHINES[architecture]}-manylinux_2_{max(fitting)}"

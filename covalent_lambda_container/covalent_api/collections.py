@@ -1,0 +1,87 @@
+"""Covalent's own list and dictionary nodes, whose results need no function and no package."""
+
+from __future__ import annotations
+
+import base64
+from collections.abc import Callable, Mapping, Sequence
+from functools import partial
+from typing import Any, Final
+
+from covalent._workflow.transport import TransportableObject
+
+from covalent_lambda_container.covalent_api.pickles import pickled_dict, pickled_list, references
+from covalent_lambda_container.covalent_api.transport import (
+    MADE_IN,
+    REQUIRES,
+    Origin,
+    origins_of,
+    pickle_of,
+    transportable,
+)
+
+# Functions inside a method of Covalent's Electron, which cloudpickle sends by value.
+_ELECTRON_MODULE: Final = "covalent._workflow.electron"
+
+_LIST_NODE: Final = ".<locals>._auto_list_node"
+
+_DICT_NODE: Final = ".<locals>._auto_dict_node"
+
+
+def collection(
+    function: Callable[..., Any], args: Sequence[Any], kwargs: Mapping[str, Any]
+) -> TransportableObject | None:
+    """Return the result of one of Covalent's own list or dictionary nodes, or None for any other.
+
+    Covalent makes these nodes of every list or dictionary of outputs that goes to an electron. The
+    result is put together from the elements' pickles, unopened: it needs no Lambda and none of the
+    elements' packages.
+    """
+    if not isinstance(function, partial) or len(function.args) != 3 or kwargs:
+        return None
+    node, call_before, call_after = function.args
+    if call_before or call_after:
+        return None
+    kind = _collection_kind(node)
+    if not kind:
+        return None
+    pickles = [pickle_of(argument) for argument in args]
+    strings = [argument.object_string for argument in args]
+    if kind == _LIST_NODE:
+        pickled, text = pickled_list(pickles), f"[{', '.join(strings)}]"
+    elif kind == _DICT_NODE and len(args) == 2:
+        pickled, text = pickled_dict(*pickles), f"dict(zip({', '.join(strings)}))"
+    else:
+        return None
+    header = {
+        "py_version": node.header["py_version"],
+        "cloudpickle_version": node.header["cloudpickle_version"],
+        "attrs": {"doc": "", "name": ""},
+        **_joined(origins_of(args)),
+    }
+    return transportable(header, text, base64.b64encode(pickled).decode())
+
+
+def is_collection(node: TransportableObject) -> bool:
+    """Tell whether a function is that of one of Covalent's own list or dictionary nodes."""
+    return bool(_collection_kind(node))
+
+
+def _collection_kind(node: TransportableObject) -> str:
+    """Return `_LIST_NODE`, `_DICT_NODE`, or nothing for any other function."""
+    if node.attrs.get("name") not in ("_auto_list_node", "_auto_dict_node"):
+        return ""
+    texts = references(pickle_of(node)).texts
+    if _ELECTRON_MODULE not in texts:
+        return ""
+    kinds = (_LIST_NODE, _DICT_NODE)
+    return next((kind for kind in kinds if any(text.endswith(kind) for text in texts)), "")
+
+
+def _joined(origins: frozenset[Origin]) -> dict[str, Any]:
+    """Return the header entries of a value that is made of others."""
+    images = {origin.image for origin in origins}
+    requirements = {text for origin in origins for text in origin.requirements}
+    return {
+        REQUIRES: sorted(requirements),
+        MADE_IN: images.pop() if len(images) == 1 else "",
+    }

@@ -1,0 +1,121 @@
+"""The tasks of a dispatch that has run, from Covalent's server: what the executor was given.
+
+Unlike a workflow's graph, they say what arguments brought along.
+"""
+
+from __future__ import annotations
+
+import tempfile
+import urllib.request
+from collections.abc import Iterator
+from dataclasses import replace
+from typing import Any
+from urllib.error import URLError
+
+from covalent._results_manager.results_manager import get_result_manager
+from covalent._shared_files.defaults import WAIT_EDGE_NAME
+from covalent._shared_files.exceptions import MissingLatticeRecordError
+from covalent._shared_files.utils import format_server_url
+from covalent._workflow.transportable_object import (
+    HEADER_OFFSET,
+    TOArchiveUtils,
+    TransportableObject,
+)
+from requests.exceptions import RequestException
+
+from covalent_lambda_container.covalent_api.collections import is_collection
+from covalent_lambda_container.covalent_api.task import read_task
+from covalent_lambda_container.covalent_api.workflow import (
+    WorkflowTask,
+    executor_options,
+    with_hooks,
+)
+from covalent_lambda_container.errors import ConfigurationError
+from covalent_lambda_container.model.names import SHORT_NAME
+
+
+def read_dispatch(dispatch_id: str, server: str | None = None) -> tuple[WorkflowTask, ...]:
+    """Return the tasks of a dispatch and of its sublattices' that ran on the executor.
+
+    Tasks that were never given all of their arguments, because others failed, are left out.
+
+    Parameters
+    ----------
+    dispatch_id
+        As `covalent.dispatch` returned it.
+    server
+        URL of Covalent's server; default: that of Covalent's configuration.
+
+    Raises
+    ------
+    ConfigurationError
+        The server does not answer, or has no such dispatch.
+    """
+    address = server or format_server_url()
+    try:
+        return tuple(_tasks(dispatch_id, address))
+    except MissingLatticeRecordError as exc:
+        raise ConfigurationError(
+            f"Covalent's server at {address} has no dispatch {dispatch_id!r}."
+        ) from exc
+    except (RequestException, URLError) as exc:
+        raise ConfigurationError(
+            f"Covalent's server at {address} was asked for dispatch {dispatch_id!r}: {exc}",
+            hint="Start it (covalent start), or name another with --server.",
+        ) from exc
+
+
+def _tasks(dispatch_id: str, address: str) -> Iterator[WorkflowTask]:
+    with tempfile.TemporaryDirectory(prefix="covalent-lambda-") as folder:
+        manager = get_result_manager(dispatch_id, folder, dispatcher_addr=address)
+        lattice = manager.result_object.lattice
+        graph = lattice.transport_graph._graph
+        for node in graph.nodes:
+            attributes = graph.nodes[node]
+            if attributes["metadata"]["executor"] == SHORT_NAME:
+                task = _task(dispatch_id, manager, node)
+                if task:
+                    yield task
+            if attributes["sub_dispatch_id"]:
+                yield from _tasks(attributes["sub_dispatch_id"], address)
+
+
+def _task(dispatch_id: str, manager: Any, node: int) -> WorkflowTask | None:
+    lattice = manager.result_object.lattice
+    graph = lattice.transport_graph._graph
+    for key in ("function", "hooks"):
+        manager.download_node_asset(node, key)
+        manager.load_node_asset(node, key)
+    attributes = graph.nodes[node]
+    if is_collection(attributes["function"]):
+        return None
+    sources = [
+        source
+        for source, _, edge in graph.in_edges(node, data="edge_name")
+        if edge != WAIT_EDGE_NAME
+    ]
+    arguments = [_header_of_output(manager, source) for source in sources]
+    if None in arguments:
+        return None
+    function = with_hooks(attributes["function"], attributes["metadata"]["hooks"])
+    task = read_task(function, arguments, {})
+    if task.refers_to_covalent:
+        task = replace(task, covalent_version=lattice.covalent_version)
+    return WorkflowTask(
+        name=f"{dispatch_id}/{attributes['name']}",
+        task=task,
+        options=executor_options(attributes["metadata"]["executor_data"]),
+    )
+
+
+def _header_of_output(manager: Any, node: int) -> TransportableObject | None:
+    """Return what a node made, without the value; None if it made nothing."""
+    nodes = manager._manifest["lattice"]["transport_graph"]["nodes"]
+    asset = nodes[node]["assets"]["output"]
+    if not asset["size"]:
+        return None
+    # Values may be large: what comes after the header is not fetched. As Covalent opens it.
+    with urllib.request.urlopen(asset["remote_uri"]) as output:  # noqa: S310
+        start = output.read(HEADER_OFFSET)
+        start += output.read(TOArchiveUtils.string_offset(start) - HEADER_OFFSET)
+    return TransportableObject.deserialize(start, header_only=True)

@@ -1,0 +1,227 @@
+"""The tasks of a workflow that has not run: what its graph says that the executor will be given."""
+
+from __future__ import annotations
+
+import importlib.metadata
+import json
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass, replace
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+from covalent._shared_files.defaults import (
+    WAIT_EDGE_NAME,
+    electron_dict_prefix,
+    electron_list_prefix,
+    sublattice_prefix,
+)
+from covalent._workflow.lattice import Lattice
+from covalent.executor.utils.wrappers import _gather_deps, wrapper_fn
+
+from covalent_lambda_container.covalent_api.collections import is_collection
+from covalent_lambda_container.covalent_api.graph import (
+    ASK_A_RUN,
+    UNKNOWN,
+    arguments_of,
+    built_graph,
+    missing_arguments,
+)
+from covalent_lambda_container.covalent_api.script import electrons_of, imported, lattices_of
+from covalent_lambda_container.covalent_api.task import Task, read_task
+from covalent_lambda_container.errors import ConfigurationError
+from covalent_lambda_container.model.names import SHORT_NAME
+from covalent_lambda_container.options.resolve import resolve, stored
+from covalent_lambda_container.options.schema import Options
+
+
+@dataclass(frozen=True, kw_only=True)
+class WorkflowTask:
+    """One task that the executor will be given.
+
+    Parameters
+    ----------
+    name
+        Where it stands: ``"workflow.py:workflow/accuracy"``.
+    task
+        What it needs; without its arguments.
+    options
+        Those of its executor.
+    """
+
+    name: str
+    task: Task
+    options: Options
+
+
+@dataclass(frozen=True, kw_only=True)
+class Workflow:
+    """What was found in a workflow's file.
+
+    Parameters
+    ----------
+    tasks
+        Those on this executor, in the order of the graph.
+    guesses
+        Sentences on what had to be guessed, since only a run tells.
+    """
+
+    tasks: tuple[WorkflowTask, ...]
+    guesses: tuple[str, ...]
+
+
+def read_workflow(
+    path: Path,
+    name: str | None,
+    *,
+    args: Sequence[Any] | None = None,
+    kwargs: Mapping[str, Any] | None = None,
+) -> Workflow:
+    """Import a file and find the tasks of its lattices that use the executor.
+
+    The file is run as Python runs a script, but for ``__name__``: what stands under
+    ``if __name__ == "__main__"`` is not.
+
+    Arguments of the lattice that are not given are stood in for by the output of an electron, and
+    then the file's other electrons take part as well, since the lattice might call them for
+    arguments that it is given.
+
+    Parameters
+    ----------
+    path
+        Python file.
+    name
+        Name of one lattice in it; None for all.
+    args, kwargs
+        Arguments of the lattice.
+
+    Raises
+    ------
+    ConfigurationError
+        The file has no such lattice, or its graph cannot be built without its arguments.
+    """
+    with imported(path) as module:
+        lattices = lattices_of(module, path, name)
+        if len(lattices) > 1 and (args is not None or kwargs is not None):
+            raise ConfigurationError(
+                f"{path} has the lattices {', '.join(lattices)}: arguments are for one of them.",
+                hint=f"Name it: {path}:{next(iter(lattices))}",
+            )
+        electrons = electrons_of(module)
+        found = _Search()
+        for lattice_name, lattice in lattices.items():
+            place = f"{path}:{lattice_name}"
+            found.lattice(place, lattice, args or (), kwargs or {}, electrons)
+    return Workflow(tasks=tuple(found.tasks), guesses=tuple(found.guesses))
+
+
+class _Search:
+    """Goes through lattices and the sublattices in them."""
+
+    def __init__(self) -> None:
+        self.tasks: list[WorkflowTask] = []
+        self.guesses: list[str] = []
+
+    def lattice(
+        self,
+        place: str,
+        lattice: Lattice,
+        args: Sequence[Any],
+        kwargs: Mapping[str, Any],
+        electrons: Iterable[Any],
+    ) -> None:
+        """Add the tasks of a lattice of the file."""
+        missing = missing_arguments(lattice, args, kwargs, place)
+        if missing:
+            self.guesses.append(
+                f"{place} was looked at without its arguments ({', '.join(missing)}). If it "
+                "branches or loops on them, give them with --args or --kwargs."
+            )
+        graph = built_graph(place, lattice, args, kwargs, missing, electrons if missing else ())
+        self._nodes(place, graph)
+
+    def _sublattice(self, place: str, graph: Any, node: int) -> None:
+        """Add the tasks of a sublattice, as the node that builds it will."""
+        args, kwargs = arguments_of(graph, node)
+        sub, metadata, args = args[0], args[1], args[2:]
+        if sub is UNKNOWN or metadata is UNKNOWN:
+            self.guesses.append(f"{place} is made by the run itself. {ASK_A_RUN}")
+            return
+        parent = json.loads(metadata)
+        for key, value in sub.metadata.items():
+            if not value and key != "triggers":
+                sub.metadata[key] = parent[key]
+        unknown = [
+            *(number for number, value in enumerate(args) if value is UNKNOWN),
+            *(name for name, value in kwargs.items() if value is UNKNOWN),
+        ]
+        if unknown:
+            self.guesses.append(
+                f"{place} is given results of tasks; it may branch or loop on them. {ASK_A_RUN}"
+            )
+        self._nodes(place, built_graph(place, sub, args, kwargs, (), ()))
+
+    def _nodes(self, place: str, graph: Any) -> None:
+        tasks: dict[int, WorkflowTask] = {}
+        for node in graph.nodes:
+            name = graph.nodes[node]["name"]
+            task = _task(f"{place}/{name}", graph.nodes[node])
+            if task:
+                tasks[node] = task
+            if name.startswith(sublattice_prefix):
+                inside = f"{place}/{name.removeprefix(sublattice_prefix)}"
+                self._sublattice(inside, graph, node)
+        self.tasks += tasks.values()
+        fed = [node for node in tasks if _gets_other_packages(graph, node, tasks)]
+        if fed:
+            names = ", ".join(dict.fromkeys(graph.nodes[node]["name"] for node in fed))
+            self.guesses.append(
+                f"{place}: results of tasks with other packages go to {names} and may bring their "
+                f"packages along. {ASK_A_RUN}"
+            )
+
+
+def _task(where: str, node: Mapping[str, Any]) -> WorkflowTask | None:
+    """Return what a node needs, if it is a task of the executor."""
+    metadata = node["metadata"]
+    if metadata.get("executor") != SHORT_NAME or is_collection(node["function"]):
+        return None
+    task = read_task(with_hooks(node["function"], metadata.get("hooks")), (), {})
+    if task.refers_to_covalent:
+        task = replace(task, covalent_version=importlib.metadata.version("covalent"))
+    options = executor_options(metadata.get("executor_data"))
+    return WorkflowTask(name=where, task=task, options=options)
+
+
+def _gets_other_packages(graph: Any, node: int, tasks: Mapping[int, WorkflowTask]) -> bool:
+    """Tell whether a node is given the result of a task that has packages which it has not."""
+    own = set(tasks[node].task.requirements.packages)
+    sources = {
+        source
+        for source, _, edge in graph.in_edges(node, data="edge_name")
+        if edge != WAIT_EDGE_NAME
+    }
+    collections = {
+        s for s in sources if graph.nodes[s]["name"] in (electron_list_prefix, electron_dict_prefix)
+    }
+    sources |= {first for last in collections for first in graph.predecessors(last)}
+    return any(
+        not own.issuperset(tasks[s].task.requirements.packages) for s in sources if s in tasks
+    )
+
+
+def with_hooks(function: Any, hooks: Mapping[str, Any] | None) -> Callable[..., Any]:
+    """Return what Covalent's dispatcher assembles of a node's function and hooks."""
+    hooks = hooks or {}
+    before, after = _gather_deps(
+        {kind: dep for kind, dep in (hooks.get("deps") or {}).items() if dep},
+        hooks.get("call_before") or [],
+        hooks.get("call_after") or [],
+    )
+    return partial(wrapper_fn, function, before, after)
+
+
+def executor_options(executor_data: Mapping[str, Any] | None) -> Options:
+    """Return the options of an executor as a graph holds it: by value, or only by its name."""
+    attributes = (executor_data or {}).get("attributes")
+    return stored(attributes) if attributes else resolve({})

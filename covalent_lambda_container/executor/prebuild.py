@@ -1,0 +1,155 @@
+"""Images and functions looked for, or made, before any task asks for them."""
+
+from __future__ import annotations
+
+import queue
+import threading
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
+from typing import Any, Protocol, TypeVar
+
+from covalent_lambda_container.covalent_api.task import Task
+from covalent_lambda_container.executor import wiring
+from covalent_lambda_container.executor.image_spec import image_spec
+from covalent_lambda_container.functions.provisioner import ReportProgress
+from covalent_lambda_container.model.specs import ImageReference, ImageSpec
+from covalent_lambda_container.options.schema import Options
+
+Item = TypeVar("Item")
+Made = TypeVar("Made")
+
+
+class WorkItem(Protocol):
+    """A task with its place and the options of its executor."""
+
+    @property
+    def name(self) -> str: ...
+    @property
+    def task(self) -> Task: ...
+    @property
+    def options(self) -> Options: ...
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class BuildTarget:
+    """An image and a function that tasks ask for.
+
+    Parameters
+    ----------
+    spec
+        The image.
+    options
+        What the function is made with.
+    names
+        The tasks.
+    """
+
+    spec: ImageSpec
+    options: Options
+    names: tuple[str, ...]
+
+
+@dataclass(frozen=True, kw_only=True)
+class TargetStatus:
+    """What there is of a need.
+
+    Parameters
+    ----------
+    need
+        What is asked for.
+    image
+        The image in the registry; None if it is not there.
+    function
+        Name of the function; empty as long as there is no image, from which it has its name.
+    function_exists
+        Whether the function is there.
+    """
+
+    need: BuildTarget
+    image: ImageReference | None
+    function: str = ""
+    function_exists: bool = False
+
+
+def build_targets(
+    tasks: Iterable[WorkItem], given: Mapping[str, Any], python_version: str | None
+) -> list[BuildTarget]:
+    """Return what tasks need, each image and function once.
+
+    Parameters
+    ----------
+    given
+        Options that go before those of the tasks' executors; None for those not given.
+    python_version
+        Minor version of Python that goes before that of the tasks.
+    """
+    changes = {name: value for name, value in given.items() if value is not None}
+    needs: dict[tuple[str, str], BuildTarget] = {}
+    for needy in tasks:
+        options = Options.check(needy.options.model_dump() | changes)
+        task = needy.task
+        if python_version:
+            task = replace(task, python_version=python_version)
+        spec = image_spec(options, task)
+        key = spec.digest, options.model_dump_json()
+        need = needs.get(key) or BuildTarget(spec=spec, options=options, names=())
+        names = dict.fromkeys((*need.names, needy.name))
+        needs[key] = replace(need, names=tuple(names))
+    return list(needs.values())
+
+
+def look(need: BuildTarget, *, with_function: bool) -> TargetStatus:
+    """Look for an image, and for its function; make nothing."""
+    parts = wiring.service_for(need.options)
+    image = parts.provisioner.find_image(need.spec)
+    if image is None or not with_function:
+        return TargetStatus(need=need, image=image)
+    spec = parts.function_spec(image)
+    exists = parts.provisioner.find_function(spec)
+    return TargetStatus(need=need, image=image, function=spec.name, function_exists=exists)
+
+
+def make(need: BuildTarget, *, with_function: bool, tell: ReportProgress) -> TargetStatus:
+    """Make an image, and its function, as far as they are not there."""
+    parts = wiring.service_for(need.options)
+    anew = need.options.force_rebuild
+    image = parts.provisioner.ensure_image(need.spec, tell, anew=anew)
+    if not with_function:
+        return TargetStatus(need=need, image=image)
+    name = parts.provisioner.ensure_function(parts.function_spec(image), tell)
+    return TargetStatus(need=need, image=image, function=name, function_exists=True)
+
+
+def build_here(need: BuildTarget) -> str:
+    """Build an image in the Docker engine alone; return its name there."""
+    return wiring.service_for(need.options).provisioner.build_here(need.spec)
+
+
+def in_parallel(
+    work: Callable[[Item], Made], items: Sequence[Item], *, at_once: int
+) -> Iterator[tuple[Item, Made | Exception]]:
+    """Do a work for every item, some at once; yield each with what came of it, as they end.
+
+    The threads are daemons: a program that is interrupted ends, and does not wait for builds, which
+    the engine gives up when their connection closes.
+    """
+    waiting: queue.SimpleQueue[Item] = queue.SimpleQueue()
+    ended: queue.SimpleQueue[tuple[Item, Made | Exception]] = queue.SimpleQueue()
+    for item in items:
+        waiting.put(item)
+
+    def take() -> None:
+        while True:
+            try:
+                item = waiting.get_nowait()
+            except queue.Empty:
+                return
+            try:
+                ended.put((item, work(item)))
+            except Exception as exc:
+                ended.put((item, exc))
+
+    for _ in range(min(at_once, len(items))):
+        threading.Thread(target=take, name="covalent-lambda-prebuild", daemon=True).start()
+    for _ in items:
+        yield ended.get()

@@ -1,0 +1,60 @@
+"""Execution environments started before tasks come."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import logging
+from typing import Final
+
+from covalent_lambda_container.options.limits import CONCURRENCY_QUOTA
+from covalent_lambda_container.ports.functions import Invocations
+from covalent_lambda_container.runtime import wire
+
+log = logging.getLogger(__name__)
+
+_PING_HOLD_S: Final = 0.2
+"""How long a ping keeps its execution environment busy, so that another ping gets another one."""
+
+
+async def prewarm(
+    invocations: Invocations, function_name: str, count: int, *, timeout_s: int
+) -> int:
+    """Start execution environments of a function by as many pings at once.
+
+    Each ping stays in its environment for a moment, so that none is left for the next one. A ping
+    that fails is logged and no error: the tasks that follow find out by themselves.
+
+    Parameters
+    ----------
+    invocations
+        Where the function runs.
+    function_name
+        The function; it must be there and not be Pending.
+    count
+        Pings, at most `CONCURRENCY_QUOTA`.
+    timeout_s
+        The function's timeout.
+
+    Returns
+    -------
+    int
+        Environments that were started; those that were there already do not count.
+    """
+    ping = json.dumps({"v": wire.VERSION, "ping": True, "hold_s": _PING_HOLD_S}).encode()
+
+    async def start() -> bool:
+        try:
+            reply = await invocations.invoke(function_name, ping, timeout_s=timeout_s)
+            if reply.payload.get("pong"):
+                return bool(reply.payload["cold"])
+            log.warning("Function %s did not answer a ping: %s", function_name, reply.payload)
+        # Whatever it is, it must not become the error of a task.
+        except Exception as exc:
+            log.warning("A ping to function %s failed: %r", function_name, exc)
+        return False
+
+    pings = max(0, min(count, CONCURRENCY_QUOTA))
+    started = sum(await asyncio.gather(*(start() for _ in range(pings))))
+    log.info("Function %s: %d of %d pings started an environment.", function_name, started, pings)
+    return started

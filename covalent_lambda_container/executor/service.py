@@ -1,0 +1,269 @@
+"""The parts put together: what one process needs to run tasks with given options.
+
+Everything here is shared by all executor instances with equal options, since Covalent makes a new
+instance for every task.
+"""
+
+from __future__ import annotations
+
+import functools
+import logging
+from collections.abc import Awaitable, Callable, Hashable
+from dataclasses import dataclass, replace
+from functools import partial
+from typing import Any
+
+from covalent_lambda_container.concurrency.cancellation import Cancellation
+from covalent_lambda_container.concurrency.event_loop import in_thread
+from covalent_lambda_container.concurrency.shared_work import SharedWork
+from covalent_lambda_container.covalent_api.task import Task
+from covalent_lambda_container.covalent_api.transport import MADE_IN
+from covalent_lambda_container.errors import FunctionCrashed, TaskOutOfMemory, TaskTimedOut
+from covalent_lambda_container.executor.image_spec import image_spec
+from covalent_lambda_container.executor.prewarm import prewarm
+from covalent_lambda_container.functions.provisioner import Provisioner
+from covalent_lambda_container.model.specs import (
+    FunctionSpec,
+    ImageReference,
+    ImageSpec,
+    sorted_pairs,
+)
+from covalent_lambda_container.options.schema import Options
+from covalent_lambda_container.packages.local_packages import LocalPackage, read_local_packages
+from covalent_lambda_container.ports.functions import FunctionMissing, Functions, Invocations
+from covalent_lambda_container.ports.stores import BlobStore
+from covalent_lambda_container.tasks.invoker import Call, Invoker, Outcome
+
+log = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True, kw_only=True)
+class FunctionTarget:
+    """Where tasks with the same needs run: an image that is in the registry, and its function."""
+
+    image: ImageSpec
+    function: FunctionSpec
+
+    @functools.cached_property
+    def made_in(self) -> str:
+        """What values made there say of it: an edit of the user's code changes no package."""
+        return replace(self.image, local_packages=()).tag
+
+
+class Service:
+    """Runs tasks with one set of options.
+
+    Parameters
+    ----------
+    options
+        The executor's options.
+    provisioner
+        Finds and creates images and functions; shared by all services of one account.
+    functions, invocations, bucket
+        The outside systems.
+    invoker
+        Runs tasks on functions; shared by all services of one account and bucket.
+    prepared
+        Functions that this process has prepared for their first task, each with the execution
+        environments it has prewarmed there; shared by all services of one account.
+    renew_credentials
+        Renews the credentials that requests are signed with when they are about to expire.
+
+    Attributes
+    ----------
+    provisioner, functions, invocations
+        The parameters.
+    """
+
+    def __init__(
+        self,
+        options: Options,
+        *,
+        provisioner: Provisioner,
+        functions: Functions,
+        invocations: Invocations,
+        bucket: BlobStore,
+        invoker: Invoker,
+        prepared: set[tuple[str, int]],
+        renew_credentials: Callable[[], Awaitable[None]],
+    ) -> None:
+        self._options = options
+        self.provisioner = provisioner
+        self.functions = functions
+        self.invocations = invocations
+        self._bucket = bucket
+        self._invoker = invoker
+        self._prepared = prepared
+        self._renew_credentials = renew_credentials
+        self._targets: SharedWork[Hashable, FunctionTarget] = SharedWork()
+
+    async def run(
+        self,
+        task: Task,
+        dispatch_id: str,
+        node_id: int,
+        *,
+        cancellation: Cancellation,
+        retries: int = 0,
+    ) -> Outcome:
+        """Run a task, making its image and function first if they do not exist.
+
+        Parameters
+        ----------
+        task
+            What to run.
+        dispatch_id, node_id
+            Covalent's names for it.
+        cancellation
+            Asked before each step.
+        retries
+            How often a task that crashed, timed out or ran out of memory is run again; one that
+            raised never is.
+
+        Raises
+        ------
+        Cancelled
+            The task was called off.
+        LambdaContainerError
+            When it could not be run.
+        """
+        while True:
+            try:
+                return await self._run_once(task, dispatch_id, node_id, cancellation)
+            except (FunctionCrashed, TaskOutOfMemory, TaskTimedOut) as exc:  # noqa: PERF203
+                if retries <= 0:
+                    raise
+                retries -= 1
+                log.warning("Task %s:%s is run again: %s", dispatch_id, node_id, exc)
+
+    async def _run_once(
+        self, task: Task, dispatch_id: str, node_id: int, cancellation: Cancellation
+    ) -> Outcome:
+        packages = await self._local_packages()
+        for attempt in ("first", "last"):
+            target = await self._target(task, packages, cancellation)
+            await self._renew_credentials()
+            try:
+                call = self._call(task, target.function.name, dispatch_id, node_id)
+                outcome = await self._invoker.run(call, cancellation)
+                return replace(outcome, header=outcome.header | {MADE_IN: target.made_in})
+            except FunctionMissing:
+                # Somebody deleted it since this process last looked; nothing ran.
+                self.provisioner.forget(target.image, target.function)
+                self._targets.forget(self._needs(task, packages))
+                self._prepared.discard((target.function.name, self._options.prewarm))
+                if attempt == "last":
+                    raise
+        raise AssertionError("unreachable")
+
+    async def _local_packages(self) -> tuple[LocalPackage, ...]:
+        """Read the user's own code as it is now."""
+        paths = self._options.local_packages
+        return await in_thread(read_local_packages, paths) if paths else ()
+
+    async def _target(
+        self, task: Task, packages: tuple[LocalPackage, ...], cancellation: Cancellation
+    ) -> FunctionTarget:
+        prepare = partial(self._prepare, task, packages)
+        return await self._targets.get(self._needs(task, packages), prepare, cancellation)
+
+    def _needs(self, task: Task, packages: tuple[LocalPackage, ...]) -> Hashable:
+        return task.needs, packages, self.provisioner.rebuilds
+
+    async def _prepare(
+        self, task: Task, packages: tuple[LocalPackage, ...], check: Callable[[], None]
+    ) -> FunctionTarget:
+        """Have an image and a function for a task; all that blocks, beside the event loop."""
+        spec = image_spec(self._options, task, packages)
+        await in_thread(self._check_account)
+        check()
+        image = await in_thread(self._ensure_image, spec)
+        check()
+        function_spec = self.function_spec(image)
+        await in_thread(self.provisioner.ensure_function, function_spec)
+        await self._make_ready(function_spec.name)
+        return FunctionTarget(image=spec, function=function_spec)
+
+    def _ensure_image(self, spec: ImageSpec) -> ImageReference:
+        return self.provisioner.ensure_image(spec, anew=self._options.force_rebuild)
+
+    async def _make_ready(self, function_name: str) -> None:
+        """Do what a function needs before its first task in this process."""
+        options = self._options
+        if (function_name, options.prewarm) in self._prepared:
+            return
+        if options.reserved_concurrency:
+            # Asked for again in every process: one that ended between the making of the function
+            # and the reservation leaves no trace of it.
+            await in_thread(self.functions.reserve, function_name, options.reserved_concurrency)
+        if options.prewarm:
+            await self.prewarm(function_name, options.prewarm)
+        self._prepared.add((function_name, options.prewarm))
+
+    def image_spec(self, task: Task) -> ImageSpec:
+        """Return what the image of a task must contain, as this module's `image_spec` says."""
+        return image_spec(self._options, task)
+
+    async def prewarm(self, function_name: str, count: int) -> int:
+        """Start execution environments of a function, as this module's `prewarm` says."""
+        return await prewarm(
+            self.invocations, function_name, count, timeout_s=self._options.timeout
+        )
+
+    def _check_account(self) -> None:
+        """Check what every task needs before anything is built; once."""
+        _ = self._role_arn, self._bucket_checked
+
+    @functools.cached_property
+    def _role_arn(self) -> str:
+        return self.functions.role_arn(self._options.lambda_role_name)
+
+    @functools.cached_property
+    def _bucket_checked(self) -> bool:
+        self._bucket.check()
+        return True
+
+    def function_spec(self, image: ImageReference) -> FunctionSpec:
+        """Return what the function of an image is.
+
+        Raises
+        ------
+        ConfigurationError
+            There is no such execution role.
+        """
+        options = self._options
+        return FunctionSpec(
+            image=image,
+            architecture=options.architecture,
+            role_arn=self._role_arn,
+            memory_mb=options.memory_size,
+            timeout_s=options.timeout,
+            ephemeral_storage_mb=options.ephemeral_storage,
+            environment=sorted_pairs(options.environment),
+            tags=sorted_pairs(options.tags),
+            subnet_ids=tuple(sorted(set(options.subnet_ids))),
+            security_group_ids=tuple(sorted(set(options.security_group_ids))),
+            file_system_arn=options.file_system.get("arn", ""),
+            mount_path=options.file_system.get("mount_path", ""),
+            kms_key_arn=options.kms_key_arn,
+            reserved_concurrency=options.reserved_concurrency,
+        )
+
+    def _payload(self, task: Task) -> dict[str, Any]:
+        if task.commands and self._options.bash_deps == "runtime":
+            return task.payload | {"commands": task.commands}
+        return task.payload
+
+    def _call(self, task: Task, name: str, dispatch_id: str, node_id: int) -> Call:
+        options = self._options
+        return Call(
+            function_name=name,
+            payload=self._payload(task),
+            payload_bytes=task.payload_bytes,
+            dispatch_id=dispatch_id,
+            node_id=node_id,
+            timeout_s=options.timeout,
+            memory_mb=options.memory_size,
+            poll_interval_s=options.poll_freq,
+            cleanup=options.cleanup,
+        )

@@ -1,0 +1,144 @@
+"""What there is in an account, and what of it nobody needs any more."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from typing import Final
+
+from covalent_lambda_container.model.names import CREATOR_TAG, OWN_TAG, is_image_tag
+from covalent_lambda_container.ports.functions import FunctionRecord, Functions
+from covalent_lambda_container.ports.registry import ImageRecord, Registry
+from covalent_lambda_container.ports.stores import Logs
+
+_LOOKS_AT_ONCE: Final = 5
+"""DescribeLogStreams is allowed 25 times a second ("CloudWatch Logs quotas" page, read 2026-11)."""
+
+RUNNING: Final = timedelta(minutes=15)
+"""How long a task may run; what was used that recently may be in use, whatever is asked for."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class FunctionEntry:
+    """A function of ours.
+
+    Parameters
+    ----------
+    record
+        What Lambda says of it.
+    last_used
+        When it last wrote to its log; None if it never did.
+    """
+
+    record: FunctionRecord
+    last_used: datetime | None
+
+    @property
+    def digest(self) -> str:
+        """Digest of its image."""
+        return self.record.image.rpartition("@")[2]
+
+    @property
+    def creator(self) -> str:
+        """Who made it: an ARN; empty if it does not say."""
+        return self.record.tags.get(CREATOR_TAG, "")
+
+    @property
+    def needed_at(self) -> datetime:
+        """When somebody last needed it, as far as one can see."""
+        return max(self.record.modified, self.last_used or self.record.modified)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Inventory:
+    """What there is.
+
+    Parameters
+    ----------
+    images
+        Those of the repository that a spec gave its tag.
+    functions
+        Those that bear our tag.
+    digests_of_others
+        Images that functions use which do not bear it.
+    """
+
+    images: tuple[ImageRecord, ...]
+    functions: tuple[FunctionEntry, ...]
+    digests_of_others: frozenset[str]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Unused:
+    """What can go."""
+
+    functions: tuple[FunctionEntry, ...]
+    images: tuple[ImageRecord, ...]
+
+    def still(self, later: Unused) -> Unused:
+        """Return what of it can go when one has looked again."""
+        names = {entry.record.name for entry in later.functions}
+        digests = {image.digest for image in later.images}
+        return Unused(
+            functions=tuple(entry for entry in self.functions if entry.record.name in names),
+            images=tuple(image for image in self.images if image.digest in digests),
+        )
+
+
+def take_inventory(registry: Registry, functions: Functions, logs: Logs) -> Inventory:
+    """Look at the images of a repository and at the functions of the account."""
+    records = functions.list_functions()
+    key, value = OWN_TAG
+    ours = [record for record in records if record.tags.get(key) == value]
+    others = [record for record in records if record.tags.get(key) != value]
+    with ThreadPoolExecutor(_LOOKS_AT_ONCE) as pool:
+        last_used = list(pool.map(lambda record: logs.last_event(record.name), ours))
+    return Inventory(
+        images=tuple(
+            image
+            for image in registry.list_images()
+            if image.tags and all(map(is_image_tag, image.tags))
+        ),
+        functions=tuple(
+            FunctionEntry(record=record, last_used=used)
+            for record, used in zip(ours, last_used, strict=True)
+        ),
+        digests_of_others=frozenset(record.image.rpartition("@")[2] for record in others),
+    )
+
+
+def find_unused(inventory: Inventory, *, now: datetime, keep: timedelta) -> Unused:
+    """Return the functions that nobody has needed for a time, and the images that only they use.
+
+    Parameters
+    ----------
+    now
+        Present time.
+    keep
+        How long things are kept after they were made or last used; at least `RUNNING`.
+    """
+    oldest = now - max(keep, RUNNING)
+    functions = tuple(entry for entry in inventory.functions if entry.needed_at < oldest)
+    used = inventory.digests_of_others | {
+        entry.digest for entry in inventory.functions if entry not in functions
+    }
+    images = tuple(
+        image
+        for image in inventory.images
+        if image.digest not in used and max(image.pushed, image.pulled or image.pushed) < oldest
+    )
+    return Unused(functions=functions, images=images)
+
+
+def remove(
+    what: Unused, registry: Registry, functions: Functions, tell: Callable[[str], None]
+) -> None:
+    """Remove functions, then images: a function never loses its image."""
+    for entry in what.functions:
+        tell(f"Removing function {entry.record.name}")
+        functions.delete(entry.record.name)
+    if what.images:
+        tell(f"Removing {len(what.images)} images")
+        registry.remove_images([image.digest for image in what.images])

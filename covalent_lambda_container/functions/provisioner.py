@@ -1,0 +1,238 @@
+"""From a spec to an image in the registry and a function that can be invoked.
+
+Nothing is made twice: within a process one caller makes a thing and the others wait for it, between
+processes of a machine a file lock does the same, and between machines the registry decides.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import logging
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Final
+
+from filelock import FileLock
+
+from covalent_lambda_container import step_log
+from covalent_lambda_container.concurrency.single_flight import SingleFlight
+from covalent_lambda_container.errors import (
+    ConfigurationError,
+    ProvisionError,
+    RegistryError,
+    UnusableImage,
+)
+from covalent_lambda_container.model.specs import FunctionSpec, ImageReference, ImageSpec
+from covalent_lambda_container.ports.functions import FAILED, PENDING, Functions, FunctionState
+from covalent_lambda_container.ports.registry import ImageBuilder, Registry
+
+log = logging.getLogger(__name__)
+
+_LOCAL_REPOSITORY: Final = "covalent-lambda"
+"""Name of images that are built and not pushed."""
+
+ReportProgress = Callable[[str], None]
+"""Takes a word on what is done now: ``"building"``, ``"pushing"``, ``"creating the function"``."""
+
+
+def _silent(_: str) -> None:
+    pass
+
+
+class Provisioner:
+    """Makes sure that images and functions exist.
+
+    Parameters
+    ----------
+    builder, registry, functions
+        The outside systems.
+    lock_directory
+        Folder for lock files that all processes of this machine share.
+
+    Attributes
+    ----------
+    rebuilds
+        How many images were made anew here: what was found before may have been replaced.
+    """
+
+    def __init__(
+        self,
+        *,
+        builder: ImageBuilder,
+        registry: Registry,
+        functions: Functions,
+        lock_directory: Path,
+    ) -> None:
+        self._builder = builder
+        self._registry = registry
+        self._functions = functions
+        self._lock_directory = lock_directory
+        self._images: SingleFlight[ImageSpec, ImageReference] = SingleFlight()
+        self._rebuilt: SingleFlight[ImageSpec, None] = SingleFlight()
+        self.rebuilds = 0
+        self._names: SingleFlight[FunctionSpec, str] = SingleFlight()
+
+    def find_image(self, spec: ImageSpec) -> ImageReference | None:
+        """Return the image of a spec, or None when the registry says there is none."""
+        return self._registry.find(spec.tag)
+
+    def ensure_image(
+        self, spec: ImageSpec, tell: ReportProgress = _silent, *, anew: bool = False
+    ) -> ImageReference:
+        """Return the image of a spec, building and pushing it only if the registry has none.
+
+        Parameters
+        ----------
+        spec
+            What it must contain.
+        tell
+            Takes a word on each step that takes long.
+        anew
+            Build and push another one although the registry has one; once in this process.
+        """
+        if anew:
+            self._rebuilt.get(spec, lambda: self._rebuild(spec, tell))
+        return self._images.get(spec, lambda: self._find_or_build(spec, tell))
+
+    def build_here(self, spec: ImageSpec) -> str:
+        """Build the image of a spec in the engine alone, and return its name there."""
+        name = f"{_LOCAL_REPOSITORY}:{spec.tag}"
+        with step_log.step("image.build", name):
+            self._builder.build(spec, name)
+        return name
+
+    def find_function(self, spec: FunctionSpec) -> bool:
+        """Tell whether there is a function of a spec that can be invoked, now or soon."""
+        state = self._functions.find(spec.name)
+        return state is not None and state.state != FAILED
+
+    def ensure_function(self, spec: FunctionSpec, tell: ReportProgress = _silent) -> str:
+        """Return the name of the function of a spec, which exists and can be invoked."""
+        return self._names.get(spec, lambda: self._find_or_create(spec, tell))
+
+    def forget(self, image: ImageSpec, function: FunctionSpec) -> None:
+        """Drop what is remembered of an image and its function, since it proved wrong."""
+        self._names.forget(function)
+        self._images.forget(image)
+
+    def _find_or_build(self, spec: ImageSpec, tell: ReportProgress) -> ImageReference:
+        found = self._registry.find(spec.tag)
+        if found:
+            return found
+        with self._locked(spec):
+            # Another process may have built it while this one waited.
+            return self._registry.find(spec.tag) or self._build(spec, tell)
+
+    def _rebuild(self, spec: ImageSpec, tell: ReportProgress) -> None:
+        with self._locked(spec):
+            replaced = None
+            with contextlib.suppress(UnusableImage):
+                replaced = self._registry.find(spec.tag)
+            self._build(spec, tell, replaced=replaced, anew=True)
+        self._images.forget(spec)
+        self.rebuilds += 1
+
+    @contextlib.contextmanager
+    def _locked(self, spec: ImageSpec) -> Iterator[None]:
+        lock = FileLock(self._lock_directory / f"{spec.tag}.lock")
+        try:
+            self._lock_directory.mkdir(parents=True, exist_ok=True)
+            lock.acquire()
+        except OSError as exc:
+            raise ConfigurationError(
+                f"Image {spec.tag} is not in ECR and cannot be built: {self._lock_directory} "
+                f"cannot be written to: {exc}.",
+                hint="Name a folder that the dispatcher may write to by the option cache_dir.",
+            ) from exc
+        try:
+            yield
+        finally:
+            lock.release()
+
+    def _build(
+        self,
+        spec: ImageSpec,
+        tell: ReportProgress,
+        *,
+        replaced: ImageReference | None = None,
+        anew: bool = False,
+    ) -> ImageReference:
+        repository = self._repository(spec)
+        tag = self._registry.next_tag(spec.tag) if anew else spec.tag
+        name = f"{repository}:{tag}"
+        tell("building")
+        with step_log.step("image.build", name):
+            self._builder.build(spec, name, anew=anew)
+        if not anew:
+            # Another machine may have been faster: its image is as good, and the push is spared.
+            found = self._registry.find(spec.tag)
+            if found:
+                return found
+        tell("pushing")
+        try:
+            with step_log.step("image.push", name):
+                self._builder.push(name, self._registry.login())
+        except RegistryError:
+            # Tags are immutable: another machine may have pushed the same image first.
+            found = self._registry.find(spec.tag)
+            if found is None or found == replaced:
+                raise
+            return found
+        found = self._pushed(spec, tag)
+        if found is None:
+            raise RegistryError(
+                f"Image {name} was pushed, but ECR does not list it.",
+                hint="Try again; if it stays so, look at the repository's lifecycle policy.",
+            )
+        return found
+
+    def _repository(self, spec: ImageSpec) -> str:
+        try:
+            return self._registry.ensure_repository()
+        except RegistryError as exc:
+            packages = ", ".join(spec.requirements) or "no packages"
+            raise RegistryError(
+                f"Image {spec.tag} ({packages}) is not in ECR, and may not be put there: "
+                f"{exc.message}",
+                hint="Where this identity is not to build, make the image as one that is: "
+                "'covalent-lambda prebuild'. Else 'covalent-lambda policy dispatcher' prints what "
+                "it needs, and 'covalent-lambda bootstrap' makes the repository.",
+            ) from exc
+
+    def _pushed(self, spec: ImageSpec, tag: str) -> ImageReference | None:
+        try:
+            return self._registry.find(spec.tag)
+        except UnusableImage as exc:
+            # It must not be what the next task finds.
+            fate = "It was removed from there."
+            try:
+                self._registry.remove(tag)
+            except RegistryError as refusal:
+                fate = f"It is still there: {refusal}"
+            raise UnusableImage(
+                f"Docker pushed what Lambda does not take. {exc.message} {fate}",
+                hint="Docker's containerd image store pushes indexes. Switch it off in the "
+                'dispatcher\'s engine, by "features": {"containerd-snapshotter": false} in '
+                "/etc/docker/daemon.json, and restart the engine.",
+            ) from exc
+
+    def _find_or_create(self, spec: FunctionSpec, tell: ReportProgress) -> str:
+        name = spec.name
+        state = self._functions.find(name)
+        if state is None:
+            state = self._create(spec, tell)
+        elif state.state == PENDING:
+            state = self._functions.wait_active(name)
+        if state.state == FAILED:
+            log.warning("Function %s is Failed (%s): it is made again.", name, state.reason)
+            self._functions.delete(name)
+            state = self._create(spec, tell)
+        if state.state == FAILED:
+            raise ProvisionError(f"Function {name} could not be made: {state.reason}")
+        return name
+
+    def _create(self, spec: FunctionSpec, tell: ReportProgress) -> FunctionState:
+        tell("creating the function")
+        with step_log.step("function.create", spec.name):
+            self._functions.create(spec)
+            return self._functions.wait_active(spec.name)

@@ -1,0 +1,230 @@
+"""What an installer has put into a folder: distributions, their files and their modules."""
+
+from __future__ import annotations
+
+import base64
+import contextlib
+import hashlib
+import json
+import os
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass
+from importlib import metadata
+from pathlib import Path
+from typing import Final
+
+from packaging.utils import InvalidName, canonicalize_name
+from packaging.version import InvalidVersion, Version
+
+from covalent_lambda_container.errors import ImageBuildError
+from covalent_lambda_container.packages.urls import PACKAGE_SCHEMES, UnusableUrl, checked_url
+
+_CLOUDPICKLE: Final = "cloudpickle"
+"""The dispatcher's own is in every image: no value requires it."""
+_OF_ONE_INSTALLATION: Final = frozenset({"INSTALLER", "RECORD", "REQUESTED", "uv_cache.json"})
+"""Metadata that tell of how a distribution was asked for, and not of the distribution."""
+_LOCK: Final = ".lock"
+"""uv's, of the folder itself."""
+_INTERPRETER: Final = b"#!/usr/bin/env python3\n"
+
+
+@dataclass(frozen=True, kw_only=True)
+class InstalledFile:
+    """A file of a distribution.
+
+    Parameters
+    ----------
+    path
+        Relative to the folder of the installation, with slashes.
+    digest
+        SHA-256 of what the file should contain, hexadecimal.
+    size
+        Bytes of the file on disk.
+    content
+        What it contains where that differs from the file on disk.
+    """
+
+    path: str
+    digest: str
+    size: int
+    content: bytes | None = None
+
+
+@dataclass(frozen=True, kw_only=True)
+class Distribution:
+    """A distribution in a folder.
+
+    Parameters
+    ----------
+    name
+        As PEP 503 writes it.
+    version
+        Its version; with its local part.
+    origin
+        Where it came from, if not from an index by name: ``"git+https://…@0a1b"``; else empty.
+    folder
+        What its files are relative to.
+    metadata_folder
+        That of its metadata, ``"numpy-2.1.0.dist-info"``.
+    files
+        Its files, sorted by path.
+    """
+
+    name: str
+    version: str
+    origin: str
+    folder: Path
+    metadata_folder: str
+    files: tuple[InstalledFile, ...]
+
+    @property
+    def pinned(self) -> str:
+        """The requirement that gives exactly this distribution."""
+        return f"{self.name} @ {self.origin}" if self.origin else f"{self.name}=={self.version}"
+
+    @property
+    def size(self) -> int:
+        """Bytes of its files on disk."""
+        return sum(file.size for file in self.files)
+
+    @property
+    def identity(self) -> str:
+        """SHA-256 of its files' paths and contents, hexadecimal."""
+        lines = [f"{file.path}\0{file.digest}\n" for file in self.files]
+        return hashlib.sha256("".join(lines).encode()).hexdigest()
+
+    @property
+    def modules(self) -> set[str]:
+        """Names of its top-level modules."""
+        paths = [file.path for file in self.files if file.path.endswith((".py", ".so"))]
+        # The distribution's own metadata are in a folder with a dot in its name.
+        return {path.partition("/")[0].partition(".")[0] for path in paths} - {"bin"}
+
+
+def distributions_in(folder: Path) -> list[Distribution]:
+    """Return the distributions that were installed into a folder, sorted by name.
+
+    A distribution's files are those that its RECORD names and that are in the folder: names that
+    lead elsewhere, and links, are not followed.
+    """
+    present = dict(_plain_files(folder))
+    found = [_read(entry, folder, present) for entry in metadata.distributions(path=[str(folder)])]
+    return sorted(found, key=lambda distribution: distribution.name)
+
+
+def unclaimed(folder: Path, distributions: Iterable[Distribution]) -> list[str]:
+    """Return the paths of files that belong to no distribution, sorted."""
+    claimed = {file.path for distribution in distributions for file in distribution.files}
+    claimed.add(_LOCK)
+    return sorted(
+        path
+        for path, _ in _plain_files(folder)
+        if path not in claimed and not path.endswith(".pyc") and not _is_of_one_installation(path)
+    )
+
+
+def lock_text(distributions: Iterable[Distribution]) -> str:
+    """Return a requirements file that pins every distribution."""
+    return "".join(f"{line}\n" for line in sorted(each.pinned for each in distributions))
+
+
+def modules_text(distributions: Iterable[Distribution]) -> str:
+    """Return JSON: which requirements each top-level module belongs to.
+
+    A result that refers to a module says by it which packages made it.
+    """
+    modules: dict[str, list[str]] = {}
+    for distribution in distributions:
+        if distribution.name != _CLOUDPICKLE:
+            for module in distribution.modules:
+                modules.setdefault(module, []).append(_obtainable(distribution))
+    return json.dumps({name: sorted(modules[name]) for name in sorted(modules)})
+
+
+def _obtainable(distribution: Distribution) -> str:
+    if distribution.origin:
+        return distribution.pinned
+    # A local version, such as torch's "+cpu", names a build that an index need not have.
+    return f"{distribution.name}=={distribution.version.partition('+')[0]}"
+
+
+def _read(entry: metadata.Distribution, folder: Path, present: Mapping[str, int]) -> Distribution:
+    files = []
+    metadata_folder = ""
+    for listed in entry.files or ():
+        # pip counts from a folder below, for scripts and data.
+        path = "/".join(part for part in listed.parts if part != "..")
+        parent, _, name = path.rpartition("/")
+        if name == "METADATA":
+            metadata_folder = metadata_folder or parent
+        if path not in present or name.endswith(".pyc") or _is_of_one_installation(path):
+            continue
+        if name == "direct_url.json" and not _origin(entry):
+            continue
+        files.append(_file(path, folder, present[path], listed.hash))
+    try:
+        name = canonicalize_name(entry.metadata["Name"], validate=True)
+        version = str(Version(entry.version))
+    except (InvalidName, InvalidVersion) as exc:
+        raise ImageBuildError(f"A distribution has metadata that cannot be used: {exc}") from exc
+    return Distribution(
+        name=name,
+        version=version,
+        origin=_origin(entry),
+        folder=folder,
+        metadata_folder=metadata_folder,
+        files=tuple(sorted(files, key=lambda file: file.path)),
+    )
+
+
+def _is_of_one_installation(path: str) -> bool:
+    folder, _, name = path.rpartition("/")
+    # Folders below it hold what the distribution itself brings.
+    return name in _OF_ONE_INSTALLATION and folder.endswith(".dist-info") and "/" not in folder
+
+
+def _file(path: str, folder: Path, size: int, recorded: metadata.FileHash | None) -> InstalledFile:
+    if path.startswith("bin/") or recorded is None or recorded.mode != "sha256":
+        content = (folder / path).read_bytes()
+        changed = _without_interpreter(content) if path.startswith("bin/") else content
+        return InstalledFile(
+            path=path,
+            digest=hashlib.sha256(changed).hexdigest(),
+            size=size,
+            content=changed if changed != content else None,
+        )
+    digest = base64.urlsafe_b64decode(recorded.value + "=" * (-len(recorded.value) % 4)).hex()
+    return InstalledFile(path=path, digest=digest, size=size)
+
+
+def _without_interpreter(script: bytes) -> bytes:
+    """Return a script for the image's Python: an installer writes the path of its own."""
+    first, newline, rest = script.partition(b"\n")
+    if newline and first.startswith(b"#!") and b"python" in first:
+        return _INTERPRETER + rest
+    return script
+
+
+def _origin(entry: metadata.Distribution) -> str:
+    origin = json.loads(entry.read_text("direct_url.json") or "{}")
+    url: str = origin.get("url", "")
+    revision, folder = origin.get("vcs_info"), origin.get("subdirectory")
+    if revision:
+        url = f"{revision['vcs']}+{url}@{revision['commit_id']}"
+    if folder:
+        url += f"#subdirectory={folder}"
+    try:
+        # It becomes a requirement of others, and is named in a Dockerfile.
+        return checked_url(url, PACKAGE_SCHEMES)
+    except UnusableUrl:
+        return ""
+
+
+def _plain_files(folder: Path | str, below: str = "") -> Iterator[tuple[str, int]]:
+    """Yield the path of each plain file, relative and with slashes, and its length in bytes."""
+    with contextlib.suppress(FileNotFoundError), os.scandir(folder) as entries:
+        for entry in entries:
+            if entry.is_dir(follow_symlinks=False):
+                yield from _plain_files(entry.path, f"{below}{entry.name}/")
+            elif entry.is_file(follow_symlinks=False):
+                yield below + entry.name, entry.stat().st_size

@@ -1,0 +1,266 @@
+"""From a spec's requirements to a folder of distributions.
+
+Wheels are installed on this machine. What there is no wheel of is built where nothing of it stays:
+in a container of the image's own system, that is thrown away.
+"""
+
+from __future__ import annotations
+
+import functools
+import logging
+import shutil
+import tempfile
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Final
+from zipfile import ZipFile
+
+from packaging.metadata import parse_email
+from packaging.requirements import Requirement
+from packaging.utils import canonicalize_name
+
+from covalent_lambda_container.errors import ImageBuildError
+from covalent_lambda_container.files.archives import files
+from covalent_lambda_container.files.cache_folder import mark_used
+from covalent_lambda_container.images.dockerfile import REQUIREMENTS, requirements_files
+from covalent_lambda_container.images.root_image import RootImage
+from covalent_lambda_container.model.specs import ImageSpec
+from covalent_lambda_container.packages.index_settings import IndexSettings
+from covalent_lambda_container.packages.requirements import has_hash, parsed
+from covalent_lambda_container.ports.engine import CannotRun, Container, Engine
+from covalent_lambda_container.ports.installer import Installer, WheelsMissing
+
+log = logging.getLogger(__name__)
+
+_FOLDER: Final = "tmp/covalent-lambda-install"
+_PIP: Final = ("python3", "-m", "pip")
+_PIP_VARIABLES: Final = {
+    "PIP_DISABLE_PIP_VERSION_CHECK": "1",
+    "PIP_NO_CACHE_DIR": "1",
+    "PIP_NO_INPUT": "1",
+    "PIP_PROGRESS_BAR": "off",
+    "PIP_ROOT_USER_ACTION": "ignore",
+}
+
+
+class PackageInstaller:
+    """Installs what an image must contain.
+
+    Parameters
+    ----------
+    engine
+        For what there are no wheels of.
+    wheels
+        Installs wheels on this machine.
+    read_settings
+        Returns how packages are reached; asked for each installation, since passwords change.
+    cache
+        Keeps wheels that were built.
+    """
+
+    def __init__(
+        self,
+        engine: Engine,
+        wheels: Installer,
+        read_settings: Callable[[], IndexSettings],
+        cache: Path,
+    ) -> None:
+        self._engine = engine
+        self._wheels = wheels
+        self._read_settings = read_settings
+        self._cache = cache
+
+    def install(
+        self,
+        spec: ImageSpec,
+        root: RootImage,
+        system: Callable[[], str],
+        target: Path,
+        scratch: Path,
+        *,
+        anew: bool = False,
+    ) -> None:
+        """Install a spec's packages.
+
+        Parameters
+        ----------
+        system
+            Returns an image with the system to build on; called only if something must be built.
+        target
+            The folder; it must be empty.
+        scratch
+            Folder for files that are needed meanwhile.
+        anew
+            Whether to ask the index for what it has now.
+
+        Raises
+        ------
+        ImageBuildError
+            When they cannot be installed; the message says why.
+        """
+        settings = self._read_settings().joined(spec.install_options)
+        sdk = None
+        if spec.covalent_version:
+            with _building("Covalent's SDK"):
+                sdk = self._covalent_sdk(spec, system, settings)
+        # The SDK's metadata caps cloudpickle where the server's does not: it is installed without
+        # its requirements, which join the task's, cloudpickle left out.
+        steps = requirements_files(spec, required_by(sdk) if sdk else ())
+        install = functools.partial(
+            self.install_wheels, scratch=scratch, spec=spec, root=root, settings=settings
+        )
+        try:
+            if any(map(_is_source, spec.requirements)):
+                raise WheelsMissing("A requirement names a source.")
+            for step in steps:
+                options = ["--refresh"] if anew else []
+                options += ["--require-hashes"] if has_hash(step[REQUIREMENTS]) else []
+                install(step, target, options=options)
+        except WheelsMissing as exc:
+            log.info("Not all packages can be had as wheels: they are built.\n%s", exc)
+            shutil.rmtree(target, ignore_errors=True)
+            try:
+                with _building("Packages without wheels for it"):
+                    self._build_packages(steps, target, system(), spec, settings)
+            except ImageBuildError as failure:
+                raise ImageBuildError(
+                    f"{failure}\nThey were built since wheels were not enough:\n{exc}"
+                ) from failure
+        if sdk is not None:
+            install({REQUIREMENTS: f"{sdk}\n"}, target, options=["--no-deps"])
+
+    def install_wheels(
+        self,
+        requirements: Mapping[str, str],
+        target: Path,
+        scratch: Path,
+        spec: ImageSpec,
+        root: RootImage,
+        options: Sequence[str] = (),
+        settings: IndexSettings | None = None,
+    ) -> None:
+        """Install wheels that run on a root.
+
+        Raises
+        ------
+        WheelsMissing
+        """
+        self._wheels.install(
+            requirements,
+            target,
+            scratch,
+            settings=settings or self._read_settings(),
+            python_version=root.python,
+            architecture=spec.architecture,
+            glibc=root.glibc,
+            options=options,
+        )
+
+    def _build_packages(
+        self,
+        steps: Sequence[Mapping[str, str]],
+        target: Path,
+        system: str,
+        spec: ImageSpec,
+        settings: IndexSettings,
+    ) -> None:
+        with self._engine.container(system, spec.architecture) as container:
+            repositories = _repositories(container, spec)
+            for step in steps:
+                texts = {f"{_FOLDER}/{name}": text.encode() for name, text in step.items()}
+                container.put(files(texts))
+                command = [*_PIP, "install", "--no-compile", "--prefer-binary"]
+                command += ["--target", f"/{_FOLDER}/packages"]
+                command += ["--requirement", f"/{_FOLDER}/{REQUIREMENTS}"]
+                _run(container, command, settings, **settings.git_environment(repositories))
+            container.get(f"/{_FOLDER}/packages/.", target)
+
+    def _covalent_sdk(
+        self, spec: ImageSpec, system: Callable[[], str], settings: IndexSettings
+    ) -> Path:
+        """Return a wheel of Covalent's SDK without its server, which is built if it is not here."""
+        folder = self._cache / f"covalent-sdk-{spec.covalent_version}-{spec.python_version}"
+        if not folder.exists():
+            self._cache.mkdir(parents=True, exist_ok=True)
+            with (
+                tempfile.TemporaryDirectory(dir=self._cache) as scratch,
+                self._engine.container(system(), spec.architecture) as container,
+            ):
+                command = [*_PIP, "wheel", "--quiet", "--no-deps", "--no-binary", "covalent"]
+                command += [
+                    "--wheel-dir",
+                    f"/{_FOLDER}/wheels",
+                    f"covalent=={spec.covalent_version}",
+                ]
+                _run(container, command, settings, COVALENT_SDK_ONLY="1")
+                made = Path(scratch, "wheels")
+                container.get(f"/{_FOLDER}/wheels/.", made)
+                try:
+                    made.replace(folder)
+                except OSError:
+                    # Another process may have been faster.
+                    if not folder.exists():
+                        raise
+        mark_used(folder)
+        (wheel,) = folder.glob("*.whl")
+        return wheel
+
+
+@contextmanager
+def _building(what: str) -> Iterator[None]:
+    try:
+        yield
+    except CannotRun as exc:
+        raise ImageBuildError(
+            f"{exc} {what} cannot be built here.",
+            hint="Set up an emulator on the engine's machine (QEMU's binfmt handlers), build on a "
+            "machine with that processor, or require versions that have wheels.",
+        ) from exc
+
+
+def _run(
+    container: Container, command: list[str], settings: IndexSettings, **variables: str
+) -> None:
+    """Run pip in a container, as the settings say."""
+    ca_file = f"{_FOLDER}/ca-bundle.crt"
+    if settings.ca_bundle is not None:
+        container.put(files({ca_file: settings.ca_bundle}))
+    environment = _PIP_VARIABLES | settings.pip_environment(f"/{ca_file}") | variables
+    container.run(command, environment=environment, redacted=settings.redacted)
+
+
+def _repositories(container: Container, spec: ImageSpec) -> list[str]:
+    """Return the URLs of repositories to install from; raise if there is no git for them."""
+    urls = {line: parsed(line).url or "" for line in spec.requirements}
+    named = [line for line, url in urls.items() if url.startswith("git+")]
+    if not named:
+        return []
+    found = container.run(["python3", "-c", "import shutil; print(shutil.which('git') or '')"])
+    if not found.strip():
+        raise ImageBuildError(
+            f"Requirement {named[0]!r} is in a git repository, and {spec.base_image} has no git.",
+            hint="Install it when the image is built, with the package manager of the root image: "
+            "ct.DepsBash(['dnf install -y git']), or yum in AWS's images of Python 3.10 and 3.11. "
+            "Or give a base_image that has it.",
+        )
+    return [urls[line] for line in named]
+
+
+def required_by(wheel: Path) -> list[str]:
+    """Return the requirements of Covalent's SDK, without extras and cloudpickle."""
+    with ZipFile(wheel) as opened:
+        (name,) = [name for name in opened.namelist() if name.endswith(".dist-info/METADATA")]
+        metadata, _ = parse_email(opened.read(name))
+    found = [Requirement(line) for line in metadata.get("requires_dist", [])]
+    return [
+        str(each)
+        for each in found
+        if canonicalize_name(each.name) != "cloudpickle" and "extra" not in str(each.marker)
+    ]
+
+
+def _is_source(line: str) -> bool:
+    """Tell whether a requirement is surely no wheel: a repository, or another archive."""
+    url = parsed(line).url
+    return url is not None and not url.partition("#")[0].endswith(".whl")

@@ -1,0 +1,158 @@
+"""Root images: what they are, asked once of each."""
+
+from __future__ import annotations
+
+import json
+import logging
+import re
+import tempfile
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Final
+
+from covalent_lambda_container.errors import ImageBuildError, VersionMismatch
+from covalent_lambda_container.images.in_container import describe
+from covalent_lambda_container.model.specs import ImageSpec
+from covalent_lambda_container.ports.engine import CannotRun, Container, Engine, EngineImage
+
+log = logging.getLogger(__name__)
+
+_PYTHON_FOLDERS: Final = ("/var/lang/bin", "/usr/local/bin", "/usr/bin")
+"""Where AWS's images, Python's own, and distributions of Linux have it."""
+_LIBRARY_FOLDERS: Final = {
+    "x86_64": ("/lib64", "/usr/lib64", "/lib/x86_64-linux-gnu"),
+    "arm64": ("/lib64", "/usr/lib64", "/lib/aarch64-linux-gnu"),
+}
+_PYTHON_NAME: Final = re.compile(r"/python(3\.\d+)$")
+_GLIBC: Final = re.compile(rb"GNU C Library [^\n]*version (\d+\.\d+)")
+_PROGRAM: Final = Path(__file__).parent / "in_container" / "describe.py"
+
+
+@dataclass(frozen=True, kw_only=True)
+class RootImage:
+    """A root image that is in the engine.
+
+    Parameters
+    ----------
+    id
+        Its ID in the engine.
+    architecture
+        ``"x86_64"`` or ``"arm64"``.
+    python
+        Its Python's minor version, ``"3.11"``.
+    build
+        Tells that build of Python from others.
+    cache_tag
+        What it puts into the names of byte code, ``"cpython-311"``.
+    glibc
+        Version of its C library, ``"2.36"``; empty if it has another one.
+    has_interface
+        Whether it brings Lambda's runtime interface client and emulator.
+    runs_here
+        Whether the engine can run it; `build` and `cache_tag` are those of this process if not.
+    """
+
+    id: str
+    architecture: str
+    python: str
+    build: str
+    cache_tag: str
+    glibc: str
+    has_interface: bool
+    runs_here: bool = True
+
+
+def find_root_image(
+    engine: Engine,
+    spec: ImageSpec,
+    cache: Path,
+    started: Callable[[str], Container],
+    *,
+    newest: bool = False,
+) -> RootImage:
+    """Return the root image of a spec, pulled if it is not in the engine.
+
+    Parameters
+    ----------
+    cache
+        Folder that keeps what was found out about images.
+    started
+        Returns a running container of an image.
+    newest
+        Whether to look for what its name stands for now; one that only this engine has stays.
+
+    Raises
+    ------
+    VersionMismatch
+        When it has another Python than the client, or is for another processor.
+    """
+    image = engine.find(spec.base_image)
+    usable = image is not None and image.architecture == spec.architecture
+    if newest or not usable:
+        try:
+            image = engine.pull(spec.base_image, spec.architecture)
+        except ImageBuildError as exc:
+            if image is None:
+                raise
+            log.warning("Root image %s is taken as it is here: %s", spec.base_image, exc)
+    assert image is not None
+    if image.architecture != spec.architecture:
+        raise VersionMismatch(
+            f"The root image {spec.base_image} is for {image.architecture}; the functions are to "
+            f"run on {spec.architecture}.",
+            hint="Choose a base_image for that processor, or another architecture.",
+        )
+    description = _description(engine, image, cache, started)
+    root = RootImage(id=image.id, architecture=image.architecture, **description)
+    if root.python != spec.python_version:
+        raise VersionMismatch(
+            f"The root image {spec.base_image} has Python {root.python}; the task was pickled by "
+            f"Python {spec.python_version}.",
+            hint="Choose a base_image with the client's Python, or leave it unset.",
+        )
+    if not root.runs_here and root.python != describe.describe()["python"]:
+        raise VersionMismatch(
+            f"The root image {spec.base_image} is for {image.architecture}, which this engine does "
+            f"not run, and the dispatcher's own Python is not {root.python}: there is none to "
+            "compile packages with.",
+            hint="Set up an emulator on the engine's machine (QEMU's binfmt handlers), build on a "
+            "machine with that processor, or run the dispatcher with that Python.",
+        )
+    return root
+
+
+def _description(
+    engine: Engine, image: EngineImage, cache: Path, started: Callable[[str], Container]
+) -> dict[str, Any]:
+    known = cache / f"{image.id.removeprefix('sha256:')}.json"
+    try:
+        text = known.read_text("utf-8")
+    except FileNotFoundError:
+        try:
+            text = started(image.id).run(["python3", "-c", _PROGRAM.read_text("utf-8")])
+        except CannotRun:
+            # Nothing is kept: an emulator may be set up at any time.
+            return _looked_at(engine, image)
+        cache.mkdir(parents=True, exist_ok=True)
+        # Whole or not at all, for other processes.
+        with tempfile.NamedTemporaryFile("w", dir=cache, delete=False) as written:
+            written.write(text)
+        Path(written.name).replace(known)
+    description: dict[str, Any] = json.loads(text)
+    return description
+
+
+def _looked_at(engine: Engine, image: EngineImage) -> dict[str, Any]:
+    """Describe an image that does not run here; this machine's Python compiles for it."""
+    pythons = [f"{folder}/python3" for folder in _PYTHON_FOLDERS]
+    libraries = [f"{folder}/libc.so.6" for folder in _LIBRARY_FOLDERS[image.architecture]]
+    found = engine.read(image.id, image.architecture, [*pythons, *libraries, describe.ENTRYPOINT])
+    versions = [_PYTHON_NAME.search(each.path) for each in found[: len(pythons)] if each]
+    glibc = [_GLIBC.search(each.content) for each in found[len(pythons) : -1] if each]
+    return describe.describe() | {
+        "python": next((match[1] for match in versions if match), "no version"),
+        "glibc": next((match[1].decode() for match in glibc if match), ""),
+        "has_interface": found[-1] is not None,
+        "runs_here": False,
+    }

@@ -1,0 +1,257 @@
+"""Requirements as values: PEP 508 texts with their hashes, constraints and options of pip.
+
+Every line has one canonical form, so that equal requirements make equal images.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable
+from dataclasses import dataclass
+from typing import Final
+
+from packaging.requirements import InvalidRequirement, Requirement
+from packaging.specifiers import Specifier, SpecifierSet
+from packaging.utils import canonicalize_name
+from packaging.version import Version
+
+from covalent_lambda_container.errors import RequirementError
+from covalent_lambda_container.packages.urls import (
+    PACKAGE_SCHEMES,
+    UnusableUrl,
+    checked_url,
+    without_credentials,
+)
+
+ADDRESS_OPTIONS: Final = ("--index-url ", "--extra-index-url ", "--find-links ")
+"""How those options begin that say where packages are."""
+
+_HASH: Final = " --hash="
+# Hexadecimal digits of the digests that pip takes ("Hash-checking mode", pip's documentation).
+_DIGEST_LENGTHS: Final = {"sha256": 64, "sha384": 96, "sha512": 128}
+# In a requirements file, a comment; a variable of the machine that installs; a continued line, or
+# another character.
+_NOT_ITSELF: Final = re.compile(r"(^|\s)#|\$\{|\\")
+
+_ALLOWED_HINT: Final = (
+    "Write PEP 508 requirements, 'scikit-learn==1.7.2' or 'name @ https://…', perhaps with "
+    "--hash=sha256:…; of pip's options only --index-url, --extra-index-url, --find-links, "
+    "--only-binary, --no-binary, and -r and -c for files."
+)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Requirements:
+    """What is to be installed, and how; every line canonical, sorted, there once.
+
+    Parameters
+    ----------
+    packages
+        PEP 508 texts, each followed by its hashes: ``"numpy==2.1.0 --hash=sha256:…"``.
+    constraints
+        The same, for packages that are installed only if something else asks for them.
+    options
+        Options of pip, one a line: ``"--only-binary numpy"``.
+    """
+
+    packages: tuple[str, ...] = ()
+    constraints: tuple[str, ...] = ()
+    options: tuple[str, ...] = ()
+
+    def __or__(self, other: Requirements) -> Requirements:
+        """Join two sets of requirements.
+
+        Raises
+        ------
+        RequirementError
+            When their options contradict each other.
+        """
+        options = _sorted(self.options, other.options)
+        _check_options(options)
+        return Requirements(
+            packages=_sorted(self.packages, other.packages),
+            constraints=_sorted(self.constraints, other.constraints),
+            options=options,
+        )
+
+
+def canonical_requirements(requirements: Iterable[str], *, origin: str) -> tuple[str, ...]:
+    """Bring requirements that come without hashes and options into their canonical form.
+
+    Parameters
+    ----------
+    requirements
+        PEP 508 texts, such as ``"scikit-learn==1.5.2"``.
+    origin
+        Where they were written, for the error: ``"An argument's header"``.
+
+    Returns
+    -------
+    tuple of str
+        Sorted and without duplicates; names normalised as PEP 503 says.
+
+    Raises
+    ------
+    RequirementError
+        For anything else.
+    """
+    return tuple(sorted({canonical_requirement(text, origin) for text in requirements}))
+
+
+def canonical_requirement(text: str, origin: str, hashes: Iterable[str] = ()) -> str:
+    """Return the canonical line of one requirement.
+
+    Parameters
+    ----------
+    text
+        PEP 508 text.
+    origin
+        Where it was written, for the error.
+    hashes
+        ``"sha256:…"``, in any order.
+
+    Raises
+    ------
+    RequirementError
+        For text that is not a PEP 508 requirement, or that no image can have: a local path,
+        credentials in a URL.
+    """
+    try:
+        requirement = Requirement(text)
+    except InvalidRequirement as exc:
+        reason = str(exc).splitlines()[0]
+        raise refusal(origin, text, f"is not a valid requirement: {reason}") from None
+    requirement.name = canonicalize_name(requirement.name)
+    requirement.extras = {canonicalize_name(extra) for extra in requirement.extras}
+    requirement.specifier = SpecifierSet(
+        ",".join(_canonical_specifier(part) for part in requirement.specifier)
+    )
+    try:
+        if requirement.url is not None:
+            requirement.url = checked_url(requirement.url, PACKAGE_SCHEMES)
+        written = sorted({f"{_HASH}{_checked_hash(value)}" for value in hashes})
+    except UnusableUrl as exc:
+        raise refusal(origin, text, str(exc), exc.hint) from None
+    except ValueError as exc:
+        raise refusal(origin, text, str(exc)) from None
+    if written and not requirement.url and not _is_pinned(requirement):
+        raise refusal(origin, text, "has a hash, but no version that is pinned by ==")
+    canonical = str(requirement)
+    if not canonical.isascii() or not canonical.isprintable():
+        raise refusal(origin, text, "contains characters other than printable ASCII")
+    if _NOT_ITSELF.search(canonical) or not _is_read_as_written(canonical):
+        raise refusal(origin, text, "has a '#', a '${', a '\\' or a quote where none may be")
+    return canonical + "".join(written)
+
+
+def parsed(line: str) -> Requirement:
+    """Return the PEP 508 part of a canonical line."""
+    return Requirement(line.partition(_HASH)[0])
+
+
+def has_hash(line: str) -> bool:
+    """Tell whether a canonical line is of a package with hashes."""
+    return _HASH in line
+
+
+def as_constraint(line: str) -> str:
+    """Return what holds a package at what a canonical line asks for, without installing it."""
+    requirement = parsed(line)
+    requirement.extras = set()
+    return str(requirement)
+
+
+def with_required(own: Iterable[str], required: Iterable[str]) -> tuple[str, ...]:
+    """Join a task's own requirements with those of the values it unpickles.
+
+    Its own win: what it names itself is left as it says. Of two versions that values require of
+    one package, the newer is taken, since newer packages read what older ones wrote.
+
+    Parameters
+    ----------
+    own
+        Canonical requirements of the task.
+    required
+        Canonical requirements of the form ``name==version`` or ``name @ url``.
+    """
+    named = {parsed(line).name for line in own}
+    chosen: dict[str, Requirement] = {}
+    for requirement in map(parsed, required):
+        rival = chosen.get(requirement.name)
+        if requirement.name not in named and (rival is None or _newer(requirement, rival)):
+            chosen[requirement.name] = requirement
+    return tuple(sorted({*own, *map(str, chosen.values())}))
+
+
+def refusal(origin: str, line: str, reason: str, hint: str = "") -> RequirementError:
+    """Return the error of a line that cannot be used; it shows no credentials of a URL in it."""
+    return RequirementError(
+        f"{origin}: {without_credentials(line)!r} {without_credentials(reason)}.",
+        hint=hint or _ALLOWED_HINT,
+    )
+
+
+def _checked_hash(value: str) -> str:
+    algorithm, _, digest = value.lower().partition(":")
+    digits = _DIGEST_LENGTHS.get(algorithm)
+    if digits is None or not re.fullmatch(f"[0-9a-f]{{{digits}}}", digest):
+        raise ValueError(
+            f"has the hash {value!r}, where pip takes sha256, sha384 or sha512, a colon, and the "
+            "whole digest in hexadecimal"
+        )
+    return f"{algorithm}:{digest}"
+
+
+def _check_options(options: Iterable[str]) -> None:
+    """Refuse options of which one would undo another."""
+    given: dict[str, set[str]] = {}
+    for line in options:
+        option, _, value = line.partition(" ")
+        given.setdefault(option, set()).add(value)
+    indexes = given.get("--index-url", set())
+    if len(indexes) > 1:
+        raise RequirementError(
+            f"The requirements name {len(indexes)} addresses as --index-url: "
+            f"{', '.join(sorted(indexes))}.",
+            hint="Keep one, and give the others as --extra-index-url.",
+        )
+    for name in sorted(given.get("--no-binary", set()) & given.get("--only-binary", set())):
+        raise RequirementError(
+            f"The requirements have both --no-binary {name} and --only-binary {name}.",
+            hint="Keep one of the two.",
+        )
+
+
+def _canonical_specifier(part: Specifier) -> str:
+    """Return a version clause with its version as PEP 440 writes it: ``1.0RC1`` is ``1.0rc1``."""
+    if part.operator == "===" or part.version.endswith(".*"):
+        return str(part)
+    return f"{part.operator}{Version(part.version)}"
+
+
+def _is_read_as_written(canonical: str) -> bool:
+    # A quote inside of a marker's text would end it.
+    try:
+        return str(Requirement(canonical)) == canonical
+    except InvalidRequirement:
+        return False
+
+
+def _is_pinned(requirement: Requirement) -> bool:
+    return any(
+        part.operator in ("==", "===") and not part.version.endswith(".*")
+        for part in requirement.specifier
+    )
+
+
+def _newer(one: Requirement, other: Requirement) -> bool:
+    return _pinned(one) > _pinned(other)
+
+
+def _pinned(requirement: Requirement) -> tuple[Version, str]:
+    versions = [Version(part.version) for part in requirement.specifier if part.operator == "=="]
+    return max(versions, default=Version("0")), str(requirement)
+
+
+def _sorted(*groups: Iterable[str]) -> tuple[str, ...]:
+    return tuple(sorted({line for group in groups for line in group}))

@@ -1,0 +1,90 @@
+"""A repository of images, and what builds and pushes them."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Protocol
+
+from covalent_lambda_container.model.specs import ImageReference, ImageSpec
+
+
+@dataclass(frozen=True, kw_only=True)
+class RegistryLogin:
+    """Credentials for one push; never written anywhere."""
+
+    username: str
+    password: str
+
+    def __repr__(self) -> str:
+        return f"RegistryLogin(username={self.username!r}, password=…)"
+
+
+@dataclass(frozen=True, kw_only=True)
+class ImageRecord:
+    """What the registry says of an image.
+
+    Parameters
+    ----------
+    digest
+        ``"sha256:…"`` of its manifest.
+    tags
+        Its tags, sorted.
+    size_bytes
+        Of its compressed layers.
+    pushed
+        When it was pushed.
+    pulled
+        When it was last pulled, to a day; None if it never was, or if nobody knows.
+    """
+
+    digest: str
+    tags: tuple[str, ...]
+    size_bytes: int
+    pushed: datetime
+    pulled: datetime | None = None
+
+
+class ImageBuilder(Protocol):
+    """Makes task images."""
+
+    def build(self, spec: ImageSpec, name: str, *, anew: bool = False) -> None:
+        """Build the image of a spec and tag it `name` in the engine.
+
+        With `anew`, from nothing that earlier builds have left.
+        """
+
+    def push(self, name: str, login: RegistryLogin) -> str:
+        """Push a local image; return its manifest's ``sha256:…`` digest."""
+
+
+class Registry(Protocol):
+    """A repository of images."""
+
+    def find(self, tag: str) -> ImageReference | None:
+        """Return the newest image of a tag, or None when the registry says there is none.
+
+        Raises
+        ------
+        UnusableImage
+            When it is one that Lambda does not take.
+        """
+
+    def next_tag(self, tag: str) -> str:
+        """Return what to push the next image of a tag as: the tag itself, or a later revision."""
+
+    def remove(self, tag: str) -> None:
+        """Take a tag away; an image without another one goes with it."""
+
+    def list_images(self) -> list[ImageRecord]:
+        """Return all images; none if there is no repository."""
+
+    def remove_images(self, digests: Sequence[str]) -> None:
+        """Remove images with all their tags; absent ones do not matter."""
+
+    def ensure_repository(self) -> str:
+        """Return the repository's URI, making the repository if there is none."""
+
+    def login(self) -> RegistryLogin:
+        """Return fresh credentials for a push."""

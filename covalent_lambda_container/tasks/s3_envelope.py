@@ -1,0 +1,86 @@
+"""Tasks and answers on their way through S3, as the dispatcher has them.
+
+What is packed there, as `wire` defines it, holds raw pickles. Covalent holds their base64 text. The
+one is made of the other piece by piece, so that a large pickle is never in memory twice.
+
+By pybase64: the standard library takes 2 s of one core for the text of 500 MB, and holds the
+interpreter's lock meanwhile, which Covalent's event loop needs too.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from typing import Any, Final
+
+import pybase64
+
+from covalent_lambda_container.files.streams import Readable
+from covalent_lambda_container.runtime import wire
+
+# Multiples of three bytes and four characters: pieces of base64 that can be joined.
+_PIECE_BYTES: Final = 3 * 1024 * 1024
+_PIECE_CHARACTERS: Final = 4 * 1024 * 1024
+
+
+def packed_task(task: dict[str, Any]) -> Iterator[bytes]:
+    """Yield a task's packed form in pieces.
+
+    Parameters
+    ----------
+    task
+        As `wire` defines it; leaves are base64 text.
+
+    Raises
+    ------
+    ValueError
+        When a leaf is none.
+    """
+    leaves: list[str] = []
+
+    def number(leaf: str) -> dict[str, int]:
+        leaves.append(leaf)
+        return {"blob": len(leaves) - 1}
+
+    envelope = wire.map_leaves(task, number)
+    yield wire.index(envelope, [_decoded_size(leaf) for leaf in leaves])
+    for leaf in leaves:
+        for start in range(0, len(leaf), _PIECE_CHARACTERS):
+            yield pybase64.b64decode(leaf[start : start + _PIECE_CHARACTERS], validate=True)
+
+
+def read_answer(packed: Readable) -> dict[str, Any]:
+    """Read a packed answer from a stream; its pickle becomes base64 text.
+
+    Raises
+    ------
+    ValueError
+        When the stream ends too early.
+    """
+    length = int.from_bytes(_read(packed, wire.LENGTH_BYTES), "big")
+    index = json.loads(_read(packed, length))
+    answer: dict[str, Any] = index["envelope"]
+    for size in index["blobs"]:
+        # Joined as it grows: one string in memory, and not all its pieces beside it.
+        text = ""
+        for start in range(0, size, _PIECE_BYTES):
+            piece = _read(packed, min(_PIECE_BYTES, size - start))
+            text += pybase64.b64encode_as_string(piece)
+        answer["result"]["pickle"] = text
+    return answer
+
+
+def _decoded_size(text: str) -> int:
+    return len(text) // 4 * 3 - text[-2:].count("=")
+
+
+def _read(stream: Readable, size: int) -> bytes:
+    pieces = []
+    missing = size
+    while missing:
+        piece = stream.read(missing)
+        if not piece:
+            raise ValueError(f"packed envelope ends {missing} bytes too early")
+        pieces.append(piece)
+        missing -= len(piece)
+    return b"".join(pieces)

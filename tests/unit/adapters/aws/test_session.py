@@ -1,0 +1,248 @@
+"""AWS: whose account is used, and its errors in our words."""
+
+from __future__ import annotations
+
+import asyncio
+import threading
+from datetime import datetime, timedelta, timezone
+from pathlib import Path
+from typing import Any
+
+import boto3
+import botocore.session
+import pytest
+from botocore.credentials import RefreshableCredentials
+from botocore.exceptions import (
+    ClientError,
+    EndpointConnectionError,
+    HTTPClientError,
+    NoCredentialsError,
+    NoRegionError,
+    ParamValidationError,
+    PartialCredentialsError,
+    ProfileNotFound,
+    TokenRetrievalError,
+    UnauthorizedSSOTokenError,
+)
+
+from covalent_lambda_container.adapters.aws.session import (
+    AwsClients,
+    AwsTarget,
+    clients_for,
+    error_code,
+    error_message,
+    explained,
+)
+from covalent_lambda_container.errors import (
+    ConfigurationError,
+    LambdaContainerError,
+    ProvisionError,
+    RegistryError,
+)
+
+
+def aws_says(code: str, message: str = "the reason", operation: str = "CreateFunction") -> Any:
+    return ClientError({"Error": {"Code": code, "Message": message}}, operation)
+
+
+def told(error: Exception) -> LambdaContainerError:
+    with (
+        pytest.raises(LambdaContainerError) as caught,
+        explained("create it", "it", ProvisionError),
+    ):
+        raise error
+    assert caught.value.__cause__ is error
+    return caught.value
+
+
+# -- errors ---------------------------------------------------------------------------------------
+
+
+def test_an_error_names_operation_object_code_and_reason() -> None:
+    error = told(aws_says("InvalidParameterValueException"))
+    assert type(error) is ProvisionError
+    text = "create it 'it': AWS answered InvalidParameterValueException: the reason"
+    assert str(error) == text
+    assert error.hint is None
+
+
+@pytest.mark.parametrize(
+    "code",
+    [
+        "AuthFailure",
+        "ExpiredToken",
+        "ExpiredTokenException",
+        "IncompleteSignature",
+        "InvalidAccessKeyId",
+        "InvalidClientTokenId",
+        "InvalidSignatureException",
+        "MissingAuthenticationToken",
+        "SignatureDoesNotMatch",
+        "UnrecognizedClientException",
+    ],
+)
+def test_refused_credentials_are_a_matter_of_configuration(code: str) -> None:
+    error = told(aws_says(code))
+    assert type(error) is ConfigurationError
+    assert f"create it 'it' answered {code}: the reason" in str(error)
+    assert "credentials_file, profile and region" in str(error)
+
+
+@pytest.mark.parametrize("code", ["AccessDenied", "AccessDeniedException", "UnauthorizedOperation"])
+def test_a_denial_names_the_action_to_allow(code: str) -> None:
+    error = told(aws_says(code))
+    assert type(error) is ProvisionError
+    assert "Allow the action CreateFunction" in str(error)
+
+
+@pytest.mark.parametrize(
+    ("error", "said"),
+    [
+        (NoCredentialsError(), "Unable to locate credentials"),
+        (PartialCredentialsError(provider="env", cred_var="aws_secret_access_key"), "env"),
+        (ProfileNotFound(profile="science"), "science"),
+        (NoRegionError(), "Set the option region"),
+        (UnauthorizedSSOTokenError(), "aws sso login"),
+        (TokenRetrievalError(provider="sso", error_msg="expired"), "aws sso login"),
+        (EndpointConnectionError(endpoint_url="https://aws.example.com"), "option endpoint_url"),
+    ],
+)
+def test_what_boto3_misses_is_a_matter_of_configuration(error: Exception, said: str) -> None:
+    ours = told(error)
+    assert type(ours) is ConfigurationError
+    assert "create it 'it': " in str(ours)
+    assert said in str(ours)
+
+
+@pytest.mark.parametrize(
+    "error", [HTTPClientError(error="broken pipe"), ParamValidationError(report="broken pipe")]
+)
+def test_other_errors_of_boto3_keep_their_words(error: Exception) -> None:
+    ours = told(error)
+    assert type(ours) is ProvisionError
+    assert "broken pipe" in str(ours)
+
+
+def test_our_own_errors_and_foreign_ones_pass_through() -> None:
+    for error in (RegistryError("ours"), ValueError("foreign")):
+        with pytest.raises(type(error)) as caught, explained("create it", "it", ProvisionError):
+            raise error
+        assert caught.value is error
+
+
+def test_an_answer_without_an_error_has_empty_words() -> None:
+    error = ClientError({}, "CreateFunction")
+    assert (error_code(error), error_message(error)) == ("", "")
+    assert "AWS answered : " in str(told(error))
+
+
+# -- whose account --------------------------------------------------------------------------------
+
+
+@pytest.fixture
+def credentials_file(tmp_path: Path) -> str:
+    path = tmp_path / "credentials"
+    path.write_text(
+        "[default]\naws_access_key_id=AKIDEFAULT\naws_secret_access_key=secret\n"
+        "[science]\naws_access_key_id=AKISCIENCE\naws_secret_access_key=secret\n"
+    )
+    return str(path)
+
+
+def test_equal_targets_share_their_clients() -> None:
+    targets = [AwsTarget(region="eu-central-1"), AwsTarget(region="eu-central-1")]
+    assert clients_for(targets[0]) is clients_for(targets[1])
+    assert clients_for(targets[0]) is not clients_for(AwsTarget(region="eu-west-1"))
+
+
+def test_credentials_profile_region_and_endpoint_are_taken(credentials_file: str) -> None:
+    target = AwsTarget(
+        credentials_file=credentials_file,
+        profile="science",
+        region="eu-central-1",
+        endpoint_url="http://aws.example.com:4566",
+    )
+    client: Any = AwsClients(target).iam
+    assert client._request_signer._credentials.access_key == "AKISCIENCE"
+    assert AwsClients(target).registry_host == "aws.example.com:4566"
+
+
+def test_the_environment_is_taken_where_nothing_is_given(
+    credentials_file: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("AWS_SHARED_CREDENTIALS_FILE", credentials_file)
+    monkeypatch.setenv("AWS_PROFILE", "science")
+    monkeypatch.setenv("AWS_REGION", "eu-west-1")
+    monkeypatch.setenv("AWS_DEFAULT_REGION", "eu-west-1")
+    monkeypatch.setenv("AWS_ENDPOINT_URL", "http://localhost:4566")
+    clients = AwsClients(AwsTarget())
+    ecr: Any = clients.ecr
+    assert ecr._request_signer._credentials.access_key == "AKISCIENCE"
+    assert ecr.meta.region_name == "eu-west-1"
+    assert clients.registry_host == "localhost:4566"
+
+
+@pytest.mark.parametrize(
+    ("region", "variant", "domain"),
+    [
+        ("eu-central-1", "", "amazonaws.com"),
+        ("us-east-1", "AWS_USE_DUALSTACK_ENDPOINT", "amazonaws.com"),
+        ("us-gov-west-1", "AWS_USE_FIPS_ENDPOINT", "amazonaws.com"),
+        ("cn-north-1", "", "amazonaws.com.cn"),
+        ("eusc-de-east-1", "", "amazonaws.eu"),
+        ("us-iso-east-1", "", "c2s.ic.gov"),
+    ],
+)
+def test_a_registry_is_where_its_partition_is_whatever_the_endpoint(
+    credentials_file: str, monkeypatch: pytest.MonkeyPatch, region: str, variant: str, domain: str
+) -> None:
+    if variant:
+        monkeypatch.setenv(variant, "true")
+    clients = AwsClients(AwsTarget(credentials_file=credentials_file, region=region))
+    assert clients.registry_host is None
+    assert clients.registry_of("123456789012") == f"123456789012.dkr.ecr.{region}.{domain}"
+
+
+def test_credentials_without_successors_are_asked_for_beside_the_event_loop_alone() -> None:
+    asked: list[threading.Thread] = []
+
+    def refresh() -> dict[str, str]:
+        asked.append(threading.current_thread())
+        soon = datetime.now(timezone.utc) + timedelta(minutes=12)
+        named = {"access_key": "AKI", "secret_key": "secret", "token": "token"}
+        return named | {"expiry_time": soon.isoformat()}
+
+    core = botocore.session.Session()
+    core._credentials = RefreshableCredentials.create_from_metadata(
+        metadata=refresh(), refresh_using=refresh, method="test"
+    )
+    asked.clear()
+    session = boto3.Session(botocore_session=core, region_name="eu-central-1")
+    clients = AwsClients(AwsTarget(), session)
+
+    async def sign() -> None:
+        await clients.renew_credentials()
+        for _ in range(3):
+            assert clients.frozen_credentials().access_key == "AKI"
+
+    asyncio.run(sign())
+    assert len(asked) == 1
+    assert threading.main_thread() not in asked
+
+
+def test_a_credentials_file_that_is_not_there_is_named(tmp_path: Path) -> None:
+    target = AwsTarget(credentials_file=str(tmp_path / "nowhere"))
+    with pytest.raises(
+        ConfigurationError, match=r"option credentials_file='.*nowhere': there is no"
+    ):
+        AwsClients(target)
+
+
+def test_a_profile_that_is_not_there_is_named(credentials_file: str) -> None:
+    with pytest.raises(ConfigurationError, match="other"):
+        AwsClients(AwsTarget(credentials_file=credentials_file, profile="other"))
+
+
+def test_a_missing_region_is_told_with_the_option_to_set(credentials_file: str) -> None:
+    with pytest.raises(ConfigurationError, match="Set the option region"):
+        _ = AwsClients(AwsTarget(credentials_file=credentials_file)).ecr

@@ -1,0 +1,181 @@
+"""What this machine says of its package indexes, and who wins."""
+
+from __future__ import annotations
+
+import logging
+import os
+import sys
+from pathlib import Path
+
+import pytest
+
+from covalent_lambda_container.adapters.pip_configuration import read_index_settings
+from covalent_lambda_container.errors import ConfigurationError
+from covalent_lambda_container.packages.index_settings import IndexSettings, Login
+
+
+@pytest.fixture
+def pip_conf(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """pip's configuration file."""
+    path = tmp_path / "pip.conf"
+    monkeypatch.setenv("PIP_CONFIG_FILE", str(path))
+    return path
+
+
+@pytest.fixture(autouse=True)
+def _no_programs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("PATH", str(tmp_path / "bin"))
+
+
+def test_a_machine_without_settings_has_none() -> None:
+    assert read_index_settings() == IndexSettings()
+
+
+def test_pips_configuration_is_used(pip_conf: Path, tmp_path: Path) -> None:
+    ca = tmp_path / "ca.pem"
+    ca.write_bytes(b"PEM")
+    pip_conf.write_text(
+        f"""
+[global]
+index-url = https://user:word@index.example.com/simple
+extra-index-url =
+    https://one.example.com/simple
+    https://two.example.com/simple
+find-links = wheels
+cert = {ca}
+proxy = http://me:word@proxy.example.com:3128
+no-index = yes
+timeout = 7
+constraint = /nowhere.txt
+[install]
+find-links = https://links.example.com /srv/wheels
+[download]
+index-url = https://other.example.com/simple
+"""
+    )
+    assert read_index_settings() == IndexSettings(
+        ca_bundle=b"PEM",
+        index_url="https://user:word@index.example.com/simple",
+        extra_index_urls=("https://one.example.com/simple", "https://two.example.com/simple"),
+        find_links=("https://links.example.com", "/srv/wheels"),
+        variables=(("UV_HTTP_TIMEOUT", "7"), ("UV_NO_INDEX", "1")),
+        proxies=(
+            ("HTTP_PROXY", "http://me:word@proxy.example.com:3128"),
+            ("http_proxy", "http://me:word@proxy.example.com:3128"),
+            ("HTTPS_PROXY", "http://me:word@proxy.example.com:3128"),
+            ("https_proxy", "http://me:word@proxy.example.com:3128"),
+        ),
+    )
+
+
+def test_the_environment_wins_over_files_and_uvs_over_pips(
+    pip_conf: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    pip_conf.write_text("[global]\nindex-url = https://file.example.com\nfind-links = links\n")
+    assert read_index_settings().find_links == (str(Path.cwd() / "links"),)
+    monkeypatch.setenv("PIP_INDEX_URL", "https://pip.example.com/simple")
+    assert read_index_settings().index_url == "https://pip.example.com/simple"
+    monkeypatch.setenv("UV_INDEX_URL", "https://older.example.com/simple")
+    assert read_index_settings().index_url == "https://older.example.com/simple"
+    monkeypatch.setenv("UV_DEFAULT_INDEX", "https://uv.example.com/simple")
+    monkeypatch.setenv("UV_FIND_LINKS", "https://a.example.com,/b")
+    assert read_index_settings().index_url == "https://uv.example.com/simple"
+    assert read_index_settings().find_links == ("https://a.example.com", "/b")
+
+
+def test_options_win_and_get_their_credentials_from_the_machine(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setenv("PIP_INDEX_URL", "https://user:word@index.example.com/one")
+    monkeypatch.setenv("PIP_EXTRA_INDEX_URL", "https://extra.example.com/simple")
+    found = read_index_settings(
+        index_url="https://index.example.com/two",
+        extra_index_urls=("https://more.example.com/simple",),
+    )
+    assert found.index_url == "https://user:word@index.example.com/two"
+    assert found.extra_index_urls == (
+        "https://more.example.com/simple",
+        "https://extra.example.com/simple",
+    )
+
+
+def test_authorities_are_looked_for_as_pip_does(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for name in ("option", "PIP_CERT", "REQUESTS_CA_BUNDLE", "SSL_CERT_FILE"):
+        (tmp_path / name).write_text(name)
+        if name != "option":
+            monkeypatch.setenv(name, str(tmp_path / name))
+    assert read_index_settings(ca_bundle=tmp_path / "option").ca_bundle == b"option"
+    assert read_index_settings().ca_bundle == b"PIP_CERT"
+    with pytest.raises(ConfigurationError, match=r"nowhere\.pem cannot be read(.|\n)*ca_bundle"):
+        read_index_settings(ca_bundle=tmp_path / "nowhere.pem")
+    (tmp_path / "PIP_CERT").unlink()
+    assert read_index_settings().ca_bundle == b"REQUESTS_CA_BUNDLE"
+
+
+def test_proxies_are_known_by_either_name(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("https_proxy", "http://proxy.example.com:3128")
+    monkeypatch.setenv("NO_PROXY", "localhost")
+    assert read_index_settings().proxies == (
+        ("HTTPS_PROXY", "http://proxy.example.com:3128"),
+        ("https_proxy", "http://proxy.example.com:3128"),
+        ("NO_PROXY", "localhost"),
+        ("no_proxy", "localhost"),
+    )
+
+
+def test_a_netrc_file_is_read(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    file = tmp_path / "netrc"
+    file.write_text("machine index.example.com login user password word\n")
+    monkeypatch.setenv("NETRC", str(file))
+    assert read_index_settings().logins == (
+        Login(host="index.example.com", username="user", password="word"),
+    )
+    file.write_text("machine\n")
+    assert read_index_settings().logins == ()
+
+
+def test_a_keyring_is_asked_where_there_is_one(
+    tmp_path: Path, pip_conf: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    program = tmp_path / "bin" / "keyring"
+    program.parent.mkdir()
+    program.touch(mode=0o755)
+    assert read_index_settings().variables == (("UV_KEYRING_PROVIDER", "subprocess"),)
+    monkeypatch.setenv("UV_KEYRING_PROVIDER", "disabled")
+    assert read_index_settings().variables == (("UV_KEYRING_PROVIDER", "disabled"),)
+    pip_conf.write_text("[global]\nkeyring-provider = disabled\n")
+    assert read_index_settings().variables == ()
+
+
+def test_the_password_of_a_named_index_is_a_secret(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("UV_INDEX", "corp=https://index.example.com/simple")
+    monkeypatch.setenv("UV_INDEX_CORP_USERNAME", "someone")
+    monkeypatch.setenv("UV_INDEX_CORP_PASSWORD", "hunter2")
+    found = read_index_settings()
+    assert found.redacted("Basic hunter2") == "Basic …"
+    assert "hunter2" not in repr(found)
+
+
+def test_a_pip_that_fails_is_told_without_its_words(
+    pip_conf: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    pip_conf.write_text("index-url = https://user:hunter2@index.example.com\n")
+    with caplog.at_level(logging.WARNING):
+        assert read_index_settings() == IndexSettings()
+    assert "pip's configuration is not used" in caplog.text
+    assert "hunter2" not in caplog.text
+
+
+def test_a_machine_whose_python_has_no_pip_may_have_one_elsewhere(
+    tmp_path: Path, pip_conf: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(sys, "executable", os.devnull)
+    monkeypatch.setattr(sys, "path", [])
+    assert read_index_settings() == IndexSettings()
+    program = tmp_path / "bin" / "pip3"
+    program.parent.mkdir()
+    program.write_text("#!/bin/sh\necho \"global.index-url='https://index.example.com/simple'\"\n")
+    program.chmod(0o755)
+    assert read_index_settings().index_url == "https://index.example.com/simple"

@@ -1,0 +1,102 @@
+"""What uv is told; more of what it does is in tests/integration."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import time
+from collections.abc import Callable
+from pathlib import Path
+from zipfile import ZipFile
+
+import pytest
+
+from covalent_lambda_container.adapters.uv_installer import UvInstaller, platform_name
+from covalent_lambda_container.errors import ImageBuildError
+from covalent_lambda_container.packages.index_settings import IndexSettings
+from covalent_lambda_container.ports.installer import WheelsMissing
+
+
+@pytest.mark.parametrize(
+    ("architecture", "glibc", "platform"),
+    [
+        ("x86_64", "2.36", "x86_64-manylinux_2_36"),
+        ("arm64", "2.34", "aarch64-manylinux_2_34"),
+        ("x86_64", "2.26", "x86_64-manylinux_2_17"),
+        ("arm64", "2.99", "aarch64-manylinux_2_40"),
+    ],
+)
+def test_the_newest_wheels_that_run_are_taken(architecture: str, glibc: str, platform: str) -> None:
+    assert platform_name(architecture, glibc) == platform
+
+
+@pytest.mark.parametrize(("glibc", "seen"), [("", "no glibc"), ("2.5", "glibc 2.5")])
+def test_a_root_for_which_there_are_no_wheels(glibc: str, seen: str) -> None:
+    with pytest.raises(ImageBuildError, match=rf"The root image has {seen}; (.|\n)*base_image"):
+        platform_name("x86_64", glibc)
+
+
+# -- folders as indexes ---------------------------------------------------------------------------
+
+
+@pytest.fixture
+def installed(tmp_path: Path) -> Callable[[str], list[str]]:
+    """Install from two folders: a mirror that has alpha 1, and behind it one that has alpha 2."""
+    indexes = []
+    for version in ("1", "2"):
+        folder = tmp_path / f"index-{version}" / "alpha"
+        folder.mkdir(parents=True)
+        name = f"alpha-{version}-py3-none-any.whl"
+        with ZipFile(folder / name, "w") as wheel:
+            files = {
+                "METADATA": f"Metadata-Version: 2.1\nName: alpha\nVersion: {version}\n",
+                "WHEEL": "Wheel-Version: 1.0\nRoot-Is-Purelib: true\nTag: py3-none-any\n",
+                "RECORD": "",
+            }
+            for path, text in files.items():
+                wheel.writestr(f"alpha-{version}.dist-info/{path}", text)
+        (folder / "index.html").write_text(f'<a href="{name}">{name}</a>')
+        indexes.append(folder.parent.as_uri())
+    settings = IndexSettings(index_url=indexes[1], extra_index_urls=(indexes[0],))
+
+    def install(requirement: str) -> list[str]:
+        target, scratch = tmp_path / "target", tmp_path / "scratch"
+        scratch.mkdir()
+        UvInstaller(tmp_path / "cache").install(
+            {"requirements.txt": requirement},
+            target,
+            scratch,
+            settings=settings,
+            python_version="3.11",
+            architecture="x86_64",
+            glibc="2.36",
+        )
+        return sorted(path.name for path in target.glob("*.dist-info"))
+
+    return install
+
+
+def test_the_first_index_that_has_a_package_is_used(installed: Callable[[str], list[str]]) -> None:
+    assert installed("alpha") == ["alpha-1.dist-info"]
+
+
+def test_the_cache_bears_the_time_of_its_last_use(
+    installed: Callable[[str], list[str]], tmp_path: Path
+) -> None:
+    installed("alpha")
+    yesterday = time.time() - 86400
+    os.utime(tmp_path / "cache", (yesterday, yesterday))
+    shutil.rmtree(tmp_path / "scratch")
+    installed("alpha")
+    assert (tmp_path / "cache").stat().st_mtime > yesterday + 3600
+
+
+def test_a_folder_that_lacks_the_version_is_passed_over(
+    installed: Callable[[str], list[str]],
+) -> None:
+    assert installed("alpha==2") == ["alpha-2.dist-info"]
+
+
+def test_what_nobody_has_is_missing(installed: Callable[[str], list[str]]) -> None:
+    with pytest.raises(WheelsMissing, match="alpha==3"):
+        installed("alpha==3")

@@ -1,0 +1,237 @@
+"""``covalent-lambda prebuild``, with the flow of the executor and fakes for Docker and AWS."""
+
+from __future__ import annotations
+
+import json
+import re
+import threading
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+from click.testing import CliRunner, Result
+
+from covalent_lambda_container.cli.main import cli
+from covalent_lambda_container.errors import ImageBuildError
+from covalent_lambda_container.executor import wiring
+from covalent_lambda_container.executor.prebuild import in_parallel
+from covalent_lambda_container.functions.provisioner import Provisioner
+from covalent_lambda_container.model.specs import FunctionSpec, ImageReference
+from covalent_lambda_container.options.schema import Options
+from tests.fakes import FakeFunctions, FakeImageBuilder, FakeRegistry
+from tests.fakes.examples import function_spec
+
+FLOW = """
+import covalent as ct
+print("imported")
+executor = ct.executor.AWSLambdaContainerExecutor(memory_size=1024)
+
+@ct.electron(executor=executor, deps_pip=["humanize==4.11.0"])
+def words(n):
+    return n
+
+@ct.electron(executor=executor, deps_pip=["inflection==0.5.1"])
+def plural(word):
+    return word
+
+@ct.lattice(workflow_executor="local")
+def workflow(n):
+    return [words(n), words(n), plural("octopus")]
+"""
+
+
+class Account:
+    """What there is, and a service of it for any options."""
+
+    def __init__(self, folder: Path) -> None:
+        self.registry = FakeRegistry()
+        self.builder = FakeImageBuilder(self.registry)
+        self.functions = FakeFunctions()
+        self.provisioner = Provisioner(
+            builder=self.builder,
+            registry=self.registry,
+            functions=self.functions,
+            lock_directory=folder / "locks",
+        )
+
+    def service_for(self, options: Options) -> AccountService:
+        return AccountService(self.provisioner, options)
+
+
+class AccountService:
+    def __init__(self, provisioner: Provisioner, options: Options) -> None:
+        self.provisioner = provisioner
+        self._options = options
+
+    def function_spec(self, image: ImageReference) -> FunctionSpec:
+        return function_spec(image=image, memory_mb=self._options.memory_size)
+
+
+@pytest.fixture
+def account(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Account:
+    account = Account(tmp_path)
+    monkeypatch.setattr(wiring, "service_for", account.service_for)
+    return account
+
+
+@pytest.fixture
+def flow(tmp_path: Path) -> str:
+    path = tmp_path / "flow.py"
+    path.write_text(FLOW)
+    return str(path)
+
+
+def prebuild(*arguments: str) -> Result:
+    return CliRunner().invoke(cli, ["prebuild", *arguments])
+
+
+def rows(*arguments: str) -> dict[str, dict[str, Any]]:
+    """Return the result by the first requirement of each image."""
+    ended = prebuild(*arguments, "--json")
+    assert ended.exit_code in (0, 3), ended.stderr
+    return {row["requirements"][0]: row for row in json.loads(ended.stdout)}
+
+
+def test_what_is_missing_is_made_and_listed(account: Account, flow: str) -> None:
+    ended = prebuild(flow, "--kwargs", '{"n": 1}')
+    assert ended.exit_code == 0
+    assert len(account.builder.pushes) == 2
+    assert {spec.memory_mb for spec in account.functions.created} == {1024}
+    lines = ended.stdout.splitlines()
+    assert lines[0].split() == ["SPEC", "DIGEST", "FUNCTION", "STATE", "PACKAGES", "FOR"]
+    assert len(lines) == 3
+    made = rows(flow)
+    assert made["humanize==4.11.0"]["for"] == [f"{flow}:workflow/words"]
+    assert {row["function"] for row in made.values()} == set(account.functions.states)
+    assert {row["spec"] for row in made.values()} == account.registry.tags
+
+
+def test_a_second_time_nothing_is_made(account: Account, flow: str) -> None:
+    prebuild(flow)
+    made = account.builder.builds.copy(), account.functions.created.copy()
+    assert {row["state"] for row in rows(flow).values()} == {"there"}
+    assert (account.builder.builds, account.functions.created) == made
+
+
+def test_what_is_to_be_rebuilt_is_made_although_it_is_there(
+    account: Account, flow: str, tmp_path: Path
+) -> None:
+    prebuild(flow)
+    forced = tmp_path / "forced.py"
+    forced.write_text(FLOW.replace("memory_size=1024", "memory_size=1024, force_rebuild=True"))
+    assert {row["state"] for row in rows(str(forced)).values()} == {"built"}
+    assert len(account.builder.builds) == 4
+    assert {row["digest"] for row in rows(flow).values()} == {
+        account.registry.find(tag.removesuffix("-r1")).digest for tag in account.registry.tags
+    }
+
+
+def test_progress_is_a_line_for_each_step(account: Account, flow: str) -> None:
+    told = prebuild(flow, "-j", "1").stderr
+    assert "imported\n" in told
+    for step in ("building", "pushing", "creating the function", "done ("):
+        assert told.count(f"(humanize==4.11.0): {step}") == 1
+
+
+@pytest.mark.parametrize("flag", ["--plan", "--check"])
+def test_a_plan_makes_nothing(account: Account, flow: str, flag: str) -> None:
+    planned = rows(flow, flag)
+    assert {row["state"] for row in planned.values()} == {"image missing"}
+    assert not account.builder.builds
+    assert not account.functions.created
+    assert not account.registry.repository_exists
+
+
+def test_a_check_fails_as_long_as_something_is_missing(account: Account, flow: str) -> None:
+    assert prebuild(flow, "--check", "--no-function").exit_code == 3
+    prebuild(flow, "--no-function")
+    assert not account.functions.created
+    assert prebuild(flow, "--check", "--no-function").exit_code == 0
+    assert prebuild(flow, "--check").exit_code == 3
+    assert {row["state"] for row in rows(flow, "--plan").values()} == {"function missing"}
+    assert {row["state"] for row in rows(flow).values()} == {"function created"}
+    assert prebuild(flow, "--check").exit_code == 0
+
+
+def test_a_requirements_file_is_a_set_of_its_own(account: Account, tmp_path: Path) -> None:
+    file = tmp_path / "requirements.txt"
+    file.write_text("pandas==2.2.3\n")
+    (row,) = rows("-r", str(file), "--python", "3.12", "--architecture", "arm64").values()
+    assert row["for"] == [str(file)]
+    assert (row["python_version"], row["architecture"]) == ("3.12", "arm64")
+    assert row["requirements"] == ["pandas==2.2.3"]
+
+
+def test_flags_go_before_the_workflows_executors(account: Account, flow: str) -> None:
+    usual = rows(flow, "--plan")
+    other = rows(flow, "--plan", "--base-image", "registry.example.com/python", "--python", "3.12")
+    assert {row["python_version"] for row in other.values()} == {"3.12"}
+    assert {row["spec"] for row in usual.values()}.isdisjoint(row["spec"] for row in other.values())
+
+
+def test_without_a_push_nothing_of_aws_is_touched(account: Account, flow: str) -> None:
+    ended = prebuild(flow, "--no-push")
+    assert ended.exit_code == 0
+    assert len(account.builder.builds) == 2
+    assert all(name.startswith("covalent-lambda:") for name in account.builder.builds)
+    assert not account.builder.pushes
+    assert not account.registry.repository_exists
+    assert "covalent-lambda:" in ended.stdout
+
+
+def test_a_failure_does_not_keep_the_others_from_being_made(account: Account, flow: str) -> None:
+    account.builder.failures.append(ImageBuildError("Build failed: no such package."))
+    ended = prebuild(flow)
+    assert ended.exit_code == ImageBuildError.exit_code
+    assert re.search(
+        r"^Error: [0-9a-f]{12} \(.*\): Build failed: no such package.$", ended.stderr, re.M
+    )
+    assert sorted(line.split()[3] for line in ended.stdout.splitlines()[1:]) == ["built", "failed"]
+    assert prebuild(flow).exit_code == 0
+
+
+@pytest.mark.parametrize(
+    ("arguments", "said"),
+    [
+        ([], "Give a WORKFLOW.py"),
+        (["nowhere.py"], "There is no workflow file 'nowhere.py'"),
+        (["FLOW:other"], "its lattices are workflow"),
+        (["FLOW", "--args", "[1"], "'[1' is not JSON"),
+        (["FLOW", "--kwargs", "[1]"], "'[1]' is not an object"),
+        (["FLOW", "--no-push", "--plan"], "--no-push builds"),
+    ],
+)
+def test_what_cannot_be_done_is_said(
+    account: Account, flow: str, arguments: list[str], said: str
+) -> None:
+    ended = prebuild(*(argument.replace("FLOW", flow) for argument in arguments))
+    assert ended.exit_code == 2
+    assert said in ended.stderr
+    assert ended.stdout == ""
+
+
+def test_no_more_run_at_once_than_asked_for() -> None:
+    running: list[int] = []
+    most: list[int] = []
+    two_run = threading.Barrier(2, timeout=5)
+
+    def work(item: int) -> int:
+        running.append(item)
+        most.append(len(running))
+        two_run.wait()
+        running.remove(item)
+        return item * 2
+
+    results = dict(in_parallel(work, [1, 2, 3, 4], at_once=2))
+    assert results == {1: 2, 2: 4, 3: 6, 4: 8}
+    assert max(most) == 2
+
+
+def test_what_a_work_raises_is_told_with_its_item() -> None:
+    def work(item: int) -> Callable[[], None]:
+        raise ValueError(item)
+
+    ((item, raised),) = in_parallel(work, [1], at_once=3)
+    assert item == 1
+    assert isinstance(raised, ValueError)

@@ -1,0 +1,125 @@
+"""Shared work: done once, failures forgotten, stopped when nobody wants it any more."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable
+
+import pytest
+
+from covalent_lambda_container.concurrency.cancellation import Cancellation, Cancelled
+from covalent_lambda_container.concurrency.shared_work import SharedWork
+
+
+class Maker:
+    """Makes a number in two steps; each may be held up."""
+
+    def __init__(self) -> None:
+        self.begun = self.ended = 0
+        self.go_on = asyncio.Event()
+        self.problems: list[Exception] = []
+
+    async def __call__(self, check: Callable[[], None]) -> int:
+        self.begun += 1
+        await self.go_on.wait()
+        if self.problems:
+            raise self.problems.pop()
+        check()
+        await asyncio.sleep(0)
+        self.ended += 1
+        return self.ended
+
+
+def test_work_is_done_once_for_all_who_ask() -> None:
+    async def ask() -> None:
+        work: SharedWork[str, int] = SharedWork()
+        make = Maker()
+        asking = [asyncio.ensure_future(work.get("a", make, Cancellation())) for _ in range(20)]
+        await asyncio.sleep(0)
+        make.go_on.set()
+        assert await asyncio.gather(*asking) == [1] * 20
+        assert await work.get("a", make, Cancellation()) == 1
+        assert await work.get("b", make, Cancellation()) == 2
+        work.forget("a")
+        assert await work.get("a", make, Cancellation()) == 3
+        assert make.begun == 3
+
+    asyncio.run(ask())
+
+
+def test_a_failure_is_told_to_those_who_waited_and_forgotten() -> None:
+    async def ask() -> None:
+        work: SharedWork[str, int] = SharedWork()
+        make = Maker()
+        make.problems.append(OSError("no"))
+        make.go_on.set()
+        asking = [asyncio.ensure_future(work.get("a", make, Cancellation())) for _ in range(3)]
+        ended = await asyncio.gather(*asking, return_exceptions=True)
+        assert [type(one) for one in ended] == [OSError] * 3
+        assert await work.get("a", make, Cancellation()) == 1
+
+    asyncio.run(ask())
+
+
+def test_whoever_is_called_off_leaves_the_work_to_the_others() -> None:
+    async def ask() -> None:
+        work: SharedWork[str, int] = SharedWork()
+        make = Maker()
+        called_off, other = Cancellation(), Cancellation()
+        first = asyncio.ensure_future(work.get("a", make, called_off))
+        second = asyncio.ensure_future(work.get("a", make, other))
+        await asyncio.sleep(0)
+        called_off.request()
+        make.go_on.set()
+        with pytest.raises(Cancelled):
+            await first
+        assert await second == 1
+
+    asyncio.run(ask())
+
+
+def test_work_that_nobody_wants_any_more_stops_at_its_next_step() -> None:
+    async def ask() -> None:
+        work: SharedWork[str, int] = SharedWork()
+        make = Maker()
+        cancellations = [Cancellation(), Cancellation()]
+        asking = [asyncio.ensure_future(work.get("a", make, one)) for one in cancellations]
+        await asyncio.sleep(0)
+        for cancellation in cancellations:
+            cancellation.request()
+        make.go_on.set()
+        ended = await asyncio.gather(*asking, return_exceptions=True)
+        assert [type(one) for one in ended] == [Cancelled] * 2
+        assert (make.begun, make.ended) == (1, 0)
+        assert await work.get("a", make, Cancellation()) == 1
+
+    asyncio.run(ask())
+
+
+def test_a_waiter_that_goes_away_does_not_end_the_work() -> None:
+    async def ask() -> None:
+        work: SharedWork[str, int] = SharedWork()
+        make = Maker()
+        first = asyncio.ensure_future(work.get("a", make, Cancellation()))
+        second = asyncio.ensure_future(work.get("a", make, Cancellation()))
+        await asyncio.sleep(0)
+        first.cancel()
+        await asyncio.sleep(0)
+        make.go_on.set()
+        assert await second == 1
+        assert make.begun == 1
+
+    asyncio.run(ask())
+
+
+def test_whoever_was_called_off_before_begins_nothing() -> None:
+    async def ask() -> None:
+        work: SharedWork[str, int] = SharedWork()
+        make = Maker()
+        cancellation = Cancellation()
+        cancellation.request()
+        with pytest.raises(Cancelled):
+            await work.get("a", make, cancellation)
+        assert make.begun == 0
+
+    asyncio.run(ask())

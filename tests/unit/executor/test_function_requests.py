@@ -1,0 +1,116 @@
+"""The request that creates a function, as the executor sends it."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from tests.fakes.account_server import (
+    ACCESS_POINT,
+    KEY,
+    MOUNT,
+    VPC,
+    Account,
+    Executor,
+    run,
+)
+
+
+def created(account: Account, given: dict[str, Any], **options: Any) -> dict[str, Any]:
+    """Return the content of the CreateFunction that an executor with these options sends."""
+    run(Executor(**given, **options))
+    content: dict[str, Any] = account.sent("CreateFunction")[-1]
+    return content
+
+
+def test_without_options_a_function_has_no_network_no_mount_and_no_key(
+    account: Account, given: dict[str, Any]
+) -> None:
+    content = created(account, given)
+    assert content.keys() == {
+        *("FunctionName", "PackageType", "Code", "Role", "Architectures", "MemorySize", "Timeout"),
+        *("EphemeralStorage", "Environment", "Tags", "Description"),
+    }
+    assert account.operations == ["GetFunction", "CreateFunction", "GetFunction", "Invoke"]
+
+
+@pytest.mark.parametrize(
+    ("options", "sent"),
+    [
+        (
+            VPC,
+            {
+                "VpcConfig": {
+                    "SubnetIds": ["subnet-0a", "subnet-0b"],
+                    "SecurityGroupIds": ["sg-0f"],
+                }
+            },
+        ),
+        (
+            VPC | {"file_system": MOUNT},
+            {
+                "FileSystemConfigs": [
+                    {"Arn": ACCESS_POINT, "LocalMountPath": "/mnt/data-1_a.b"},
+                ]
+            },
+        ),
+        ({"kms_key_arn": KEY}, {"KMSKeyArn": KEY}),
+        ({"ephemeral_storage": 10240}, {"EphemeralStorage": {"Size": 10240}}),
+        ({"environment": {"MODE": "fäst"}}, {"Environment": {"Variables": {"MODE": "fäst"}}}),
+        (
+            {"tags": {"team": "Müller + Co"}},
+            {
+                "Tags": {
+                    "team": "Müller + Co",
+                    "made-by": "covalent-lambda-container",
+                    "made-by-identity": "arn:aws:iam::123456789012:user/me",
+                }
+            },
+        ),
+    ],
+)
+def test_an_option_is_in_the_request(
+    account: Account, given: dict[str, Any], options: dict[str, Any], sent: dict[str, Any]
+) -> None:
+    content = created(account, given, **options)
+    assert content | sent == content
+
+
+def test_every_option_of_a_function_takes_part_in_its_name(
+    account: Account, given: dict[str, Any]
+) -> None:
+    variants: list[dict[str, Any]] = [
+        {},
+        VPC,
+        VPC | {"subnet_ids": ["subnet-0a"]},
+        VPC | {"security_group_ids": ["sg-0e"]},
+        VPC | {"file_system": MOUNT},
+        VPC | {"file_system": MOUNT | {"mount_path": "/mnt/other"}},
+        VPC | {"file_system": MOUNT | {"arn": ACCESS_POINT[:-1] + "f"}},
+        {"kms_key_arn": KEY},
+        {"reserved_concurrency": 5},
+        {"reserved_concurrency": 6},
+        {"ephemeral_storage": 513},
+        {"environment": {"MODE": "fast"}},
+        {"tags": {"team": "physics"}},
+    ]
+    for options in variants:
+        run(Executor(**given, **options))
+    assert len(set(account.functions)) == len(account.functions) == len(variants)
+
+
+def test_order_and_duplicates_of_networks_make_no_other_function(
+    account: Account, given: dict[str, Any]
+) -> None:
+    for subnets in (["subnet-0a", "subnet-0b"], ["subnet-0b", "subnet-0a", "subnet-0b"]):
+        run(Executor(**given, **VPC | {"subnet_ids": subnets}))
+    assert len(account.functions) == 1
+
+
+def test_what_concerns_tasks_only_makes_no_other_function(
+    account: Account, given: dict[str, Any]
+) -> None:
+    for options in ({}, {"prewarm": 1}, {"usage_report": False}):
+        run(Executor(**given, **options))
+    assert len(account.functions) == 1

@@ -1,0 +1,166 @@
+"""Packs: the same bytes for the same distribution, made once, sound or not kept."""
+
+from __future__ import annotations
+
+import io
+import tarfile
+from pathlib import Path
+
+import pytest
+
+from covalent_lambda_container.files.archives import END
+from covalent_lambda_container.images import package_archives as packs
+from covalent_lambda_container.images.distributions import Distribution, distributions_in
+from covalent_lambda_container.images.package_archives import (
+    DistributionPart,
+    PackageArchive,
+    PackageArchiveStore,
+    PartKind,
+    in_layers,
+)
+from tests.fakes.engine import wheel, write
+
+BUILD = "cpython 3.11.2"
+ONE = wheel("one", "1.0", {"one/__init__.py": "a = 1\n", "one/data.txt": "data"})
+
+
+def store(folder: Path, build: str = BUILD, root: str = "var/task") -> PackageArchiveStore:
+    return PackageArchiveStore(folder, python_build=build, root=root)
+
+
+def installed(folder: Path, files: dict[str, bytes]) -> Distribution:
+    write(folder, files)
+    return distributions_in(folder)[0]
+
+
+def whole(folder: Path, files: dict[str, bytes]) -> DistributionPart:
+    return DistributionPart(installed(folder, files))
+
+
+def contents(pack: PackageArchive) -> dict[str, bytes]:
+    with tarfile.open(fileobj=io.BytesIO(pack.file.read_bytes() + END)) as opened:
+        files = {member.name: opened.extractfile(member) for member in opened}
+        return {name: file.read() for name, file in files.items() if file}
+
+
+def test_a_pack_holds_files_byte_code_and_a_list_of_both(tmp_path: Path) -> None:
+    one = whole(tmp_path / "stage", ONE)
+    code = tmp_path / "code"
+    code.write_bytes(b"byte code")
+    path = "one/__pycache__/__init__.cpython-311.pyc"
+    pack = store(tmp_path / "packs").add(one, {path: code}, tmp_path)
+    found = contents(pack)
+    assert found.pop("var/task/one-1.0.dist-info/RECORD").decode().splitlines() == [
+        "one-1.0.dist-info/METADATA,,",
+        "one-1.0.dist-info/RECORD,,",
+        "one/__init__.py,,",
+        f"{path},,",
+        "one/data.txt,,",
+    ]
+    assert found == {
+        "var/task/one-1.0.dist-info/METADATA": b"Name: one\nVersion: 1.0\n",
+        "var/task/one/__init__.py": b"a = 1\n",
+        f"var/task/{path}": b"byte code",
+        "var/task/one/data.txt": b"data",
+    }
+    assert pack.requirement == "one==1.0"
+    assert pack.size == pack.file.stat().st_size
+
+
+def test_a_pack_is_found_again_for_the_same_distribution_only(tmp_path: Path) -> None:
+    one = whole(tmp_path / "stage", ONE)
+    packs = tmp_path / "packs"
+    assert store(packs).find(one) is None
+    made = store(packs).add(one, {}, tmp_path)
+    assert store(packs).find(one) == made
+    assert store(packs, build="cpython 3.11.3").find(one) is None
+    assert store(packs, root="var/runtime").find(one) is None
+    changed = wheel("one", "1.0", {"one/__init__.py": "a = 2\n", "one/data.txt": "data"})
+    assert store(packs).find(whole(tmp_path / "other", changed)) is None
+
+
+def test_two_machines_make_the_same_bytes(tmp_path: Path) -> None:
+    made = []
+    for name in ("here", "there"):
+        one = whole(tmp_path / name, ONE)
+        made.append(store(tmp_path / name / "packs").add(one, {}, tmp_path).file)
+    assert made[0].read_bytes() == made[1].read_bytes()
+    assert made[0].name == made[1].name
+
+
+def test_what_another_distribution_has_overwritten_is_not_kept(tmp_path: Path) -> None:
+    one = whole(tmp_path / "stage", ONE)
+    (tmp_path / "stage" / "one" / "data.txt").write_text("of another distribution")
+    packs = tmp_path / "packs"
+    made = store(packs).add(one, {}, tmp_path)
+    assert "var/task/one/data.txt" not in contents(made)
+    assert store(packs).find(one) is None
+    assert list(packs.iterdir()) == []
+
+
+def test_the_two_shares_of_a_distribution_make_the_whole(tmp_path: Path) -> None:
+    one = installed(tmp_path / "stage", ONE)
+    code = {"one/__pycache__/__init__.cpython-311.pyc": b"byte code"}
+    packs = store(tmp_path / "packs")
+    made = packs.add(DistributionPart(one), code, tmp_path)
+    shares = [
+        packs.add(DistributionPart(one, PartKind.REST), {}, tmp_path),
+        packs.add(DistributionPart(one, PartKind.CODE), code, tmp_path),
+    ]
+    rest, code_share = map(contents, shares)
+    assert rest.keys() & code_share.keys() == set()
+    assert rest | code_share == contents(made)
+    assert "var/task/one/data.txt" in rest
+    assert [packs.find(DistributionPart(one, share)) for share in PartKind] == [made, *shares[::-1]]
+    assert [pack.share for pack in shares] == [PartKind.REST, PartKind.CODE]
+
+
+def test_a_pack_that_could_not_be_made_leaves_nothing(tmp_path: Path) -> None:
+    one = whole(tmp_path / "stage", ONE)
+    packs = tmp_path / "packs"
+    with pytest.raises(FileNotFoundError):
+        store(packs).add(one, {"one/missing.pyc": tmp_path / "missing"}, tmp_path)
+    assert list(packs.iterdir()) == []
+
+
+def of_size(folder: Path, name: str, size: int, code: int = 0) -> Distribution:
+    files = {f"{name}/data": "x" * size, f"{name}/code.py": "#" * code}
+    return installed(folder / name, wheel(name, "1", files))
+
+
+def named(layers: list[list[DistributionPart]]) -> list[list[tuple[str, PartKind]]]:
+    return [[(each.distribution.name, each.share) for each in layer] for layer in layers]
+
+
+def test_what_is_large_has_its_own_layer_and_all_else_shares_the_last(tmp_path: Path) -> None:
+    sizes = {
+        "b": (10, 0),
+        "scipy": (8_000_000, 6_000_000),
+        "a": (20, 0),
+        "sympy": (10, 7_000_000),
+        "numpy": (6_000_000, 10),
+    }
+    all_of_them = [of_size(tmp_path, name, *size) for name, size in sizes.items()]
+    for given in (all_of_them, all_of_them[::-1]):
+        assert named(in_layers(given)) == [
+            [("scipy", PartKind.REST)],
+            [("scipy", PartKind.CODE)],
+            [("sympy", PartKind.ALL)],
+            [("numpy", PartKind.REST)],
+            [("a", PartKind.ALL), ("b", PartKind.ALL), ("numpy", PartKind.CODE)],
+        ]
+
+
+def test_there_is_always_a_last_layer(tmp_path: Path) -> None:
+    assert in_layers([]) == [[]]
+    large = of_size(tmp_path, "sympy", 0, 6_000_000)
+    assert in_layers([large]) == [[DistributionPart(large)], []]
+
+
+def test_there_are_never_more_layers_than_docker_takes(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(packs, "_LARGE_BYTES", 100)
+    layers = in_layers([of_size(tmp_path, f"p{number}", 100, 100) for number in range(100)])
+    assert len(layers) == 61
+    assert len({portion for layer in layers for portion in layer}) == 200

@@ -1,0 +1,232 @@
+"""The user's own code: what goes into an image of it, and what does not."""
+
+from __future__ import annotations
+
+import os
+import sys
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from covalent_lambda_container.errors import ConfigurationError
+from covalent_lambda_container.options.schema import Options
+from covalent_lambda_container.packages import local_packages
+from covalent_lambda_container.packages.local_packages import locate, read_local_packages
+from tests.fakes.examples import image_spec
+
+Write = Callable[..., Path]
+
+
+@pytest.fixture
+def write(tmp_path: Path) -> Write:
+    """Write files below a folder, ``name="content"`` each; return the folder."""
+
+    def write(files: dict[str, str], below: str = "mypkg") -> Path:
+        folder = tmp_path / below
+        for name, content in files.items():
+            path = folder / name
+            path.parent.mkdir(parents=True, exist_ok=True)
+            path.write_text(content)
+        return folder
+
+    return write
+
+
+def names(path: Path) -> list[str]:
+    (package,) = read_local_packages([str(path)])
+    return [name for name, _ in package.files]
+
+
+# -- where it is ----------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("entry", ["./src/mypkg", "src/mypkg/", "src/../src/mypkg"])
+def test_a_path_is_relative_to_where_the_executor_is_made(
+    write: Write, tmp_path: Path, entry: str
+) -> None:
+    folder = write({"__init__.py": ""}, "src/mypkg")
+    assert locate(entry, tmp_path) == str(folder)
+    assert locate(str(folder), Path("/nowhere")) == str(folder)
+
+
+@pytest.mark.parametrize("files", [["mypkg/__init__.py"], ["mypkg/part.py"], ["mypkg.py"]])
+def test_a_package_is_found_by_what_it_is_imported_as_and_not_imported(
+    write: Write, monkeypatch: pytest.MonkeyPatch, files: list[str]
+) -> None:
+    folder = write(dict.fromkeys(files, "raise RuntimeError('imported')"), "path")
+    monkeypatch.syspath_prepend(folder)
+    found = locate("mypkg", Path("/nowhere"))
+    assert found == str(folder / files[0].split("/")[0])
+    assert "mypkg" not in sys.modules
+
+
+def test_a_folder_here_is_taken_where_nothing_of_its_name_can_be_imported(
+    write: Write, tmp_path: Path
+) -> None:
+    # Python's own module is not what a user means.
+    for name in ("mypkg", "statistics"):
+        folder = write({"__init__.py": ""}, name)
+        assert locate(name, tmp_path) == str(folder)
+
+
+@pytest.mark.parametrize(
+    ("entry", "told"),
+    [
+        ("nosuch", "neither a module 'nosuch' of yours nor a file"),
+        ("./nosuch", "neither a module './nosuch' of yours nor a file"),
+        ("json", "neither a module 'json' of yours nor a file"),
+        ("project", r"has no __init__\.py(.|\n)*'project/mypkg'"),
+        ("./project/src/", r"has no __init__\.py(.|\n)*'./project/src/mypkg'"),
+        ("my-pkg", "'my-pkg' cannot be imported"),
+        ("my.pkg", "'my.pkg' cannot be imported"),
+        ("data.csv", "neither a folder nor a Python file"),
+    ],
+)
+def test_what_cannot_be_imported_is_refused(
+    write: Write, tmp_path: Path, entry: str, told: str
+) -> None:
+    write({"project/pyproject.toml": "", "project/src/mypkg/__init__.py": ""}, "")
+    write({"my-pkg/a.py": "", "my.pkg/a.py": "", "data.csv": ""}, "")
+    with pytest.raises(ConfigurationError, match=rf"option local_packages=\['.*{told}"):
+        locate(entry, tmp_path)
+
+
+def test_the_option_holds_absolute_paths(write: Write, tmp_path: Path) -> None:
+    folder = write({"__init__.py": ""})
+    options = Options.check({"local_packages": ["./mypkg"]}, folder=tmp_path)
+    assert options.local_packages == [str(folder)]
+    with pytest.raises(ConfigurationError, match="local_packages=7"):
+        Options.check({"local_packages": 7}, folder=tmp_path)
+
+
+# -- what is in it --------------------------------------------------------------------------------
+
+
+def test_a_package_is_read_without_caches_and_hidden_files(write: Write) -> None:
+    folder = write(
+        {
+            "__init__.py": "one",
+            "part/deeper.py": "two",
+            "table.csv": "1,2",
+            "__pycache__/__init__.cpython-311.pyc": "",
+            "part/old.pyc": "",
+            ".git/config": "",
+            ".env": "SECRET=1",
+            "mypkg.egg-info/PKG-INFO": "",
+            "node_modules/left/pad.js": "",
+        }
+    )
+    (package,) = read_local_packages([str(folder)])
+    assert package.name == "mypkg"
+    assert package.files == (
+        ("mypkg/__init__.py", b"one"),
+        ("mypkg/part/deeper.py", b"two"),
+        ("mypkg/table.csv", b"1,2"),
+    )
+    assert "one" not in repr(package)
+
+
+def test_a_module_is_one_file(write: Write) -> None:
+    folder = write({"alone.py": "x = 1", "beside.py": ""}, "")
+    (package,) = read_local_packages([str(folder / "alone.py")])
+    assert (package.name, package.files) == ("alone", (("alone.py", b"x = 1"),))
+
+
+@pytest.mark.parametrize("place", ["mypkg", "project"])
+def test_dockerignore_is_honoured_in_the_package_and_in_its_project(
+    write: Write, tmp_path: Path, place: str
+) -> None:
+    package = "project/src/mypkg"
+    prefix = "" if place == "mypkg" else "src/mypkg/"
+    ignored = f"# data\n{prefix}data\n!{prefix}data/small.csv\n**/*.md\n\n**/tests\n"
+    paths = ["__init__.py", "data/large.csv", "data/small.csv", "a.md", "b/c.md", "b/tests/t.py"]
+    folder = write(dict.fromkeys(paths, ""), package)
+    write({".dockerignore": ignored}, package if place == "mypkg" else "project")
+    # One above the project is not its own.
+    write({"pyproject.toml": ""}, "project")
+    write({".dockerignore": "**"}, "")
+    assert names(folder) == ["mypkg/__init__.py", "mypkg/data/small.csv"]
+
+
+def test_links_to_files_are_followed_and_links_to_folders_are_not(
+    write: Write, tmp_path: Path
+) -> None:
+    folder = write({"__init__.py": ""})
+    other = write({"code.py": "linked"}, "other")
+    (folder / "code.py").symlink_to(other / "code.py")
+    (folder / "loop").symlink_to(folder)
+    assert names(folder) == ["mypkg/__init__.py", "mypkg/code.py"]
+
+
+@pytest.mark.parametrize(
+    ("files", "told"),
+    [
+        ({"table.csv": ""}, "has no Python file"),
+        ({"a.py": "", ".dockerignore": "*"}, "has no Python file, or .dockerignore"),
+        (
+            {"a.py": "", "big.bin": "x" * 3000, "c.bin": "x" * 40},
+            r"3,040 bytes(.|\n)* 3,000  .*big",
+        ),
+    ],
+)
+def test_what_is_not_code_is_refused(
+    write: Write, monkeypatch: pytest.MonkeyPatch, files: dict[str, str], told: str
+) -> None:
+    monkeypatch.setattr(local_packages, "MAX_BYTES", 2048)
+    with pytest.raises(ConfigurationError, match=told):
+        names(write(files))
+
+
+def test_a_path_that_only_the_client_has_is_told_of_with_what_helps(tmp_path: Path) -> None:
+    with pytest.raises(ConfigurationError, match=r"dispatcher's machine(.|\n)*ct\.DepsModule"):
+        names(tmp_path / "nosuch")
+
+
+def test_two_packages_of_one_name_are_refused(write: Write) -> None:
+    one, other = write({"a.py": ""}, "one/mypkg"), write({"a.py": ""}, "other/mypkg")
+    with pytest.raises(ConfigurationError, match="same name"):
+        read_local_packages([str(one), str(other)])
+    assert len(read_local_packages([str(one), str(one)])) == 1
+
+
+# -- what it is -----------------------------------------------------------------------------------
+
+
+@settings(suppress_health_check=[HealthCheck.function_scoped_fixture], max_examples=20)
+@given(
+    files=st.dictionaries(st.sampled_from(["a.py", "b.py", "c/d.py"]), st.binary(max_size=9)),
+    changed=st.sampled_from(["a.py", "b.py", "c/d.py"]),
+)
+def test_equal_content_is_one_image_wherever_it_is_and_other_content_another(
+    tmp_path_factory: pytest.TempPathFactory, files: dict[str, bytes], changed: str
+) -> None:
+    def tag(*, other: bool = False) -> str:
+        folder = tmp_path_factory.mktemp("somewhere") / "mypkg"
+        for name, content in ({"__init__.py": b""} | files).items():
+            path = folder / name
+            path.parent.mkdir(parents=True, exist_ok=True)
+            path.write_bytes(content)
+        if other:
+            (folder / changed).parent.mkdir(exist_ok=True)
+            (folder / changed).write_bytes(files.get(changed, b"") + b"#")
+        return image_spec(local_packages=read_local_packages([str(folder)])).tag
+
+    assert tag() == tag() != tag(other=True)
+    assert tag() != image_spec().tag
+
+
+def test_an_edit_is_seen_at_once_and_what_stayed_is_not_read_again(write: Write) -> None:
+    folder = write({"__init__.py": "x = 1"})
+    (first,) = read_local_packages([str(folder)])
+    (again,) = read_local_packages([str(folder)])
+    assert again is first
+    before = (folder / "__init__.py").stat()
+    (folder / "__init__.py").write_text("x = 2")
+    # At the latest, by the time of its last change.
+    os.utime(folder / "__init__.py", ns=(before.st_atime_ns, before.st_mtime_ns + 1))
+    (edited,) = read_local_packages([str(folder)])
+    assert edited.digest != first.digest
+    assert edited.files == (("mypkg/__init__.py", b"x = 2"),)

@@ -1,0 +1,206 @@
+"""Requirements files: what pip writes there is read, or refused with file and line."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from covalent_lambda_container.errors import RequirementError
+from covalent_lambda_container.packages.requirements import Requirements
+from covalent_lambda_container.packages.requirements_files import (
+    read_requirement_lines,
+    read_requirements_file,
+    read_requirements_text,
+)
+
+ONE = "sha256:" + "0a" * 32
+OTHER = "sha256:" + "0b" * 32
+SECRET = "hunter2"
+
+
+def read(text: str) -> Requirements:
+    return read_requirements_text(text, origin="requirements.txt")
+
+
+def test_comments_blank_lines_and_continuations_are_understood() -> None:
+    text = """
+# a comment
+numpy == 2.1   # and why
+   # an indented one
+
+scikit-learn \\
+    >=1.5, \\
+    <2
+name @ https://example.com/name.zip#sha256=0a
+"""
+    assert read(text).packages == (
+        "name @ https://example.com/name.zip#sha256=0a",
+        "numpy==2.1",
+        "scikit-learn<2,>=1.5",
+    )
+
+
+def test_a_file_may_end_in_a_continuation_and_have_windows_line_ends() -> None:
+    assert read("numpy\r\nscipy\\").packages == ("numpy", "scipy")
+
+
+def test_a_comment_is_not_continued() -> None:
+    assert read("# see C:\\\nnumpy\n").packages == ("numpy",)
+
+
+def test_hashes_are_kept() -> None:
+    text = f"numpy==2.1 \\\n    --hash={OTHER} \\\n    --hash {ONE}\n    # via scipy\n"
+    assert read(text).packages == (f"numpy==2.1 --hash={ONE} --hash={OTHER}",)
+
+
+def test_where_one_package_has_a_hash_each_must_have_one() -> None:
+    with pytest.raises(RequirementError) as caught:
+        read(f"numpy==2.1 --hash={ONE}\n\nScipy==1.14\n")
+    assert str(caught.value).startswith("requirements.txt, line 3: 'scipy==1.14' has no hash, and")
+    # Constraints install nothing.
+    assert read(f"numpy==2.1 --hash={ONE}\n").packages
+
+
+def test_options_have_one_canonical_form() -> None:
+    text = """
+-i https://PyPI.example.com/simple/
+--extra-index-url=https://b.example.com/simple --extra-index-url 'https://a.example.com/simple'
+-f https://example.com/wheels/
+--only-binary :all: --no-binary Foo_Bar,baz
+"""
+    assert read(text) == Requirements(
+        options=(
+            "--extra-index-url https://a.example.com/simple",
+            "--extra-index-url https://b.example.com/simple",
+            "--find-links https://example.com/wheels/",
+            "--index-url https://pypi.example.com/simple",
+            "--no-binary baz",
+            "--no-binary foo-bar",
+            "--only-binary :all:",
+        )
+    )
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("-r other.txt", "line 1: '-r other.txt' names a file that is not here"),
+        ("numpy\n-c other.txt", "line 2: '-c other.txt' names a file that is not here"),
+        ("numpy\n\n# why\n-e .", "line 4: '-e .' is a folder or file of your machine"),
+        ("numpy \\\n  ==2\nscipy ?= 1", "line 3: 'scipy ?= 1' is not a valid requirement"),
+        ("numpy \\\n\\\n  ?= 2", "line 1: "),
+        ("numpy==2.1 --hash=sha256:0a", "line 1: 'numpy==2.1' has the hash 'sha256:0a'"),
+        ("--hash=sha256:0a", "line 1: '--hash=sha256:0a' is a hash without the package"),
+        ("numpy --only-binary numpy", "line 1: 'numpy --only-binary numpy' has an option that"),
+        ("--pre", "line 1: '--pre' cannot be used in an image: unrecognized arguments: --pre"),
+        ("--trusted-host example.com", "line 1: "),
+        ("--index-url", "line 1: "),
+        ("--index https://example.com", "line 1: "),
+        ("--find-links ./wheels", "line 1: '--find-links ./wheels' has the URL ./wheels"),
+        ("--find-links file:///wheels", "line 1: "),
+        ("--only-binary :none:", "line 1: '--only-binary :none:' names ':none:', which is neither"),
+        ("--only-binary ''", "line 1: "),
+        ("--only-binary 'x", "line 1: "),
+        (".", "line 1: '.' is a folder or file of your machine.\nCode of"),
+        ("./src[x]", "line 1: './src[x]' is a folder"),
+        ("https://example.com/name.whl", "line 1: "),
+        ("numpy\nstray positional", "line 2: "),
+        ("--only-binary numpy stray", "line 1: "),
+    ],
+)
+def test_what_cannot_be_honoured_is_refused_with_its_line(text: str, message: str) -> None:
+    with pytest.raises(RequirementError) as caught:
+        read(text)
+    assert str(caught.value).startswith(f"requirements.txt, {message}")
+
+
+@pytest.mark.parametrize("option", ["-i", "--index-url", "--extra-index-url", "--find-links"])
+@pytest.mark.parametrize(
+    "url",
+    [
+        f"https://user:{SECRET}@example.com/simple",
+        f"https://{SECRET}@example.com/simple",
+        f"https://user:{SECRET}@example.com/simple stray",
+        f"'https://user:{SECRET}@example.com/simple",
+        "https://${USER}:${PASSWORD}@example.com/simple",
+    ],
+)
+def test_credentials_in_an_index_are_refused_and_not_shown(option: str, url: str) -> None:
+    with pytest.raises(RequirementError) as caught:
+        read(f"{option} {url}")
+    assert SECRET not in str(caught.value)
+    assert str(caught.value).startswith("requirements.txt, line 1: ")
+
+
+def test_files_named_in_a_file_are_read_where_they_are(tmp_path: Path) -> None:
+    (tmp_path / "sub").mkdir()
+    (tmp_path / "requirements.txt").write_text("-r sub/base.txt\n-c limits.txt\nnumpy\n")
+    (tmp_path / "sub" / "base.txt").write_text("\ufeffscipy\n--requirement=more.txt\n")
+    (tmp_path / "sub" / "more.txt").write_text("pandas\n--only-binary :all:\n")
+    (tmp_path / "limits.txt").write_text(
+        f"pytz==1 --hash={ONE}\n-c more-limits.txt\n-r sub/more.txt\n"
+    )
+    (tmp_path / "more-limits.txt").write_text("six<2\n")
+    assert read_requirements_file(tmp_path / "requirements.txt") == Requirements(
+        packages=("numpy", "pandas", "scipy"),
+        constraints=(f"pytz==1 --hash={ONE}", "six<2"),
+        options=("--only-binary :all:",),
+    )
+
+
+def test_an_error_in_a_file_names_that_file_and_the_line(tmp_path: Path) -> None:
+    (tmp_path / "requirements.txt").write_text("-r base.txt\n")
+    (tmp_path / "base.txt").write_text("scipy\n-e .\n")
+    with pytest.raises(RequirementError) as caught:
+        read_requirements_file(tmp_path / "requirements.txt")
+    assert str(caught.value).startswith(
+        f"{tmp_path}/base.txt, line 2: '-e .' is a folder or file of"
+    )
+
+
+def test_files_that_include_themselves_are_found(tmp_path: Path) -> None:
+    (tmp_path / "a.txt").write_text("-r b.txt\n")
+    (tmp_path / "b.txt").write_text("numpy\n-c ./a.txt\n")
+    with pytest.raises(RequirementError) as caught:
+        read_requirements_file(tmp_path / "a.txt")
+    a, b = tmp_path / "a.txt", tmp_path / "b.txt"
+    assert str(caught.value) == f"{b}, line 2: {a} includes itself: {a} → {b} → {a}."
+
+
+def test_a_file_may_be_named_twice(tmp_path: Path) -> None:
+    (tmp_path / "a.txt").write_text("-r b.txt\n-r c.txt\n")
+    (tmp_path / "b.txt").write_text("-r c.txt\n")
+    (tmp_path / "c.txt").write_text("numpy\n")
+    assert read_requirements_file(tmp_path / "a.txt").packages == ("numpy",)
+
+
+@pytest.mark.parametrize("content", [None, b"\xff\xfe\x00"])
+def test_a_file_that_cannot_be_read_is_named(tmp_path: Path, content: bytes | None) -> None:
+    (tmp_path / "a.txt").write_text("numpy\n-r b.txt\n")
+    if content is not None:
+        (tmp_path / "b.txt").write_bytes(content)
+    with pytest.raises(RequirementError, match=r"a\.txt, line 2: \S*b\.txt cannot be read: "):
+        read_requirements_file(tmp_path / "a.txt")
+    with pytest.raises(RequirementError, match=r"^requirements: \S*none\.txt cannot be read: "):
+        read_requirements_file(tmp_path / "none.txt")
+
+
+def test_a_file_of_another_machine_is_not_fetched(tmp_path: Path) -> None:
+    (tmp_path / "a.txt").write_text("-r https://example.com/requirements.txt\n")
+    with pytest.raises(RequirementError, match=r"line 1: .* names no file of this machine"):
+        read_requirements_file(tmp_path / "a.txt")
+
+
+def test_a_constraint_has_no_extras() -> None:
+    with pytest.raises(RequirementError, match=r"^constraints: 'numpy\[x\]<2' is a constraint"):
+        read_requirement_lines(["numpy[x]<2"], origin="constraints", constrain=True)
+
+
+def test_lines_may_name_files_where_there_is_a_folder(tmp_path: Path) -> None:
+    (tmp_path / "base.txt").write_text("scipy\n")
+    given = ["numpy", "-r base.txt"]
+    found = read_requirement_lines(given, origin="requirements", folder=tmp_path)
+    assert found.packages == ("numpy", "scipy")
+    with pytest.raises(RequirementError, match="names a file that is not here"):
+        read_requirement_lines(given, origin="requirements")

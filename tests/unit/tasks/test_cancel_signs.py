@@ -1,0 +1,105 @@
+"""Signs of cancellation: one object for a dispatch, there only while somebody needs it."""
+
+from __future__ import annotations
+
+import json
+import time
+from collections.abc import Iterable
+from concurrent.futures import ThreadPoolExecutor
+
+from covalent_lambda_container.runtime.transfer import look
+from covalent_lambda_container.tasks.cancel_signs import CancelSigns
+from tests.fakes import FakeBlobStore, FakeClock
+
+KEY = "covalent-lambda/dispatch/called-off"
+
+
+def test_a_sign_names_the_tasks_that_were_called_off(blobs: FakeBlobStore) -> None:
+    signs = CancelSigns(blobs)
+    one, two = signs.of("dispatch", "1"), signs.of("dispatch", "2")
+    url = signs.url("dispatch", valid_s=60)
+    assert look(url) is None
+    one.put()
+    assert json.loads(look(url) or b"") == ["1"]
+    two.put()
+    assert json.loads(look(url) or b"") == ["1", "2"]
+    assert one.close()
+    one.remove()
+    assert json.loads(look(url) or b"") == ["2"]
+    two.close()
+    two.remove()
+    assert blobs.objects == {}
+
+
+def test_tasks_that_are_called_off_together_are_written_together() -> None:
+    written: list[int] = []
+
+    class Slow(FakeBlobStore):
+        def put(self, key: str, body: bytes | Iterable[bytes]) -> None:
+            time.sleep(0.1)
+            written.append(len(json.loads(bytes(body))))  # type: ignore[arg-type]
+            super().put(key, body)
+
+    with Slow() as blobs, ThreadPoolExecutor(20) as pool:
+        signs = CancelSigns(blobs)
+        held = [signs.of("dispatch", str(number)) for number in range(20)]
+        list(pool.map(lambda sign: sign.put(), held))
+        assert written[-1] == 20
+        assert len(written) <= 3
+        assert all(sign.close() for sign in held)
+        for sign in held:
+            sign.remove()
+        assert blobs.objects == {}
+
+
+def test_other_dispatches_have_signs_of_their_own(blobs: FakeBlobStore) -> None:
+    signs = CancelSigns(blobs)
+    sign, other = signs.of("dispatch", "1"), signs.of("other", "1")
+    sign.put()
+    assert set(blobs.objects) == {KEY}
+    assert look(signs.url("other", valid_s=60)) is None
+    assert not other.close()
+
+
+def test_a_task_that_has_ended_gets_no_sign(blobs: FakeBlobStore) -> None:
+    sign = CancelSigns(blobs).of("dispatch", "1")
+    assert not sign.close()
+    sign.put()
+    assert blobs.objects == {}
+
+
+def test_a_url_serves_all_tasks_of_a_dispatch_as_long_as_it_is_valid(
+    blobs: FakeBlobStore,
+) -> None:
+    signs = CancelSigns(blobs)
+    held = signs.of("dispatch", "1")
+    first = signs.url("dispatch", valid_s=60)
+    assert signs.url("dispatch", valid_s=90) == first
+    assert signs.url("dispatch", valid_s=5000) != first
+    assert not held.close()
+
+
+def test_a_url_does_not_long_outlive_the_credentials_it_was_signed_with() -> None:
+    clock = FakeClock()
+    signed = []
+
+    class Signing(FakeBlobStore):
+        def read_url(self, key: str, *, valid_s: int) -> str:
+            signed.append(valid_s)
+            return f"https://bucket.example.com/{key}?{len(signed)}"
+
+    with Signing() as blobs:
+        signs = CancelSigns(blobs, now=clock.now)
+        held = signs.of("dispatch", "1")
+        for _ in range(12):
+            signs.url("dispatch", valid_s=960)
+            clock.sleep(30)
+    assert len(signed) == 4
+    assert not held.close()
+
+
+def test_dispatches_without_tasks_are_forgotten(blobs: FakeBlobStore) -> None:
+    signs = CancelSigns(blobs)
+    for number in range(100):
+        signs.of(str(number), "1")
+    assert len(signs._dispatches) == 0

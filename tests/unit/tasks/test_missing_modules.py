@@ -1,0 +1,78 @@
+"""A module that a task has missed: what this machine knows of it."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from covalent_lambda_container.tasks.missing_modules import advice
+
+Install = Callable[..., None]
+
+
+@pytest.fixture
+def install(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Install:
+    """Install a distribution with some files, as pip does."""
+    monkeypatch.syspath_prepend(tmp_path)
+
+    def install(name: str, version: str, *files: str, origin: str = "") -> None:
+        info = tmp_path / f"{name}-{version}.dist-info"
+        info.mkdir()
+        (info / "METADATA").write_text(f"Metadata-Version: 2.1\nName: {name}\nVersion: {version}\n")
+        (info / "RECORD").write_text("".join(f"{file},,\n" for file in files))
+        if origin:
+            (info / "direct_url.json").write_text(f'{{"url": "{origin}"}}')
+        for file in files:
+            path = tmp_path / file
+            path.parent.mkdir(parents=True, exist_ok=True)
+            path.write_text("raise RuntimeError('imported')")
+
+    return install
+
+
+@pytest.mark.parametrize("module", ["weather", "weather.radar", "weather._fast"])
+def test_a_module_of_a_distribution_is_required_by_its_name_and_version(
+    install: Install, module: str
+) -> None:
+    files = ("weather/__init__.py", "weather/radar.py", "weather/_fast.cpython-311-linux.so")
+    install("Weather-Forecast", "1.2+cpu", *files)
+    assert "ct.DepsPip(['Weather-Forecast==1.2'])" in advice(module)
+
+
+def test_of_a_namespace_the_right_distribution_is_named(install: Install) -> None:
+    install("cloud-storage", "1", "cloudy/storage/__init__.py")
+    install("cloud-queue", "2", "cloudy/queue.py")
+    assert "'cloud-storage==1'" in advice("cloudy.storage")
+    assert "'cloud-queue==2'" in advice("cloudy.queue")
+
+
+def test_a_module_of_ones_own_is_sent_or_put_into_the_image(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "ownpkg").mkdir()
+    (tmp_path / "ownpkg/__init__.py").write_text("raise RuntimeError('imported')")
+    monkeypatch.syspath_prepend(tmp_path)
+    for module in ("ownpkg", "ownpkg.part"):
+        told = advice(module)
+        assert str(tmp_path / "ownpkg") in told
+        assert "local_packages=['ownpkg']" in told
+        assert "ct.DepsModule('ownpkg')" in told
+    assert "ownpkg" not in sys.modules
+
+
+@pytest.mark.parametrize("origin", ["file:///home/me/ownpkg", "https://www.example.com/o.whl"])
+def test_a_distribution_of_this_machine_is_ones_own(install: Install, origin: str) -> None:
+    install("ownpkg", "0.1", "ownpkg/__init__.py", origin=origin)
+    assert ("local_packages" in advice("ownpkg")) is origin.startswith("file:")
+
+
+def test_what_python_itself_should_have_is_the_root_images_matter() -> None:
+    assert "base_image" in advice("tkinter.ttk")
+
+
+@pytest.mark.parametrize("module", ["no_such_module_anywhere", "no_such.module"])
+def test_nothing_is_said_of_what_is_not_known_here(module: str) -> None:
+    assert advice(module) == ""

@@ -19,7 +19,7 @@ import pytest
 import toml
 
 from covalent_lambda_container.adapters.docker_engine import CONTAINER_LABEL
-from covalent_lambda_container.executor.service import stores_for
+from covalent_lambda_container.executor.wiring import account_stores_for
 from covalent_lambda_container.functions.inventory import (
     Inventory,
     find_unused,
@@ -252,7 +252,7 @@ def test_what_was_made_is_listed_read_and_removed(
     kept = json.loads(program("gc", "--dry-run", "--keep", "0s", "--json", *owner).stdout)
     assert made["function"] not in {function["name"] for function in kept["functions"]}
 
-    stores = stores_for(Options.check(options | {"profile": stack.owner_profile}))
+    stores = account_stores_for(Options.check(options | {"profile": stack.owner_profile}))
     there = take_inventory(stores.registry, stores.functions, stores.logs)
     later = datetime.now(timezone.utc) + timedelta(hours=1)
     what = find_unused(

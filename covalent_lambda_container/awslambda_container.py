@@ -12,7 +12,7 @@ import importlib
 import logging
 import sys
 from collections.abc import Callable, Coroutine, Mapping
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import TYPE_CHECKING, Any, NoReturn, TypeVar
 
 from covalent._shared_files import TaskRuntimeError
 from covalent._shared_files.exceptions import TaskCancelledError
@@ -209,8 +209,9 @@ class AWSLambdaContainerExecutor(AsyncBaseExecutor):
         log_stderr: str = "",
         time_limit: int = -1,
         retries: int = 0,
+        **unknown: NoReturn,
     ) -> None:
-        given = {name: value for name, value in locals().items() if name in OPTIONS}
+        given = {name: value for name, value in locals().items() if name in OPTIONS} | unknown
         given["credentials_file"] = _either(credentials_file, credentials)
         options = resolve(given)
         super().__init__(

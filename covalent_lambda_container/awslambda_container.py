@@ -82,8 +82,8 @@ class AWSLambdaContainerExecutor(AsyncBaseExecutor):
         Execution role of the functions: a name or, if it has a path, an ARN. Default:
         "CovalentLambdaExecutionRole".
     s3_bucket_name : str
-        Existing bucket through which large tasks and results pass. Default:
-        "covalent-lambda-job-resources".
+        Existing S3 bucket through which large tasks and results pass: lowercase letters,
+        digits, hyphens and dots. Default: "covalent-lambda-job-resources".
     cache_dir : str
         Folder for lock files and for packages that later builds use. Default:
         "~/.cache/covalent/lambda_container".

@@ -23,6 +23,7 @@ from requests.exceptions import RequestException
 from rich.text import Text
 from urllib3.exceptions import HTTPError
 
+from covalent_lambda_container import progress
 from covalent_lambda_container.errors import ImageBuildError, RegistryError
 from covalent_lambda_container.files.archives import Member, archive, unpack
 from covalent_lambda_container.files.cache_folder import LONGEST_BUILD_S
@@ -147,7 +148,9 @@ class DockerEngine:
                 decode=True,
                 auth_config={"username": login.username, "password": login.password},
             )
+            layers = _PushedLayers()
             for record in stream:
+                layers.follow(record)
                 if "error" in record:
                     raise RegistryError(
                         f"Push of {name} was refused: {record['error']}.",
@@ -399,6 +402,32 @@ def _remove_container(engine: docker.APIClient, container_id: str) -> None:
     # Gone, or about to go by itself.
     with contextlib.suppress(NotFound, APIError):
         engine.remove_container(container_id, v=True, force=True)
+
+
+class _PushedLayers:
+    """Reports how much of a push is done, from the records of its stream."""
+
+    def __init__(self) -> None:
+        self._layers: dict[str, tuple[int, int]] = {}
+        self._done: set[str] = set()
+
+    def follow(self, record: Mapping[str, Any]) -> None:
+        """Take one record: ``{"id": layer, "status": …, "progressDetail": {…}}``."""
+        layer, status = record.get("id"), record.get("status", "")
+        if not layer or ("digest:" in status):
+            return
+        detail = record.get("progressDetail") or {}
+        known = self._layers.setdefault(layer, (0, 0))
+        if detail.get("current"):
+            # Of the uncompressed layer, as Docker counts it; the total is missing now and then.
+            current = int(detail["current"])
+            self._layers[layer] = current, max(int(detail.get("total", 0)), known[1], current)
+        if status in ("Pushed", "Layer already exists") or status.startswith("Mounted from"):
+            self._done.add(layer)
+        sent, total = (sum(sizes) for sizes in zip(*self._layers.values(), strict=True))
+        counted = f"pushing: {len(self._done)} of {len(self._layers)} layers"
+        mb = f", {sent / 1e6:.0f} of {total / 1e6:.0f} MB" if total else ""
+        progress.report(counted + mb)
 
 
 def _follow_build(stream: Iterable[dict[str, Any]], name: str) -> str:

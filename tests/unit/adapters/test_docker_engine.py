@@ -18,6 +18,7 @@ from covalent_lambda_container.adapters.docker_engine import DockerEngine, _foll
 from covalent_lambda_container.errors import ImageBuildError, RegistryError
 from covalent_lambda_container.files.archives import files
 from covalent_lambda_container.ports.registry import RegistryLogin
+from covalent_lambda_container.progress import reported_to
 from tests.fakes.docker_api import FakeDockerApi
 
 # docker-py leaves the socket of a stream that is not read to its end to the collector.
@@ -185,6 +186,36 @@ def test_a_refusal_inside_the_stream_is_an_error_without_the_password(
         engine.push(NAME, LOGIN)
     assert "ecr:PutImage" in str(caught.value)
     assert "secret" not in str(caught.value)
+
+
+def test_a_push_reports_layers_and_bytes(engine: DockerEngine, api: FakeDockerApi) -> None:
+    def sending(current: int) -> dict[str, Any]:
+        detail = {"current": current, "total": 85_000_000}
+        return {"id": "1a", "status": "Pushing", "progressDetail": detail}
+
+    api.streams = [
+        pushed(
+            {"id": "1a", "status": "Preparing"},
+            {"id": "2b", "status": "Preparing"},
+            {"id": "2b", "status": "Layer already exists"},
+            sending(41_000_000),
+            # Docker counts padding, too.
+            sending(86_000_000),
+            {"id": "1a", "status": "Pushed"},
+            {"aux": {"Digest": "sha256:0a"}},
+        )
+    ]
+    told: list[str] = []
+    with reported_to(told.append):
+        engine.push(NAME, LOGIN)
+    assert list(dict.fromkeys(told)) == [
+        "pushing: 0 of 1 layers",
+        "pushing: 0 of 2 layers",
+        "pushing: 1 of 2 layers",
+        "pushing: 1 of 2 layers, 41 of 85 MB",
+        "pushing: 1 of 2 layers, 86 of 86 MB",
+        "pushing: 2 of 2 layers, 86 of 86 MB",
+    ]
 
 
 def test_a_push_that_ends_without_a_digest_is_an_error(

@@ -99,7 +99,7 @@ FIGURES: Final = (
         name="loop_block_ms",
         target=50,
         unit="ms",
-        yardstick="longest delay by which a 5 ms sleep in the event loop is late during the 5,000; median",
+        yardstick="longest delay of a 5 ms sleep in the event loop during the 5,000; median",
     ),
     Figure(
         name="large_result_memory",

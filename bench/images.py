@@ -1,5 +1,4 @@
-"""Images: how long they take, against the plainest Dockerfile; how large they are; that they are
-the same everywhere.
+"""Images: build time compared with the plainest Dockerfile, size, and reproducibility.
 
 Everything is built on a root image that differs from the real one by a label, so that Docker's
 cache knows nothing of it; each round has a local AWS and a root of its own.
@@ -102,7 +101,7 @@ class Site:
         return self._stage.work("plain_image", request, environment) | {"image": name}
 
     def clear(self) -> None:
-        """Remove every image that was made."""
+        """Remove every image that was built."""
         with contextlib.closing(docker.from_env()) as client:
             for name in [*self._made, f"{self._repository}:base", self._root]:
                 with contextlib.suppress(docker.errors.ImageNotFound):

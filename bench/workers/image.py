@@ -69,7 +69,7 @@ def change_runtime(comment: str) -> None:
 
 
 def count_calls() -> socket.socket:
-    """Stand in for Docker's engine, for whoever asks for one from now on."""
+    """Replace Docker's engine for all later clients of this process."""
     counter = socket.create_server(("127.0.0.1", 0))
     os.environ["DOCKER_HOST"] = f"tcp://127.0.0.1:{counter.getsockname()[1]}"
     return counter

@@ -288,8 +288,8 @@ class _Build:
                     name if last else "",
                     {"BASE_IMAGE": top},
                     packages_label(sizes) if last else {},
-                    # Anew: the commands run again.
-                    anew=self._anew,
+                    # A rebuild runs the commands again.
+                    no_cache=self._anew,
                 )
                 # They have run, below the first layer.
                 spec = replace(spec, commands=())
@@ -314,7 +314,7 @@ class _Build:
         labels: Mapping[str, str],
         target: str = "",
         *,
-        anew: bool = False,
+        no_cache: bool = False,
     ) -> str:
         return self._engine.build(
             context,
@@ -323,7 +323,7 @@ class _Build:
             arguments=arguments,
             labels=labels,
             target=target,
-            anew=anew,
+            no_cache=no_cache,
         )
 
     def _too_large(self, size: int, sizes: Mapping[str, int]) -> ImageBuildError:

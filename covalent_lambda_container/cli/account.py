@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 import click
 
+from covalent_lambda_container.cli.config import as_toml, command_for
 from covalent_lambda_container.cli.help import command
 from covalent_lambda_container.cli.output import Output, reporting
 from covalent_lambda_container.cli.parameters import ACCOUNT, executor_options
@@ -16,6 +17,7 @@ from covalent_lambda_container.cli.wiring import wiring
 if TYPE_CHECKING:
     from covalent_lambda_container.account.steps import Step
 
+_IDENTITY: Final = ("profile", "credentials_file")
 _NAMES: Final = ("s3_bucket_name", "ecr_repository", "lambda_role_name")
 
 
@@ -27,10 +29,20 @@ _NAMES: Final = ("s3_bucket_name", "ecr_repository", "lambda_role_name")
     is_flag=True,
     help="Take over what exists and was made by something else; teardown removes it then.",
 )
+@click.option(
+    "--configure",
+    is_flag=True,
+    help="Write the names and the region that were given into Covalent's configuration.",
+)
 @executor_options(*_NAMES, *ACCOUNT)
 @reporting
 def bootstrap(
-    only_plan: bool, vpc: bool, adopt: bool, given: dict[str, Any], output: Output
+    only_plan: bool,
+    vpc: bool,
+    adopt: bool,
+    configure: bool,
+    given: dict[str, Any],
+    output: Output,
 ) -> None:
     """Give an AWS account what the executor needs: once, and again without harm.
 
@@ -54,7 +66,12 @@ def bootstrap(
         _show(output, names.account, steps)
         return
     account.take(steps, lambda step: output.note(str(step)))
-    _show(output, names.account, steps, _configuration(given))
+    configuration = _configuration(given)
+    if configure and configuration:
+        from covalent_lambda_container.options.configuration import change_section
+
+        change_section(configuration)
+    _show(output, names.account, steps, configuration, written=configure)
 
 
 @command()
@@ -152,7 +169,12 @@ def policy(
 
 
 def _show(
-    output: Output, number: str, steps: Sequence[Step], configuration: dict[str, Any] | None = None
+    output: Output,
+    number: str,
+    steps: Sequence[Step],
+    configuration: dict[str, Any] | None = None,
+    *,
+    written: bool = False,
 ) -> None:
     document: dict[str, Any] = {
         "account": number,
@@ -168,32 +190,39 @@ def _show(
     }
     if configuration:
         document["configuration"] = configuration
-    output.result(document, *_lines(number, steps, configuration))
+    output.result(document, *_lines(number, steps, configuration, written=written))
 
 
-def _lines(number: str, steps: Sequence[Step], configuration: dict[str, Any] | None) -> list[str]:
+def _lines(
+    number: str, steps: Sequence[Step], configuration: dict[str, Any] | None, *, written: bool
+) -> list[str]:
     """Return the plan, or what is left to do after it has been carried out."""
     if configuration is None:
         return [f"Account {number}:", *(f"  {step}" for step in steps)]
     changed = sum(step.changes for step in steps)
     lines = [f"Account {number}: {changed} changes." if changed else f"Account {number}: ready."]
-    if configuration:
-        import toml
-
-        from covalent_lambda_container.model.names import SHORT_NAME
-
-        section = toml.dumps({"executors": {SHORT_NAME: configuration}})
-        lines += ["Now set in Covalent's configuration:", "", section.rstrip()]
+    if configuration and written:
+        lines += ["Written into Covalent's configuration:", "", as_toml(configuration)]
+    elif configuration:
+        lines += ["Now set it in Covalent's configuration:", "", f"  {command_for(configuration)}"]
+    lines += [
+        "",
+        "The dispatcher needs credentials of its own, with the policy that "
+        "'covalent-lambda policy dispatcher' prints.",
+    ]
     return lines
 
 
 def _configuration(given: dict[str, Any]) -> dict[str, Any]:
-    """Return the options that were given and that Covalent's configuration does not have."""
+    """Return the options that were given and that Covalent's configuration does not have.
+
+    Not as whom the account was set up: the dispatcher is not to be its administrator.
+    """
     from covalent_lambda_container.options.resolve import resolve
 
     configured = resolve({}).model_dump()
     return {
         name: value
         for name, value in given.items()
-        if value is not None and value != configured[name]
+        if value is not None and value != configured[name] and name not in _IDENTITY
     }

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import textwrap
 from collections.abc import Iterator
+from itertools import chain, repeat
 from typing import TYPE_CHECKING, Any, Final
 
 import click
@@ -36,19 +37,19 @@ def why(dispatch_id: str, full: bool, server: str | None, output: Output) -> Non
     from covalent_lambda_container.covalent_api.failures import read_failures
 
     failures = read_failures(dispatch_id, server)
-    images = {node: _image(node) for node in failures.nodes}
+    failed = [(node, _image(node)) for node in failures.nodes]
     document = {
         "dispatch_id": dispatch_id,
         "workflow": failures.name,
         "status": failures.status,
         "error": failures.error,
-        "failed": [_document(node, images[node]) for node in failures.nodes],
+        "failed": [_document(node, image) for node, image in failed],
     }
     lines = [f"{failures.name}: {failures.status}, {len(failures.nodes)} failed tasks"]
     if failures.error:
         lines += ["", *textwrap.indent(failures.error, "  ").splitlines()]
-    for node in failures.nodes:
-        lines += ["", *_lines(node, images[node], output, most=None if full else _MOST_LINES)]
+    for node, image in failed:
+        lines += ["", *_lines(node, image, output, most=None if full else _MOST_LINES)]
     output.result(document, *lines)
     if failures.nodes or failures.error:
         click.get_current_context().exit(1)
@@ -87,7 +88,7 @@ def _lines(
     reason, *advice = node.error.splitlines() or ["no error was kept"]
     yield f"{output.coloured(node.name, fg='red', bold=True)} ({place})"
     yield f"  {output.coloured(reason, bold=True)}"
-    yield from (f"  → {line}" for line in advice)
+    yield from (f"  {mark} {line}" for mark, line in zip(chain("→", repeat(" ")), advice))
     if image:
         packages = ", ".join(image.requirements) or "no packages"
         yield f"  image: {image.tag} ({packages})"

@@ -204,12 +204,18 @@ def _describe(exc: BaseException) -> dict[str, str]:
 
 
 def _causes(exc: BaseException | None) -> Iterator[BaseException]:
-    """Yield an error and those behind it; they may be each other's causes."""
+    """Yield an error and those that it was raised from; they may be each other's causes.
+
+    An error that was only being handled when another was raised is the reason for one of its own
+    kind, as where a library says of a failed import what it is for. Any other came about by itself
+    in code that had a way without the module or the file.
+    """
     for _ in range(20):
         if exc is None:
             return
         yield exc
-        exc = exc.__cause__ or exc.__context__
+        handled = None if exc.__suppress_context__ else exc.__context__
+        exc = exc.__cause__ or (handled if isinstance(exc, ImportError | OSError) else None)
 
 
 def _missing_module(exc: BaseException) -> str:

@@ -248,6 +248,47 @@ def test_a_limit_of_lambdas_is_told_with_what_helps(
         assert bool(advice) == bool(option)
 
 
+def without_module() -> None:
+    try:
+        import package_that_is_not_installed  # noqa: F401
+    except ImportError:
+        json.loads("{broken")
+
+
+def without_file() -> None:
+    try:
+        raise OSError(errno.EROFS, "Read-only file system")
+    except OSError:
+        raise_it(ZeroDivisionError())
+
+
+def with_a_reason_withheld() -> None:
+    try:
+        import package_that_is_not_installed  # noqa: F401
+    except ImportError:
+        raise ImportError("an extra is missing") from None
+
+
+@pytest.mark.parametrize("fall_back", [without_module, without_file, with_a_reason_withheld])
+def test_what_a_fallback_raises_is_no_matter_of_what_it_went_without(
+    run: Run, fall_back: Any
+) -> None:
+    error = run(fall_back)["error"]
+    assert (error["advice"], error["missing_module"]) == ("", "")
+
+
+def test_an_import_error_about_another_one_is_a_matter_of_the_first(run: Run) -> None:
+    def load() -> None:
+        try:
+            import package_that_is_not_installed  # noqa: F401
+        except ImportError:
+            raise ImportError("install it with mylib[extra]")  # noqa: B904
+
+    error = run(load)["error"]
+    assert error["missing_module"] == "package_that_is_not_installed"
+    assert "ct.DepsPip" in error["advice"]
+
+
 def test_rsync_is_told_to_be_missing(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("PATH", "/nowhere")
     rsync = ct.fs_strategies.Rsync(user="me", host="host.example.com")

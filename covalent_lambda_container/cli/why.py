@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import textwrap
 from collections.abc import Iterator
-from itertools import chain, repeat
 from typing import TYPE_CHECKING, Any, Final
 
 import click
@@ -88,7 +87,7 @@ def _lines(
     reason, *advice = node.error.splitlines() or ["no error was kept"]
     yield f"{output.coloured(node.name, fg='red', bold=True)} ({place})"
     yield f"  {output.coloured(reason, bold=True)}"
-    yield from (f"  {mark} {line}" for mark, line in zip(chain("→", repeat(" ")), advice))
+    yield from (f"  {' ' if number else '→'} {line}" for number, line in enumerate(advice))
     if image:
         packages = ", ".join(image.requirements) or "no packages"
         yield f"  image: {image.tag} ({packages})"

@@ -58,7 +58,7 @@ def measure(request: dict[str, Any]) -> dict[str, Any]:
         architecture="x86_64",
         arguments={"BASE": request["base"]},
         labels={},
-        anew=True,
+        no_cache=True,
     )
     token = ecr.get_authorization_token()["authorizationData"][0]["authorizationToken"]
     username, password = base64.b64decode(token).decode().split(":", 1)

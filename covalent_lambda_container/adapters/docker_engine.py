@@ -87,7 +87,7 @@ class DockerEngine:
         arguments: Mapping[str, str],
         labels: Mapping[str, str],
         target: str = "",
-        anew: bool = False,
+        no_cache: bool = False,
     ) -> str:
         """Build an image, tag it ``name`` unless that is empty, and return its ID.
 
@@ -103,7 +103,7 @@ class DockerEngine:
             The image's labels.
         target
             The stage to end with; the last one by default.
-        anew
+        no_cache
             Whether to run every instruction, although the engine remembers what it gave.
 
         Raises
@@ -122,7 +122,7 @@ class DockerEngine:
                 buildargs={**arguments, **proxies()},
                 labels=dict(labels),
                 target=target or None,
-                nocache=anew,
+                nocache=no_cache,
                 rm=True,
                 forcerm=True,
                 decode=True,

@@ -40,7 +40,7 @@ from covalent_lambda_container.tasks import missing_modules
 from covalent_lambda_container.tasks.usage import parse_report, usage_line
 
 if TYPE_CHECKING:
-    from covalent_lambda_container.tasks.invoker import Outcome
+    from covalent_lambda_container.tasks.outcome import Outcome
 
 EXECUTOR_PLUGIN_NAME = "AWSLambdaContainerExecutor"
 _EXECUTOR_PLUGIN_DEFAULTS = Options.defaults()

@@ -7,13 +7,14 @@ from typing import Any, Final
 from botocore.exceptions import ClientError
 
 from covalent_lambda_container.account.resources import Resource, Setting
+from covalent_lambda_container.adapters.aws.aws_errors import error_code, explained
 from covalent_lambda_container.adapters.aws.ecr import (
     IMMUTABLE,
     allow_pull,
     create_repository,
     repository_policy,
 )
-from covalent_lambda_container.adapters.aws.session import AwsClients, error_code, explained
+from covalent_lambda_container.adapters.aws.session import AwsClients
 from covalent_lambda_container.errors import RegistryError
 from covalent_lambda_container.iam.documents import LAMBDA_MAY_PULL
 from covalent_lambda_container.model.names import OWN_TAG, is_image_tag

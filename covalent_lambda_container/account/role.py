@@ -8,7 +8,8 @@ from typing import Any, Final
 from botocore.exceptions import ClientError
 
 from covalent_lambda_container.account.resources import Resource, Setting
-from covalent_lambda_container.adapters.aws.session import AwsClients, error_code, explained
+from covalent_lambda_container.adapters.aws.aws_errors import error_code, explained
+from covalent_lambda_container.adapters.aws.session import AwsClients
 from covalent_lambda_container.errors import ConfigurationError
 from covalent_lambda_container.iam import documents, running
 from covalent_lambda_container.iam.documents import TRUST_LAMBDA, Deployment

@@ -13,7 +13,8 @@ from covalent_lambda_container.account.bucket import BucketResource
 from covalent_lambda_container.account.repository import RepositoryResource
 from covalent_lambda_container.account.resources import Resource
 from covalent_lambda_container.account.role import RoleResource
-from covalent_lambda_container.adapters.aws.session import AwsClients, explained
+from covalent_lambda_container.adapters.aws.aws_errors import explained
+from covalent_lambda_container.adapters.aws.session import AwsClients
 from covalent_lambda_container.errors import ConfigurationError
 from covalent_lambda_container.iam.documents import Deployment
 from covalent_lambda_container.options.schema import Options

@@ -14,8 +14,9 @@ from covalent_lambda_container.account.bucket import BucketResource
 from covalent_lambda_container.account.repository import RepositoryResource
 from covalent_lambda_container.account.resources import Resource, Setting
 from covalent_lambda_container.account.role import trusts_lambda
+from covalent_lambda_container.adapters.aws.aws_errors import explained, is_denial
 from covalent_lambda_container.adapters.aws.s3 import S3Bucket
-from covalent_lambda_container.adapters.aws.session import AwsClients, explained, is_denial
+from covalent_lambda_container.adapters.aws.session import AwsClients
 from covalent_lambda_container.doctor.examination import Check, Unknown
 from covalent_lambda_container.errors import ConfigurationError, LambdaContainerError
 from covalent_lambda_container.executor.wiring import clients_of

@@ -32,7 +32,9 @@ from covalent_lambda_container.options.schema import Options
 from covalent_lambda_container.packages.local_packages import LocalPackage, read_local_packages
 from covalent_lambda_container.ports.functions import FunctionMissing, Functions, Invocations
 from covalent_lambda_container.ports.stores import BlobStore
-from covalent_lambda_container.tasks.invoker import Call, Invoker, Outcome
+from covalent_lambda_container.tasks.call import Call
+from covalent_lambda_container.tasks.invoker import Invoker
+from covalent_lambda_container.tasks.outcome import Outcome
 
 log = logging.getLogger(__name__)
 

@@ -10,7 +10,7 @@ from typing import Any
 import cloudpickle
 
 from covalent_lambda_container.model.specs import FunctionSpec, ImageReference, ImageSpec
-from covalent_lambda_container.tasks.invoker import Call
+from covalent_lambda_container.tasks.call import Call
 
 _IMAGE = ImageSpec(
     python_version="3.11",

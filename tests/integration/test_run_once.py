@@ -23,7 +23,9 @@ from covalent_lambda_container.concurrency.cancellation import Cancellation
 from covalent_lambda_container.covalent_api.task import read_task
 from covalent_lambda_container.errors import InvocationError
 from covalent_lambda_container.local.listeners import listen_here_only
-from covalent_lambda_container.tasks.invoker import Call, Invoker, Outcome
+from covalent_lambda_container.tasks.call import Call
+from covalent_lambda_container.tasks.invoker import Invoker
+from covalent_lambda_container.tasks.outcome import Outcome
 from tests.electron import assembled, run
 from tests.integration.faulty_proxy import (
     BROKEN,

@@ -22,7 +22,8 @@ from covalent_lambda_container.covalent_api.task import Task
 from covalent_lambda_container.errors import FunctionCrashed
 from covalent_lambda_container.executor import wiring
 from covalent_lambda_container.ports.functions import ACTIVE, FunctionState, Reply
-from covalent_lambda_container.tasks.invoker import Invoker, Outcome
+from covalent_lambda_container.tasks.invoker import Invoker
+from covalent_lambda_container.tasks.outcome import Outcome
 from tests.fakes import FakeBlobStore, FakeClock, FakeFunctions
 from tests.fakes.examples import call
 

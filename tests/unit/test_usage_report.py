@@ -5,7 +5,7 @@ from __future__ import annotations
 import io
 from typing import Any
 
-from covalent_lambda_container.tasks.invoker import Outcome
+from covalent_lambda_container.tasks.outcome import Outcome
 from tests.fakes.account_server import (
     REPORT,
     USAGE,

@@ -11,7 +11,8 @@ from urllib.parse import urlsplit
 import requests
 from botocore.exceptions import ClientError
 
-from covalent_lambda_container.adapters.aws.session import AwsClients, error_code, explained
+from covalent_lambda_container.adapters.aws.aws_errors import error_code, explained
+from covalent_lambda_container.adapters.aws.session import AwsClients
 from covalent_lambda_container.errors import RegistryError, UnusableImage
 from covalent_lambda_container.iam.documents import LAMBDA_MAY_PULL, Document
 from covalent_lambda_container.model.image_labels import ImageContents, contents

@@ -12,12 +12,8 @@ from typing import Any, Final
 from botocore.exceptions import ClientError
 from botocore.utils import parse_timestamp
 
-from covalent_lambda_container.adapters.aws.session import (
-    AwsClients,
-    error_code,
-    error_message,
-    explained,
-)
+from covalent_lambda_container.adapters.aws.aws_errors import error_code, error_message, explained
+from covalent_lambda_container.adapters.aws.session import AwsClients
 from covalent_lambda_container.errors import ConfigurationError, ProvisionError
 from covalent_lambda_container.model.names import CREATOR_TAG, OWN_TAG
 from covalent_lambda_container.model.specs import FunctionSpec

@@ -23,12 +23,8 @@ from botocore.exceptions import ClientError
 from botocore.parsers import ResponseParserFactory
 from pyqwest import Client, FullResponse, HTTPTransport, HTTPVersion, Proxy
 
-from covalent_lambda_container.adapters.aws.session import (
-    AwsClients,
-    error_code,
-    error_message,
-    explained,
-)
+from covalent_lambda_container.adapters.aws.aws_errors import error_code, error_message, explained
+from covalent_lambda_container.adapters.aws.session import AwsClients
 from covalent_lambda_container.adapters.aws.sigv4 import SignedPosts
 from covalent_lambda_container.concurrency.event_loop import BRIEF_BYTES, in_thread
 from covalent_lambda_container.errors import InvocationError

@@ -16,7 +16,8 @@ from boto3.s3.transfer import TransferConfig
 from botocore.credentials import ReadOnlyCredentials
 from botocore.exceptions import ClientError, HTTPClientError, IncompleteReadError
 
-from covalent_lambda_container.adapters.aws.session import AwsClients, error_code, explained
+from covalent_lambda_container.adapters.aws.aws_errors import error_code, explained
+from covalent_lambda_container.adapters.aws.session import AwsClients
 from covalent_lambda_container.adapters.aws.sigv4 import PresignedUrls
 from covalent_lambda_container.errors import ConfigurationError, InvocationError
 from covalent_lambda_container.files.streams import ChunkStream, Readable, reader

@@ -1,12 +1,10 @@
-"""AWS sessions and clients, made once per process, and AWS's errors in our words."""
+"""AWS sessions and clients, created once per process."""
 
 from __future__ import annotations
 
 import functools
 import threading
 import time
-from collections.abc import Iterator
-from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
@@ -16,22 +14,13 @@ import boto3
 import botocore.session
 from botocore.config import Config
 from botocore.credentials import Credentials, ReadOnlyCredentials, RefreshableCredentials
-from botocore.exceptions import (
-    BotoCoreError,
-    ClientError,
-    EndpointConnectionError,
-    NoCredentialsError,
-    NoRegionError,
-    PartialCredentialsError,
-    ProfileNotFound,
-    SSOError,
-    TokenRetrievalError,
-)
+from botocore.exceptions import BotoCoreError, ClientError, NoCredentialsError
 from botocore.httpsession import get_cert_path
 from botocore.utils import get_environ_proxies
 
+from covalent_lambda_container.adapters.aws.aws_errors import explained
 from covalent_lambda_container.concurrency.event_loop import in_thread
-from covalent_lambda_container.errors import ConfigurationError, LambdaContainerError
+from covalent_lambda_container.errors import ConfigurationError
 
 if TYPE_CHECKING:
     from mypy_boto3_ecr import ECRClient
@@ -39,23 +28,6 @@ if TYPE_CHECKING:
     from mypy_boto3_lambda import LambdaClient
     from mypy_boto3_s3 import S3Client
     from mypy_boto3_sts import STSClient
-
-_BAD_CREDENTIALS: Final = frozenset(
-    {
-        "AuthFailure",
-        "ExpiredToken",
-        "ExpiredTokenException",
-        "IncompleteSignature",
-        "InvalidAccessKeyId",
-        "InvalidClientTokenId",
-        "InvalidSignatureException",
-        "MissingAuthenticationToken",
-        "MissingAuthenticationTokenException",
-        "SignatureDoesNotMatch",
-        "UnrecognizedClientException",
-    }
-)
-_DENIED: Final = frozenset({"AccessDenied", "AccessDeniedException", "UnauthorizedOperation"})
 
 _QUICK_S: Final = 3
 
@@ -227,81 +199,6 @@ class AwsClients:
 def clients_for(target: AwsTarget) -> AwsClients:
     """Return the process's clients for a target: equal targets share them."""
     return AwsClients(target)
-
-
-def error_code(exc: ClientError) -> str:
-    """Return AWS's code of an error, such as ``"ResourceNotFoundException"``."""
-    return str(exc.response.get("Error", {}).get("Code", ""))
-
-
-def error_message(exc: ClientError) -> str:
-    """Return AWS's own sentence about an error."""
-    return str(exc.response.get("Error", {}).get("Message", ""))
-
-
-def is_denial(error: LambdaContainerError) -> bool:
-    """Tell whether an error of ours says that the identity is not allowed to do something."""
-    return isinstance(error.__cause__, ClientError) and error_code(error.__cause__) in _DENIED
-
-
-@contextmanager
-def explained(
-    operation: str, subject: str, kind: type[LambdaContainerError] = LambdaContainerError
-) -> Iterator[None]:
-    """Turn what boto3 raises into an error that names the operation and its object.
-
-    Parameters
-    ----------
-    operation
-        Verb and object: ``"create function"``.
-    subject
-        Name of the object.
-    kind
-        Error class for answers that have no clearer meaning.
-    """
-    try:
-        yield
-    except ClientError as exc:
-        code, message = error_code(exc), error_message(exc)
-        if code in _BAD_CREDENTIALS:
-            raise ConfigurationError(
-                f"AWS refused the credentials: {operation} {subject!r} answered {code}: {message}.",
-                hint="Check the options credentials_file, profile and region, or renew the login.",
-            ) from exc
-        hint = None
-        if code in _DENIED:
-            hint = (
-                f"Allow {_action(exc)} to this identity; 'covalent-lambda policy' prints policies "
-                "that suffice."
-            )
-        raise kind(f"{operation} {subject!r}: AWS answered {code}: {message}", hint=hint) from exc
-    except (NoCredentialsError, PartialCredentialsError, ProfileNotFound) as exc:
-        raise ConfigurationError(
-            f"{operation} {subject!r}: {exc}.",
-            hint="Give credentials as boto3 takes them, or the options credentials_file and "
-            "profile.",
-        ) from exc
-    except (SSOError, TokenRetrievalError) as exc:
-        raise ConfigurationError(
-            f"{operation} {subject!r}: {exc}.",
-            hint="Renew the login: 'aws sso login', for the profile that the dispatcher uses.",
-        ) from exc
-    except NoRegionError as exc:
-        raise ConfigurationError(
-            f"{operation} {subject!r}: no AWS region is known.",
-            hint="Set the option region, or AWS_DEFAULT_REGION for the dispatcher.",
-        ) from exc
-    except EndpointConnectionError as exc:
-        raise ConfigurationError(
-            f"{operation} {subject!r}: {exc}.",
-            hint="Check the option endpoint_url, the region's name and the network.",
-        ) from exc
-    except BotoCoreError as exc:
-        raise kind(f"{operation} {subject!r}: {exc}") from exc
-
-
-def _action(exc: ClientError) -> str:
-    return f"the action {exc.operation_name}"
 
 
 def _core_session(target: AwsTarget) -> botocore.session.Session:

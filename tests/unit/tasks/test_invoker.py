@@ -31,7 +31,9 @@ from covalent_lambda_container.ports.functions import (
     Reply,
 )
 from covalent_lambda_container.ports.stores import Parsed
-from covalent_lambda_container.tasks.invoker import INLINE_LIMIT, Call, Invoker, Outcome
+from covalent_lambda_container.tasks.call import Call
+from covalent_lambda_container.tasks.invoker import INLINE_LIMIT, Invoker
+from covalent_lambda_container.tasks.outcome import Outcome
 from tests.fakes import FakeBlobStore, FakeClock, FakeFunctions
 from tests.fakes.examples import call, task, value_of
 

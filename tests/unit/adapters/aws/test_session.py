@@ -25,14 +25,8 @@ from botocore.exceptions import (
     UnauthorizedSSOTokenError,
 )
 
-from covalent_lambda_container.adapters.aws.session import (
-    AwsClients,
-    AwsTarget,
-    clients_for,
-    error_code,
-    error_message,
-    explained,
-)
+from covalent_lambda_container.adapters.aws.aws_errors import error_code, error_message, explained
+from covalent_lambda_container.adapters.aws.session import AwsClients, AwsTarget, clients_for
 from covalent_lambda_container.errors import (
     ConfigurationError,
     LambdaContainerError,

@@ -1,0 +1,113 @@
+"""AWS's errors, told as this project's: what was attempted, on what, and what to do about it."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Final
+
+from botocore.exceptions import (
+    BotoCoreError,
+    ClientError,
+    EndpointConnectionError,
+    NoCredentialsError,
+    NoRegionError,
+    PartialCredentialsError,
+    ProfileNotFound,
+    SSOError,
+    TokenRetrievalError,
+)
+
+from covalent_lambda_container.errors import ConfigurationError, LambdaContainerError
+
+_BAD_CREDENTIALS: Final = frozenset(
+    {
+        "AuthFailure",
+        "ExpiredToken",
+        "ExpiredTokenException",
+        "IncompleteSignature",
+        "InvalidAccessKeyId",
+        "InvalidClientTokenId",
+        "InvalidSignatureException",
+        "MissingAuthenticationToken",
+        "MissingAuthenticationTokenException",
+        "SignatureDoesNotMatch",
+        "UnrecognizedClientException",
+    }
+)
+_DENIED: Final = frozenset({"AccessDenied", "AccessDeniedException", "UnauthorizedOperation"})
+
+
+def error_code(exc: ClientError) -> str:
+    """Return AWS's code of an error, such as ``"ResourceNotFoundException"``."""
+    return str(exc.response.get("Error", {}).get("Code", ""))
+
+
+def error_message(exc: ClientError) -> str:
+    """Return AWS's own sentence about an error."""
+    return str(exc.response.get("Error", {}).get("Message", ""))
+
+
+def is_denial(error: LambdaContainerError) -> bool:
+    """Tell whether an error of ours says that the identity is not allowed to do something."""
+    return isinstance(error.__cause__, ClientError) and error_code(error.__cause__) in _DENIED
+
+
+@contextmanager
+def explained(
+    operation: str, subject: str, kind: type[LambdaContainerError] = LambdaContainerError
+) -> Iterator[None]:
+    """Turn what boto3 raises into an error that names the operation and its object.
+
+    Parameters
+    ----------
+    operation
+        Verb and object: ``"create function"``.
+    subject
+        Name of the object.
+    kind
+        Error class for answers that have no clearer meaning.
+    """
+    try:
+        yield
+    except ClientError as exc:
+        code, message = error_code(exc), error_message(exc)
+        if code in _BAD_CREDENTIALS:
+            raise ConfigurationError(
+                f"AWS refused the credentials: {operation} {subject!r} answered {code}: {message}.",
+                hint="Check the options credentials_file, profile and region, or renew the login.",
+            ) from exc
+        hint = None
+        if code in _DENIED:
+            hint = (
+                f"Allow {_action(exc)} to this identity; 'covalent-lambda policy' prints policies "
+                "that suffice."
+            )
+        raise kind(f"{operation} {subject!r}: AWS answered {code}: {message}", hint=hint) from exc
+    except (NoCredentialsError, PartialCredentialsError, ProfileNotFound) as exc:
+        raise ConfigurationError(
+            f"{operation} {subject!r}: {exc}.",
+            hint="Give credentials as boto3 takes them, or the options credentials_file and "
+            "profile.",
+        ) from exc
+    except (SSOError, TokenRetrievalError) as exc:
+        raise ConfigurationError(
+            f"{operation} {subject!r}: {exc}.",
+            hint="Renew the login: 'aws sso login', for the profile that the dispatcher uses.",
+        ) from exc
+    except NoRegionError as exc:
+        raise ConfigurationError(
+            f"{operation} {subject!r}: no AWS region is known.",
+            hint="Set the option region, or AWS_DEFAULT_REGION for the dispatcher.",
+        ) from exc
+    except EndpointConnectionError as exc:
+        raise ConfigurationError(
+            f"{operation} {subject!r}: {exc}.",
+            hint="Check the option endpoint_url, the region's name and the network.",
+        ) from exc
+    except BotoCoreError as exc:
+        raise kind(f"{operation} {subject!r}: {exc}") from exc
+
+
+def _action(exc: ClientError) -> str:
+    return f"the action {exc.operation_name}"

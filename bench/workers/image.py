@@ -15,7 +15,7 @@ from typing import Any
 
 from bench.workers import protocol
 from bench.workers.dispatcher import DispatchedTask, watched
-from covalent_lambda_container.adapters.docker_engine import DockerEngine
+from covalent_lambda_container.adapters.docker.engine import DockerEngine
 from covalent_lambda_container.covalent_api.task import bare_task
 from covalent_lambda_container.executor.image_spec import image_spec
 from covalent_lambda_container.executor.service import Service
@@ -69,7 +69,7 @@ def change_runtime(comment: str) -> None:
 
 
 def count_calls() -> socket.socket:
-    """Stand in for Docker's engine, for whoever asks for one from now on."""
+    """Replace Docker's engine for all later clients of this process."""
     counter = socket.create_server(("127.0.0.1", 0))
     os.environ["DOCKER_HOST"] = f"tcp://127.0.0.1:{counter.getsockname()[1]}"
     return counter

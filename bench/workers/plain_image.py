@@ -11,7 +11,7 @@ from typing import Any, Final
 import boto3
 
 from bench.workers import protocol
-from covalent_lambda_container.adapters.docker_engine import DockerEngine
+from covalent_lambda_container.adapters.docker.engine import DockerEngine
 from covalent_lambda_container.files.archives import files
 from covalent_lambda_container.ports.registry import RegistryLogin
 

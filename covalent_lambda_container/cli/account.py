@@ -8,8 +8,10 @@ from typing import TYPE_CHECKING, Any, Final
 
 import click
 
+from covalent_lambda_container.cli.help import command
 from covalent_lambda_container.cli.output import Output, reporting
 from covalent_lambda_container.cli.parameters import ACCOUNT, executor_options
+from covalent_lambda_container.cli.wiring import wiring
 
 if TYPE_CHECKING:
     from covalent_lambda_container.account.steps import Step
@@ -17,7 +19,7 @@ if TYPE_CHECKING:
 _NAMES: Final = ("s3_bucket_name", "ecr_repository", "lambda_role_name")
 
 
-@click.command()
+@command()
 @click.option("--plan", "only_plan", is_flag=True, help="Show what would be done, and do nothing.")
 @click.option("--vpc", is_flag=True, help="Let the role connect functions to a VPC.")
 @click.option(
@@ -41,11 +43,10 @@ def bootstrap(
       covalent-lambda bootstrap --bucket my-covalent-lambda-jobs --plan
     """
     from covalent_lambda_container.account import steps as account
-    from covalent_lambda_container.executor.wiring import clients_of
     from covalent_lambda_container.options.resolve import resolve
 
     options = resolve(given)
-    clients = clients_of(options)
+    clients = wiring().clients_of(options)
     names = account.deployment(clients, options)
     wanted = account.resources(clients, names, vpc=vpc or bool(options.subnet_ids))
     steps = account.plan_bootstrap(wanted, adopt=adopt)
@@ -56,7 +57,7 @@ def bootstrap(
     _show(output, names.account, steps, _configuration(given))
 
 
-@click.command()
+@command()
 @click.option("--plan", "only_plan", is_flag=True, help="Show what would be done, and do nothing.")
 @click.option("--yes", is_flag=True, help="Do not ask.")
 @click.option("--force", is_flag=True, help="Remove what others have put into it, too.")
@@ -75,11 +76,10 @@ def teardown(
       covalent-lambda teardown --bucket my-covalent-lambda-jobs
     """
     from covalent_lambda_container.account import steps as account
-    from covalent_lambda_container.executor.wiring import clients_of
     from covalent_lambda_container.options.resolve import resolve
 
     options = resolve(given)
-    clients = clients_of(options)
+    clients = wiring().clients_of(options)
     names = account.deployment(clients, options)
     steps = account.plan_teardown(account.resources(clients, names), force=force)
     if only_plan:
@@ -94,7 +94,7 @@ def teardown(
     _show(output, names.account, steps)
 
 
-@click.command()
+@command()
 @click.argument(
     "who", type=click.Choice(["dispatcher", "ci", "operator", "bootstrap", "execution-role"])
 )
@@ -127,12 +127,11 @@ def policy(
       covalent-lambda policy dispatcher > dispatcher.json
     """
     from covalent_lambda_container.account.steps import deployment
-    from covalent_lambda_container.executor.wiring import clients_of
     from covalent_lambda_container.iam import administration, running
     from covalent_lambda_container.options.resolve import resolve
 
     options = resolve(given)
-    names = deployment(clients_of(options), options, account=account)
+    names = deployment(wiring().clients_of(options), options, account=account)
     in_vpc = vpc or bool(options.subnet_ids)
     if who == "dispatcher":
         document = running.dispatcher(

@@ -287,7 +287,7 @@ class _Build:
                     name if last else "",
                     {"INTERFACE_IMAGE": top},
                     packages_label(sizes) if last else {},
-                    # The commands run again, too.
+                    # A rebuild runs the commands again.
                     no_cache=self._anew,
                 )
                 # They have run, below the first layer.

@@ -134,7 +134,7 @@ class Engine(Protocol):
     ) -> str:
         """Build an image from a context, tag it `name`, and return its ID.
 
-        With `no_cache`, nothing that earlier builds left is used.
+        With `no_cache`, without anything that earlier builds have left.
         """
 
     def push(self, name: str, login: RegistryLogin) -> str:

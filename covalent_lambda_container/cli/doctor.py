@@ -3,17 +3,25 @@
 from __future__ import annotations
 
 import dataclasses
+import textwrap
 from collections.abc import Iterator, Sequence
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Final
 
 import click
 
 from covalent_lambda_container.cli.help import command
 from covalent_lambda_container.cli.output import Output, reporting
-from covalent_lambda_container.cli.parameters import ACCOUNT, executor_options
+from covalent_lambda_container.cli.parameters import ACCOUNT, executor_options, with_flags
 
 if TYPE_CHECKING:
     from covalent_lambda_container.doctor.examination import Finding
+
+_STYLES: Final[dict[str, dict[str, Any]]] = {
+    "ok": {"fg": "green"},
+    "unknown": {"fg": "yellow"},
+    "problem": {"fg": "red", "bold": True},
+}
+_NARROWEST: Final = 30
 
 
 @command()
@@ -33,7 +41,7 @@ if TYPE_CHECKING:
 @reporting
 @click.pass_context
 def doctor(context: click.Context, timeout_s: float, given: dict[str, Any], output: Output) -> None:
-    """Look for what would keep electrons from running, and say how to mend it.
+    """Look for what would keep electrons from running, and say how to fix it.
 
     Looks at Docker, the AWS account and Covalent at once. Exit code 1 says that there is a problem;
     what this identity may not see is none.
@@ -47,16 +55,48 @@ def doctor(context: click.Context, timeout_s: float, given: dict[str, Any], outp
     from covalent_lambda_container.options.resolve import resolve
 
     findings = diagnose(resolve(given), timeout_s=timeout_s)
-    output.result([dataclasses.asdict(finding) for finding in findings], *_lines(findings))
+    output.result([dataclasses.asdict(finding) for finding in findings], *_lines(findings, output))
     if any(finding.status == PROBLEM for finding in findings):
         context.exit(1)
 
 
-def _lines(findings: Sequence[Finding]) -> Iterator[str]:
+def _lines(findings: Sequence[Finding], output: Output) -> Iterator[str]:
+    from covalent_lambda_container.doctor.examination import PROBLEM
+
+    told: dict[str, list[str]] = {}
+    for finding in findings:
+        if finding.status == PROBLEM and finding.cause:
+            told.setdefault(finding.cause, []).append(finding.name)
     width = max(len(finding.name) for finding in findings)
     indent = " " * (len("problem  ") + width + 2)
     for finding in findings:
-        first, *others = finding.message.splitlines()
-        yield f"{finding.status:7}  {finding.name:{width}}  {first}"
+        same = told.get(finding.cause, [finding.name])
+        if finding.name != same[0]:
+            # One cause is one problem, however much it keeps from being seen.
+            continue
+        first, *others = _broken(_flagged(finding.message), indent, output)
+        status = output.coloured(f"{finding.status:7}", **_STYLES[finding.status])
+        yield f"{status}  {finding.name:{width}}  {first}"
         yield from (indent + line for line in others)
-        yield from (f"{indent}→ {line}" for line in finding.remedy.splitlines())
+        for line in _broken(_flagged(finding.remedy), f"{indent}  ", output):
+            yield f"{indent}→ {line}"
+        if same[1:]:
+            text = f"The same keeps from being seen: {', '.join(same[1:])}."
+            yield from (indent + line for line in _broken(text, indent, output))
+
+
+def _flagged(text: str) -> str:
+    return with_flags(text, click.get_current_context().command.params)
+
+
+def _broken(text: str, indent: str, output: Output) -> list[str]:
+    """Return the lines of a text, as long as a terminal has room for."""
+    lines = text.splitlines()
+    if output.width is None:
+        return lines
+    space = max(_NARROWEST, output.width - len(indent))
+    return [
+        part
+        for line in lines
+        for part in textwrap.wrap(line, space, break_on_hyphens=False, break_long_words=False)
+    ]

@@ -12,6 +12,7 @@ import click
 
 from covalent_lambda_container.cli.help import Group
 from covalent_lambda_container.cli.output import styled
+from covalent_lambda_container.cli.parameters import with_flags
 from covalent_lambda_container.errors import LambdaContainerError
 
 _SECTIONS: Final = {
@@ -85,7 +86,8 @@ class LazyGroup(Group):
         try:
             return super().invoke(ctx)
         except LambdaContainerError as exc:
-            _fail(str(exc))
+            command = self.get_command(ctx, ctx.invoked_subcommand or "")
+            _fail(with_flags(str(exc), command.params if command else ()))
             ctx.exit(exc.exit_code)
         except KeyboardInterrupt:
             _fail("interrupted")

@@ -127,8 +127,9 @@ def _failed_nodes(dispatch_id: str, manager: Any, address: str) -> Iterator[Fail
 
 
 def _word(status: Any) -> str:
-    """Return a status as a word: Covalent has it as an enumeration's member, or as a text."""
-    return str(getattr(status, "value", status)).rpartition(".")[2]
+    """Return a status as a word: Covalent wraps a member of an enumeration, or has it as it is."""
+    member = getattr(status, "STATUS", status)
+    return str(getattr(member, "value", member))
 
 
 def _text(manager: Any, node: int, key: str) -> str:

@@ -20,7 +20,7 @@ from covalent_lambda_container.options.schema import Options
 
 HEALTHY_HERE = {
     *("Docker engine", "base image", "AWS credentials", "AWS region", "clock"),
-    *("bucket", "repository", "execution role", "concurrency", "versions"),
+    *("bucket", "repository", "execution role", "concurrency", "configuration", "versions"),
 }
 """All but Covalent's server, which does not run in these tests, and the room on this machine."""
 

@@ -14,11 +14,16 @@ from covalent_lambda_container.cli.parameters import ACCOUNT, duration, executor
 from covalent_lambda_container.cli.wiring import wiring
 
 if TYPE_CHECKING:
-    from covalent_lambda_container.functions.inventory import FunctionEntry, Unused
+    from covalent_lambda_container.functions.description import Purpose
+    from covalent_lambda_container.functions.inventory import FunctionEntry, Inventory, Unused
     from covalent_lambda_container.ports.registry import ImageRecord
 
 _SHORT: Final = 12
-_COLUMNS: Final = ("kind", "name", "image", "size", "memory", "age", "last use", "made by")
+_COLUMNS: Final = (
+    *("kind", "name", "packages", "for", "image", "size", "memory", "age", "last use", "made by"),
+)
+_WHOLE: Final = ("name",)
+"""What people copy."""
 
 
 @command("list")
@@ -45,14 +50,15 @@ def list_(given: dict[str, Any], output: Output) -> None:
     functions = sorted(there.functions, key=lambda entry: entry.record.modified)
     output.table(
         {
-            "images": [_image_document(image) for image in images],
+            "images": [_image_document(image, there.purpose_of(image)) for image in images],
             "functions": [_function_document(entry) for entry in functions],
         },
         _COLUMNS,
         [
-            *(_image_row(image, now) for image in images),
+            *(_image_row(image, there.purpose_of(image), now) for image in images),
             *(_function_row(entry, now) for entry in functions),
         ],
+        whole=_WHOLE,
     )
 
 
@@ -109,38 +115,47 @@ def gc(
     what = find_unused(there, now=now, keep=keep)
     if not dry_run and (what.functions or what.images):
         if not yes:
-            _show(what, now, output.aside)
+            _show(what, there, now, output.aside)
             click.confirm("Remove these?", abort=True, err=True)
             # Meanwhile somebody may have used them.
             there = take_inventory(stores.registry, stores.functions, stores.logs)
             what = what.still(find_unused(there, now=now, keep=keep))
         remove(what, stores.registry, stores.functions, output.note)
-    _show(what, now, output, removed=not dry_run)
+    _show(what, there, now, output, removed=not dry_run)
 
 
-def _show(what: Unused, now: datetime, output: Output, *, removed: bool | None = None) -> None:
+def _show(
+    what: Unused,
+    there: Inventory,
+    now: datetime,
+    output: Output,
+    *,
+    removed: bool | None = None,
+) -> None:
     document = {
         "removed": removed,
         "functions": [_function_document(entry) for entry in what.functions],
-        "images": [_image_document(image) for image in what.images],
+        "images": [_image_document(image, there.purpose_of(image)) for image in what.images],
     }
     rows = [
         *(_function_row(entry, now) for entry in what.functions),
-        *(_image_row(image, now) for image in what.images),
+        *(_image_row(image, there.purpose_of(image), now) for image in what.images),
     ]
     if rows:
-        output.table(document, _COLUMNS, rows)
+        output.table(document, _COLUMNS, rows, whole=_WHOLE)
     else:
         output.result(document, "nothing to remove")
 
 
-def _image_document(image: ImageRecord) -> dict[str, Any]:
+def _image_document(image: ImageRecord, purpose: Purpose) -> dict[str, Any]:
     return {
         "tags": list(image.tags),
         "digest": image.digest,
         "size_bytes": image.size_bytes,
         "pushed": image.pushed.isoformat(),
         "last_used": image.pulled.isoformat() if image.pulled else None,
+        "packages": purpose.packages or None,
+        "for": purpose.tasks or None,
     }
 
 
@@ -152,14 +167,19 @@ def _function_document(entry: FunctionEntry) -> dict[str, Any]:
         "modified": entry.record.modified.isoformat(),
         "last_used": entry.last_used.isoformat() if entry.last_used else None,
         "made_by": entry.creator or None,
+        "packages": entry.purpose.packages or None,
+        "for": entry.purpose.tasks or None,
     }
 
 
-def _image_row(image: ImageRecord, now: datetime) -> list[str]:
+def _image_row(image: ImageRecord, purpose: Purpose, now: datetime) -> list[str]:
     size = megabytes(image.size_bytes)
     used = age(image.pulled, now)
     tag = image.tags[-1][:_SHORT]
-    return ["image", tag, _digest(image.digest), size, "–", age(image.pushed, now), used, "–"]
+    return [
+        *("image", tag, purpose.packages or "–", purpose.tasks or "–", _digest(image.digest)),
+        *(size, "–", age(image.pushed, now), used, "–"),
+    ]
 
 
 def _function_row(entry: FunctionEntry, now: datetime) -> list[str]:
@@ -167,6 +187,8 @@ def _function_row(entry: FunctionEntry, now: datetime) -> list[str]:
     return [
         "function",
         record.name,
+        entry.purpose.packages or "–",
+        entry.purpose.tasks or "–",
         _digest(entry.digest),
         "–",
         f"{record.memory_mb} MB",

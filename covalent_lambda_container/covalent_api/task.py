@@ -31,6 +31,7 @@ from covalent_lambda_container.packages.requirements_files import (
 
 log = logging.getLogger(__name__)
 
+_NAME_CHARACTERS: Final = 100
 _PIP_HOOK: Final = ("covalent._workflow.depspip", "apply_pip_deps")
 _BASH_HOOK: Final = ("covalent._workflow.depsbash", "apply_bash_commands")
 # What a file transfer imports where it runs, by the module of Covalent's that its hooks come from:
@@ -68,6 +69,8 @@ class Task:
         Whether its function or one of its hooks needs Covalent where it runs.
     covalent_version
         The client's Covalent, for a task that refers to it; filled by who knows it.
+    name
+        Name of its function; it decides nothing.
     """
 
     payload: dict[str, Any]
@@ -79,6 +82,7 @@ class Task:
     origins: frozenset[Origin] = frozenset()
     refers_to_covalent: bool = False
     covalent_version: str = ""
+    name: str = ""
 
     @property
     def needs(self) -> tuple[Hashable, ...]:
@@ -88,7 +92,11 @@ class Task:
 
 
 _NEEDS: Final = attrgetter(
-    *(field.name for field in fields(Task) if field.name not in ("payload", "payload_bytes"))
+    *(
+        field.name
+        for field in fields(Task)
+        if field.name not in ("payload", "payload_bytes", "name")
+    )
 )
 
 
@@ -137,6 +145,7 @@ def read_task(function: Callable[..., Any], args: Sequence[Any], kwargs: Mapping
         python_version=_version(header, "py_version", "{0.major}.{0.minor}"),
         cloudpickle_version=_version(header, "cloudpickle_version", "{0}"),
         payload_bytes=_size(payload),
+        name=_name(header),
         commands=tuple(commands),
         origins=origins_of([*args, *kwargs.values()]) | _transfer_origins((*before, *call_after)),
         refers_to_covalent=any(
@@ -147,6 +156,13 @@ def read_task(function: Callable[..., Any], args: Sequence[Any], kwargs: Mapping
             )
         ),
     )
+
+
+def _name(header: Mapping[str, Any]) -> str:
+    """Return the name of a function, as its header has it; for people only."""
+    attributes = header.get("attrs")
+    name = attributes.get("name") if isinstance(attributes, Mapping) else None
+    return name[:_NAME_CHARACTERS] if isinstance(name, str) and name.isprintable() else ""
 
 
 def bare_task(requirements: Requirements, *, python_version: str | None = None) -> Task:

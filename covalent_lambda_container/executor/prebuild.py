@@ -11,6 +11,7 @@ from typing import Any, Protocol, TypeVar
 from covalent_lambda_container.covalent_api.task import Task
 from covalent_lambda_container.executor.image_spec import image_spec
 from covalent_lambda_container.executor.service import Service
+from covalent_lambda_container.functions.description import description
 from covalent_lambda_container.model.specs import ImageReference, ImageSpec
 from covalent_lambda_container.options.schema import Options
 from covalent_lambda_container.progress import ReportProgress
@@ -116,7 +117,11 @@ def make(
     image = service.provisioner.ensure_image(target.spec, tell, anew=anew)
     if not with_function:
         return TargetStatus(target=target, image=image)
-    name = service.provisioner.ensure_function(service.function_spec(image), tell)
+    name = service.provisioner.ensure_function(
+        service.function_spec(image),
+        tell,
+        description=description(target.names, target.spec.requirements),
+    )
     return TargetStatus(target=target, image=image, function=name, function_exists=True)
 
 

@@ -21,6 +21,7 @@ from covalent_lambda_container.covalent_api.transport import MADE_IN
 from covalent_lambda_container.errors import FunctionCrashed, TaskOutOfMemory, TaskTimedOut
 from covalent_lambda_container.executor.image_spec import image_spec
 from covalent_lambda_container.executor.prewarm import prewarm
+from covalent_lambda_container.functions.description import description
 from covalent_lambda_container.functions.provisioner import Provisioner
 from covalent_lambda_container.model.specs import (
     FunctionSpec,
@@ -181,12 +182,16 @@ class Service:
         image = await in_thread(self._ensure_image, spec)
         check()
         function_spec = self.function_spec(image)
-        await in_thread(self.provisioner.ensure_function, function_spec)
+        words = description([task.name or "an electron"], spec.requirements)
+        await in_thread(self._ensure_function, function_spec, words)
         await self._make_ready(function_spec.name)
         return FunctionTarget(image=spec, function=function_spec)
 
     def _ensure_image(self, spec: ImageSpec) -> ImageReference:
         return self.provisioner.ensure_image(spec, anew=self._options.force_rebuild)
+
+    def _ensure_function(self, spec: FunctionSpec, words: str) -> None:
+        self.provisioner.ensure_function(spec, description=words)
 
     async def _make_ready(self, function_name: str) -> None:
         """Do what a function needs before its first task in this process."""

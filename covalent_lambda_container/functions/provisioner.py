@@ -104,9 +104,21 @@ class Provisioner:
         state = self._functions.find(spec.name)
         return state is not None and state.state != FAILED
 
-    def ensure_function(self, spec: FunctionSpec, tell: ReportProgress = _silent) -> str:
-        """Return the name of the function of a spec, which exists and can be invoked."""
-        return self._names.get(spec, lambda: self._find_or_create(spec, tell))
+    def ensure_function(
+        self, spec: FunctionSpec, tell: ReportProgress = _silent, *, description: str = ""
+    ) -> str:
+        """Return the name of the function of a spec, which exists and can be invoked.
+
+        Parameters
+        ----------
+        spec
+            What it is.
+        tell
+            Takes a word on each step that takes long.
+        description
+            What it is for, in words for people; one that exists keeps its own.
+        """
+        return self._names.get(spec, lambda: self._find_or_create(spec, tell, description))
 
     def forget(self, image: ImageSpec, function: FunctionSpec) -> None:
         """Drop what is remembered of an image and its function, since it proved wrong."""
@@ -214,23 +226,23 @@ class Provisioner:
                 "/etc/docker/daemon.json, and restart the engine.",
             ) from exc
 
-    def _find_or_create(self, spec: FunctionSpec, tell: ReportProgress) -> str:
+    def _find_or_create(self, spec: FunctionSpec, tell: ReportProgress, description: str) -> str:
         name = spec.name
         state = self._functions.find(name)
         if state is None:
-            state = self._create(spec, tell)
+            state = self._create(spec, tell, description)
         elif state.state == PENDING:
             state = self._functions.wait_active(name)
         if state.state == FAILED:
             log.warning("Function %s is Failed (%s): it is made again.", name, state.reason)
             self._functions.delete(name)
-            state = self._create(spec, tell)
+            state = self._create(spec, tell, description)
         if state.state == FAILED:
             raise ProvisionError(f"Function {name} could not be made: {state.reason}")
         return name
 
-    def _create(self, spec: FunctionSpec, tell: ReportProgress) -> FunctionState:
+    def _create(self, spec: FunctionSpec, tell: ReportProgress, description: str) -> FunctionState:
         tell("creating the function")
         with step_log.step("function.create", spec.name):
-            self._functions.create(spec)
+            self._functions.create(spec, description)
             return self._functions.wait_active(spec.name)

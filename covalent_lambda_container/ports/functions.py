@@ -75,6 +75,8 @@ class FunctionRecord:
         When it was made or last changed.
     tags
         Its AWS tags.
+    description
+        What it was created for, in words for people.
     """
 
     name: str
@@ -82,6 +84,7 @@ class FunctionRecord:
     memory_mb: int
     modified: datetime
     tags: Mapping[str, str]
+    description: str = ""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -109,8 +112,11 @@ class Functions(Protocol):
     def find(self, name: str) -> FunctionState | None:
         """Return a function's state, or None when there is no such function."""
 
-    def create(self, spec: FunctionSpec) -> None:
-        """Ask for a function; one that exists is left as it is."""
+    def create(self, spec: FunctionSpec, description: str = "") -> None:
+        """Ask for a function; one that exists is left as it is.
+
+        The description, up to 256 characters for people, takes no part in what the function is.
+        """
 
     def wait_active(self, name: str) -> FunctionState:
         """Wait until a function is no longer pending; return its state."""

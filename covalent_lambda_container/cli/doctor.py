@@ -12,9 +12,12 @@ import click
 from covalent_lambda_container.cli.help import command
 from covalent_lambda_container.cli.output import Output, reporting
 from covalent_lambda_container.cli.parameters import ACCOUNT, executor_options, with_flags
+from covalent_lambda_container.cli.wiring import wiring
 
 if TYPE_CHECKING:
     from covalent_lambda_container.doctor.examination import Finding
+    from covalent_lambda_container.doctor.trial import TrialStep
+    from covalent_lambda_container.options.schema import Options
 
 _STYLES: Final[dict[str, dict[str, Any]]] = {
     "ok": {"fg": "green"},
@@ -22,6 +25,8 @@ _STYLES: Final[dict[str, dict[str, Any]]] = {
     "problem": {"fg": "red", "bold": True},
 }
 _NARROWEST: Final = 30
+_HARMLESS: Final = frozenset({"Covalent server", "Docker disk", "configuration"})
+"""What a task can run in spite of."""
 
 
 @command()
@@ -34,30 +39,89 @@ _NARROWEST: Final = 30
     metavar="SECONDS",
     help="How long to wait for what does not answer.",
 )
+@click.option(
+    "--run",
+    is_flag=True,
+    help="Then send a small task through the whole real path, and remove what it made; costs less "
+    "than a cent.",
+)
 @executor_options(
     *("s3_bucket_name", "ecr_repository", "lambda_role_name", "base_image", "architecture"),
     *ACCOUNT,
 )
 @reporting
 @click.pass_context
-def doctor(context: click.Context, timeout_s: float, given: dict[str, Any], output: Output) -> None:
+def doctor(
+    context: click.Context, timeout_s: float, run: bool, given: dict[str, Any], output: Output
+) -> None:
     """Look for what would keep electrons from running, and say how to fix it.
 
     Looks at Docker, the AWS account and Covalent at once. Exit code 1 says that there is a problem;
     what this identity may not see is none.
 
+    With --run, it then runs two tasks as Covalent would: it builds and pushes an image, creates a
+    function, invokes it, passes 7 MB through S3, and removes what it made.
+
     \b
     Example:
       covalent-lambda doctor
+      covalent-lambda doctor --run
     """
     from covalent_lambda_container.doctor.diagnosis import diagnose
     from covalent_lambda_container.doctor.examination import PROBLEM
     from covalent_lambda_container.options.resolve import resolve
 
-    findings = diagnose(resolve(given), timeout_s=timeout_s)
-    output.result([dataclasses.asdict(finding) for finding in findings], *_lines(findings, output))
-    if any(finding.status == PROBLEM for finding in findings):
+    options = resolve(given)
+    findings = diagnose(options, timeout_s=timeout_s)
+    documents = [dataclasses.asdict(finding) for finding in findings]
+    if not run:
+        output.result(documents, *_lines(findings, output))
+    elif not output.as_json:
+        output.result(None, *_lines(findings, output), "")
+    problems = {finding.name for finding in findings if finding.status == PROBLEM}
+    if run and not problems - _HARMLESS:
+        _run(options, documents, output)
+    elif run:
+        output.error("The trial was not run: solve the problems first.")
+    if problems:
         context.exit(1)
+
+
+def _run(options: Options, documents: list[dict[str, Any]], output: Output) -> None:
+    """Send a task through the whole path, and show what each step took."""
+    from covalent_lambda_container.doctor.trial import Trial
+
+    parts = wiring()
+    trial = Trial(
+        options,
+        parts.service_for,
+        parts.account_stores_for(options),
+        parts.local_build_stores_for(options),
+    )
+    output.note(
+        "Running a small task, and one of 7 MB, on a function of their own. At list prices this "
+        "costs less than a cent: two invocations, a few requests, and the storage of one image "
+        "until it is removed."
+    )
+    rows: list[TrialStep] = []
+    with output.steps() as begin:
+        step = begin("trial")
+        try:
+            rows.extend(trial.run(step.report))
+        except BaseException:
+            step.end("failed")
+            raise
+        step.end("done")
+    output.table(
+        {
+            "findings": documents,
+            "run": [dataclasses.asdict(each) for each in rows],
+            "cost_usd": trial.cost_usd,
+        },
+        ("step", "seconds", "detail"),
+        [[each.name, f"{each.seconds:.2f}", each.detail] for each in rows],
+    )
+    output.note(f"The invocations cost about ${trial.cost_usd:.6f} at list prices.")
 
 
 def _lines(findings: Sequence[Finding], output: Output) -> Iterator[str]:

@@ -33,13 +33,8 @@ MAY_IMPORT: dict[str, set[str]] = {
         *("model", "options", "step_log"),
     },
     "doctor": {
-        "account",
-        "adapters/aws",
-        "adapters/docker",
-        "errors",
-        "executor",
-        "model",
-        "options",
+        *("account", "adapters/aws", "adapters/docker", "concurrency", "covalent_api", "errors"),
+        *("executor", "model", "options", "progress", "tasks"),
     },
     "account": {"adapters/aws", "errors", "executor", "iam", "model", "options"},
     # What puts the parts together.

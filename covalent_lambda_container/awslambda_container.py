@@ -38,7 +38,6 @@ from covalent_lambda_container.options.declarations import OPTIONS
 from covalent_lambda_container.options.resolve import resolve, stored
 from covalent_lambda_container.options.schema import Options
 from covalent_lambda_container.tasks import missing_modules
-from covalent_lambda_container.tasks.usage import parse_report, usage_line
 
 if TYPE_CHECKING:
     from covalent_lambda_container.tasks.outcome import Outcome
@@ -297,16 +296,8 @@ class AWSLambdaContainerExecutor(AsyncBaseExecutor):
         lines = [outcome.stderr]
         if outcome.error is not None:
             lines += [outcome.error["traceback"], outcome.error.get("advice", "")]
-        if self.usage_report and outcome.usage:
-            lines.append(
-                usage_line(
-                    outcome.usage,
-                    memory_mb=self.memory_size,
-                    architecture=self.architecture,
-                    ephemeral_storage_mb=self.ephemeral_storage,
-                    billed_ms=parse_report(outcome.log_tail),
-                )
-            )
+        if self.usage_report and outcome.used:
+            lines.append(outcome.used.line)
         self.task_stdout.write(outcome.stdout)
         # What follows something begins a line of its own.
         self.task_stderr.write("\n".join(line.removesuffix("\n") for line in lines if line))

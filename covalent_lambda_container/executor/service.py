@@ -17,7 +17,7 @@ from covalent_lambda_container.concurrency.cancellation import Cancellation
 from covalent_lambda_container.concurrency.event_loop import in_thread
 from covalent_lambda_container.concurrency.shared_work import SharedWork
 from covalent_lambda_container.covalent_api.task import Task
-from covalent_lambda_container.covalent_api.transport import MADE_IN
+from covalent_lambda_container.covalent_api.transport import MADE_IN, USAGE
 from covalent_lambda_container.errors import FunctionCrashed, TaskOutOfMemory, TaskTimedOut
 from covalent_lambda_container.executor.image_spec import image_spec
 from covalent_lambda_container.executor.prewarm import prewarm
@@ -34,6 +34,7 @@ from covalent_lambda_container.ports.stores import BlobStore
 from covalent_lambda_container.tasks.call import Call
 from covalent_lambda_container.tasks.invoker import Invoker
 from covalent_lambda_container.tasks.outcome import Outcome
+from covalent_lambda_container.tasks.usage import Usage
 
 log = logging.getLogger(__name__)
 
@@ -147,7 +148,7 @@ class Service:
             try:
                 call = self._call(task, target.function.name, dispatch_id, node_id)
                 outcome = await self._invoker.run(call, cancellation)
-                return replace(outcome, header=outcome.header | {MADE_IN: target.made_in})
+                return _accounted(outcome, target)
             except FunctionMissing:
                 # Somebody deleted it since this process last looked; nothing ran.
                 self.provisioner.forget(target.image, target.function)
@@ -252,3 +253,16 @@ class Service:
             poll_interval_s=options.poll_freq,
             cleanup=options.cleanup,
         )
+
+
+def _accounted(outcome: Outcome, target: FunctionTarget) -> Outcome:
+    """Return the outcome with what the dispatcher knows of it: image, and what the task used."""
+    header = outcome.header | {MADE_IN: target.made_in}
+    used = None
+    if outcome.usage:
+        used = Usage.measured(outcome.usage, target.function, outcome.log_tail)
+        header[USAGE] = used.record
+    else:
+        # What the function wrote there is not believed.
+        header.pop(USAGE, None)
+    return replace(outcome, header=header, used=used)

@@ -22,7 +22,7 @@ from bench.figures import Measurement
 from bench.stage import Stage
 from covalent_lambda_container.adapters.aws.ecr import EcrRegistry
 from covalent_lambda_container.adapters.aws.session import AwsClients
-from covalent_lambda_container.adapters.docker_engine import DockerEngine
+from covalent_lambda_container.adapters.docker.engine import DockerEngine
 from covalent_lambda_container.executor.wiring import target_of
 from covalent_lambda_container.files.archives import files
 from covalent_lambda_container.local.stack import LocalStack, local_stack

@@ -15,7 +15,7 @@ from typing import Any
 
 from bench.workers import protocol
 from bench.workers.dispatcher import DispatchedTask, watched
-from covalent_lambda_container.adapters.docker_engine import DockerEngine
+from covalent_lambda_container.adapters.docker.engine import DockerEngine
 from covalent_lambda_container.covalent_api.task import bare_task
 from covalent_lambda_container.executor.image_spec import image_spec
 from covalent_lambda_container.executor.service import Service

@@ -283,8 +283,8 @@ class _Build:
                     name if last else "",
                     {"BASE_IMAGE": top},
                     packages_label(sizes) if last else {},
-                    # Anew: the commands run again.
-                    anew=self._anew,
+                    # A rebuild runs the commands again.
+                    no_cache=self._anew,
                 )
                 # They have run, below the first layer.
                 spec = replace(spec, commands=())
@@ -309,7 +309,7 @@ class _Build:
         labels: Mapping[str, str],
         target: str = "",
         *,
-        anew: bool = False,
+        no_cache: bool = False,
     ) -> str:
         return self._engine.build(
             context,
@@ -318,7 +318,7 @@ class _Build:
             arguments=arguments,
             labels=labels,
             target=target,
-            anew=anew,
+            no_cache=no_cache,
         )
 
     def _too_large(self, size: int, sizes: Mapping[str, int]) -> ImageBuildError:

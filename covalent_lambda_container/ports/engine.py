@@ -130,11 +130,11 @@ class Engine(Protocol):
         arguments: Mapping[str, str],
         labels: Mapping[str, str],
         target: str = "",
-        anew: bool = False,
+        no_cache: bool = False,
     ) -> str:
         """Build an image from a context, tag it `name`, and return its ID.
 
-        With `anew`, from nothing that earlier builds have left.
+        With `no_cache`, without anything that earlier builds have left.
         """
 
     def push(self, name: str, login: RegistryLogin) -> str:

@@ -19,7 +19,9 @@ from typing import Any
 import docker
 import pytest
 
-from covalent_lambda_container.adapters.docker_engine import CONTAINER_LABEL, DockerEngine
+from covalent_lambda_container.adapters.docker.containers import CONTAINER_LABEL
+from covalent_lambda_container.adapters.docker.engine import DockerEngine
+from covalent_lambda_container.adapters.docker.image_store import DockerImageStore
 from covalent_lambda_container.adapters.pip_configuration import read_index_settings
 from covalent_lambda_container.errors import ImageBuildError, VersionMismatch
 from covalent_lambda_container.executor.wiring import image_builder
@@ -108,7 +110,7 @@ def test_two_machines_make_the_same_layers(
     assert one == other
 
 
-class OwnImages(DockerEngine):
+class OwnImages(DockerImageStore):
     """The engine as if there were nothing but the images of a spec, and what others need."""
 
     def __init__(self, spec: ImageSpec) -> None:

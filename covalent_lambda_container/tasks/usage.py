@@ -48,6 +48,8 @@ class Usage:
         The function's.
     region
         AWS region; empty outside AWS (a local stack), where nothing is billed.
+    image
+        ``"sha256:…"`` of the function's image; empty if it is not known.
     """
 
     duration_ms: float
@@ -60,6 +62,7 @@ class Usage:
     ephemeral_storage_mb: int
     timeout_s: int
     region: str
+    image: str = ""
 
     @classmethod
     def measured(cls, handler: Mapping[str, Any], function: FunctionSpec, log_tail: str) -> Usage:
@@ -88,6 +91,7 @@ class Usage:
             ephemeral_storage_mb=function.ephemeral_storage_mb,
             timeout_s=function.timeout_s,
             region=region_of(function.image.repository_uri),
+            image=function.image.digest,
         )
 
     @classmethod
@@ -98,7 +102,7 @@ class Usage:
         """
         if not isinstance(record, Mapping):
             return None
-        values = {}
+        values: dict[str, Any] = {}
         for field in fields(cls):
             value = record.get(field.name)
             if not _is_a(field.type, value):
@@ -190,7 +194,7 @@ def _is_a(name: Any, value: Any) -> bool:
     if name == "bool":
         return isinstance(value, bool)
     if name == "str":
-        return isinstance(value, str) and len(value) <= 64
+        return isinstance(value, str) and len(value) <= 128
     if isinstance(value, bool) or not isinstance(value, (int, float)):
         return False
     return 0 <= value < 1e12 and (name == "float" or isinstance(value, int))

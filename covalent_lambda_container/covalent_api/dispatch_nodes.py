@@ -1,4 +1,4 @@
-"""The nodes of a dispatch as Covalent's server has stored them: state, times, and what they used."""
+"""The nodes of a dispatch, as Covalent's server stores them: state, times, what they used."""
 
 from __future__ import annotations
 

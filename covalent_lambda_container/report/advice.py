@@ -68,9 +68,7 @@ def _memory(name: str, members: Sequence[Electron]) -> Iterator[Advice]:
         top = MEMORY_MB[1]
         if now < top:
             reason = f"{measured}: another run may need more"
-            yield Advice(
-                electron=name, option="memory_size", value=min(value, top), reason=reason
-            )
+            yield Advice(electron=name, option="memory_size", value=min(value, top), reason=reason)
     elif value < now * (1 - _WORTH_A_WORD):
         saved = [
             usage.cost_usd - (replace(usage, memory_mb=value).cost_usd or 0.0)

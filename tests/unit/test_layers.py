@@ -26,7 +26,7 @@ MAY_IMPORT: dict[str, set[str]] = {
     },
     "cli": {
         *("account", "adapters/aws", "covalent_api", "doctor", "errors", "executor", "functions"),
-        *("iam", "images", "local", "model", "options", "packages", "ports"),
+        *("iam", "images", "local", "model", "options", "packages", "ports", "report"),
     },
     "local": {
         *("__init__", "account", "adapters/aws", "adapters/docker", "errors", "executor", "iam"),
@@ -42,6 +42,7 @@ MAY_IMPORT: dict[str, set[str]] = {
         "options",
     },
     "account": {"adapters/aws", "errors", "executor", "iam", "model", "options"},
+    "report": {"covalent_api", "errors", "options", "tasks"},
     # What puts the parts together.
     "executor": {
         *(
@@ -88,7 +89,8 @@ CONFINED = {
     "covalent": {"awslambda_container", "covalent_api", "doctor", "local", "options/resolve"},
     "covalent_dispatcher": {"covalent_api", "local"},
     "docker": {"adapters/docker", "doctor", "local", "packages/local_packages"},
-    "jinja2": {"images/dockerfile"},
+    "jinja2": {"images/dockerfile", "report/page"},
+    "matplotlib": {"report/pictures"},
     "pybase64": {"tasks/s3_envelope"},
     "pydantic": {"options"},
     "pyqwest": {"adapters/aws/lambda_invocations"},

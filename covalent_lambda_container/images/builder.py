@@ -20,7 +20,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Final
 
-from covalent_lambda_container import step_log
+from covalent_lambda_container import progress, step_log
 from covalent_lambda_container.errors import ImageBuildError
 from covalent_lambda_container.files.archives import Member, body, files
 from covalent_lambda_container.files.cache_folder import LONGEST_BUILD_S, SCRATCH, using
@@ -119,6 +119,7 @@ class TaskImageBuilder:
                 container = self._engine.container(image, spec.architecture, offline=True)
                 return cleanup.enter_context(container)
 
+            progress.report(f"looking for {spec.base_image}")
             root = find_root_image(self._engine, spec, self._cache / "roots", started, newest=anew)
             self._remove_leftovers()
             # On the file system of the caches, so that files can be linked instead of copied.
@@ -177,6 +178,7 @@ class _Build:
         try:
             last = background.submit(self._runtime)
             packages = self._packages(base, background)
+            progress.report("adding the runtime")
             self._make(
                 last.result(), name, {"PACKAGES_IMAGE": packages}, spec_label(self._spec.json)
             )
@@ -206,6 +208,7 @@ class _Build:
         name = base_name(spec, root.id)
         if self._engine.find(name):
             return name
+        progress.report("building the base")
         interface = emulator = None
         if not root.has_interface:
             client, tools = self._scratch / "client", self._scratch / "tools"
@@ -239,12 +242,13 @@ class _Build:
             return name
         stage = self._scratch / "stage"
         with step_log.step("image.install", name) as facts:
+            progress.report(f"installing the packages of {len(spec.requirements)} requirements")
             system = functools.partial(self._system, base)
             self._installer.install(spec, self._root, system, stage, self._scratch, anew=self._anew)
             found = distributions_in(stage)
             facts["packages"] = [each.pinned for each in found]
         self._check_size(base, found)
-        self._stack(name, base, self._layers(found, stage, background))
+        self._stack(name, base, len(found), self._layers(found, stage, background))
         return name
 
     def _check_size(self, base: str, found: Sequence[Distribution]) -> None:
@@ -269,11 +273,12 @@ class _Build:
 
         return [background.submit(make, number, group) for number, group in enumerate(groups, 1)]
 
-    def _stack(self, name: str, base: str, layers: Sequence[Future[Layer]]) -> None:
+    def _stack(self, name: str, base: str, count: int, layers: Sequence[Future[Layer]]) -> None:
         """Put layers on a base, one after the other, each while the next is packed."""
         spec, top, sizes = self._spec, base, Counter[str]()
         try:
-            for made in layers:
+            for number, made in enumerate(layers, 1):
+                progress.report(f"adding layer {number} of {len(layers)}: {count} packages")
                 layer, last = made.result(), made is layers[-1]
                 for pack in layer.packs:
                     if pack.requirement:

@@ -20,6 +20,7 @@ from packaging.metadata import parse_email
 from packaging.requirements import Requirement
 from packaging.utils import canonicalize_name
 
+from covalent_lambda_container import progress
 from covalent_lambda_container.errors import ImageBuildError
 from covalent_lambda_container.files.archives import files
 from covalent_lambda_container.files.cache_folder import mark_used
@@ -120,6 +121,7 @@ class PackageInstaller:
         except WheelsMissing as exc:
             log.info("Not all packages can be had as wheels: they are built.\n%s", exc)
             shutil.rmtree(target, ignore_errors=True)
+            progress.report("building packages that have no wheels")
             try:
                 with _building("Packages without wheels for it"):
                     self._build_packages(steps, target, system(), spec, settings)

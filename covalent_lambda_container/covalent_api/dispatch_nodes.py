@@ -89,7 +89,7 @@ def read_nodes(dispatch_id: str, server: str | None = None) -> DispatchRecord:
         return DispatchRecord(
             dispatch_id=dispatch_id,
             name=str(metadata["lattice"]["metadata"]["name"]),
-            state=str(metadata["metadata"]["status"]),
+            state=_word(metadata["metadata"]["status"]),
             nodes=tuple(_nodes(dispatch_id, address, metadata)),
         )
     except MissingLatticeRecordError as exc:
@@ -127,13 +127,18 @@ def _node(dispatch_id: str, node: dict[str, Any]) -> DispatchNode:
         dispatch_id=dispatch_id,
         node_id=int(node["id"]),
         name=str(metadata["name"]),
-        state=str(metadata["status"]),
+        state=_word(metadata["status"]),
         started=_moment(metadata["start_time"]),
         ended=_moment(metadata["end_time"]),
         attributes=(metadata["executor_data"] or {}).get("attributes") or {},
         header=header,
         stderr="" if header else _text(assets.get("stderr")),
     )
+
+
+def _word(status: Any) -> str:
+    """Return Covalent's word for a state, which it has as a text or as an enumeration."""
+    return str(getattr(status, "value", status))
 
 
 def _moment(value: Any) -> datetime | None:

@@ -18,6 +18,9 @@ _STEP_MB: Final = 64
 _TIGHT: Final = 0.9
 """Share of memory or timeout above which it should be raised."""
 _TIMEOUT_MARGIN: Final = 3
+FULL_PROCESSOR_MB: Final = 1769
+"""Memory at which a function has one full processor ("Configure Lambda function memory", Lambda
+developer guide, read 2026-11)."""
 _WORTH_A_WORD: Final = 0.2
 """Smaller savings are not mentioned."""
 
@@ -46,7 +49,8 @@ def advice_for(electrons: Sequence[Electron]) -> list[Advice]:
     """Return what to change, electrons of the same name and configuration together."""
     groups: dict[tuple[str, int, int], list[Electron]] = defaultdict(list)
     for one in electrons:
-        if one.used:
+        # What failed may not have come to its peak.
+        if one.used and one.state == "COMPLETED":
             groups[one.name, one.used.memory_mb, one.timeout_s].append(one)
     return [
         advice
@@ -75,11 +79,9 @@ def _memory(name: str, members: Sequence[Electron]) -> Iterator[Advice]:
             for usage in used
             if usage.cost_usd is not None
         ]
-        worth = f"saves ${sum(saved):.6f} of this dispatch" if saved else "less memory"
-        reason = (
-            f"{measured}; {worth} if the tasks take no longer (below 1,769 MB a function gets "
-            "less than one processor: try it with covalent-lambda tune)"
-        )
+        worth = f"; saves ${sum(saved):.6f} of this dispatch if it takes no longer" if saved else ""
+        slower = ", but it gets less processor time" if value < FULL_PROCESSOR_MB else ""
+        reason = f"{measured}{worth}{slower}: try it with covalent-lambda tune"
         yield Advice(electron=name, option="memory_size", value=value, reason=reason)
 
 

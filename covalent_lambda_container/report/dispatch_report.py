@@ -10,7 +10,7 @@ from typing import Any, Final
 from covalent_lambda_container.covalent_api.dispatch_nodes import DispatchRecord
 from covalent_lambda_container.report import pictures
 from covalent_lambda_container.report.advice import Advice, advice_for
-from covalent_lambda_container.report.electrons import Electron, electrons_of
+from covalent_lambda_container.report.electrons import Electron, electrons_of, printable
 from covalent_lambda_container.report.page import Page
 from covalent_lambda_container.report.totals import Totals, totals_of
 from covalent_lambda_container.tasks.prices import PRICES_AS_OF
@@ -85,7 +85,7 @@ class DispatchReport:
         """What the dispatch cost, in sentences; no cost where nothing was billed."""
         totals = self.totals
         if not totals.billed:
-            return ["Nothing was billed: no electron has a list price, as on a local stack."]
+            return ["Nothing was billed: no electron ran on AWS."]
         lines = [
             f"Lambda: {dollars(totals.lambda_usd)}, of which {dollars(totals.requests_usd)} for "
             f"requests. S3 requests: at most {dollars(totals.s3_usd)}. List prices of "
@@ -97,7 +97,7 @@ class DispatchReport:
                 "share layers."
             )
         if not totals.all_billed:
-            lines.append("Some electrons ran outside AWS, or have no list price; they count 0.")
+            lines.append("Electrons without a list price, or outside AWS, count as $0.")
         return lines
 
     @property
@@ -110,7 +110,7 @@ class DispatchReport:
         if hidden > 0:
             notes.append(f"The pictures leave out {hidden} electrons; the table has all.")
         return Page(
-            title=self.record.name,
+            title=printable(self.record.name),
             subtitle=f"Dispatch {self.record.dispatch_id}: {self.record.state}",
             cards=[
                 (str(totals.electrons), "electrons"),

@@ -68,6 +68,11 @@ def electrons_of(nodes: Sequence[DispatchNode]) -> list[Electron]:
     return sorted(shown, key=lambda one: ((one.started or far) is None, one.started or far))
 
 
+def printable(name: str) -> str:
+    """Return a name without control characters, shortened."""
+    return _CONTROL.sub(" ", name)[:200]
+
+
 def _electron(node: DispatchNode) -> Electron:
     used = Usage.from_record(node.header.get(USAGE)) or parse_line(
         node.stderr,
@@ -78,7 +83,7 @@ def _electron(node: DispatchNode) -> Electron:
     return Electron(
         dispatch_id=node.dispatch_id,
         node_id=node.node_id,
-        name=_CONTROL.sub(" ", node.name)[:200],
+        name=printable(node.name),
         state=node.state,
         started=node.started,
         ended=node.ended,

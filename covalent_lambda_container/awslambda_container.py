@@ -30,9 +30,15 @@ from covalent_lambda_container.concurrency.event_loop import (
     StartLimiter,
     in_thread,
 )
-from covalent_lambda_container.covalent_api import collections, node_updates, transport
+from covalent_lambda_container.covalent_api import (
+    collections,
+    node_updates,
+    transport,
+    web_page,
+)
 from covalent_lambda_container.covalent_api import task as covalent_task
 from covalent_lambda_container.errors import ConfigurationError
+from covalent_lambda_container.executor.node_progress import NodeProgress
 from covalent_lambda_container.model.names import SHORT_NAME
 from covalent_lambda_container.options.declarations import OPTIONS
 from covalent_lambda_container.options.resolve import resolve, stored
@@ -50,6 +56,7 @@ Result = TypeVar("Result")
 # Covalent cancels through another instance of the executor than the one that runs the task.
 _under_way = CancellationRegistry()
 _start_limiter = PerLoop(StartLimiter)
+_node_progress = PerLoop(lambda: NodeProgress(node_updates.show_output))
 # The loop itself holds tasks weakly.
 _left_alone: set[asyncio.Task[Any]] = set()
 
@@ -283,9 +290,16 @@ class AWSLambdaContainerExecutor(AsyncBaseExecutor):
             version = await self.get_version_info()
             task = dataclasses.replace(task, covalent_version=version["covalent"])
         wiring = await _loaded_wiring()
-        outcome: Outcome = await wiring.service_for(self._options()).run(
-            task, dispatch_id, node_id, cancellation=cancellation, retries=self.retries
-        )
+        await web_page.let_page_find_output(dispatch_id)
+        async with _node_progress.get().shown(dispatch_id, node_id) as waiting:
+            outcome: Outcome = await wiring.service_for(self._options()).run(
+                task,
+                dispatch_id,
+                node_id,
+                cancellation=cancellation,
+                retries=self.retries,
+                waiting=waiting,
+            )
         missing = outcome.error.get("missing_module") if outcome.error else ""
         return await in_thread(_advised, outcome, missing) if missing else outcome
 

@@ -62,7 +62,9 @@ MAY_IMPORT: dict[str, set[str]] = {
         *("errors", "files", "model", "packages", "ports", "progress", "runtime", "step_log"),
     },
     "functions": {"concurrency", "errors", "iam", "model", "ports", "progress", "step_log"},
-    "tasks": {"concurrency", "errors", "files", "model", "ports", "runtime", "step_log"},
+    "tasks": {
+        *("concurrency", "errors", "files", "model", "ports", "progress", "runtime", "step_log"),
+    },
     # The outside systems.
     "adapters": {"errors", "files", "model", "packages", "ports"},
     "adapters/docker": {"errors", "files", "model", "packages", "ports", "progress"},
@@ -97,6 +99,7 @@ CONFINED = {
     "pybase64": {"tasks/s3_envelope"},
     "pydantic": {"options"},
     "pyqwest": {"adapters/aws/lambda_invocations"},
+    "sqlalchemy": {"covalent_api/web_page"},
     "uv": {"adapters/uv_installer"},
 }
 

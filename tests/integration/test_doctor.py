@@ -16,7 +16,7 @@ from covalent_lambda_container.doctor.diagnosis import diagnose
 from covalent_lambda_container.doctor.engine import Engine
 from covalent_lambda_container.doctor.examination import OK, PROBLEM, Finding
 from covalent_lambda_container.doctor.trial import Trial
-from covalent_lambda_container.errors import ImageBuildError
+from covalent_lambda_container.errors import ConfigurationError, ImageBuildError
 from covalent_lambda_container.executor.wiring import (
     account_stores_for,
     local_build_stores_for,

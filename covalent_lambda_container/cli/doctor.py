@@ -121,7 +121,8 @@ def _run(options: Options, documents: list[dict[str, Any]], output: Output) -> N
         ("step", "seconds", "detail"),
         [[each.name, f"{each.seconds:.2f}", each.detail] for each in rows],
     )
-    output.note(f"The invocations cost about ${trial.cost_usd:.6f} at list prices.")
+    if trial.cost_usd:
+        output.note(f"The invocations cost about ${trial.cost_usd:.6f} at list prices.")
 
 
 def _lines(findings: Sequence[Finding], output: Output) -> Iterator[str]:

@@ -27,7 +27,7 @@ from covalent_lambda_container.model.specs import FunctionSpec, ImageReference, 
 from covalent_lambda_container.options.schema import Options
 from covalent_lambda_container.progress import ReportProgress
 from covalent_lambda_container.tasks.outcome import Outcome
-from covalent_lambda_container.tasks.usage import cost_usd, parse_report
+from covalent_lambda_container.tasks.usage import Usage
 
 LARGE_BYTES: Final = 7 << 20
 """More than Lambda carries in a request ("Lambda quotas" page, read 2026-11: 6 MB), so that it
@@ -80,7 +80,7 @@ class Trial:
         self._account = account
         self._local = local
         self.cost_usd = 0.0
-        """List price of the invocations."""
+        """List price of the invocations; 0 where nothing is billed."""
 
     def run(self, report: ReportProgress) -> Iterator[TrialStep]:
         """Yield the steps as they end; the last one removes what the others made.
@@ -117,7 +117,7 @@ class Trial:
                 outcome = asyncio.run(_run(service, task, token))
                 seconds = time.monotonic() - began
                 self._check(outcome, token)
-                yield TrialStep(name, seconds, self._usage(outcome))
+                yield TrialStep(name, seconds, self._usage(outcome, function))
 
             report("removing")
             began = time.monotonic()
@@ -136,17 +136,10 @@ class Trial:
                 f"{outcome.stdout[:200]!r}."
             )
 
-    def _usage(self, outcome: Outcome) -> str:
-        measured = float(outcome.usage.get("duration_ms", 0))
-        billed_ms = parse_report(outcome.log_tail) or int(measured) + 1
-        self.cost_usd += cost_usd(
-            billed_ms,
-            memory_mb=self._options.memory_size,
-            architecture=self._options.architecture,
-            ephemeral_storage_mb=self._options.ephemeral_storage,
-        )
-        start = "cold" if outcome.usage.get("cold") else "warm"
-        return f"{start} start, ran {measured:.0f} ms, billed {billed_ms} ms"
+    def _usage(self, outcome: Outcome, function: FunctionSpec) -> str:
+        used = Usage.measured(outcome.usage, function, outcome.log_tail)
+        self.cost_usd += used.cost_usd or 0.0
+        return used.line.partition(": ")[2]
 
     def _remove_function(self, function: FunctionSpec) -> None:
         self._account.functions.delete(function.name)

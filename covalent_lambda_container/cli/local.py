@@ -78,7 +78,7 @@ def up(folder: Path, port: int | None, configure: bool, output: Output) -> None:
 
         change_section(stack.options)
         output.note(f"Written into {configuration_file()}.")
-    _show(stack, output)
+    instructions(stack, output)
 
 
 @local.command()
@@ -99,7 +99,7 @@ def down(folder: Path, output: Output) -> None:
     stack = background.find()
     was_there = background.down()
     if stack:
-        for line in _undoing(stack):
+        for line in undoing(stack):
             output.note(line)
     output.result({"stopped": was_there}, "stopped" if was_there else "it did not run")
 
@@ -118,7 +118,7 @@ def status(folder: Path, output: Output) -> None:
 
     stack = Background(folder).find()
     if stack:
-        _show(stack, output)
+        instructions(stack, output)
         return
     output.note("The local stack does not run. Start it: covalent-lambda local up")
     if output.as_json:
@@ -126,7 +126,8 @@ def status(folder: Path, output: Output) -> None:
     click.get_current_context().exit(1)
 
 
-def _show(stack: BackgroundStack, output: Output) -> None:
+def instructions(stack: BackgroundStack, output: Output) -> None:
+    """Say how to use a stack; its variables are the result."""
     from covalent_lambda_container.local.stack import OWNER_PROFILE
     from covalent_lambda_container.options.configuration import read_section
 
@@ -146,7 +147,7 @@ def _show(stack: BackgroundStack, output: Output) -> None:
     output.result(document, *variables)
 
 
-def _undoing(stack: BackgroundStack) -> Iterator[str]:
+def undoing(stack: BackgroundStack) -> Iterator[str]:
     """Say how to undo what leads to a stack that was stopped."""
     from covalent_lambda_container.options.configuration import read_section
 

@@ -10,6 +10,7 @@ import urllib.request
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import replace
+from datetime import datetime, timezone
 from typing import Any
 from urllib.error import URLError
 
@@ -55,6 +56,25 @@ def read_dispatch(dispatch_id: str, server: str | None = None) -> tuple[Workflow
     address = server or format_server_url()
     with asked_of(address, dispatch_id):
         return tuple(_tasks(dispatch_id, address))
+
+
+def dispatch_started(dispatch_id: str, server: str | None = None) -> datetime:
+    """Return when a dispatch began.
+
+    Raises
+    ------
+    ConfigurationError
+        The server does not answer, or has no such dispatch.
+    """
+    address = server or format_server_url()
+    with (
+        asked_of(address, dispatch_id),
+        tempfile.TemporaryDirectory(prefix="covalent-lambda-") as folder,
+    ):
+        manager = get_result_manager(dispatch_id, folder, dispatcher_addr=address)
+    started: datetime = manager.result_object.start_time or datetime.now(timezone.utc)
+    # Covalent's times are UTC, and do not say so.
+    return started if started.tzinfo else started.replace(tzinfo=timezone.utc)
 
 
 @contextmanager

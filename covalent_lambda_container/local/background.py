@@ -27,7 +27,7 @@ from typing import Any, Final
 import docker
 from filelock import FileLock, Timeout
 
-from covalent_lambda_container.errors import LocalStackError
+from covalent_lambda_container.errors import LambdaContainerError, LocalStackError
 from covalent_lambda_container.local.child_process import log_tail, python_path
 from covalent_lambda_container.local.engine import docker_engine
 from covalent_lambda_container.local.root_image import ensure_root_image
@@ -117,7 +117,7 @@ class Background:
                 stdin=subprocess.DEVNULL,
                 stdout=log,
                 stderr=subprocess.STDOUT,
-                env=os.environ | {"PYTHONPATH": python_path(), "PYTHONUNBUFFERED": "1"},
+                env=_environment(),
                 cwd=self._folder,
                 # Neither Ctrl-C nor the end of the terminal reaches it.
                 start_new_session=True,
@@ -259,6 +259,12 @@ def _remove_images(client: docker.DockerClient, registry: str) -> None:
                 client.images.remove(name, noprune=True)
 
 
+def _environment() -> dict[str, str]:
+    """Return the stack's environment: not that of a shell which leads to an earlier stack."""
+    inherited = {name: value for name, value in os.environ.items() if not name.startswith("AWS_")}
+    return inherited | {"PYTHONPATH": python_path(), "PYTHONUNBUFFERED": "1"}
+
+
 def _interrupt(_signal: int, _frame: FrameType | None) -> None:
     # Once: the end of the stack is not to be interrupted.
     signal.signal(signal.SIGTERM, signal.SIG_IGN)
@@ -266,4 +272,7 @@ def _interrupt(_signal: int, _frame: FrameType | None) -> None:
 
 
 if __name__ == "__main__":
-    Background(Path(sys.argv[1])).run(int(sys.argv[2]))
+    try:
+        Background(Path(sys.argv[1])).run(int(sys.argv[2]))
+    except LambdaContainerError as error:
+        sys.exit(str(error))

@@ -92,8 +92,8 @@ CONFINED = {
     "covalent_dispatcher": {"covalent_api", "local"},
     "docker": {"adapters/docker", "doctor", "local", "packages/local_packages"},
     "jinja2": {"images/dockerfile"},
-    "pybase64": {"tasks/s3_envelope"},
-    "pydantic": {"options"},
+    "pybase64": {"tasks/answers", "tasks/s3_envelope"},
+    "pydantic": {"options", "tasks/answers"},
     "pyqwest": {"adapters/aws/lambda_invocations"},
     "uv": {"adapters/uv_installer"},
 }

@@ -80,7 +80,7 @@ class PackageInstaller:
         target: Path,
         scratch: Path,
         *,
-        anew: bool = False,
+        refresh: bool = False,
     ) -> None:
         """Install a spec's packages.
 
@@ -92,7 +92,7 @@ class PackageInstaller:
             The folder; it must be empty.
         scratch
             Folder for files that are needed meanwhile.
-        anew
+        refresh
             Whether to ask the index for what it has now.
 
         Raises
@@ -115,7 +115,7 @@ class PackageInstaller:
             if any(map(_is_source, spec.requirements)):
                 raise WheelsMissing("A requirement names a source.")
             for step in steps:
-                options = ["--refresh"] if anew else []
+                options = ["--refresh"] if refresh else []
                 options += ["--require-hashes"] if has_hash(step[REQUIREMENTS]) else []
                 install(step, target, options=options)
         except WheelsMissing as exc:

@@ -24,7 +24,7 @@ _ERROR_CHARACTERS: Final = 256 * 1024
 _NAME_CHARACTERS: Final = 1024
 """Longest name of a type, a module or a version."""
 
-_REQUIREMENTS: Final = 1000
+_REQUIREMENTS: Final = 1024
 _REQUIREMENT_CHARACTERS: Final = 512
 """Most packages that a value can ask for, and the longest line of one."""
 

@@ -23,7 +23,7 @@ from covalent_lambda_container.executor.wiring import service_for
 from covalent_lambda_container.files.archives import Member
 from covalent_lambda_container.images import builder as image_build
 from covalent_lambda_container.images import dockerfile
-from covalent_lambda_container.images.builder import base_name, packages_name
+from covalent_lambda_container.images.builder import interface_image_name, packages_image_name
 from covalent_lambda_container.model.specs import ImageSpec
 from covalent_lambda_container.options.schema import Options
 from covalent_lambda_container.packages.requirements import Requirements
@@ -110,12 +110,12 @@ def _names(service: Service, spec: ImageSpec) -> dict[str, str]:
     """Return the names that the image and those below it have in the engine."""
     root = DockerEngine().find(spec.base_image)
     assert root is not None
-    base = base_name(spec, root.id)
+    base = interface_image_name(spec, root.id)
     registry = service.provisioner.find_image(spec)
     repository = registry.repository_uri if registry else "covalent-lambda"
     return {
         "base": base,
-        "packages": packages_name(spec, base),
+        "packages": packages_image_name(spec, base),
         "image": f"{repository}:{spec.tag}",
     }
 

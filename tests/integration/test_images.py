@@ -152,7 +152,7 @@ def test_what_builds_have_left_can_go(spec: ImageSpec, tmp_path: Path):
     images = [each.names[0].partition(":")[0] for each in what if each.kind == "image"]
     # Of the first build, the packages go with the image that was made on them.
     assert sorted(images) == [PACKAGES_REPOSITORY, NAME, "sha256"]
-    assert {each.kind for each in what} == {"image", "pack", "byte code", "wheels"}
+    assert {each.kind for each in what} == {"image", "package archive", "byte code", "wheels"}
     assert remove(what, tmp_path, engine, lambda: old(timedelta(days=29)), print) == what
     assert engine.list_images() == []
     left = [path for path in tmp_path.rglob("*") if path.is_file()]

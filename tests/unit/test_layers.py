@@ -53,16 +53,18 @@ MAY_IMPORT: dict[str, set[str]] = {
             "errors",
             "functions",
         ),
-        *("images", "model", "options", "packages", "ports", "runtime", "tasks"),
+        *("images", "model", "options", "packages", "ports", "progress", "runtime", "tasks"),
     },
     "covalent_api": {"errors", "model", "options", "packages"},
     # The three flows.
-    "images": {"errors", "files", "model", "packages", "ports", "runtime", "step_log"},
-    "functions": {"concurrency", "errors", "iam", "model", "ports", "step_log"},
+    "images": {
+        *("errors", "files", "model", "packages", "ports", "progress", "runtime", "step_log"),
+    },
+    "functions": {"concurrency", "errors", "iam", "model", "ports", "progress", "step_log"},
     "tasks": {"concurrency", "errors", "files", "model", "ports", "runtime", "step_log"},
     # The outside systems.
     "adapters": {"errors", "files", "model", "packages", "ports"},
-    "adapters/docker": {"errors", "files", "model", "packages", "ports"},
+    "adapters/docker": {"errors", "files", "model", "packages", "ports", "progress"},
     "adapters/aws": {"concurrency", "errors", "files", "iam", "model", "ports"},
     "ports": {"files", "model", "packages"},
     "iam": {"model"},
@@ -74,6 +76,7 @@ MAY_IMPORT: dict[str, set[str]] = {
     "concurrency": {"errors"},
     "errors": set(),
     "step_log": set(),
+    "progress": set(),
     "runtime": set(),
 }
 

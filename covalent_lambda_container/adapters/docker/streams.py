@@ -10,6 +10,8 @@ from typing import Any, Final
 
 from rich.text import Text
 
+from covalent_lambda_container import progress
+from covalent_lambda_container.adapters.docker.pushed_layers import PushedLayers
 from covalent_lambda_container.errors import ImageBuildError, RegistryError
 from covalent_lambda_container.packages.urls import without_credentials
 
@@ -75,8 +77,11 @@ def follow_push(stream: Iterable[dict[str, Any]], name: str) -> str:
     RegistryError
         When it refused any part of the image.
     """
-    digest = ""
+    digest, layers = "", PushedLayers()
     for record in stream:
+        state = layers.follow(record)
+        if state:
+            progress.report(state)
         if "error" in record:
             raise push_error(name, str(record["error"]))
         digest = (record.get("aux") or {}).get("Digest", digest)

@@ -150,8 +150,8 @@ def canonical_requirement(text: str, origin: str, hashes: Iterable[str] = ()) ->
 def text_of(requirement: Requirement) -> str:
     """Return a requirement's text, the same with every release of packaging.
 
-    Releases before 26 write ``name@ URL``, later ones ``name @ URL``; the text is part of an image's
-    identity.
+    Releases before 26 write ``name@ URL``, later ones ``name @ URL``; the text is part of an
+    image's identity.
     """
     return _UNSPACED_URL.sub(r"\1 @ ", str(requirement))
 

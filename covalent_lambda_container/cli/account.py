@@ -1,4 +1,4 @@
-"""``covalent-lambda bootstrap``, ``teardown``, ``policy``: an account, and who may do what."""
+"""``covalent-lambda bootstrap``, ``teardown``, ``policy``: the account and its permissions."""
 
 from __future__ import annotations
 
@@ -22,12 +22,12 @@ _NAMES: Final = ("s3_bucket_name", "ecr_repository", "lambda_role_name")
 
 
 @command()
-@click.option("--plan", "only_plan", is_flag=True, help="Show what would be done, and do nothing.")
+@click.option("--plan", "only_plan", is_flag=True, help="Show what would be done; change nothing.")
 @click.option("--vpc", is_flag=True, help="Let the role connect functions to a VPC.")
 @click.option(
     "--adopt",
     is_flag=True,
-    help="Take over what exists and was made by something else; teardown removes it then.",
+    help="Take over what exists and was created by something else; teardown then removes it.",
 )
 @click.option(
     "--configure",
@@ -44,11 +44,11 @@ def bootstrap(
     given: dict[str, Any],
     output: Output,
 ) -> None:
-    """Give an AWS account what the executor needs: once, and again without harm.
+    """Set up an AWS account for the executor.
 
-    A bucket: private, encrypted, what tasks leave in it expires after a day. An ECR repository:
-    tags are immutable, Lambda may pull. An execution role: it may write its functions' logs, and
-    nothing else.
+    Creates a bucket (private and encrypted; objects of tasks expire after a day), an ECR repository
+    (tags are immutable, Lambda may pull) and an execution role (it may write its functions' logs
+    and nothing else). Running it again does no harm.
 
     \b
     Example:
@@ -75,18 +75,18 @@ def bootstrap(
 
 
 @command()
-@click.option("--plan", "only_plan", is_flag=True, help="Show what would be done, and do nothing.")
-@click.option("--yes", is_flag=True, help="Do not ask.")
-@click.option("--force", is_flag=True, help="Remove what others have put into it, too.")
+@click.option("--plan", "only_plan", is_flag=True, help="Show what would be done; change nothing.")
+@click.option("--yes", is_flag=True, help="Do not ask for confirmation.")
+@click.option("--force", is_flag=True, help="Also remove what others have put there.")
 @executor_options(*_NAMES, *ACCOUNT)
 @reporting
 def teardown(
     only_plan: bool, yes: bool, force: bool, given: dict[str, Any], output: Output
 ) -> None:
-    """Remove from an AWS account what `bootstrap` made, with all images and temporary objects.
+    """Undo `bootstrap`, and remove all images and temporary objects.
 
-    What bears no tag of this project stays. So does everything if a bucket or a repository holds
-    something else, or functions still run as the role: see `covalent-lambda gc`.
+    Resources without this project's tag stay. If a bucket or a repository holds something else, or
+    functions still use the role, nothing is removed: see `covalent-lambda gc`.
 
     \b
     Example:
@@ -116,9 +116,9 @@ def teardown(
     "who", type=click.Choice(["dispatcher", "ci", "operator", "bootstrap", "execution-role"])
 )
 @click.option("--account", metavar="NUMBER", help="AWS account; default: the credentials' own.")
-@click.option("--no-build", is_flag=True, help="dispatcher: it runs only what CI has built.")
-@click.option("--no-function", is_flag=True, help="ci: it makes images and no functions.")
-@click.option("--reserved-concurrency", is_flag=True, help="dispatcher: it reserves concurrency.")
+@click.option("--no-build", is_flag=True, help="dispatcher: runs only what CI has built.")
+@click.option("--no-function", is_flag=True, help="ci: creates images and no functions.")
+@click.option("--reserved-concurrency", is_flag=True, help="dispatcher: reserves concurrency.")
 @click.option("--vpc", is_flag=True, help="The functions join a VPC.")
 @executor_options(*_NAMES, *ACCOUNT)
 @reporting
@@ -132,12 +132,13 @@ def policy(
     given: dict[str, Any],
     output: Output,
 ) -> None:
-    """Print the IAM policy of WHO, with no action that is not used: for aws iam put-user-policy.
+    """Print the IAM policy that an identity needs.
 
-    WHO runs Covalent's server (dispatcher), prebuilds (ci), lists, collects garbage and reads logs
-    (operator), sets the account up (bootstrap), or is what functions run as (execution-role).
+    WHO runs Covalent's server (dispatcher), builds ahead of time (ci), lists, removes and reads
+    logs (operator), sets up the account (bootstrap), or is the role of the functions
+    (execution-role). The policy has no action that is not used, and fits `aws iam put-user-policy`.
 
-    Asks AWS for nothing but the number of the account, and with --account for nothing.
+    AWS is asked only for the account's number; with --account, it is not asked at all.
 
     \b
     Example:
@@ -196,7 +197,7 @@ def _show(
 def _lines(
     number: str, steps: Sequence[Step], configuration: dict[str, Any] | None, *, written: bool
 ) -> list[str]:
-    """Return the plan, or what is left to do after it has been carried out."""
+    """Return the plan, or what is left to do after it has been applied."""
     if configuration is None:
         return [f"Account {number}:", *(f"  {step}" for step in steps)]
     changed = sum(step.changes for step in steps)

@@ -17,7 +17,9 @@ from covalent_lambda_container.options.suggestions import did_you_mean
 
 @group()
 def config() -> None:
-    """Show and change the executor's section of Covalent's configuration.
+    """Show and change options in Covalent's configuration.
+
+    They are in its section [executors.awslambda_container]; the rest of the file stays as it is.
 
     \b
     Example:

@@ -37,12 +37,12 @@ _HARMLESS: Final = frozenset({"Covalent server", "Docker disk", "configuration"}
     default=20.0,
     show_default=True,
     metavar="SECONDS",
-    help="How long to wait for what does not answer.",
+    help="How long to wait for answers.",
 )
 @click.option(
     "--run",
     is_flag=True,
-    help="Then send a small task through the whole real path, and remove what it made; costs less "
+    help="Then send a small task through the whole path and remove what was created; costs less "
     "than a cent.",
 )
 @executor_options(
@@ -54,13 +54,13 @@ _HARMLESS: Final = frozenset({"Covalent server", "Docker disk", "configuration"}
 def doctor(
     context: click.Context, timeout_s: float, run: bool, given: dict[str, Any], output: Output
 ) -> None:
-    """Look for what would keep electrons from running, and say how to fix it.
+    """Find what would keep electrons from running.
 
-    Looks at Docker, the AWS account and Covalent at once. Exit code 1 says that there is a problem;
-    what this identity may not see is none.
+    Checks Docker, the AWS account and Covalent at once, and says how to fix each problem. The exit
+    code is 1 if there is a problem; what this identity is not allowed to see is not one.
 
-    With --run, it then runs two tasks as Covalent would: it builds and pushes an image, creates a
-    function, invokes it, passes 7 MB through S3, and removes what it made.
+    With --run, two tasks are then run as Covalent would run them: an image is built and pushed, a
+    function is created and invoked, 7 MB pass through S3, and image and function are removed.
 
     \b
     Example:
@@ -143,8 +143,10 @@ def _lines(findings: Sequence[Finding], output: Output) -> Iterator[str]:
         status = output.coloured(f"{finding.status:7}", **_STYLES[finding.status])
         yield f"{status}  {finding.name:{width}}  {first}"
         yield from (indent + line for line in others)
-        for line in _broken(_flagged(finding.remedy), f"{indent}  ", output):
-            yield f"{indent}→ {line}"
+        for remedy in _flagged(finding.remedy).splitlines():
+            begin, *rest = _broken(remedy, f"{indent}  ", output)
+            yield f"{indent}→ {begin}"
+            yield from (f"{indent}  {line}" for line in rest)
         if same[1:]:
             text = f"The same keeps from being seen: {', '.join(same[1:])}."
             yield from (indent + line for line in _broken(text, indent, output))

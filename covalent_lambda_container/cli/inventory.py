@@ -1,4 +1,4 @@
-"""``covalent-lambda list`` and ``gc``: what there is, and what can go."""
+"""``covalent-lambda list`` and ``gc``: images and functions, and those no longer used."""
 
 from __future__ import annotations
 
@@ -23,18 +23,18 @@ _COLUMNS: Final = (
     *("kind", "name", "packages", "for", "image", "size", "memory", "age", "last use", "made by"),
 )
 _WHOLE: Final = ("name",)
-"""What people copy."""
+"""Columns that people copy from."""
 
 
 @command("list")
 @executor_options(*ACCOUNT, "ecr_repository")
 @reporting
 def list_(given: dict[str, Any], output: Output) -> None:
-    """Show the images and functions that there are.
+    """Show images and functions, with their packages and tasks.
 
-    Only what executors have made: functions with their tag, images with a spec's.
-
-    Last use is what CloudWatch Logs (functions) and ECR (images, to a day) know of it.
+    Only those that executors have created: functions with this project's tag, images whose tag is
+    a spec's. The last use of a function is taken from CloudWatch Logs, that of an image from ECR,
+    which knows the day.
 
     \b
     Example:
@@ -70,13 +70,13 @@ def list_(given: dict[str, Any], output: Output) -> None:
     default="30d",
     show_default=True,
     metavar="TIME",
-    help="Keep what was made or used within this time: 30d, 12h.",
+    help="Keep what was created or used within this time: 30d, 12h.",
 )
 @click.option("--yes", is_flag=True, help="Do not ask.")
 @click.option(
     "--local",
     is_flag=True,
-    help="What builds have left on this machine, instead of what is in the account.",
+    help="Remove what builds have left on this machine, instead of what is in the account.",
 )
 @executor_options(*ACCOUNT, "ecr_repository", "cache_dir")
 @reporting
@@ -88,11 +88,12 @@ def gc(
     given: dict[str, Any],
     output: Output,
 ) -> None:
-    """Remove functions and images that nobody uses.
+    """Remove functions and images that are no longer used.
 
-    Functions that were not used for a time, then images that no function uses. With --local, images
-    in the Docker engine and what is in the folder of the option cache_dir. Only what executors have
-    made: functions with their tag, images with a spec's. What is needed again is made again.
+    Functions that were not used for a while, then images that no function uses. With --local,
+    images in the Docker engine and files in the folder of the option cache_dir. Only what executors
+    have created is removed: functions with this project's tag, images whose tag is a spec's. What
+    is needed again is created again.
 
     \b
     Example:
@@ -117,7 +118,7 @@ def gc(
         if not yes:
             _show(what, there, now, output.aside)
             click.confirm("Remove these?", abort=True, err=True)
-            # Meanwhile somebody may have used them.
+            # They may have been used in the meantime.
             there = take_inventory(stores.registry, stores.functions, stores.logs)
             what = what.still(find_unused(there, now=now, keep=keep))
         remove(what, stores.registry, stores.functions, output.note)

@@ -25,7 +25,7 @@ _FOLDER: Final = "~/.cache/covalent/lambda_container/local"
 def local() -> None:
     """Run a local stand-in for AWS.
 
-    It needs a Docker engine; on Debian or Ubuntu, as root, it installs and starts one if there is
+    It needs a Docker engine. On Debian and Ubuntu, as root, it installs and starts one if there is
     none.
 
     \b
@@ -40,7 +40,7 @@ def _in_folder(body: Body) -> Body:
         type=click.Path(file_okay=False, path_type=Path),
         default=_FOLDER,
         show_default=True,
-        help="Where it keeps its credentials and logs.",
+        help="Folder for its credentials and logs.",
     )
     return option(body)
 
@@ -60,7 +60,7 @@ def _in_folder(body: Body) -> Body:
 )
 @reporting
 def up(folder: Path, port: int | None, configure: bool, output: Output) -> None:
-    """Start it, unless it runs, and print the environment variables that lead there.
+    """Start the local stack, unless it runs, and print how to use it.
 
     \b
     Example:
@@ -85,9 +85,9 @@ def up(folder: Path, port: int | None, configure: bool, output: Output) -> None:
 @_in_folder
 @reporting
 def down(folder: Path, output: Output) -> None:
-    """Stop it; its containers, files and images are removed.
+    """Stop the local stack, and remove its containers, files and images.
 
-    Says how to undo what leads there: in Covalent's configuration and in this shell.
+    Prints how to undo what still leads there, in Covalent's configuration and in this shell.
 
     \b
     Example:
@@ -108,7 +108,7 @@ def down(folder: Path, output: Output) -> None:
 @_in_folder
 @reporting
 def status(folder: Path, output: Output) -> None:
-    """Print how to use it, as `up` does; exit with 1 if it does not run.
+    """Print how to use the local stack; exit with 1 if it does not run.
 
     \b
     Example:

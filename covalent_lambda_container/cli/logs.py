@@ -32,10 +32,10 @@ _SHORT: Final = 21
     "--dispatch",
     "dispatch_id",
     metavar="ID",
-    help="The functions that a finished dispatch used, in place of FUNCTION.",
+    help="Show the functions that a finished dispatch used.",
 )
 @click.option("--server", metavar="URL", help="Covalent's server, for --dispatch.")
-@click.option("-f", "--follow", is_flag=True, help="Go on with what is written, until Ctrl-C.")
+@click.option("-f", "--follow", is_flag=True, help="Keep printing until Ctrl-C.")
 @click.option(
     "--since",
     type=duration,
@@ -53,12 +53,10 @@ def logs(
     given: dict[str, Any],
     output: Output,
 ) -> None:
-    """Show what a FUNCTION wrote, or the functions of a dispatch.
+    """Show the logs of a function, or of a dispatch.
 
-    That is their tasks' output, and Lambda's own lines; also of other dispatches that use the same
-    functions at the same time.
-
-    With --json, each event is a JSON document on a line of its own.
+    Logs hold the tasks' output and Lambda's own lines, also those of other dispatches that use the
+    same functions at the same time. With --json, each line is a JSON document.
 
     \b
     Example:

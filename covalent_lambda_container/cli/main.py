@@ -80,9 +80,9 @@ class LazyGroup(Group):
                 )
 
     def invoke(self, ctx: click.Context) -> Any:
-        """Run a command; errors of ours become a message and an exit code, others stay as they are.
+        """Run a command; this project's errors become a message and an exit code.
 
-        Terminated is interrupted: what was begun is taken back.
+        SIGTERM counts as Ctrl-C, so that what was begun is undone.
         """
         try:
             return super().invoke(ctx)

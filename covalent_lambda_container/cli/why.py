@@ -25,9 +25,10 @@ _MOST_LINES: Final = 40
 @click.option("--server", metavar="URL", help="Covalent's server.")
 @reporting
 def why(dispatch_id: str, full: bool, server: str | None, output: Output) -> None:
-    """Show what failed in a dispatch: each failed task's error, traceback, output and image.
+    """Show what failed in a dispatch, and what helps.
 
-    Tasks of sublattices are included. Exit code 1 says that something failed.
+    For each failed task, those of sublattices included: its error and advice, its traceback, its
+    output and its image. The exit code is 1 if something failed.
 
     \b
     Example:

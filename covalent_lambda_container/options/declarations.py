@@ -41,7 +41,7 @@ class Option:
     flag
         Flag of the command line and its placeholder: ``"--bucket NAME"``.
     function
-        Field of `FunctionSpec` that has the option's value, for options that functions are made
+        Field of `FunctionSpec` that has the option's value, for options that functions are created
         with.
     """
 

@@ -245,7 +245,8 @@ class _Build:
         stage = self._scratch / "stage"
         with step_log.step("image.install", name) as facts:
             count = len(spec.requirements)
-            progress.report(f"installing the packages of {count} requirement{'s'[: count != 1]}")
+            noun = "requirement" if count == 1 else "requirements"
+            progress.report(f"installing the packages of {count} {noun}")
             system = functools.partial(self._system, base)
             self._installer.install(
                 spec, self._root, system, stage, self._scratch, refresh=self._anew

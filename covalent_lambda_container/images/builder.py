@@ -244,7 +244,9 @@ class _Build:
             return name
         stage = self._scratch / "stage"
         with step_log.step("image.install", name) as facts:
-            progress.report(_installing(spec))
+            count = len(spec.requirements)
+            noun = "requirement" if count == 1 else "requirements"
+            progress.report(f"installing the packages of {count} {noun}")
             system = functools.partial(self._system, base)
             self._installer.install(
                 spec, self._root, system, stage, self._scratch, refresh=self._anew
@@ -371,8 +373,3 @@ def _set_archive(
     with file.open("wb") as out:
         out.writelines(body(members, folders=True))
     return PackageArchive(requirement="", file=file, size=file.stat().st_size)
-
-
-def _installing(spec: ImageSpec) -> str:
-    count = len(spec.requirements)
-    return f"installing packages for {count} requirements" if count else "installing cloudpickle"

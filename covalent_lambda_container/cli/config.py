@@ -159,8 +159,8 @@ def _value(declared: Declared, text: str) -> Any:
     if not isinstance(value, (int, float) if declared.type is float else _kind(declared)):
         examples = {int: "512", float: "0.5", bool: "true", list: '["six"]', dict: '{"A": "1"}'}
         raise click.BadParameter(
-            f"{declared.name} is a {_kind(declared).__name__} and cannot be {text!r}: write it as "
-            f"JSON, such as {examples[_kind(declared)]}.",
+            f"{declared.name} cannot be {text!r}: write it as JSON, such as "
+            f"{examples[_kind(declared)]}.",
             param_hint="NAME=VALUE",
         )
     return value

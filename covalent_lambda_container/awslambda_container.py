@@ -261,6 +261,7 @@ class AWSLambdaContainerExecutor(AsyncBaseExecutor):
             finally:
                 _under_way.end(dispatch_id, node_id, cancellation)
         except Cancelled:
+            await _node_progress.get().leave(dispatch_id, node_id)
             raise TaskCancelledError from None
         if transport.is_transportable(ended):
             return ended

@@ -52,8 +52,10 @@ def main() -> None:
     PICTURES.mkdir(exist_ok=True)
     with server() as running, browser() as page:
         dispatch_id = dispatched(running, fail=False)
-        open_node(page, running, dispatch_id, "Load")
-        page.get_by_text("adding layer").wait_for(timeout=300_000)
+        for _ in range(60):
+            open_node(page, running, dispatch_id, "Load")
+            if page.get_by_text("adding layer").is_visible():
+                break
         save(page, "building.png")
         wait(page, "Completed")
         open_node(page, running, dispatch_id, "Best")

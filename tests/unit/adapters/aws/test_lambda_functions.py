@@ -173,6 +173,15 @@ def test_a_function_that_stays_pending_is_an_error(
 def test_deleting_what_is_gone_is_no_error(functions: LambdaFunctions, aws: FakeAwsHttp) -> None:
     aws.error("ResourceNotFoundException", status=404)
     functions.delete("name")
+    assert aws.operations == ["DeleteFunction"]
+
+
+def test_a_function_that_may_not_be_deleted_is_an_error(
+    functions: LambdaFunctions, aws: FakeAwsHttp
+) -> None:
+    aws.error("AccessDeniedException", status=403)
+    with pytest.raises(ProvisionError, match="delete function 'name'"):
+        functions.delete("name")
 
 
 def test_an_arn_of_a_role_is_taken_as_it_is(functions: LambdaFunctions) -> None:

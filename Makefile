@@ -30,6 +30,7 @@ lint: $(VENV)/.installed
 # Writes the pages and pictures that scripts make.
 docs: $(VENV)/.installed
 	$(RUN) docs/make_options.py > docs/options.md
+	$(RUN) docs/make_options.py --executor
 	$(RUN) docs/draw_electron.py > docs/electron.svg
 
 # Rewrites the lock from pyproject.toml; it names versions and no addresses.

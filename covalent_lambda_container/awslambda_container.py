@@ -34,6 +34,7 @@ from covalent_lambda_container.covalent_api import collections, node_updates, tr
 from covalent_lambda_container.covalent_api import task as covalent_task
 from covalent_lambda_container.errors import ConfigurationError
 from covalent_lambda_container.model.names import SHORT_NAME
+from covalent_lambda_container.options.declarations import OPTIONS
 from covalent_lambda_container.options.resolve import resolve, stored
 from covalent_lambda_container.options.schema import Options
 from covalent_lambda_container.tasks import missing_modules
@@ -66,8 +67,8 @@ _log.propagate = False
 class AWSLambdaContainerExecutor(AsyncBaseExecutor):
     """Runs electrons on AWS Lambda, in an image that holds their pip packages.
 
-    Each argument that is not given is taken from the section ``[executors.awslambda_container]``
-    of Covalent's configuration, else from the defaults below.
+    An argument that is not given is taken from the section ``[executors.awslambda_container]`` of
+    Covalent's configuration, else it has the default below.
 
     Parameters
     ----------
@@ -78,69 +79,84 @@ class AWSLambdaContainerExecutor(AsyncBaseExecutor):
     region : str
         AWS region; default: the profile's.
     lambda_role_name : str
-        Execution role of the functions, a name or an ARN; "CovalentLambdaExecutionRole".
+        Execution role of the functions: a name or, if it has a path, an ARN. Default:
+        "CovalentLambdaExecutionRole".
     s3_bucket_name : str
-        Existing bucket through which large tasks and results pass; "covalent-lambda-job-resources".
+        Existing bucket through which large tasks and results pass. Default:
+        "covalent-lambda-job-resources".
     cache_dir : str
-        Folder for lock files; "~/.cache/covalent/lambda_container".
+        Folder for lock files and for packages that later builds use. Default:
+        "~/.cache/covalent/lambda_container".
     poll_freq : float
-        Seconds between looks for the result of a task whose connection was lost; 5.
+        Seconds between looks for the result of a task whose connection was lost. Default: 5.0.
     timeout : int
-        Seconds a task may take, 1 to 900; 60.
+        Seconds a task may take, 1 to 900 (Lambda's limit). Default: 60.
     memory_size : int
-        Memory of a task in MB, 128 to 10240; 512.
+        Memory of a task in MB, 128 to 10240; CPU grows with it. Default: 512.
     cleanup : bool
-        Remove a task's S3 objects when it has ended; True.
-    ecr_repository : str
-        ECR repository of the images; "covalent-lambda".
-    base_image : str
-        Root image; default: AWS's image for the client's Python.
-    architecture : str
-        Processor of the functions, "x86_64" or "arm64"; "x86_64".
-    max_image_mb : int
-        Largest image that is pushed, in MB uncompressed; 10240, Lambda's limit.
-    requirements : list of str
-        pip requirements that every electron of this executor gets; ``["-r FILE"]`` reads them from
-        a file, here and now.
-    constraints : list of str
-        Requirements of packages that are installed only if another package needs them.
-    local_packages : list of str
-        Packages and modules of your own that go into the images as they are: what they are imported
-        as, or paths. They are found now, and read where the dispatcher runs.
-    force_rebuild : bool
-        Build and push each image anew, once in each process of the dispatcher, although ECR has it;
-        False.
-    bash_deps : str
-        When commands of DepsBash run: "build", once while the image is built, or "runtime", before
-        each task, in a folder under /tmp; "build".
-    environment : dict of str to str
-        Environment variables of the functions.
-    ephemeral_storage : int
-        Size of /tmp in MB, 512 to 10240; 512.
+        Remove a task's S3 objects when it has ended. Default: True.
     endpoint_url : str
-        Another AWS endpoint, such as a local stack.
-    tags : dict of str to str
-        AWS tags put on the functions.
-    subnet_ids, security_group_ids : list of str
-        Subnets and security groups of the VPC that the functions join; both or neither.
-    file_system : dict of str to str
-        EFS access point that the functions mount, ``{"arn": its ARN, "mount_path":
-        "/mnt/NAME"}``; needs `subnet_ids`.
-    kms_key_arn : str
-        ARN of the KMS key that encrypts the functions' environment variables and images; default:
-        AWS's own.
-    reserved_concurrency : int
-        Executions that Lambda reserves for each function and does not let it exceed; 0, none.
-    prewarm : int
-        Execution environments started at once before a function's first task, 0 to 1000; 0.
-    usage_report : bool
-        End each task's stderr with a line on its duration, memory and estimated cost; True.
-    pip_index_url : str
-        Package index, without credentials; default: the dispatcher's.
-    pip_extra_index_urls : list of str
-        Further package indexes, without credentials.
+        Another AWS endpoint, such as a local stack; default: AWS.
+    ecr_repository : str
+        ECR repository of the images; created when it is missing. Default: "covalent-lambda".
+    ephemeral_storage : int
+        Size of /tmp in MB, 512 to 10240. Default: 512.
+    environment : dict[str, str]
+        Environment variables of the functions.
+    subnet_ids : list[str]
+        Subnets of the VPC that the functions join, up to 16; with security_group_ids.
+    security_group_ids : list[str]
+        Security groups of the functions in their VPC, up to 5; with subnet_ids.
+    file_system : dict[str, str]
+        EFS access point that the functions mount, {"arn": its ARN, "mount_path": "/mnt/NAME"};
+        needs subnet_ids.
+    requirements : list[str]
+        pip requirements that every electron of this executor gets; ["-r FILE"] reads them from
+        a file.
+    constraints : list[str]
+        Requirements of packages that are installed only if another package needs them, as in
+        pip's constraints files.
+    local_packages : list[str]
+        Packages and modules of your own that go into the images as they are: the names they are
+        imported by, or paths.
+    bash_deps : str
+        When commands of DepsBash run: once while the image is built, or before each task, in a
+        folder under /tmp. Default: "build".
+    base_image : str
+        Root image; default: public.ecr.aws/lambda/python:X.Y, X.Y being the client's Python.
+    architecture : str
+        Processor of the functions: x86_64 or arm64. Default: "x86_64".
+    force_rebuild : bool
+        Rebuild and push each image, once in each process of the dispatcher, although ECR has
+        it. Default: False.
+    max_image_mb : int
+        Largest image that is pushed, in MB uncompressed, up to 10240 (Lambda's limit). Default:
+        10240.
     ca_bundle : str
-        PEM file of certificate authorities to trust when packages are installed.
+        PEM file of certificate authorities to trust when packages are installed; default:
+        PIP_CERT, REQUESTS_CA_BUNDLE or SSL_CERT_FILE of the dispatcher's environment, or pip's
+        configuration.
+    pip_index_url : str
+        Package index, without credentials; default: the dispatcher's, as uv's and pip's
+        environment variables and pip's configuration say.
+    pip_extra_index_urls : list[str]
+        Further package indexes, without credentials, searched before those of the dispatcher's
+        machine.
+    reserved_concurrency : int
+        Executions that Lambda reserves for each function and does not let it exceed, 1 or more;
+        0: none. A function that an edit has replaced keeps its own until `covalent-lambda gc`
+        removes it. Default: 0.
+    prewarm : int
+        Execution environments started at once before a function's first task, 0 to 1000.
+        Default: 0.
+    kms_key_arn : str
+        ARN of the KMS key that encrypts the functions' environment variables and images;
+        default: AWS's own.
+    tags : dict[str, str]
+        AWS tags put on the functions.
+    usage_report : bool
+        End each task's stderr with a line on its duration, memory and estimated cost. Default:
+        True.
     credentials : str
         Older name of `credentials_file`.
     log_stdout, log_stderr, time_limit, retries
@@ -165,70 +181,37 @@ class AWSLambdaContainerExecutor(AsyncBaseExecutor):
         memory_size: int | None = None,
         cleanup: bool | None = None,
         *,
-        ecr_repository: str | None = None,
-        base_image: str | None = None,
-        architecture: str | None = None,
-        max_image_mb: int | None = None,
-        requirements: list[str] | None = None,
-        constraints: list[str] | None = None,
-        local_packages: list[str] | None = None,
-        force_rebuild: bool | None = None,
-        bash_deps: str | None = None,
-        environment: dict[str, str] | None = None,
-        ephemeral_storage: int | None = None,
         endpoint_url: str | None = None,
-        tags: dict[str, str] | None = None,
+        ecr_repository: str | None = None,
+        ephemeral_storage: int | None = None,
+        environment: dict[str, str] | None = None,
         subnet_ids: list[str] | None = None,
         security_group_ids: list[str] | None = None,
         file_system: dict[str, str] | None = None,
-        kms_key_arn: str | None = None,
-        reserved_concurrency: int | None = None,
-        prewarm: int | None = None,
-        usage_report: bool | None = None,
+        requirements: list[str] | None = None,
+        constraints: list[str] | None = None,
+        local_packages: list[str] | None = None,
+        bash_deps: str | None = None,
+        base_image: str | None = None,
+        architecture: str | None = None,
+        force_rebuild: bool | None = None,
+        max_image_mb: int | None = None,
+        ca_bundle: str | None = None,
         pip_index_url: str | None = None,
         pip_extra_index_urls: list[str] | None = None,
-        ca_bundle: str | None = None,
+        reserved_concurrency: int | None = None,
+        prewarm: int | None = None,
+        kms_key_arn: str | None = None,
+        tags: dict[str, str] | None = None,
+        usage_report: bool | None = None,
         credentials: str | None = None,
         log_stdout: str = "",
         log_stderr: str = "",
         time_limit: int = -1,
         retries: int = 0,
     ) -> None:
-        given = {
-            "credentials_file": _either(credentials_file, credentials),
-            "profile": profile,
-            "region": region,
-            "lambda_role_name": lambda_role_name,
-            "s3_bucket_name": s3_bucket_name,
-            "cache_dir": cache_dir,
-            "poll_freq": poll_freq,
-            "timeout": timeout,
-            "memory_size": memory_size,
-            "cleanup": cleanup,
-            "ecr_repository": ecr_repository,
-            "base_image": base_image,
-            "architecture": architecture,
-            "max_image_mb": max_image_mb,
-            "requirements": requirements,
-            "constraints": constraints,
-            "local_packages": local_packages,
-            "force_rebuild": force_rebuild,
-            "bash_deps": bash_deps,
-            "environment": environment,
-            "ephemeral_storage": ephemeral_storage,
-            "endpoint_url": endpoint_url,
-            "tags": tags,
-            "subnet_ids": subnet_ids,
-            "security_group_ids": security_group_ids,
-            "file_system": file_system,
-            "kms_key_arn": kms_key_arn,
-            "reserved_concurrency": reserved_concurrency,
-            "prewarm": prewarm,
-            "usage_report": usage_report,
-            "pip_index_url": pip_index_url,
-            "pip_extra_index_urls": pip_extra_index_urls,
-            "ca_bundle": ca_bundle,
-        }
+        given = {name: value for name, value in locals().items() if name in OPTIONS}
+        given["credentials_file"] = _either(credentials_file, credentials)
         options = resolve(given)
         super().__init__(
             log_stdout=log_stdout,

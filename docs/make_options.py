@@ -1,53 +1,30 @@
-"""Writes the page on options: ``python docs/make_options.py > docs/options.md``."""
+"""Writes what follows from the declared options.
+
+``python docs/make_options.py`` prints the page on options; with ``--executor`` it writes the
+executor's arguments and their documentation into the plugin's module.
+"""
 
 from __future__ import annotations
 
 import json
+import sys
+import textwrap
 from collections.abc import Iterator
-from typing import Any, Final
+from itertools import groupby
+from pathlib import Path
+from typing import Any, Final, get_args
 
-from covalent_lambda_container.options.schema import Options
+from covalent_lambda_container.options.declarations import OPTIONS, Declared
 
-GROUPS: Final = {
-    "Where and as whom": (
-        *("region", "profile", "credentials_file", "endpoint_url"),
-        *("s3_bucket_name", "ecr_repository", "lambda_role_name"),
-    ),
-    "What a task gets": (
-        *("timeout", "memory_size", "ephemeral_storage", "environment"),
-        *("subnet_ids", "security_group_ids", "file_system"),
-    ),
-    "What is in the image": (
-        *("requirements", "constraints", "local_packages", "bash_deps", "base_image"),
-        *("architecture", "force_rebuild", "max_image_mb"),
-    ),
-    "How a build reaches packages": ("ca_bundle", "pip_index_url", "pip_extra_index_urls"),
-    "How functions run": (
-        *("reserved_concurrency", "prewarm", "kms_key_arn", "tags"),
-        *("poll_freq", "cleanup", "usage_report", "cache_dir"),
-    ),
-}
-"""Options that belong together; those that are in no group come last."""
+PLUGIN: Final = Path(__file__).parents[1] / "covalent_lambda_container" / "awslambda_container.py"
 
-REMARKS: Final = {
-    "credentials_file": "`credentials` is its older name.",
-    "ecr_repository": "A dispatcher with the policy of `covalent-lambda policy dispatcher` may not "
-    "make it; `covalent-lambda bootstrap` does.",
-    "force_rebuild": "The new image is what everybody finds from then on; functions that were "
-    "made of the old one keep it.",
-    "local_packages": "They are found when the executor is made, and read where the dispatcher "
-    "runs. Caches and hidden files stay out, and what a `.dockerignore` of the package, or above "
-    "it in its project, excludes.",
-    "requirements": "The file is read when the executor is made.",
-    "subnet_ids": "They need a way to S3. `covalent-lambda bootstrap --vpc` gives the execution "
-    "role what joining them takes, `covalent-lambda policy dispatcher --vpc` the dispatcher.",
-    "reserved_concurrency": "The dispatcher needs `covalent-lambda policy dispatcher "
-    "--reserved-concurrency`.",
-    "prewarm": "In each process of the dispatcher.",
-}
-"""What there is to say beyond the code's own description."""
+POSITIONAL: Final = (
+    *("credentials_file", "profile", "region", "lambda_role_name", "s3_bucket_name"),
+    *("cache_dir", "poll_freq", "timeout", "memory_size", "cleanup"),
+)
+"""Arguments that may be given without a name, in the order of the executor `awslambda`."""
 
-HEAD = """\
+HEAD: Final = """\
 # Options
 
 Written by `docs/make_options.py` from the code.
@@ -62,15 +39,16 @@ memory_size = 1024
 requirements = ["scikit-learn==1.7.2"]
 ```
 
-A value that cannot be used is an error when the executor is made. Options that say what a function
-is are part of its identity: another value is another function, and the old one stays.
+An invalid value is an error when the executor is created. Options that define a function are part
+of its identity: another value gives another function, and the old one stays. Commands of
+[`covalent-lambda`](command-line.md) have flags for some options.
 """
 
-TAIL = """\
+TAIL: Final = """\
 
-Beside these, the executor takes what every Covalent executor takes: `log_stdout`, `log_stderr`,
+The executor also has the options of every Covalent executor: `log_stdout`, `log_stderr`,
 `time_limit`, and `retries`, how often a task that crashed, timed out or ran out of memory is run
-again (one that raised never is).
+again (a task that raised is never run again).
 """
 
 
@@ -79,27 +57,67 @@ def shown(default: Any) -> str:
     return json.dumps(default) if isinstance(default, str) else repr(default)
 
 
-def table(names: tuple[str, ...], defaults: dict[str, Any]) -> Iterator[str]:
-    yield "| option | default | meaning |"
-    yield "|---|---|---|"
-    for name in names:
-        told = " ".join(
-            filter(None, [Options.model_fields[name].description, REMARKS.get(name)])
-        ).replace("|", r"\|")
-        yield f"| `{name}` | `{shown(defaults[name])}` | {told} |"
+def row(declared: Declared) -> str:
+    option = declared.option
+    flag = f"Flag: `{declared.flag}`." if declared.flag else ""
+    told = " ".join(filter(None, [option.description, option.remark, flag])).replace("|", r"\|")
+    return f"| `{declared.name}` | `{shown(declared.default)}` | {told} |"
 
 
 def page() -> str:
-    defaults = Options.defaults()
-    grouped = {name for names in GROUPS.values() for name in names}
-    rest = tuple(name for name in defaults if name not in grouped)
-    sections = {**GROUPS, **({"Others": rest} if rest else {})}
     lines = [HEAD]
-    for title, names in sections.items():
-        known = tuple(name for name in names if name in defaults)
-        lines += [f"## {title}", "", *table(known, defaults), ""]
+    for title, section in groupby(OPTIONS.values(), key=lambda declared: declared.section):
+        lines += [f"## {title}", "", "| option | default | meaning |", "|---|---|---|"]
+        lines += [*map(row, section), ""]
     return "\n".join(lines).rstrip("\n") + "\n" + TAIL
 
 
+def arguments() -> list[Declared]:
+    """Return the options in the order of the executor's arguments."""
+    by_name = [declared for name, declared in OPTIONS.items() if name not in POSITIONAL]
+    return [*(OPTIONS[name] for name in POSITIONAL), *by_name]
+
+
+def type_text(declared: Declared) -> str:
+    """Write a type as code does: ``str``, ``list[str]``."""
+    plain = declared.type
+    return plain.__name__ if isinstance(plain, type) and not get_args(plain) else str(plain)
+
+
+def signature() -> Iterator[str]:
+    """Yield the lines of the executor's arguments."""
+    for declared in arguments():
+        yield f"{declared.name}: {type_text(declared)} | None = None,"
+        if declared.name == POSITIONAL[-1]:
+            yield "*,"
+
+
+def documentation() -> Iterator[str]:
+    """Yield the lines of the arguments' documentation."""
+    for declared in arguments():
+        text = declared.option.description
+        if declared.default not in ("", [], {}):
+            text += f" Default: {shown(declared.default)}."
+        yield f"{declared.name} : {type_text(declared)}"
+        yield from textwrap.wrap(
+            text, 92, initial_indent="    ", subsequent_indent="    ", break_on_hyphens=False
+        )
+
+
+def with_arguments(source: str) -> str:
+    """Return the plugin's module with the executor's arguments as they are declared."""
+    for begin, end, indent, lines in (
+        ("    Parameters\n    ----------\n", "    credentials : str\n", 4, documentation()),
+        ("        self,\n", "        credentials: str | None = None,\n", 8, signature()),
+    ):
+        start = source.index(begin) + len(begin)
+        written = textwrap.indent("".join(f"{line}\n" for line in lines), " " * indent)
+        source = source[:start] + written + source[source.index(end, start) :]
+    return source
+
+
 if __name__ == "__main__":
-    print(page(), end="")
+    if sys.argv[1:] == ["--executor"]:
+        PLUGIN.write_text(with_arguments(PLUGIN.read_text("utf-8")), "utf-8")
+    else:
+        print(page(), end="")

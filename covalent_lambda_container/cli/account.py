@@ -10,6 +10,7 @@ import click
 
 from covalent_lambda_container.cli.output import Output, reporting
 from covalent_lambda_container.cli.parameters import ACCOUNT, executor_options
+from covalent_lambda_container.cli.wiring import wiring
 
 if TYPE_CHECKING:
     from covalent_lambda_container.account.steps import Step
@@ -41,11 +42,10 @@ def bootstrap(
       covalent-lambda bootstrap --bucket my-covalent-lambda-jobs --plan
     """
     from covalent_lambda_container.account import steps as account
-    from covalent_lambda_container.executor.wiring import clients_of
     from covalent_lambda_container.options.resolve import resolve
 
     options = resolve(given)
-    clients = clients_of(options)
+    clients = wiring().clients_of(options)
     names = account.deployment(clients, options)
     wanted = account.resources(clients, names, vpc=vpc or bool(options.subnet_ids))
     steps = account.plan_bootstrap(wanted, adopt=adopt)
@@ -75,11 +75,10 @@ def teardown(
       covalent-lambda teardown --bucket my-covalent-lambda-jobs
     """
     from covalent_lambda_container.account import steps as account
-    from covalent_lambda_container.executor.wiring import clients_of
     from covalent_lambda_container.options.resolve import resolve
 
     options = resolve(given)
-    clients = clients_of(options)
+    clients = wiring().clients_of(options)
     names = account.deployment(clients, options)
     steps = account.plan_teardown(account.resources(clients, names), force=force)
     if only_plan:
@@ -127,12 +126,11 @@ def policy(
       covalent-lambda policy dispatcher > dispatcher.json
     """
     from covalent_lambda_container.account.steps import deployment
-    from covalent_lambda_container.executor.wiring import clients_of
     from covalent_lambda_container.iam import administration, running
     from covalent_lambda_container.options.resolve import resolve
 
     options = resolve(given)
-    names = deployment(clients_of(options), options, account=account)
+    names = deployment(wiring().clients_of(options), options, account=account)
     in_vpc = vpc or bool(options.subnet_ids)
     if who == "dispatcher":
         document = running.dispatcher(

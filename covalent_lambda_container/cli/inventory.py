@@ -9,6 +9,7 @@ import click
 
 from covalent_lambda_container.cli.output import Output, age, megabytes, reporting
 from covalent_lambda_container.cli.parameters import ACCOUNT, duration, executor_options, refuse
+from covalent_lambda_container.cli.wiring import wiring
 
 if TYPE_CHECKING:
     from covalent_lambda_container.functions.inventory import FunctionEntry, Unused
@@ -32,11 +33,10 @@ def list_(given: dict[str, Any], output: Output) -> None:
     Example:
       covalent-lambda list
     """
-    from covalent_lambda_container.executor import wiring
     from covalent_lambda_container.functions.inventory import take_inventory
     from covalent_lambda_container.options.resolve import resolve
 
-    stores = wiring.account_stores_for(resolve(given))
+    stores = wiring().account_stores_for(resolve(given))
     there = take_inventory(stores.registry, stores.functions, stores.logs)
     now = datetime.now(timezone.utc)
     images = sorted(there.images, key=lambda image: image.pushed)
@@ -93,16 +93,15 @@ def gc(
     """
     if local:
         refuse(given, (*ACCOUNT, "ecr_repository"), "gc --local does not look at an account")
-        from covalent_lambda_container.cli.leftovers import gc_local
+        from covalent_lambda_container.cli.pruning import gc_local
 
         gc_local(given, output, dry_run=dry_run, keep=keep, yes=yes)
         return
     refuse(given, ["cache_dir"], "only gc --local looks at it")
-    from covalent_lambda_container.executor import wiring
     from covalent_lambda_container.functions.inventory import find_unused, remove, take_inventory
     from covalent_lambda_container.options.resolve import resolve
 
-    stores = wiring.account_stores_for(resolve(given))
+    stores = wiring().account_stores_for(resolve(given))
     now = datetime.now(timezone.utc)
     there = take_inventory(stores.registry, stores.functions, stores.logs)
     what = find_unused(there, now=now, keep=keep)

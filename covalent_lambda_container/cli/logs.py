@@ -9,6 +9,7 @@ import click
 
 from covalent_lambda_container.cli.output import Output, reporting
 from covalent_lambda_container.cli.parameters import ACCOUNT, duration, executor_options
+from covalent_lambda_container.cli.wiring import wiring
 
 
 @click.command()
@@ -37,10 +38,9 @@ def logs(
     Example:
       covalent-lambda logs covalent-20193b0346945e4e-ddf6c09f7176e433 --follow
     """
-    from covalent_lambda_container.executor import wiring
     from covalent_lambda_container.options.resolve import resolve
 
-    stores = wiring.account_stores_for(resolve(given))
+    stores = wiring().account_stores_for(resolve(given))
     start = datetime.now(timezone.utc) - since
     for line in stores.logs.read(function, start, follow=follow):
         time = line.time.isoformat(timespec="milliseconds")

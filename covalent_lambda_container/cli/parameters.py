@@ -11,23 +11,9 @@ from typing import Any, Final, TypeVar
 
 import click
 
-Body = TypeVar("Body", bound=Callable[..., Any])
+from covalent_lambda_container.options.declarations import OPTIONS
 
-_FLAGS: Final[dict[str, tuple[str, str, str]]] = {
-    "region": ("--region", "NAME", "AWS region."),
-    "profile": ("--profile", "NAME", "Profile in the AWS configuration."),
-    "credentials_file": ("--credentials-file", "FILE", "AWS credentials file."),
-    "endpoint_url": ("--endpoint-url", "URL", "Another AWS endpoint, such as a local stack."),
-    "s3_bucket_name": ("--bucket", "NAME", "S3 bucket of large tasks and results."),
-    "ecr_repository": ("--repository", "NAME", "ECR repository of the images."),
-    "lambda_role_name": ("--role", "NAME", "Execution role of the functions, a name or an ARN."),
-    "base_image": ("--base-image", "IMAGE", "Root image."),
-    "architecture": ("--architecture", "x86_64|arm64", "Processor of the functions."),
-    "pip_index_url": ("--index-url", "URL", "Package index, without credentials."),
-    "cache_dir": ("--cache-dir", "FOLDER", "Where builds keep what later ones use."),
-    "ca_bundle": ("--ca-bundle", "FILE", "Certificate authorities that pip trusts in a build."),
-}
-"""Flag, placeholder and meaning of options of the executor, by their names."""
+Body = TypeVar("Body", bound=Callable[..., Any])
 
 ACCOUNT: Final = ("region", "profile", "credentials_file", "endpoint_url")
 """Options that say which account, as whom, and where."""
@@ -66,7 +52,7 @@ def files_option(meaning: str) -> Callable[[Body], Body]:
 
 def refuse(given: Mapping[str, Any], names: Iterable[str], reason: str) -> None:
     """Raise if one of these options of the executor was given: ``reason`` says why it must not."""
-    flags = [_FLAGS[name][0] for name in names if given.get(name) is not None]
+    flags = [OPTIONS[name].flag for name in names if given.get(name) is not None]
     if flags:
         raise click.UsageError(f"{', '.join(flags)}: {reason}.")
 
@@ -86,8 +72,13 @@ def executor_options(*names: str) -> Callable[[Body], Body]:
 
         decorated: Any = command
         for name in reversed(names):
-            flag, placeholder, meaning = _FLAGS[name]
-            option = click.option(flag, name, metavar=placeholder, help=meaning)
+            declared = OPTIONS[name]
+            option = click.option(
+                declared.flag,
+                name,
+                metavar=declared.placeholder,
+                help=declared.option.description,
+            )
             decorated = option(decorated)
         return decorated  # type: ignore[no-any-return]
 

@@ -15,12 +15,13 @@ from covalent_lambda_container.cli.parameters import (
     files_option,
     python_option,
 )
-from covalent_lambda_container.cli.wanted import (
+from covalent_lambda_container.cli.task_sources import (
     as_json,
     tasks_of_dispatches,
     tasks_of_files,
     tasks_of_workflows,
 )
+from covalent_lambda_container.cli.wiring import wiring
 from covalent_lambda_container.errors import LambdaContainerError
 
 if TYPE_CHECKING:
@@ -80,7 +81,7 @@ def prebuild(
     given: dict[str, Any],
     output: Output,
 ) -> None:
-    """Make the images and functions that WORKFLOWs need.
+    """Make the images and functions that WORKFLOWs target.
 
     Builds, pushes and creates what is not there yet. A workflow's file is imported and the graphs
     of its lattices are built, as a dispatch does it. Options given here go before those of its
@@ -106,166 +107,172 @@ def prebuild(
         *tasks_of_files(files, given),
         *tasks_of_dispatches(dispatches, server),
     ]
-    needs = build_targets(tasks, given, python_version)
+    targets = build_targets(tasks, given, python_version)
     if verbose:
         output.show_log()
     if no_push:
-        _build_here(needs, jobs, output)
+        _build_here(targets, jobs, output)
         return
-    standings = _look(needs, with_function=not no_function)
+    statuses = _look(targets, with_function=not no_function)
     if plan or check:
-        _show(standings, {}, output, with_function=not no_function)
-        if check and not all(_is_there(standing, not no_function) for standing in standings):
+        _show(statuses, {}, output, with_function=not no_function)
+        if check and not all(_is_there(status, not no_function) for status in statuses):
             click.get_current_context().exit(_MISSING)
         return
-    _make(standings, jobs, output, with_function=not no_function)
+    _make(statuses, jobs, output, with_function=not no_function)
 
 
-def _look(needs: Sequence[BuildTarget], *, with_function: bool) -> list[TargetStatus]:
-    """Look for everything at once; return it in the order of the needs."""
+def _look(targets: Sequence[BuildTarget], *, with_function: bool) -> list[TargetStatus]:
+    """Look for everything at once; return it in the order of the targets."""
     from covalent_lambda_container.executor.prebuild import in_parallel, look
 
     looked: dict[BuildTarget, TargetStatus] = {}
-    for need, standing in in_parallel(
-        lambda need: look(need, with_function=with_function), needs, at_once=_LOOKS_AT_ONCE
-    ):
-        if isinstance(standing, Exception):
-            raise standing
-        looked[need] = standing
-    return [looked[need] for need in needs]
+    service_for = wiring().service_for
+
+    def work(target: BuildTarget) -> TargetStatus:
+        return look(target, service_for(target.options), with_function=with_function)
+
+    for target, status in in_parallel(work, targets, at_once=_LOOKS_AT_ONCE):
+        if isinstance(status, Exception):
+            raise status
+        looked[target] = status
+    return [looked[target] for target in targets]
 
 
 def _make(
-    standings: Sequence[TargetStatus], jobs: int, output: Output, *, with_function: bool
+    statuses: Sequence[TargetStatus], jobs: int, output: Output, *, with_function: bool
 ) -> None:
     """Make what is missing, and show what became of it; end with the first error's exit code."""
     from covalent_lambda_container.executor.prebuild import in_parallel, make
 
-    before = {standing.need: standing for standing in standings}
+    before = {status.target: status for status in statuses}
     after = dict(before)
     states: dict[BuildTarget, str] = {}
     errors: list[LambdaContainerError] = []
     missing = [
-        standing.need
-        for standing in standings
-        if not _is_there(standing, with_function) or standing.need.options.force_rebuild
+        status.target
+        for status in statuses
+        if not _is_there(status, with_function) or status.target.options.force_rebuild
     ]
+    service_for = wiring().service_for
     with output.steps() as begin:
 
-        def work(need: BuildTarget) -> TargetStatus:
-            step = begin(_title(need))
+        def work(target: BuildTarget) -> TargetStatus:
+            step = begin(_title(target))
             try:
-                made = make(need, with_function=with_function, tell=step.tell)
+                service = service_for(target.options)
+                made = make(target, service, with_function=with_function, tell=step.tell)
             except BaseException:
                 step.end("failed")
                 raise
             step.end("done")
             return made
 
-        for need, made in in_parallel(work, missing, at_once=jobs):
+        for target, made in in_parallel(work, missing, at_once=jobs):
             if isinstance(made, LambdaContainerError):
                 errors.append(made)
-                output.note(f"Error: {_title(need)}: {made}")
-                states[need] = "failed"
+                output.note(f"Error: {_title(target)}: {made}")
+                states[target] = "failed"
             elif isinstance(made, Exception):
                 raise made
             else:
-                after[need] = made
-                rebuilt = made.image != before[need].image
-                states[need] = "built" if rebuilt else "function created"
+                after[target] = made
+                rebuilt = made.image != before[target].image
+                states[target] = "built" if rebuilt else "function created"
     _show(list(after.values()), states, output, with_function=with_function)
     if errors:
         click.get_current_context().exit(errors[0].exit_code)
 
 
-def _build_here(needs: Sequence[BuildTarget], jobs: int, output: Output) -> None:
+def _build_here(targets: Sequence[BuildTarget], jobs: int, output: Output) -> None:
     from covalent_lambda_container.executor.prebuild import build_here, in_parallel
 
     names: dict[BuildTarget, str] = {}
+    service_for = wiring().service_for
     with output.steps() as begin:
 
-        def work(need: BuildTarget) -> str:
-            step = begin(_title(need))
+        def work(target: BuildTarget) -> str:
+            step = begin(_title(target))
             step.tell("building")
             try:
-                name = build_here(need)
+                name = build_here(target, service_for(target.options))
             except BaseException:
                 step.end("failed")
                 raise
             step.end("done")
             return name
 
-        for need, name in in_parallel(work, needs, at_once=jobs):
+        for target, name in in_parallel(work, targets, at_once=jobs):
             if isinstance(name, Exception):
                 raise name
-            names[need] = name
-    built = [(need, names[need]) for need in needs]
+            names[target] = name
+    built = [(target, names[target]) for target in targets]
     output.table(
-        [{**_document(need), "local_image": name} for need, name in built],
+        [{**_document(target), "local_image": name} for target, name in built],
         ["image", "packages", "for"],
-        [[name, _packages(need), _users(need)] for need, name in built],
+        [[name, _packages(target), _users(target)] for target, name in built],
     )
 
 
 def _show(
-    standings: Sequence[TargetStatus],
+    statuses: Sequence[TargetStatus],
     states: dict[BuildTarget, str],
     output: Output,
     *,
     with_function: bool,
 ) -> None:
     document, rows = [], []
-    for standing in standings:
-        image = standing.image
+    for status in statuses:
+        image = status.image
         missing = "image missing" if image is None else "function missing"
-        there = _is_there(standing, with_function)
-        state = states.get(standing.need, _THERE if there else missing)
+        there = _is_there(status, with_function)
+        state = states.get(status.target, _THERE if there else missing)
         document.append(
             {
-                **_document(standing.need),
+                **_document(status.target),
                 "digest": image.digest if image else None,
                 "image": image.uri if image else None,
-                "function": standing.function or None,
+                "function": status.function or None,
                 "state": state,
             }
         )
         rows.append(
             [
-                standing.need.spec.tag[:_SHORT],
+                status.target.spec.tag[:_SHORT],
                 image.digest[: len("sha256:") + _SHORT] if image else "–",
-                standing.function or "–",
+                status.function or "–",
                 state,
-                _packages(standing.need),
-                _users(standing.need),
+                _packages(status.target),
+                _users(status.target),
             ]
         )
     output.table(document, ["spec", "digest", "function", "state", "packages", "for"], rows)
 
 
-def _is_there(standing: TargetStatus, with_function: bool) -> bool:
-    return standing.image is not None and (standing.function_exists or not with_function)
+def _is_there(status: TargetStatus, with_function: bool) -> bool:
+    return status.image is not None and (status.function_exists or not with_function)
 
 
-def _document(need: BuildTarget) -> dict[str, Any]:
+def _document(target: BuildTarget) -> dict[str, Any]:
     return {
-        "spec": need.spec.tag,
-        "python_version": need.spec.python_version,
-        "architecture": need.spec.architecture,
-        "requirements": list(need.spec.requirements),
-        "for": list(need.names),
+        "spec": target.spec.tag,
+        "python_version": target.spec.python_version,
+        "architecture": target.spec.architecture,
+        "requirements": list(target.spec.requirements),
+        "for": list(target.names),
     }
 
 
-def _title(need: BuildTarget) -> str:
-    return f"{need.spec.tag[:_SHORT]} ({_packages(need)})"
+def _title(target: BuildTarget) -> str:
+    return f"{target.spec.tag[:_SHORT]} ({_packages(target)})"
 
 
-def _packages(need: BuildTarget) -> str:
-    return _some(need.spec.requirements) or "no packages"
+def _packages(target: BuildTarget) -> str:
+    return _some(target.spec.requirements) or "no packages"
 
 
-def _users(need: BuildTarget) -> str:
-    return _some(need.names)
+def _users(target: BuildTarget) -> str:
+    return _some(target.names)
 
 
 def _some(texts: Sequence[str], most: int = 3) -> str:

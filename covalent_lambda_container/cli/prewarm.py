@@ -9,7 +9,8 @@ import click
 
 from covalent_lambda_container.cli.output import Output, reporting
 from covalent_lambda_container.cli.parameters import ACCOUNT, executor_options
-from covalent_lambda_container.cli.wanted import as_json, tasks_of_workflows
+from covalent_lambda_container.cli.task_sources import as_json, tasks_of_workflows
+from covalent_lambda_container.cli.wiring import wiring
 from covalent_lambda_container.errors import ConfigurationError
 from covalent_lambda_container.options.limits import CONCURRENCY_QUOTA
 
@@ -47,7 +48,6 @@ def prewarm(
     Example:
       covalent-lambda prewarm workflow.py -n 20
     """
-    from covalent_lambda_container.executor import wiring
     from covalent_lambda_container.options.resolve import resolve
 
     found: dict[str, Options]
@@ -62,7 +62,7 @@ def prewarm(
     else:
         found = {what: resolve(given)}
     for name, options in found.items():
-        if wiring.account_stores_for(options).functions.find(name) is None:
+        if wiring().account_stores_for(options).functions.find(name) is None:
             raise ConfigurationError(
                 f"There is no function {name!r}.",
                 hint="See the names of all functions: covalent-lambda list",
@@ -77,13 +77,12 @@ def prewarm(
 
 async def _warm(found: dict[str, Options], count: int, output: Output) -> dict[str, int]:
     """Warm one function after the other: an account's environments are limited."""
-    from covalent_lambda_container.executor import wiring
     from covalent_lambda_container.executor.prewarm import prewarm as start_environments
 
     started = {}
     for name, options in found.items():
         output.note(f"Starting {count} environments of {name}")
-        invocations = wiring.account_stores_for(options).invocations
+        invocations = wiring().account_stores_for(options).invocations
         started[name] = await start_environments(
             invocations, name, count, timeout_s=options.timeout
         )
@@ -97,10 +96,13 @@ def _functions_of(
     from covalent_lambda_container.executor.prebuild import build_targets, look
 
     tasks = tasks_of_workflows([workflow], args, kwargs, output)
-    standings = [look(need, with_function=True) for need in build_targets(tasks, given, None)]
-    if not all(standing.function_exists for standing in standings):
+    statuses = [
+        look(target, wiring().service_for(target.options), with_function=True)
+        for target in build_targets(tasks, given, None)
+    ]
+    if not all(status.function_exists for status in statuses):
         raise ConfigurationError(
             f"Not all functions of {workflow} are there.",
             hint=f"Make them first: covalent-lambda prebuild {workflow}",
         )
-    return {standing.function: standing.need.options for standing in standings}
+    return {status.function: status.target.options for status in statuses}

@@ -9,8 +9,8 @@ from dataclasses import dataclass, replace
 from typing import Any, Protocol, TypeVar
 
 from covalent_lambda_container.covalent_api.task import Task
-from covalent_lambda_container.executor import wiring
 from covalent_lambda_container.executor.image_spec import image_spec
+from covalent_lambda_container.executor.service import Service
 from covalent_lambda_container.functions.provisioner import ReportProgress
 from covalent_lambda_container.model.specs import ImageReference, ImageSpec
 from covalent_lambda_container.options.schema import Options
@@ -51,11 +51,11 @@ class BuildTarget:
 
 @dataclass(frozen=True, kw_only=True)
 class TargetStatus:
-    """What there is of a need.
+    """What exists of a target.
 
     Parameters
     ----------
-    need
+    target
         What is asked for.
     image
         The image in the registry; None if it is not there.
@@ -65,7 +65,7 @@ class TargetStatus:
         Whether the function is there.
     """
 
-    need: BuildTarget
+    target: BuildTarget
     image: ImageReference | None
     function: str = ""
     function_exists: bool = False
@@ -84,45 +84,45 @@ def build_targets(
         Minor version of Python that goes before that of the tasks.
     """
     changes = {name: value for name, value in given.items() if value is not None}
-    needs: dict[tuple[str, str], BuildTarget] = {}
-    for needy in tasks:
-        options = Options.check(needy.options.model_dump() | changes)
-        task = needy.task
+    targets: dict[tuple[str, str], BuildTarget] = {}
+    for item in tasks:
+        options = Options.check(item.options.model_dump() | changes)
+        task = item.task
         if python_version:
             task = replace(task, python_version=python_version)
         spec = image_spec(options, task)
         key = spec.digest, options.model_dump_json()
-        need = needs.get(key) or BuildTarget(spec=spec, options=options, names=())
-        names = dict.fromkeys((*need.names, needy.name))
-        needs[key] = replace(need, names=tuple(names))
-    return list(needs.values())
+        target = targets.get(key) or BuildTarget(spec=spec, options=options, names=())
+        names = dict.fromkeys((*target.names, item.name))
+        targets[key] = replace(target, names=tuple(names))
+    return list(targets.values())
 
 
-def look(need: BuildTarget, *, with_function: bool) -> TargetStatus:
-    """Look for an image, and for its function; make nothing."""
-    parts = wiring.service_for(need.options)
-    image = parts.provisioner.find_image(need.spec)
+def look(target: BuildTarget, service: Service, *, with_function: bool) -> TargetStatus:
+    """Look for an image, and for its function; create nothing."""
+    image = service.provisioner.find_image(target.spec)
     if image is None or not with_function:
-        return TargetStatus(need=need, image=image)
-    spec = parts.function_spec(image)
-    exists = parts.provisioner.find_function(spec)
-    return TargetStatus(need=need, image=image, function=spec.name, function_exists=exists)
+        return TargetStatus(target=target, image=image)
+    spec = service.function_spec(image)
+    exists = service.provisioner.find_function(spec)
+    return TargetStatus(target=target, image=image, function=spec.name, function_exists=exists)
 
 
-def make(need: BuildTarget, *, with_function: bool, tell: ReportProgress) -> TargetStatus:
-    """Make an image, and its function, as far as they are not there."""
-    parts = wiring.service_for(need.options)
-    anew = need.options.force_rebuild
-    image = parts.provisioner.ensure_image(need.spec, tell, anew=anew)
+def make(
+    target: BuildTarget, service: Service, *, with_function: bool, tell: ReportProgress
+) -> TargetStatus:
+    """Create an image and its function where they do not exist."""
+    anew = target.options.force_rebuild
+    image = service.provisioner.ensure_image(target.spec, tell, anew=anew)
     if not with_function:
-        return TargetStatus(need=need, image=image)
-    name = parts.provisioner.ensure_function(parts.function_spec(image), tell)
-    return TargetStatus(need=need, image=image, function=name, function_exists=True)
+        return TargetStatus(target=target, image=image)
+    name = service.provisioner.ensure_function(service.function_spec(image), tell)
+    return TargetStatus(target=target, image=image, function=name, function_exists=True)
 
 
-def build_here(need: BuildTarget) -> str:
+def build_here(target: BuildTarget, service: Service) -> str:
     """Build an image in the Docker engine alone; return its name there."""
-    return wiring.service_for(need.options).provisioner.build_here(need.spec)
+    return service.provisioner.build_here(target.spec)
 
 
 def in_parallel(

@@ -26,7 +26,6 @@ from covalent_lambda_container.model.specs import (
     FunctionSpec,
     ImageReference,
     ImageSpec,
-    sorted_pairs,
 )
 from covalent_lambda_container.options.schema import Options
 from covalent_lambda_container.packages.local_packages import LocalPackage, read_local_packages
@@ -233,23 +232,7 @@ class Service:
         ConfigurationError
             There is no such execution role.
         """
-        options = self._options
-        return FunctionSpec(
-            image=image,
-            architecture=options.architecture,
-            role_arn=self._role_arn,
-            memory_mb=options.memory_size,
-            timeout_s=options.timeout,
-            ephemeral_storage_mb=options.ephemeral_storage,
-            environment=sorted_pairs(options.environment),
-            tags=sorted_pairs(options.tags),
-            subnet_ids=tuple(sorted(set(options.subnet_ids))),
-            security_group_ids=tuple(sorted(set(options.security_group_ids))),
-            file_system_arn=options.file_system.get("arn", ""),
-            mount_path=options.file_system.get("mount_path", ""),
-            kms_key_arn=options.kms_key_arn,
-            reserved_concurrency=options.reserved_concurrency,
-        )
+        return FunctionSpec(image=image, role_arn=self._role_arn, **self._options.function_fields())
 
     def _payload(self, task: Task) -> dict[str, Any]:
         if task.commands and self._options.bash_deps == "runtime":

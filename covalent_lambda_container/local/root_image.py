@@ -16,8 +16,8 @@ import requests
 
 from covalent_lambda_container.errors import LocalStackError
 from covalent_lambda_container.local import debian
+from covalent_lambda_container.options.limits import AWS_ROOT_IMAGE
 
-_AWS_REPOSITORY: Final = "public.ecr.aws/lambda/python"
 _LOCAL_REPOSITORY: Final = "covalent-lambda-root"
 #: Debian's release whose `python3` is of that version.
 _SUITES: Final = {"3.11": "bookworm", "3.13": "trixie"}
@@ -53,7 +53,7 @@ def ensure_root_image(
         The image is not here, cannot be pulled, and cannot be made here.
     """
     local = f"{_LOCAL_REPOSITORY}:{python_version}"
-    aws = f"{_AWS_REPOSITORY}:{python_version}"
+    aws = f"{AWS_ROOT_IMAGE}:{python_version}"
     for reference in (local, aws):
         if _is_here(client, reference):
             return reference

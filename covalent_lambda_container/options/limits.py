@@ -8,47 +8,53 @@ from typing import Final
 AWS_ROOT_IMAGE: Final = "public.ecr.aws/lambda/python"
 """AWS's own images for Lambda; their tags are Python's minor versions."""
 
-# Environment variables that Lambda sets itself and refuses from users
-# ("Defined runtime environment variables", Lambda developer guide, read 2026-11).
-RESERVED_VARIABLE = re.compile(r"_HANDLER|_X_AMZN_TRACE_ID|AWS_.*")
+LONGEST_TIMEOUT_S: Final = 900
+"""Timeout of a function ("Lambda quotas" page, read 2026-11)."""
 
-VARIABLE_NAME = re.compile(r"[A-Za-z][A-Za-z0-9_]+")
+MEMORY_MB: Final = (128, 10240)
+"""Least and most memory of a function ("Lambda quotas" page, read 2026-11)."""
+
+TMP_MB: Final = (512, 10240)
+"""Least and most ephemeral storage of a function ("Lambda quotas" page, read 2026-11)."""
+
+RESERVED_VARIABLE: Final = re.compile(r"_HANDLER|_X_AMZN_TRACE_ID|AWS_.*")
+"""Environment variables that Lambda sets itself and refuses from users ("Defined runtime
+environment variables", Lambda developer guide, read 2026-11)."""
+
+VARIABLE_NAME: Final = re.compile(r"[A-Za-z][A-Za-z0-9_]+")
+"""Names of environment variables ("Environment", Lambda API reference, read 2026-11)."""
 
 ENVIRONMENT_BYTES: Final = 4096
 """All environment variables of a function together ("Lambda quotas" page, read 2026-11). What
 Lambda measures is their JSON text: it shows it when it refuses them."""
 
 MAX_TAGS: Final = 50
-
 TAG_KEY_CHARACTERS: Final = 128
-
 TAG_VALUE_CHARACTERS: Final = 256
 """Limits of tags ("Tag naming limits and requirements", Tagging AWS Resources user guide, and
 "TagResource", Lambda API reference, both read 2026-11)."""
 
 TAG_PUNCTUATION: Final = "_.:/=+-@"
-"""What a tag may hold beside Unicode letters, numbers and separators ("TagResource", Lambda API
-reference, read 2026-11)."""
+"""Characters that a tag may hold beside Unicode letters, numbers and separators ("TagResource",
+Lambda API reference, read 2026-11)."""
 
 MAX_SUBNETS: Final = 16
-
 MAX_SECURITY_GROUPS: Final = 5
-"""Members of a function's VpcConfig ("VpcConfig", Lambda API reference, read 2026-11)."""
+"""Most entries in the lists of a function's VpcConfig ("VpcConfig", Lambda API reference, read
+2026-11)."""
 
 ACCESS_POINT: Final = re.compile(
     r"arn:aws[a-zA-Z-]*:elasticfilesystem:(eusc-)?[a-z]{2}((-gov)|(-iso([a-z]?)))?-[a-z]+-\d"
     r":\d{12}:access-point/fsap-[a-f0-9]{17}",
     re.ASCII,
 )
-
 MOUNT_PATH: Final = re.compile(r"/mnt/[a-zA-Z0-9-_.]+")
-
 MOUNT_PATH_CHARACTERS: Final = 160
 """What a function may mount, and where ("FileSystemConfig", Lambda API reference, read
 2026-11)."""
 
 CONCURRENCY_QUOTA: Final = 1000
-"""Invocations that an account has under way at once, unless AWS has raised it ("Lambda quotas"
+"""Invocations that an account may run at once, unless AWS has raised it ("Lambda quotas"
 page, read 2026-11)."""
 
 LAMBDA_IMAGE_MB: Final = 10240

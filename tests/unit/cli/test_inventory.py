@@ -3,22 +3,24 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from datetime import datetime, timedelta, timezone
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
 from click.testing import CliRunner, Result
 
 from covalent_lambda_container.cli.main import cli
-from covalent_lambda_container.executor import wiring
 from covalent_lambda_container.executor.wiring import AccountStores
 from covalent_lambda_container.functions.provisioner import Provisioner
 from covalent_lambda_container.model.specs import ImageReference
 from covalent_lambda_container.ports.functions import ACTIVE, FunctionState
 from tests.fakes import FakeFunctions, FakeImageBuilder, FakeLogs, FakeRegistry
 from tests.fakes.examples import function_spec, image_spec
+
+Run = Callable[..., Result]
 
 CREATOR = "arn:aws:sts::123456789012:assumed-role/ci/run-7"
 
@@ -27,12 +29,8 @@ def ago(**length: float) -> datetime:
     return datetime.now(timezone.utc) - timedelta(**length)
 
 
-def run(*arguments: str, answer: str | None = None) -> Result:
-    return CliRunner().invoke(cli, arguments, input=answer)
-
-
 @pytest.fixture
-def stores(monkeypatch: pytest.MonkeyPatch) -> Iterator[AccountStores]:
+def stores() -> Iterator[AccountStores]:
     """An account with one image and one function, both old."""
     with FakeFunctions() as functions:
         registry, logs = FakeRegistry(), FakeLogs()
@@ -48,8 +46,33 @@ def stores(monkeypatch: pytest.MonkeyPatch) -> Iterator[AccountStores]:
         functions.wait_active(spec.name)
         functions.modified[spec.name] = ago(days=40)
         logs.write(spec.name, ago(days=35), "START RequestId: 1\n")
-        monkeypatch.setattr(wiring, "account_stores_for", lambda _: stores)
         yield stores
+
+
+@pytest.fixture
+def service(stores: AccountStores, tmp_path: Path) -> SimpleNamespace:
+    """What creates images and functions in the account."""
+    provisioner = Provisioner(
+        builder=FakeImageBuilder(stores.registry),
+        registry=stores.registry,
+        functions=stores.functions,
+        lock_directory=tmp_path / "locks",
+    )
+    return SimpleNamespace(
+        provisioner=provisioner,
+        function_spec=lambda image: function_spec(image=image, memory_mb=256),
+    )
+
+
+@pytest.fixture
+def run(stores: AccountStores, service: SimpleNamespace) -> Run:
+    """Run a command on the account."""
+    wiring = SimpleNamespace(account_stores_for=lambda _: stores, service_for=lambda _: service)
+
+    def invoke(*arguments: str, answer: str | None = None) -> Result:
+        return CliRunner().invoke(cli, arguments, input=answer, obj=wiring)
+
+    return invoke
 
 
 @pytest.fixture
@@ -58,7 +81,7 @@ def name(stores: Any) -> str:
     return str(name)
 
 
-def test_the_list_says_age_size_last_use_and_who(stores: Any, name: str) -> None:
+def test_the_list_says_age_size_last_use_and_who(run: Run, stores: Any, name: str) -> None:
     head, image, function = run("list").stdout.splitlines()
     columns = ["KIND", "NAME", "IMAGE", "SIZE", "MEMORY", "AGE", "LAST", "USE", "MADE", "BY"]
     assert head.split() == columns
@@ -69,7 +92,7 @@ def test_the_list_says_age_size_last_use_and_who(stores: Any, name: str) -> None
         assert shown in function
 
 
-def test_the_list_as_json_is_exact(stores: Any, name: str) -> None:
+def test_the_list_as_json_is_exact(run: Run, stores: Any, name: str) -> None:
     shown = json.loads(run("list", "--json").stdout)
     (image,) = shown["images"]
     (function,) = shown["functions"]
@@ -82,7 +105,7 @@ def test_the_list_as_json_is_exact(stores: Any, name: str) -> None:
     assert datetime.fromisoformat(function["last_used"]) < ago(days=34)
 
 
-def test_a_dry_run_removes_nothing(stores: Any, name: str) -> None:
+def test_a_dry_run_removes_nothing(run: Run, stores: Any, name: str) -> None:
     shown = run("gc", "--dry-run")
     assert shown.exit_code == 0
     assert [line.split()[0] for line in shown.stdout.splitlines()[1:]] == ["function", "image"]
@@ -90,7 +113,9 @@ def test_a_dry_run_removes_nothing(stores: Any, name: str) -> None:
     assert stores.registry.tags
 
 
-def test_what_is_superfluous_is_removed_when_it_was_confirmed(stores: Any, name: str) -> None:
+def test_what_is_superfluous_is_removed_when_it_was_confirmed(
+    run: Run, stores: Any, name: str
+) -> None:
     refused = run("gc", answer="n\n")
     assert refused.exit_code == 1
     assert name in refused.stderr
@@ -103,7 +128,7 @@ def test_what_is_superfluous_is_removed_when_it_was_confirmed(stores: Any, name:
 
 
 def test_what_is_used_before_it_was_confirmed_stays(
-    stores: Any, name: str, monkeypatch: pytest.MonkeyPatch
+    run: Run, stores: Any, name: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def confirm(*_: Any, **__: Any) -> bool:
         stores.logs.write(name, ago(minutes=1), "START RequestId: 2\n")
@@ -115,20 +140,20 @@ def test_what_is_used_before_it_was_confirmed_stays(
     assert stores.registry.tags
 
 
-def test_what_is_younger_stays(stores: Any) -> None:
+def test_what_is_younger_stays(run: Run, stores: Any) -> None:
     assert run("gc", "--yes", "--keep", "36d").stdout == "nothing to remove\n"
     removed = json.loads(run("gc", "--yes", "--keep", "34d", "--json").stdout)
     assert (len(removed["functions"]), len(removed["images"]), removed["removed"]) == (1, 1, True)
 
 
 @pytest.mark.parametrize("keep", ["30", "3w", "-1d", "", "soon"])
-def test_a_time_is_a_number_and_a_unit(stores: Any, keep: str) -> None:
+def test_a_time_is_a_number_and_a_unit(run: Run, stores: Any, keep: str) -> None:
     ended = run("gc", "--dry-run", f"--keep={keep}")
     assert ended.exit_code == 2
     assert f"{keep!r} is no length of time: write 30d, 12h, 15m or 45s." in ended.stderr
 
 
-def test_logs_show_what_a_function_wrote(stores: Any, name: str) -> None:
+def test_logs_show_what_a_function_wrote(run: Run, stores: Any, name: str) -> None:
     stores.logs.write(name, ago(minutes=5), "hello\n")
     (line,) = run("logs", name).stdout.splitlines()
     assert line.endswith("  hello")
@@ -136,7 +161,7 @@ def test_logs_show_what_a_function_wrote(stores: Any, name: str) -> None:
     assert json.loads(run("logs", name, "--json").stdout)["text"] == "hello"
 
 
-def test_logs_are_followed_until_they_are_interrupted(stores: Any, name: str) -> None:
+def test_logs_are_followed_until_they_are_interrupted(run: Run, stores: Any, name: str) -> None:
     stores.logs.write(name, ago(minutes=5), "first")
     stores.logs.write(name, ago(minutes=1), "second")
     stores.logs.arriving = [stores.logs.lines[name].pop()]
@@ -145,27 +170,27 @@ def test_logs_are_followed_until_they_are_interrupted(stores: Any, name: str) ->
     assert ended.exit_code == 130
 
 
-def test_a_function_without_a_log_is_said(stores: Any) -> None:
+def test_a_function_without_a_log_is_said(run: Run, stores: Any) -> None:
     ended = run("logs", "nothing")
     assert ended.exit_code == 7
     assert "There is no log group" in ended.stderr
 
 
-def test_a_function_is_warmed(stores: Any, name: str) -> None:
+def test_a_function_is_warmed(run: Run, stores: Any, name: str) -> None:
     assert json.loads(run("prewarm", name, "-n", "2", "--json").stdout) == [
         {"function": name, "started": 2}
     ]
     assert stores.functions.environments == 2
 
 
-def test_a_function_that_is_not_there_cannot_be_warmed(stores: Any) -> None:
+def test_a_function_that_is_not_there_cannot_be_warmed(run: Run, stores: Any) -> None:
     ended = run("prewarm", "nothing", "-n", "1")
     assert ended.exit_code == 2
     assert "There is no function 'nothing'" in ended.stderr
 
 
 def test_a_workflows_functions_are_warmed_once_they_are_there(
-    stores: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    run: Run, stores: Any, tmp_path: Path
 ) -> None:
     path = tmp_path / "flow.py"
     path.write_text("""
@@ -179,21 +204,6 @@ def work(x):
 def workflow(x):
     return work(work(x))
 """)
-    provisioner = Provisioner(
-        builder=FakeImageBuilder(stores.registry),
-        registry=stores.registry,
-        functions=stores.functions,
-        lock_directory=tmp_path / "locks",
-    )
-
-    class Parts:
-        def __init__(self) -> None:
-            self.provisioner = provisioner
-
-        def function_spec(self, image: ImageReference) -> Any:
-            return function_spec(image=image, memory_mb=256)
-
-    monkeypatch.setattr(wiring, "service_for", lambda _: Parts())
     ended = run("prewarm", str(path), "-n", "3")
     assert ended.exit_code == 2
     assert f"covalent-lambda prebuild {path}" in ended.stderr

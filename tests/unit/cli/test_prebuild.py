@@ -14,13 +14,15 @@ from click.testing import CliRunner, Result
 
 from covalent_lambda_container.cli.main import cli
 from covalent_lambda_container.errors import ImageBuildError
-from covalent_lambda_container.executor import wiring
 from covalent_lambda_container.executor.prebuild import in_parallel
 from covalent_lambda_container.functions.provisioner import Provisioner
 from covalent_lambda_container.model.specs import FunctionSpec, ImageReference
 from covalent_lambda_container.options.schema import Options
 from tests.fakes import FakeFunctions, FakeImageBuilder, FakeRegistry
 from tests.fakes.examples import function_spec
+
+Run = Callable[..., Result]
+Rows = Callable[..., dict[str, dict[str, Any]]]
 
 FLOW = """
 import covalent as ct
@@ -69,10 +71,8 @@ class AccountService:
 
 
 @pytest.fixture
-def account(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Account:
-    account = Account(tmp_path)
-    monkeypatch.setattr(wiring, "service_for", account.service_for)
-    return account
+def account(tmp_path: Path) -> Account:
+    return Account(tmp_path)
 
 
 @pytest.fixture
@@ -82,18 +82,31 @@ def flow(tmp_path: Path) -> str:
     return str(path)
 
 
-def prebuild(*arguments: str) -> Result:
-    return CliRunner().invoke(cli, ["prebuild", *arguments])
+@pytest.fixture
+def prebuild(account: Account) -> Run:
+    """Run ``prebuild`` on the account, which is its own wiring."""
+
+    def invoke(*arguments: str) -> Result:
+        return CliRunner().invoke(cli, ["prebuild", *arguments], obj=account)
+
+    return invoke
 
 
-def rows(*arguments: str) -> dict[str, dict[str, Any]]:
-    """Return the result by the first requirement of each image."""
-    ended = prebuild(*arguments, "--json")
-    assert ended.exit_code in (0, 3), ended.stderr
-    return {row["requirements"][0]: row for row in json.loads(ended.stdout)}
+@pytest.fixture
+def rows(prebuild: Run) -> Rows:
+    """Run ``prebuild``; return its result by the first requirement of each image."""
+
+    def invoke(*arguments: str) -> dict[str, dict[str, Any]]:
+        ended = prebuild(*arguments, "--json")
+        assert ended.exit_code in (0, 3), ended.stderr
+        return {row["requirements"][0]: row for row in json.loads(ended.stdout)}
+
+    return invoke
 
 
-def test_what_is_missing_is_made_and_listed(account: Account, flow: str) -> None:
+def test_what_is_missing_is_made_and_listed(
+    prebuild: Run, rows: Rows, account: Account, flow: str
+) -> None:
     ended = prebuild(flow, "--kwargs", '{"n": 1}')
     assert ended.exit_code == 0
     assert len(account.builder.pushes) == 2
@@ -107,7 +120,9 @@ def test_what_is_missing_is_made_and_listed(account: Account, flow: str) -> None
     assert {row["spec"] for row in made.values()} == account.registry.tags
 
 
-def test_a_second_time_nothing_is_made(account: Account, flow: str) -> None:
+def test_a_second_time_nothing_is_made(
+    prebuild: Run, rows: Rows, account: Account, flow: str
+) -> None:
     prebuild(flow)
     made = account.builder.builds.copy(), account.functions.created.copy()
     assert {row["state"] for row in rows(flow).values()} == {"there"}
@@ -115,7 +130,7 @@ def test_a_second_time_nothing_is_made(account: Account, flow: str) -> None:
 
 
 def test_what_is_to_be_rebuilt_is_made_although_it_is_there(
-    account: Account, flow: str, tmp_path: Path
+    prebuild: Run, rows: Rows, account: Account, flow: str, tmp_path: Path
 ) -> None:
     prebuild(flow)
     forced = tmp_path / "forced.py"
@@ -127,7 +142,7 @@ def test_what_is_to_be_rebuilt_is_made_although_it_is_there(
     }
 
 
-def test_progress_is_a_line_for_each_step(account: Account, flow: str) -> None:
+def test_progress_is_a_line_for_each_step(prebuild: Run, account: Account, flow: str) -> None:
     told = prebuild(flow, "-j", "1").stderr
     assert "imported\n" in told
     for step in ("building", "pushing", "creating the function", "done ("):
@@ -135,7 +150,7 @@ def test_progress_is_a_line_for_each_step(account: Account, flow: str) -> None:
 
 
 @pytest.mark.parametrize("flag", ["--plan", "--check"])
-def test_a_plan_makes_nothing(account: Account, flow: str, flag: str) -> None:
+def test_a_plan_makes_nothing(rows: Rows, account: Account, flow: str, flag: str) -> None:
     planned = rows(flow, flag)
     assert {row["state"] for row in planned.values()} == {"image missing"}
     assert not account.builder.builds
@@ -143,7 +158,9 @@ def test_a_plan_makes_nothing(account: Account, flow: str, flag: str) -> None:
     assert not account.registry.repository_exists
 
 
-def test_a_check_fails_as_long_as_something_is_missing(account: Account, flow: str) -> None:
+def test_a_check_fails_as_long_as_something_is_missing(
+    prebuild: Run, rows: Rows, account: Account, flow: str
+) -> None:
     assert prebuild(flow, "--check", "--no-function").exit_code == 3
     prebuild(flow, "--no-function")
     assert not account.functions.created
@@ -154,7 +171,9 @@ def test_a_check_fails_as_long_as_something_is_missing(account: Account, flow: s
     assert prebuild(flow, "--check").exit_code == 0
 
 
-def test_a_requirements_file_is_a_set_of_its_own(account: Account, tmp_path: Path) -> None:
+def test_a_requirements_file_is_a_set_of_its_own(
+    rows: Rows, account: Account, tmp_path: Path
+) -> None:
     file = tmp_path / "requirements.txt"
     file.write_text("pandas==2.2.3\n")
     (row,) = rows("-r", str(file), "--python", "3.12", "--architecture", "arm64").values()
@@ -163,14 +182,16 @@ def test_a_requirements_file_is_a_set_of_its_own(account: Account, tmp_path: Pat
     assert row["requirements"] == ["pandas==2.2.3"]
 
 
-def test_flags_go_before_the_workflows_executors(account: Account, flow: str) -> None:
+def test_flags_go_before_the_workflows_executors(rows: Rows, account: Account, flow: str) -> None:
     usual = rows(flow, "--plan")
     other = rows(flow, "--plan", "--base-image", "registry.example.com/python", "--python", "3.12")
     assert {row["python_version"] for row in other.values()} == {"3.12"}
     assert {row["spec"] for row in usual.values()}.isdisjoint(row["spec"] for row in other.values())
 
 
-def test_without_a_push_nothing_of_aws_is_touched(account: Account, flow: str) -> None:
+def test_without_a_push_nothing_of_aws_is_touched(
+    prebuild: Run, account: Account, flow: str
+) -> None:
     ended = prebuild(flow, "--no-push")
     assert ended.exit_code == 0
     assert len(account.builder.builds) == 2
@@ -180,7 +201,9 @@ def test_without_a_push_nothing_of_aws_is_touched(account: Account, flow: str) -
     assert "covalent-lambda:" in ended.stdout
 
 
-def test_a_failure_does_not_keep_the_others_from_being_made(account: Account, flow: str) -> None:
+def test_a_failure_does_not_keep_the_others_from_being_made(
+    prebuild: Run, account: Account, flow: str
+) -> None:
     account.builder.failures.append(ImageBuildError("Build failed: no such package."))
     ended = prebuild(flow)
     assert ended.exit_code == ImageBuildError.exit_code
@@ -203,7 +226,7 @@ def test_a_failure_does_not_keep_the_others_from_being_made(account: Account, fl
     ],
 )
 def test_what_cannot_be_done_is_said(
-    account: Account, flow: str, arguments: list[str], said: str
+    prebuild: Run, account: Account, flow: str, arguments: list[str], said: str
 ) -> None:
     ended = prebuild(*(argument.replace("FLOW", flow) for argument in arguments))
     assert ended.exit_code == 2

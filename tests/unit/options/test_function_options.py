@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 
 from covalent_lambda_container.errors import ConfigurationError
+from covalent_lambda_container.options.declarations import OPTIONS
 from covalent_lambda_container.options.schema import Options
 from tests.fakes.account_server import (
     ACCESS_POINT,
@@ -55,7 +56,7 @@ def test_a_bad_value_is_refused_by_name_value_and_range(name: str, value: Any, s
     message = str(caught.value)
     assert message.startswith(f"AWSLambdaContainerExecutor option {name}=")
     assert said in message
-    assert str(Options.model_fields[name].description) in message
+    assert str(OPTIONS[name].option.description) in message
 
 
 @pytest.mark.parametrize(

@@ -10,6 +10,7 @@ from typing import Any
 import pytest
 
 from covalent_lambda_container.errors import ConfigurationError, RequirementError
+from covalent_lambda_container.options.declarations import OPTIONS
 from covalent_lambda_container.options.schema import Options
 
 DEFAULTS = {
@@ -129,7 +130,7 @@ def test_defaults_can_stand_in_a_configuration_file() -> None:
 
 @pytest.mark.parametrize("name", DEFAULTS)
 def test_every_option_says_what_it_is_for(name: str) -> None:
-    description = Options.model_fields[name].description
+    description = OPTIONS[name].option.description
     assert description
     assert description.endswith(".")
 
@@ -140,7 +141,7 @@ def test_a_bad_value_is_refused_by_name_value_and_range(name: str, value: Any, s
         Options.check({name: value})
     message = str(caught.value)
     assert message.startswith(f"AWSLambdaContainerExecutor option {name}")
-    assert str(Options.model_fields[name].description) in message
+    assert str(OPTIONS[name].option.description) in message
     inner = name in (
         "requirements",
         "tags",

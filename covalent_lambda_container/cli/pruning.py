@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any, Final
 import click
 
 from covalent_lambda_container.cli.output import Output, age, megabytes
+from covalent_lambda_container.cli.wiring import wiring
 from covalent_lambda_container.errors import ImageBuildError
 
 if TYPE_CHECKING:
@@ -21,11 +22,10 @@ def gc_local(
     given: dict[str, Any], output: Output, *, dry_run: bool, keep: timedelta, yes: bool
 ) -> None:
     """Remove what builds have left here and nobody has needed for a time, once it is confirmed."""
-    from covalent_lambda_container.executor import wiring
     from covalent_lambda_container.images.pruning import remove
     from covalent_lambda_container.options.resolve import resolve
 
-    stores = wiring.local_build_stores_for(resolve(given))
+    stores = wiring().local_build_stores_for(resolve(given))
     now = datetime.now(timezone.utc)
     what = _find(stores, output, now, keep)
     if not dry_run and what:

@@ -4,26 +4,25 @@ from __future__ import annotations
 
 import json
 import os
+from collections.abc import Callable
 from datetime import datetime, timedelta, timezone
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
 from click.testing import CliRunner, Result
 
 from covalent_lambda_container.cli.main import cli
-from covalent_lambda_container.executor import wiring
 from covalent_lambda_container.executor.wiring import LocalBuildStores
 from covalent_lambda_container.model.image_labels import spec_label
 from tests.fakes import FakeImageStore
 from tests.fakes.examples import image_spec
 
+Run = Callable[..., Result]
+
 OLD = datetime.now(timezone.utc) - timedelta(days=40)
 TASK = f"registry.example.com/covalent-lambda:{image_spec().tag}"
-
-
-def run(*arguments: str, answer: str | None = None) -> Result:
-    return CliRunner().invoke(cli, ("gc", "--local", *arguments), input=answer)
 
 
 @pytest.fixture
@@ -37,7 +36,7 @@ def engine() -> FakeImageStore:
 
 
 @pytest.fixture
-def pack(tmp_path: Path) -> Path:
+def archive(tmp_path: Path) -> Path:
     path = tmp_path / "packs" / "numpy-0123.tar"
     path.parent.mkdir()
     path.write_bytes(b"x" * 2_000_000)
@@ -45,11 +44,17 @@ def pack(tmp_path: Path) -> Path:
     return path
 
 
-@pytest.fixture(autouse=True)
-def workshop(engine: FakeImageStore, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(
-        wiring, "local_build_stores_for", lambda _: LocalBuildStores(engine=engine, cache=tmp_path)
-    )
+@pytest.fixture
+def run(engine: FakeImageStore, tmp_path: Path) -> Run:
+    """Run ``gc --local`` on the engine and the cache folder."""
+    stores = LocalBuildStores(engine=engine, cache=tmp_path)
+    wiring = SimpleNamespace(local_build_stores_for=lambda _: stores)
+
+    def invoke(*arguments: str, answer: str | None = None) -> Result:
+        words = ("gc", "--local", *arguments)
+        return CliRunner().invoke(cli, words, input=answer, obj=wiring)
+
+    return invoke
 
 
 def names(engine: FakeImageStore) -> list[tuple[str, ...]]:
@@ -57,74 +62,78 @@ def names(engine: FakeImageStore) -> list[tuple[str, ...]]:
 
 
 def test_a_dry_run_says_what_would_go_and_removes_nothing(
-    engine: FakeImageStore, pack: Path
+    run: Run, engine: FakeImageStore, archive: Path
 ) -> None:
     shown = run("--dry-run")
     assert shown.exit_code == 0
     assert [line.split() for line in shown.stdout.splitlines()] == [
         ["KIND", "NAME", "SIZE", "LAST", "USE"],
         ["image", TASK, "70", "MB", "40", "d"],
-        ["pack", str(pack), "2", "MB", "40", "d"],
+        ["pack", str(archive), "2", "MB", "40", "d"],
         ["all", "2", "72", "MB"],
     ]
-    assert pack.exists()
+    assert archive.exists()
     assert names(engine) == [("python:3.11",), (TASK,)]
 
 
-def test_it_is_removed_when_it_was_confirmed(engine: FakeImageStore, pack: Path) -> None:
+def test_it_is_removed_when_it_was_confirmed(
+    run: Run, engine: FakeImageStore, archive: Path
+) -> None:
     refused = run(answer="n\n")
     assert refused.exit_code == 1
     assert TASK in refused.stderr
     assert refused.stdout.strip() == ""
-    assert pack.exists()
+    assert archive.exists()
     removed = run(answer="y\n")
     assert removed.exit_code == 0
     assert "Removing 2 leftovers of builds" in removed.stderr
-    assert not pack.exists()
+    assert not archive.exists()
     assert names(engine) == [("python:3.11",)]
     assert run("--yes").stdout == "nothing to remove\n"
 
 
-def test_as_json_it_is_exact(pack: Path) -> None:
+def test_as_json_it_is_exact(run: Run, archive: Path) -> None:
     removed = json.loads(run("--yes", "--json").stdout)
     assert (removed["removed"], removed["size_bytes"]) == (True, 72_000_000)
     image, file = removed["leftovers"]
     assert (image["kind"], image["names"], image["size_bytes"]) == ("image", [TASK], 70_000_000)
-    assert (file["kind"], file["names"], file["size_bytes"]) == ("pack", [str(pack)], 2_000_000)
+    assert (file["kind"], file["names"], file["size_bytes"]) == ("pack", [str(archive)], 2_000_000)
     assert datetime.fromisoformat(image["last_used"]) == OLD
 
 
 def test_what_is_used_before_it_was_confirmed_stays(
-    engine: FakeImageStore, pack: Path, monkeypatch: pytest.MonkeyPatch
+    run: Run, engine: FakeImageStore, archive: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def confirm(*_: Any, **__: Any) -> bool:
-        os.utime(pack)
+        os.utime(archive)
         return True
 
     monkeypatch.setattr("click.confirm", confirm)
     assert "1 leftovers" in run().stderr
-    assert pack.exists()
+    assert archive.exists()
     assert names(engine) == [("python:3.11",)]
 
 
-def test_what_is_younger_stays(engine: FakeImageStore, pack: Path) -> None:
+def test_what_is_younger_stays(run: Run, engine: FakeImageStore, archive: Path) -> None:
     assert run("--yes", "--keep", "41d").stdout == "nothing to remove\n"
-    assert pack.exists()
+    assert archive.exists()
 
 
-def test_without_an_engine_there_are_files(engine: FakeImageStore, pack: Path) -> None:
+def test_without_an_engine_there_are_files(run: Run, engine: FakeImageStore, archive: Path) -> None:
     engine.reachable = False
     ended = run("--yes")
     assert ended.exit_code == 0
     assert "Images are left out. Docker could not list its images" in ended.stderr
-    assert not pack.exists()
+    assert not archive.exists()
 
 
-def test_options_that_would_do_nothing_are_refused(engine: FakeImageStore, pack: Path) -> None:
+def test_options_that_would_do_nothing_are_refused(
+    run: Run, engine: FakeImageStore, archive: Path
+) -> None:
     ended = run("--yes", "--region", "eu-central-1", "--repository", "mine")
     assert ended.exit_code == 2
     assert "--region, --repository: gc --local does not look at an account." in ended.stderr
-    assert pack.exists()
-    ended = CliRunner().invoke(cli, ("gc", "--yes", "--cache-dir", str(pack.parent)))
+    assert archive.exists()
+    ended = CliRunner().invoke(cli, ("gc", "--yes", "--cache-dir", str(archive.parent)))
     assert ended.exit_code == 2
     assert "--cache-dir: only gc --local looks at it." in ended.stderr

@@ -12,7 +12,7 @@ import importlib
 import logging
 import sys
 from collections.abc import Callable, Coroutine, Mapping
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import TYPE_CHECKING, Any, NoReturn, TypeVar
 
 from covalent._shared_files import TaskRuntimeError
 from covalent._shared_files.exceptions import TaskCancelledError
@@ -82,8 +82,8 @@ class AWSLambdaContainerExecutor(AsyncBaseExecutor):
         Execution role of the functions: a name or, if it has a path, an ARN. Default:
         "CovalentLambdaExecutionRole".
     s3_bucket_name : str
-        Existing bucket through which large tasks and results pass. Default:
-        "covalent-lambda-job-resources".
+        Existing S3 bucket through which large tasks and results pass: lowercase letters,
+        digits, hyphens and dots. Default: "covalent-lambda-job-resources".
     cache_dir : str
         Folder for lock files and for packages that later builds use. Default:
         "~/.cache/covalent/lambda_container".
@@ -209,8 +209,9 @@ class AWSLambdaContainerExecutor(AsyncBaseExecutor):
         log_stderr: str = "",
         time_limit: int = -1,
         retries: int = 0,
+        **unknown: NoReturn,
     ) -> None:
-        given = {name: value for name, value in locals().items() if name in OPTIONS}
+        given = {name: value for name, value in locals().items() if name in OPTIONS} | unknown
         given["credentials_file"] = _either(credentials_file, credentials)
         options = resolve(given)
         super().__init__(

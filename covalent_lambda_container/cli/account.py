@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 import click
 
+from covalent_lambda_container.cli.help import command
 from covalent_lambda_container.cli.output import Output, reporting
 from covalent_lambda_container.cli.parameters import ACCOUNT, executor_options
 from covalent_lambda_container.cli.wiring import wiring
@@ -18,7 +19,7 @@ if TYPE_CHECKING:
 _NAMES: Final = ("s3_bucket_name", "ecr_repository", "lambda_role_name")
 
 
-@click.command()
+@command()
 @click.option("--plan", "only_plan", is_flag=True, help="Show what would be done, and do nothing.")
 @click.option("--vpc", is_flag=True, help="Let the role connect functions to a VPC.")
 @click.option(
@@ -56,7 +57,7 @@ def bootstrap(
     _show(output, names.account, steps, _configuration(given))
 
 
-@click.command()
+@command()
 @click.option("--plan", "only_plan", is_flag=True, help="Show what would be done, and do nothing.")
 @click.option("--yes", is_flag=True, help="Do not ask.")
 @click.option("--force", is_flag=True, help="Remove what others have put into it, too.")
@@ -93,7 +94,7 @@ def teardown(
     _show(output, names.account, steps)
 
 
-@click.command()
+@command()
 @click.argument(
     "who", type=click.Choice(["dispatcher", "ci", "operator", "bootstrap", "execution-role"])
 )

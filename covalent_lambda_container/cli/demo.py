@@ -10,13 +10,14 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from covalent_lambda_container.cli.help import command
 from covalent_lambda_container.cli.output import Output, reporting
 
 if TYPE_CHECKING:
     from covalent_lambda_container.local.demo import Dispatch
 
 
-@click.command()
+@command()
 @click.argument(
     "workflow", required=False, type=click.Path(exists=True, dir_okay=False, path_type=Path)
 )

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from covalent_lambda_container.cli.help import command
 from covalent_lambda_container.cli.output import Output, reporting
 from covalent_lambda_container.cli.parameters import ACCOUNT, executor_options
 
@@ -15,7 +16,7 @@ if TYPE_CHECKING:
     from covalent_lambda_container.doctor.examination import Finding
 
 
-@click.command()
+@command()
 @click.option(
     "--timeout",
     "timeout_s",

@@ -7,7 +7,9 @@ from typing import TYPE_CHECKING, Any, Final
 
 import click
 
-from covalent_lambda_container.cli.output import Output, age, megabytes, reporting
+from covalent_lambda_container.cli.formats import age, megabytes
+from covalent_lambda_container.cli.help import command
+from covalent_lambda_container.cli.output import Output, reporting
 from covalent_lambda_container.cli.parameters import ACCOUNT, duration, executor_options, refuse
 from covalent_lambda_container.cli.wiring import wiring
 
@@ -19,7 +21,7 @@ _SHORT: Final = 12
 _COLUMNS: Final = ("kind", "name", "image", "size", "memory", "age", "last use", "made by")
 
 
-@click.command("list")
+@command("list")
 @executor_options(*ACCOUNT, "ecr_repository")
 @reporting
 def list_(given: dict[str, Any], output: Output) -> None:
@@ -54,7 +56,7 @@ def list_(given: dict[str, Any], output: Output) -> None:
     )
 
 
-@click.command()
+@command()
 @click.option("--dry-run", is_flag=True, help="Show what would be removed, and remove nothing.")
 @click.option(
     "--keep",

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 import click
 
+from covalent_lambda_container.cli.help import group
 from covalent_lambda_container.cli.output import Body, Output, reporting
 
 if TYPE_CHECKING:
@@ -17,7 +18,7 @@ if TYPE_CHECKING:
 _FOLDER: Final = "~/.cache/covalent/lambda_container/local"
 
 
-@click.group()
+@group()
 def local() -> None:
     """Run a local stand-in for AWS.
 

@@ -7,12 +7,13 @@ from typing import Any
 
 import click
 
+from covalent_lambda_container.cli.help import command
 from covalent_lambda_container.cli.output import Output, reporting
 from covalent_lambda_container.cli.parameters import ACCOUNT, duration, executor_options
 from covalent_lambda_container.cli.wiring import wiring
 
 
-@click.command()
+@command()
 @click.argument("function")
 @click.option("-f", "--follow", is_flag=True, help="Go on with what it writes, until Ctrl-C.")
 @click.option(

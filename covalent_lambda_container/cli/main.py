@@ -4,47 +4,78 @@ from __future__ import annotations
 
 import importlib
 import signal
+import sys
 from types import FrameType
 from typing import Any, Final
 
 import click
 
+from covalent_lambda_container.cli.help import Group
+from covalent_lambda_container.cli.output import styled
 from covalent_lambda_container.errors import LambdaContainerError
 
-_COMMANDS: Final = {
-    "prebuild": "prebuild:prebuild",
-    "prewarm": "prewarm:prewarm",
-    "list": "inventory:list_",
-    "gc": "inventory:gc",
-    "logs": "logs:logs",
-    "render": "render:render",
-    "local": "local:local",
-    "demo": "demo:demo",
-    "bootstrap": "account:bootstrap",
-    "teardown": "account:teardown",
-    "policy": "account:policy",
-    "doctor": "doctor:doctor",
+_SECTIONS: Final = {
+    "Set up": {
+        "bootstrap": "account:bootstrap",
+        "config": "config:config",
+        "doctor": "doctor:doctor",
+        "policy": "account:policy",
+        "teardown": "account:teardown",
+    },
+    "Images and functions": {
+        "prebuild": "prebuild:prebuild",
+        "prewarm": "prewarm:prewarm",
+        "render": "render:render",
+        "list": "inventory:list_",
+        "gc": "inventory:gc",
+    },
+    "Dispatches": {
+        "why": "why:why",
+        "logs": "logs:logs",
+    },
+    "On this machine": {
+        "local": "local:local",
+        "demo": "demo:demo",
+    },
 }
-"""Module of this package and name in it, of each command."""
+"""Commands in the sections of the help, each with its module of this package and name in it."""
+
+_COMMANDS: Final = {
+    name: place for section in _SECTIONS.values() for name, place in section.items()
+}
 
 _INTERRUPTED: Final = 130
 """Exit code of a program that ended by Ctrl-C, as shells count it."""
 
 
-class LazyGroup(click.Group):
+class LazyGroup(Group):
     """A group whose commands are imported when they are asked for."""
 
-    def list_commands(self, ctx: click.Context) -> list[str]:  # noqa: ARG002
+    def list_commands(self, ctx: click.Context) -> list[str]:
         """Return the commands' names in the order of the table above."""
-        return list(_COMMANDS)
+        return [*_COMMANDS, *super().list_commands(ctx)]
 
-    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:  # noqa: ARG002
-        """Import a command."""
+    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
+        """Import a command; one that the group was given is returned as it is."""
         if cmd_name not in _COMMANDS:
-            return None
+            return super().get_command(ctx, cmd_name)
         module, _, name = _COMMANDS[cmd_name].partition(":")
         command: click.Command = getattr(importlib.import_module(f"{__package__}.{module}"), name)
         return command
+
+    def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        """Write the commands in their sections."""
+        width = formatter.width - max(map(len, _COMMANDS)) - 6
+        for heading, commands in _SECTIONS.items():
+            with formatter.section(heading):
+                found = {name: self.get_command(ctx, name) for name in commands}
+                formatter.write_dl(
+                    [
+                        (name, command.get_short_help_str(width))
+                        for name, command in found.items()
+                        if command is not None
+                    ]
+                )
 
     def invoke(self, ctx: click.Context) -> Any:
         """Run a command; errors of ours become a message and an exit code, others stay as they are.
@@ -54,11 +85,20 @@ class LazyGroup(click.Group):
         try:
             return super().invoke(ctx)
         except LambdaContainerError as exc:
-            click.echo(f"Error: {exc}", err=True)
+            _fail(str(exc))
             ctx.exit(exc.exit_code)
         except KeyboardInterrupt:
-            click.echo("Error: interrupted", err=True)
+            _fail("interrupted")
             ctx.exit(_INTERRUPTED)
+        except ValueError as exc:
+            if type(exc).__name__ != "TomlDecodeError":
+                raise
+            # Covalent reads its configuration while it is imported.
+            from covalent_lambda_container.options.configuration import invalid_file
+
+            error = invalid_file(exc)
+            _fail(str(error))
+            ctx.exit(error.exit_code)
 
 
 @click.command(cls=LazyGroup, context_settings={"help_option_names": ["-h", "--help"]})
@@ -66,8 +106,8 @@ class LazyGroup(click.Group):
 def cli() -> None:
     """Images and functions of the Covalent executor `awslambda_container`.
 
-    Options that are not given are taken from the section [executors.awslambda_container] of
-    Covalent's configuration, as the executor does.
+    Options of the executor that are not given are taken from the section
+    [executors.awslambda_container] of Covalent's configuration, as the executor does.
 
     \b
     Example:
@@ -82,6 +122,10 @@ def main() -> None:
     """Run the command line in a process of its own."""
     signal.signal(signal.SIGTERM, _interrupt)
     cli(prog_name="covalent-lambda")
+
+
+def _fail(text: str) -> None:
+    print(styled(text, sys.stderr, "Error:", fg="red"), file=sys.stderr, flush=True)
 
 
 def _interrupt(_signal: int, _frame: FrameType | None) -> None:

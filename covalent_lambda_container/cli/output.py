@@ -1,6 +1,7 @@
 """What a command says: its result on stdout, all talk on stderr.
 
-On a terminal, progress is drawn; elsewhere, in CI and with ``--no-progress`` it is plain lines.
+On a terminal, progress is drawn and tables are as wide as it is; elsewhere, in CI and with
+``--no-progress`` there are plain lines.
 """
 
 from __future__ import annotations
@@ -9,31 +10,25 @@ import functools
 import json
 import logging
 import os
+import pkgutil
+import shutil
 import sys
-import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterator, Sequence
 from contextlib import contextmanager, redirect_stdout
-from datetime import datetime
-from typing import TYPE_CHECKING, Any, Final, Protocol, TextIO, TypeVar
+from pathlib import Path
+from typing import Any, Final, TextIO, TypeVar
 
 import click
 
-if TYPE_CHECKING:
-    from rich.progress import Progress, TaskID
+from covalent_lambda_container.cli.help import OUTPUT_SECTION, SectionOption
+from covalent_lambda_container.cli.progress import Step, StepLines, drawn_steps
+from covalent_lambda_container.cli.tables import lines_of
 
 Body = TypeVar("Body", bound=Callable[..., Any])
 
 _CI: Final = ("1", "true", "yes")
-
-
-class Step(Protocol):
-    """A piece of work that is shown while it goes on."""
-
-    def tell(self, state: str) -> None:
-        """Say what is done now."""
-
-    def end(self, outcome: str) -> None:
-        """Say what came of it; nothing is said afterwards."""
+_PACKAGE: Final = __name__.partition(".")[0]
+_FOLDER: Final = Path(__file__).parents[1]
 
 
 class Output:
@@ -47,33 +42,51 @@ class Output:
         Whether the result is a JSON document.
     progress
         Whether progress may be drawn; it is where stderr is a terminal.
+    quiet
+        Whether only the result and errors are written.
+    verbose
+        Whether what is logged is talk: the output of builds, for one.
     """
 
-    def __init__(self, stdout: TextIO, stderr: TextIO, *, as_json: bool, progress: bool) -> None:
+    def __init__(
+        self,
+        stdout: TextIO,
+        stderr: TextIO,
+        *,
+        as_json: bool = False,
+        progress: bool = True,
+        quiet: bool = False,
+        verbose: bool = False,
+    ) -> None:
         self.as_json = as_json
-        self.draws = progress and stderr.isatty() and not in_ci()
+        self.quiet = quiet
+        self.verbose = verbose
+        self.draws = progress and not quiet and stderr.isatty() and not in_ci()
         self._stdout = stdout
         self._stderr = stderr
+        self._write_aside: Callable[[str], None] = self._to_stderr
 
     @property
     def aside(self) -> Output:
         """An output whose results are talk: what is shown before a question."""
-        return Output(self._stderr, self._stderr, as_json=False, progress=False)
+        return Output(self._stderr, self._stderr, progress=False)
 
     def note(self, line: str) -> None:
         """Say something beside the result."""
-        print(line, file=self._stderr, flush=True)
+        if not self.quiet:
+            self._write_aside(line)
 
-    def show_log(self) -> None:
-        """Let what is logged be talk: the output of builds, for one.
+    def warn(self, text: str) -> None:
+        """Say what should not be overlooked; also where all talk is unwanted."""
+        self._write_aside(styled(text, self._stderr, "Warning:", fg="yellow"))
 
-        To be called when Covalent is imported, which sets the level of the log.
-        """
-        log = logging.getLogger("covalent_lambda_container")
-        handler = logging.StreamHandler(self._stderr)
-        handler.setFormatter(logging.Formatter("%(message)s"))
-        log.addHandler(handler)
-        log.setLevel(logging.INFO)
+    def error(self, text: str) -> None:
+        """Say what failed."""
+        self._write_aside(styled(text, self._stderr, "Error:", fg="red"))
+
+    def coloured(self, text: str, **style: Any) -> str:
+        """Return a part of the result in a colour, where stdout takes it."""
+        return click.style(text, **style) if takes_colour(self._stdout) else text
 
     def result(self, document: Any, *lines: str) -> None:
         """Write the result: a JSON document, or what a reader gets instead."""
@@ -88,15 +101,25 @@ class Output:
         shown = json.dumps(document, ensure_ascii=False) if self.as_json else text
         print(shown, file=self._stdout, flush=True)
 
-    def table(self, document: Any, columns: Sequence[str], rows: Sequence[Sequence[str]]) -> None:
-        """Write the result: a JSON document, or a table, each row a line of its own."""
-        cells = [[column.upper() for column in columns], *rows]
-        widths = [max(len(row[place]) for row in cells) for place in range(len(columns))]
-        lines = [
-            "  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip()
-            for row in cells
-        ]
-        self.result(document, *lines)
+    def table(
+        self,
+        document: Any,
+        columns: Sequence[str],
+        rows: Sequence[Sequence[str]],
+        *,
+        whole: Collection[str] = (),
+    ) -> None:
+        """Write the result: a JSON document, or a table.
+
+        Each row is a line of its own; on a terminal that is too narrow, cells are wrapped, save
+        those of the columns in `whole`.
+        """
+        self.result(document, *lines_of(columns, rows, width=self.width, whole=whole))
+
+    @property
+    def width(self) -> int | None:
+        """Characters in a line of stdout; None where it is not a terminal."""
+        return shutil.get_terminal_size().columns if self._stdout.isatty() else None
 
     @contextmanager
     def steps(self) -> Iterator[Callable[[str], Step]]:
@@ -105,59 +128,71 @@ class Output:
         A piece is begun with its name; a piece that is not ended by then failed.
         """
         if not self.draws:
-            yield lambda name: _Lines(self.note, name)
+            yield lambda name: StepLines(self.note, name)
             return
-        from rich.console import Console
-        from rich.progress import Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
+        with drawn_steps(self._stderr) as (begin, note):
+            self._write_aside = note
+            try:
+                yield begin
+            finally:
+                self._write_aside = self._to_stderr
 
-        columns = (SpinnerColumn(finished_text=" "), TextColumn("{task.description}"))
-        console = Console(file=self._stderr, highlight=False)
-        with Progress(*columns, TimeElapsedColumn(), console=console) as drawn:
-            yield lambda name: _Drawn(drawn, name)
+    @contextmanager
+    def logging(self) -> Iterator[None]:
+        """Let what is logged be talk: warnings, or with ``--verbose`` everything.
 
+        Covalent's own handlers do not get it meanwhile: they would write through a drawing.
+        """
+        handler = _LogHandler(self)
+        handler.setFormatter(logging.Formatter("%(message)s"))
+        loggers = [
+            logging.getLogger(f"{_PACKAGE}.{module.name}")
+            for module in pkgutil.iter_modules([str(_FOLDER)])
+        ]
+        before = [(log.level, log.propagate) for log in loggers]
+        for log in loggers:
+            log.addHandler(handler)
+            log.setLevel(logging.INFO if self.verbose else logging.WARNING)
+            log.propagate = False
+        try:
+            yield
+        finally:
+            for log, (level, propagate) in zip(loggers, before, strict=True):
+                log.removeHandler(handler)
+                log.setLevel(level)
+                log.propagate = propagate
 
-class _Lines:
-    def __init__(self, note: Callable[[str], None], name: str) -> None:
-        self._note = note
-        self._name = name
-        self._started = time.monotonic()
-
-    def tell(self, state: str) -> None:
-        self._note(f"{self._name}: {state}")
-
-    def end(self, outcome: str) -> None:
-        self._note(f"{self._name}: {outcome} ({time.monotonic() - self._started:.1f} s)")
-
-
-class _Drawn:
-    def __init__(self, progress: Progress, name: str) -> None:
-        self._progress = progress
-        self._name = name
-        self._task: TaskID = progress.add_task(_plain(name), total=1)
-
-    def tell(self, state: str) -> None:
-        self._progress.update(self._task, description=_plain(f"{self._name}: {state}"))
-
-    def end(self, outcome: str) -> None:
-        self._progress.update(
-            self._task, description=_plain(f"{self._name}: {outcome}"), completed=1
-        )
-
-
-def age(moment: datetime | None, now: datetime) -> str:
-    """Return how long ago something was, in words; a dash for never."""
-    if moment is None:
-        return "–"
-    seconds = max(0, int((now - moment).total_seconds()))
-    for unit, length in (("d", 86400), ("h", 3600), ("min", 60)):
-        if seconds >= length:
-            return f"{seconds // length} {unit}"
-    return f"{seconds} s"
+    def _to_stderr(self, line: str) -> None:
+        print(line, file=self._stderr, flush=True)
 
 
-def megabytes(size: int) -> str:
-    """Return a number of bytes in words."""
-    return f"{size / 1e6:,.0f} MB"
+class _LogHandler(logging.Handler):
+    def __init__(self, output: Output) -> None:
+        super().__init__()
+        self._output = output
+
+    def emit(self, record: logging.LogRecord) -> None:
+        """Write a record as talk."""
+        text = self.format(record)
+        if record.levelno >= logging.WARNING:
+            self._output.warn(text)
+        else:
+            self._output.note(text)
+
+
+def styled(text: str, stream: TextIO, label: str, **style: Any) -> str:
+    """Return a text behind a label, which has a colour where the stream takes it."""
+    shown = click.style(label, bold=True, **style) if takes_colour(stream) else label
+    return f"{shown} {text}"
+
+
+def takes_colour(stream: TextIO) -> bool:
+    """Tell whether a stream is a terminal that shows colours, and the user wants them.
+
+    ``NO_COLOR`` and ``TERM=dumb`` say that they do not.
+    """
+    unwanted = os.environ.get("NO_COLOR") or os.environ.get("TERM") == "dumb"
+    return stream.isatty() and not unwanted
 
 
 def in_ci() -> bool:
@@ -166,24 +201,35 @@ def in_ci() -> bool:
 
 
 def reporting(body: Body) -> Body:
-    """Give a command ``--json`` and ``--no-progress``, and the keyword ``output``.
+    """Give a command ``--json``, ``--no-progress``, ``-q`` and ``-v``, and the keyword ``output``.
 
     What anything else writes to stdout meanwhile (a workflow that is imported, Covalent's log) is
     talk as well.
     """
 
-    @click.option("--json", "as_json", is_flag=True, help="Write the result as JSON.")
-    @click.option("--no-progress", is_flag=True, help="Write plain lines, also on a terminal.")
+    @_flag("--json", "as_json", help="Write the result as JSON.")
+    @_flag("--no-progress", help="Write plain lines, also on a terminal.")
+    @_flag("-q", "--quiet", help="Write only the result, warnings and errors.")
+    @_flag("-v", "--verbose", help="Show what is logged, such as the output of builds.")
     @functools.wraps(body)
-    def command(*args: Any, as_json: bool, no_progress: bool, **kwargs: Any) -> Any:
-        output = Output(sys.stdout, sys.stderr, as_json=as_json, progress=not no_progress)
-        with redirect_stdout(sys.stderr):
+    def command(
+        *args: Any, as_json: bool, no_progress: bool, quiet: bool, verbose: bool, **kwargs: Any
+    ) -> Any:
+        if quiet and verbose:
+            raise click.UsageError("--quiet and --verbose contradict each other.")
+        output = Output(
+            sys.stdout,
+            sys.stderr,
+            as_json=as_json,
+            progress=not no_progress,
+            quiet=quiet,
+            verbose=verbose,
+        )
+        with redirect_stdout(sys.stderr), output.logging():
             return body(*args, output=output, **kwargs)
 
     return command  # type: ignore[return-value]
 
 
-def _plain(text: str) -> str:
-    from rich.markup import escape
-
-    return escape(text)
+def _flag(*names: str, **settings: Any) -> Callable[[Body], Body]:
+    return click.option(*names, is_flag=True, cls=SectionOption, section=OUTPUT_SECTION, **settings)

@@ -11,6 +11,7 @@ from typing import Any, Final, TypeVar
 
 import click
 
+from covalent_lambda_container.cli.help import EXECUTOR_SECTION, SectionOption
 from covalent_lambda_container.options.declarations import OPTIONS
 
 Body = TypeVar("Body", bound=Callable[..., Any])
@@ -76,6 +77,8 @@ def executor_options(*names: str) -> Callable[[Body], Body]:
             option = click.option(
                 declared.flag,
                 name,
+                cls=SectionOption,
+                section=EXECUTOR_SECTION,
                 metavar=declared.placeholder,
                 help=declared.option.description,
             )

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 import click
 
+from covalent_lambda_container.cli.help import command
 from covalent_lambda_container.cli.output import Output, reporting
 from covalent_lambda_container.cli.parameters import (
     ACCOUNT,
@@ -37,7 +38,7 @@ _SHORT: Final = 12
 _THERE: Final = "there"
 
 
-@click.command()
+@command()
 @click.argument("workflows", nargs=-1, metavar="[WORKFLOW.py[:LATTICE]]...")
 @files_option("A set of requirements without a workflow")
 @click.option(
@@ -57,7 +58,6 @@ _THERE: Final = "there"
 @click.option(
     "-j", "--jobs", type=click.IntRange(min=1), default=4, show_default=True, help="Builds at once."
 )
-@click.option("-v", "--verbose", is_flag=True, help="Show the output of builds.")
 @python_option
 @executor_options(
     *(*ACCOUNT, "ecr_repository", "lambda_role_name", "base_image", "architecture"),
@@ -76,12 +76,11 @@ def prebuild(
     no_function: bool,
     no_push: bool,
     jobs: int,
-    verbose: bool,
     python_version: str | None,
     given: dict[str, Any],
     output: Output,
 ) -> None:
-    """Make the images and functions that WORKFLOWs target.
+    """Create the images and functions that WORKFLOWs need.
 
     Builds, pushes and creates what is not there yet. A workflow's file is imported and the graphs
     of its lattices are built, as a dispatch does it. Options given here go before those of its
@@ -108,8 +107,6 @@ def prebuild(
         *tasks_of_dispatches(dispatches, server),
     ]
     targets = build_targets(tasks, given, python_version)
-    if verbose:
-        output.show_log()
     if no_push:
         _build_here(targets, jobs, output)
         return
@@ -161,7 +158,7 @@ def _make(
             step = begin(_title(target))
             try:
                 service = service_for(target.options)
-                made = make(target, service, with_function=with_function, tell=step.tell)
+                made = make(target, service, with_function=with_function, tell=step.report)
             except BaseException:
                 step.end("failed")
                 raise
@@ -171,7 +168,7 @@ def _make(
         for target, made in in_parallel(work, missing, at_once=jobs):
             if isinstance(made, LambdaContainerError):
                 errors.append(made)
-                output.note(f"Error: {_title(target)}: {made}")
+                output.error(f"{_title(target)}: {made}")
                 states[target] = "failed"
             elif isinstance(made, Exception):
                 raise made
@@ -193,7 +190,7 @@ def _build_here(targets: Sequence[BuildTarget], jobs: int, output: Output) -> No
 
         def work(target: BuildTarget) -> str:
             step = begin(_title(target))
-            step.tell("building")
+            step.report("building")
             try:
                 name = build_here(target, service_for(target.options))
             except BaseException:

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from covalent_lambda_container.cli.help import command
 from covalent_lambda_container.cli.output import Output, reporting
 from covalent_lambda_container.cli.parameters import ACCOUNT, executor_options
 from covalent_lambda_container.cli.task_sources import as_json, tasks_of_workflows
@@ -18,7 +19,7 @@ if TYPE_CHECKING:
     from covalent_lambda_container.options.schema import Options
 
 
-@click.command()
+@command()
 @click.argument("what", metavar="FUNCTION|WORKFLOW.py[:LATTICE]")
 @click.option(
     "-n",

@@ -7,7 +7,8 @@ from typing import TYPE_CHECKING, Any, Final
 
 import click
 
-from covalent_lambda_container.cli.output import Output, age, megabytes
+from covalent_lambda_container.cli.formats import age, megabytes
+from covalent_lambda_container.cli.output import Output
 from covalent_lambda_container.cli.wiring import wiring
 from covalent_lambda_container.errors import ImageBuildError
 

@@ -8,13 +8,14 @@ from typing import Any
 
 import click
 
+from covalent_lambda_container.cli.help import command
 from covalent_lambda_container.cli.output import Output, reporting
 from covalent_lambda_container.cli.parameters import executor_options, files_option, python_option
 
 _SPEC_OPTIONS = ("base_image", "architecture")
 
 
-@click.command()
+@command()
 @click.argument("requirements", nargs=-1)
 @files_option("Requirements file")
 @python_option

@@ -8,6 +8,7 @@ from __future__ import annotations
 import tempfile
 import urllib.request
 from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import replace
 from typing import Any
 from urllib.error import URLError
@@ -52,8 +53,21 @@ def read_dispatch(dispatch_id: str, server: str | None = None) -> tuple[Workflow
         The server does not answer, or has no such dispatch.
     """
     address = server or format_server_url()
-    try:
+    with asked_of(address, dispatch_id):
         return tuple(_tasks(dispatch_id, address))
+
+
+@contextmanager
+def asked_of(address: str, dispatch_id: str) -> Iterator[None]:
+    """Turn what Covalent raises when it asks for a dispatch into an error that says so.
+
+    Raises
+    ------
+    ConfigurationError
+        The server does not answer, or has no such dispatch.
+    """
+    try:
+        yield
     except MissingLatticeRecordError as exc:
         raise ConfigurationError(
             f"Covalent's server at {address} has no dispatch {dispatch_id!r}."
@@ -73,14 +87,15 @@ def _tasks(dispatch_id: str, address: str) -> Iterator[WorkflowTask]:
         for node in graph.nodes:
             attributes = graph.nodes[node]
             if attributes["metadata"]["executor"] == SHORT_NAME:
-                task = _task(dispatch_id, manager, node)
+                task = task_of_node(dispatch_id, manager, node)
                 if task:
                     yield task
             if attributes["sub_dispatch_id"]:
                 yield from _tasks(attributes["sub_dispatch_id"], address)
 
 
-def _task(dispatch_id: str, manager: Any, node: int) -> WorkflowTask | None:
+def task_of_node(dispatch_id: str, manager: Any, node: int) -> WorkflowTask | None:
+    """Return the task of a node; None for one that does not run, or that lacks arguments."""
     lattice = manager.result_object.lattice
     graph = lattice.transport_graph._graph
     for key in ("function", "hooks"):

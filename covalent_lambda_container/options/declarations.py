@@ -105,9 +105,14 @@ class AccountOptions:
     ] = ""
     s3_bucket_name: Annotated[
         Text,
+        pattern(r"^[a-z0-9][a-z0-9.-]*[a-z0-9]$"),
         MinLen(3),
         MaxLen(63),
-        Option("Existing bucket through which large tasks and results pass.", flag="--bucket NAME"),
+        Option(
+            "Existing S3 bucket through which large tasks and results pass: lowercase letters, "
+            "digits, hyphens and dots.",
+            flag="--bucket NAME",
+        ),
     ] = "covalent-lambda-job-resources"
     ecr_repository: Annotated[
         Text,

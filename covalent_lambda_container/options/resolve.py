@@ -3,15 +3,21 @@
 from __future__ import annotations
 
 import json
+import logging
 from collections.abc import Mapping
 from functools import lru_cache
 from pathlib import Path
 from typing import Any, Final
 
 from covalent_lambda_container.model.names import SECTION
+from covalent_lambda_container.options.configuration import unknown_names
 from covalent_lambda_container.options.schema import Options
 
+log = logging.getLogger(__name__)
+
 _NAMES: Final = tuple(Options.model_fields)
+
+_warned: set[str] = set()
 
 
 def resolve(given: Mapping[str, Any]) -> Options:
@@ -36,6 +42,7 @@ def resolve(given: Mapping[str, Any]) -> Options:
         configured = get_config(SECTION)
     except KeyError:
         configured = {}
+    _warn_of_unknown(configured)
     ours = {name: configured.get(name) for name in Options.model_fields}
     # Covalent writes all defaults into the section: one that is empty says nothing.
     ours["credentials_file"] = ours["credentials_file"] or configured.get("credentials")
@@ -47,6 +54,23 @@ def resolve(given: Mapping[str, Any]) -> Options:
     }
     # Users make executors, and run the command line, where the files are that they name.
     return Options.check(written, folder=Path.cwd())
+
+
+def _warn_of_unknown(configured: Mapping[str, Any]) -> None:
+    """Warn once of names in the configuration that are no option.
+
+    They are not refused: Covalent writes all defaults of a plugin into its configuration, and a
+    release that no longer has an option would fail everywhere.
+    """
+    for name, suggestion in unknown_names(configured).items():
+        if name not in _warned:
+            _warned.add(name)
+            log.warning(
+                "Covalent's configuration, section [%s]: there is no option %s. %s",
+                SECTION,
+                name,
+                suggestion or "'covalent-lambda config unset' removes it.",
+            )
 
 
 def stored(attributes: Mapping[str, Any]) -> Options:

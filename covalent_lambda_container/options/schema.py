@@ -20,6 +20,7 @@ from covalent_lambda_container.options.declarations import (
     IndexOptions,
     TaskOptions,
 )
+from covalent_lambda_container.options.suggestions import did_you_mean
 from covalent_lambda_container.packages import local_packages
 from covalent_lambda_container.packages.requirements import Requirements
 from covalent_lambda_container.packages.requirements_files import names_file, read_requirement_lines
@@ -140,9 +141,15 @@ def _explain(problem: ValidationError) -> str:
         keys = [key for key in error["loc"][1:] if isinstance(key, str) and key != "[key]"]
         inside = "".join(f"[{key!r}]" for key in keys)
         message = error["msg"].removeprefix("Value error, ").removeprefix("Input ")
-        # A value of this option may be a secret.
-        seen = "" if name == "environment" else f"={without_credentials(repr(error['input']))}"
-        line = f"AWSLambdaContainerExecutor option {name}{inside}{seen}: {message}."
+        seen = f"={without_credentials(repr(error['input']))}"
         known = OPTIONS.get(name)
-        lines.append(f"{line} {known.option.description}" if known else line)
+        if known is None:
+            message, about = "there is no such option", did_you_mean(name, OPTIONS)
+        else:
+            about = known.option.description
+        # A value of `environment`, or of what may be it misspelt, may be a secret.
+        if name == "environment" or not (known or isinstance(error["input"], int | float)):
+            seen = ""
+        line = f"AWSLambdaContainerExecutor option {name}{inside}{seen}: {message}. {about}"
+        lines.append(line.rstrip())
     return "\n".join(lines)

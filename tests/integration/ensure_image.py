@@ -55,7 +55,7 @@ def main(options_json: str, *places: str) -> None:
     options = Options.check(json.loads(options_json))
     task = bare_task(Requirements(packages=("iniconfig==2.1.0",)))
     service = service_for(options)
-    spec = image_spec(task)
+    spec = image_spec(options, task)
     if places[1:]:
         meet_before_pushes(Path(places[1]))
     if places:

@@ -173,19 +173,15 @@ def test_registry_asks_for_its_password(
         )
 
 
-def test_other_machines_do_not_reach_it(stack: LocalStack):
+def test_other_machines_do_not_reach_it(client: docker.DockerClient, stack: LocalStack):
     port = int(stack.endpoint_url.rpartition(":")[2])
     listening = {
         connection.laddr.ip
         for connection in psutil.net_connections("tcp")
         if connection.laddr.port == port and connection.status == psutil.CONN_LISTEN
     }
-    bridges = {
-        address.address
-        for name, addresses in psutil.net_if_addrs().items()
-        for address in addresses
-        if name.startswith("docker")
-    }
+    (network,) = client.networks.get("bridge").attrs["IPAM"]["Config"]
+    bridges = {network["Gateway"]}
     assert "127.0.0.1" in listening
     assert listening <= {"127.0.0.1"} | bridges
     for address in _outward_addresses() - bridges:

@@ -27,7 +27,8 @@ import pytest
 from botocore.exceptions import ClientError
 from click.testing import CliRunner
 
-from covalent_lambda_container import AWSLambdaContainerExecutor, account
+from covalent_lambda_container import AWSLambdaContainerExecutor
+from covalent_lambda_container.account import steps as account
 from covalent_lambda_container.adapters.aws.cloudwatch_logs import FunctionLogs
 from covalent_lambda_container.adapters.aws.ecr import EcrRegistry
 from covalent_lambda_container.adapters.aws.lambda_functions import LambdaFunctions
@@ -39,7 +40,7 @@ from covalent_lambda_container.cli.main import cli
 from covalent_lambda_container.errors import LambdaContainerError
 from covalent_lambda_container.iam import administration, documents, running
 from covalent_lambda_container.iam.documents import Deployment, Document
-from covalent_lambda_container.model.names import OBJECT_PREFIX
+from covalent_lambda_container.model.names import OBJECT_PREFIX, OWN_TAG
 from covalent_lambda_container.model.specs import FunctionSpec, ImageReference
 from covalent_lambda_container.options.schema import Options
 from covalent_lambda_container.ports.functions import FunctionMissing
@@ -166,9 +167,9 @@ class Work:
         for key in ("photograph", "another"):
             s3.put_object(Bucket=KEPT.bucket, Key=key, Body=b"")
         (found,) = ecr.describe_repositories(repositoryNames=[KEPT.repository])["repositories"]
-        ecr.untag_resource(resourceArn=found["repositoryArn"], tagKeys=[documents.OWN_TAG[0]])
+        ecr.untag_resource(resourceArn=found["repositoryArn"], tagKeys=[OWN_TAG[0]])
         ecr.put_image_tag_mutability(repositoryName=KEPT.repository, imageTagMutability="MUTABLE")
-        iam.untag_role(RoleName=KEPT.role, TagKeys=[documents.OWN_TAG[0]])
+        iam.untag_role(RoleName=KEPT.role, TagKeys=[OWN_TAG[0]])
         nobody = json.dumps({"Version": "2012-10-17", "Statement": []})
         iam.update_assume_role_policy(RoleName=KEPT.role, PolicyDocument=nobody)
         iam.attach_role_policy(RoleName=KEPT.role, PolicyArn=MANAGED_POLICY)

@@ -61,6 +61,11 @@ OTHER_VALUES = {
     "pip_extra_index_urls": ["https://extra.example.com/simple"],
     "ca_bundle": "/etc/ssl/ca.pem",
 }
+ARGUMENTS = [
+    name
+    for name, parameter in inspect.signature(Executor).parameters.items()
+    if parameter.kind is not parameter.VAR_KEYWORD
+]
 FALSY = {
     "credentials_file": "",
     "region": "",
@@ -106,14 +111,14 @@ def test_an_argument_is_taken(name: str) -> None:
 
 
 def test_there_is_an_argument_for_every_option() -> None:
-    arguments = set(inspect.signature(Executor).parameters)
+    arguments = set(ARGUMENTS)
     assert set(Options.model_fields) == set(OTHER_VALUES)
     assert arguments - set(OTHER_VALUES) == {
         *("credentials", "log_stdout", "log_stderr", "time_limit", "retries")
     }
 
 
-@pytest.mark.parametrize("name", inspect.signature(Executor).parameters)
+@pytest.mark.parametrize("name", ARGUMENTS)
 def test_the_documentation_names_every_argument_and_its_default(name: str) -> None:
     documented = re.search(rf"^    .*\b{name}\b.*\n((?: {{8}}.*\n)+)", str(Executor.__doc__), re.M)
     assert documented
@@ -135,6 +140,18 @@ def test_an_argument_goes_before_the_configuration(configuration: Any, name: str
     if name == "reserved_concurrency":
         default["prewarm"] = 0
     assert options_of(Executor(**default))[name] == default[name]
+
+
+@pytest.mark.parametrize(
+    ("name", "meant"),
+    [("memory", "memory_size"), ("Region", "region"), ("base-image", "base_image")],
+)
+def test_an_unknown_argument_is_refused_with_the_nearest_name(name: str, meant: str) -> None:
+    with pytest.raises(ConfigurationError, match="there is no such option") as caught:
+        Executor(**{name: "hunter2"})
+    assert f"option {name}: there" in str(caught.value)
+    assert f"Did you mean {meant}" in str(caught.value)
+    assert "hunter2" not in str(caught.value)
 
 
 @pytest.mark.parametrize("name", FALSY)

@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-import io
 import json
 import os
+import re
 import subprocess
 import sys
-from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -17,8 +16,6 @@ from click.testing import CliRunner, Result
 
 from covalent_lambda_container import __version__, errors
 from covalent_lambda_container.cli import main
-from covalent_lambda_container.cli.output import Output, reporting
-from covalent_lambda_container.cli.parameters import ACCOUNT, executor_options
 
 HEAVY = {"boto3", "botocore", "covalent", "docker", "ministack", "pydantic", "rich"}
 PROGRAM = Path(sys.executable).with_name("covalent-lambda")
@@ -39,16 +36,11 @@ def commands(group: click.Command = main.cli, path: tuple[str, ...] = ()) -> lis
 ALL = commands()
 
 
-@pytest.fixture
-def run(monkeypatch: pytest.MonkeyPatch) -> Callable[..., Result]:
+def run(body: Any, *arguments: str) -> Result:
     """Run a function as the body of a command."""
-
-    def invoke(body: Any, *arguments: str) -> Result:
-        command = body if isinstance(body, click.Command) else click.command("it")(body)
-        monkeypatch.setattr(main.LazyGroup, "get_command", lambda *_: command)
-        return CliRunner().invoke(main.cli, ["it", *arguments])
-
-    return invoke
+    command = body if isinstance(body, click.Command) else click.command("it")(body)
+    group = main.LazyGroup("covalent-lambda", commands={"it": command})
+    return CliRunner().invoke(group, ["it", *arguments])
 
 
 @pytest.mark.parametrize("words", ALL, ids=" ".join)
@@ -91,7 +83,7 @@ def test_the_program_is_installed() -> None:
 @pytest.mark.parametrize(
     "kind", [errors.ConfigurationError, errors.ImageBuildError, errors.VersionMismatch]
 )
-def test_an_error_of_ours_is_a_message_and_an_exit_code(run: Any, kind: Any) -> None:
+def test_an_error_of_ours_is_a_message_and_an_exit_code(kind: Any) -> None:
     def fail() -> None:
         raise kind("It broke.", hint="Mend it.")
 
@@ -101,14 +93,14 @@ def test_an_error_of_ours_is_a_message_and_an_exit_code(run: Any, kind: Any) -> 
     assert ended.stdout == ""
 
 
-def test_an_unexpected_error_keeps_its_traceback(run: Any) -> None:
+def test_an_unexpected_error_keeps_its_traceback() -> None:
     def fail() -> None:
         raise ZeroDivisionError
 
     assert isinstance(run(fail).exception, ZeroDivisionError)
 
 
-def test_an_interrupt_is_said_and_counted_as_shells_do(run: Any) -> None:
+def test_an_interrupt_is_said_and_counted_as_shells_do() -> None:
     def interrupt() -> None:
         raise KeyboardInterrupt
 
@@ -129,7 +121,7 @@ def wait():
         signal.pause()
     finally:
         print("cleaned up")
-main.LazyGroup.get_command = lambda *_: wait
+main.cli.add_command(wait)
 main.main()
 """
     ended = subprocess.run(
@@ -138,69 +130,51 @@ main.main()
     assert (ended.returncode, ended.stdout) == (130, "cleaned up\n")
 
 
-def test_whatever_is_printed_meanwhile_is_talk(run: Any) -> None:
-    @click.command()
-    @reporting
-    def talk(output: Output) -> None:
-        print("printed by a workflow")
-        output.note("said")
-        output.result({"answer": 42}, "the answer", "is 42")
-
-    ended = run(talk)
-    assert ended.stdout == "the answer\nis 42\n"
-    assert ended.stderr == "printed by a workflow\nsaid\n"
-    assert json.loads(run(talk, "--json").stdout) == {"answer": 42}
-
-
-def test_a_table_has_a_line_for_each_row(run: Any) -> None:
-    @reporting
-    def tabulate(output: Output) -> None:
-        output.table([], ["name", "size"], [["a", "12 MB"], ["long name", ""]])
-
-    assert run(tabulate).stdout == "NAME       SIZE\na          12 MB\nlong name\n"
-
-
-class Terminal(io.StringIO):
-    def isatty(self) -> bool:
-        return True
-
-
 @pytest.mark.parametrize(
-    ("stderr", "progress", "ci", "drawn"),
+    ("words", "meant"),
     [
-        (Terminal(), True, None, True),
-        (Terminal(), True, "false", True),
-        (Terminal(), False, None, False),
-        (Terminal(), True, "true", False),
-        (io.StringIO(), True, None, False),
+        (["prebiuld"], "prebuild"),
+        (["build"], "prebuild"),
+        (["local", "start"], "status"),
+        (["config", "sett"], "set"),
+        (["log"], "logs"),
     ],
 )
-def test_progress_is_drawn_on_a_terminal_and_nowhere_else(
-    stderr: Any, progress: bool, ci: Any, drawn: bool, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setenv("TERM", "xterm")
-    monkeypatch.delenv("CI", raising=False)
-    if ci is not None:
-        monkeypatch.setenv("CI", ci)
-    output = Output(io.StringIO(), stderr, as_json=False, progress=progress)
-    with output.steps() as begin:
-        step = begin("[image] 3f2a")
-        step.tell("building")
-        step.end("done")
-    shown = stderr.getvalue()
-    if drawn:
-        assert "\x1b[" in shown
-        assert "[image] 3f2a: done" in shown
-    else:
-        assert shown.splitlines()[0] == "[image] 3f2a: building"
-        assert shown.splitlines()[1].startswith("[image] 3f2a: done (")
+def test_an_unknown_command_is_answered_with_the_nearest(words: list[str], meant: str) -> None:
+    ended = CliRunner().invoke(main.cli, words)
+    assert ended.exit_code == 2
+    assert f"No such command {words[-1]!r}. Did you mean {meant}" in ended.stderr
 
 
-def test_options_of_the_executor_are_given_by_their_names(run: Any) -> None:
-    @executor_options(*ACCOUNT, "ecr_repository")
-    @reporting
-    def show(given: dict[str, Any], output: Output) -> None:
-        output.result(given)
+def test_help_has_commands_and_options_in_sections() -> None:
+    shown = CliRunner().invoke(main.cli, ["--help"]).stdout
+    headings = re.findall(r"^(\S.*):$", shown, re.MULTILINE)
+    assert headings[-4:] == ["Set up", "Images and functions", "Dispatches", "On this machine"]
+    shown = CliRunner().invoke(main.cli, ["prebuild", "--help"]).stdout
+    own, executor, output = (
+        shown.index(f"\n{heading}:") for heading in ("Options", "Options of the executor", "Output")
+    )
+    assert own < shown.index("  --plan") < executor < shown.index("  --region") < output
+    assert output < shown.index("--quiet")
 
-    shown = json.loads(run(show, "--region", "eu-north-1", "--repository", "r", "--json").stdout)
-    assert shown == dict.fromkeys(ACCOUNT) | {"region": "eu-north-1", "ecr_repository": "r"}
+
+@pytest.mark.parametrize("words", [words for words in ALL if words], ids=" ".join)
+def test_help_fits_eighty_columns(words: tuple[str, ...]) -> None:
+    shown = CliRunner().invoke(main.cli, [*words, "--help"], terminal_width=80).stdout
+    lines = [line for line in shown.splitlines() if "  covalent-lambda " not in line]
+    assert max(map(len, lines)) <= 80
+
+
+def test_an_invalid_configuration_is_said_without_a_traceback(tmp_path: Path) -> None:
+    section = "[executors.awslambda_container]\nregion = 'a'\n"
+    (tmp_path / "covalent.conf").write_text(section * 2)
+    ended = subprocess.run(
+        [PROGRAM, "list"],
+        env=os.environ | {"COVALENT_CONFIG_DIR": str(tmp_path)},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert ended.returncode == 2
+    assert ended.stderr.startswith(f"Error: Covalent's configuration {tmp_path}/covalent.conf is")
+    assert "begins on lines 1 and 3" in ended.stderr

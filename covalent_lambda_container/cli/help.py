@@ -1,0 +1,71 @@
+"""Help in sections: commands by what they are for, options by what they are of."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any, Final
+
+import click
+
+from covalent_lambda_container.options.suggestions import did_you_mean
+
+Body = Callable[..., Any]
+
+EXECUTOR_SECTION: Final = "Options of the executor"
+OUTPUT_SECTION: Final = "Output"
+
+
+class SectionOption(click.Option):
+    """An option that help shows in a section of its own.
+
+    Parameters
+    ----------
+    section
+        The section's heading.
+    """
+
+    def __init__(self, *args: Any, section: str, **settings: Any) -> None:
+        super().__init__(*args, **settings)
+        self.section = section
+
+
+class Command(click.Command):
+    """A command whose options are shown in sections."""
+
+    def format_options(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        """Write the options, those of no section first."""
+        sections: dict[str, list[tuple[str, str]]] = {}
+        for parameter in self.get_params(ctx):
+            record = parameter.get_help_record(ctx)
+            if record is not None:
+                heading = getattr(parameter, "section", "Options")
+                sections.setdefault(heading, []).append(record)
+        for heading in sorted(sections, key=("Options", EXECUTOR_SECTION, OUTPUT_SECTION).index):
+            with formatter.section(heading):
+                formatter.write_dl(sections[heading])
+
+
+class Group(click.Group):
+    """A group that says which command was probably meant."""
+
+    command_class = Command
+
+    def resolve_command(
+        self, ctx: click.Context, args: list[str]
+    ) -> tuple[str | None, click.Command | None, list[str]]:
+        """Find the command; suggest another if there is none of that name."""
+        try:
+            return super().resolve_command(ctx, args)
+        except click.UsageError as exc:
+            suggestion = did_you_mean(args[0], self.list_commands(ctx))
+            raise click.UsageError(f"{exc.message} {suggestion}".rstrip(), ctx) from exc
+
+
+def command(name: str | None = None) -> Callable[[Body], Command]:
+    """Make a command of a function."""
+    return click.command(name, cls=Command)
+
+
+def group(name: str | None = None) -> Callable[[Body], Group]:
+    """Make a group of a function."""
+    return click.group(name, cls=Group)

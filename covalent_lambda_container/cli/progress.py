@@ -1,0 +1,101 @@
+"""Work that is shown while it goes on: drawn on a terminal, elsewhere a line for each step."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from typing import TYPE_CHECKING, Protocol, TextIO
+
+if TYPE_CHECKING:
+    from rich.console import Console
+    from rich.progress import Progress, TaskID
+
+
+class Step(Protocol):
+    """A piece of work that is shown while it goes on."""
+
+    def report(self, state: str) -> None:
+        """Say what is done now."""
+
+    def end(self, outcome: str) -> None:
+        """Say what came of it; nothing is said afterwards."""
+
+
+class StepLines:
+    """A piece of work told in lines."""
+
+    def __init__(self, note: Callable[[str], None], name: str) -> None:
+        self._note = note
+        self._name = name
+        self._started = time.monotonic()
+        self._state = ""
+
+    def report(self, state: str) -> None:
+        """Write a line, unless the last one said the same but for its numbers."""
+        kind = "".join(character for character in state if not character.isdigit())
+        if kind != self._state:
+            self._state = kind
+            self._note(f"{self._name}: {state}")
+
+    def end(self, outcome: str) -> None:
+        """Write a line with the time that it took."""
+        self._note(f"{self._name}: {outcome} ({time.monotonic() - self._started:.1f} s)")
+
+
+class DrawnStep:
+    """A piece of work as a line of a progress display."""
+
+    def __init__(self, progress: Progress, name: str) -> None:
+        self._progress = progress
+        self._name = name
+        self._task: TaskID = progress.add_task(_plain(name), total=1)
+
+    def report(self, state: str) -> None:
+        """Replace what the line says."""
+        self._progress.update(self._task, description=_plain(f"{self._name}: {state}"))
+
+    def end(self, outcome: str) -> None:
+        """Let the line stay as it is."""
+        self._progress.update(
+            self._task, description=_plain(f"{self._name}: {outcome}"), completed=1
+        )
+
+
+@contextmanager
+def drawn_steps(stream: TextIO) -> Iterator[tuple[Callable[[str], Step], Callable[[str], None]]]:
+    """Draw work on a terminal while the context is open.
+
+    Yields
+    ------
+    begin
+        Begins a piece of work, given its name.
+    note
+        Writes a line above what is drawn.
+    """
+    from rich.console import Console
+    from rich.progress import Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
+    from rich.table import Column
+
+    text = Column(ratio=1, no_wrap=True, overflow="ellipsis")
+    columns = (
+        SpinnerColumn(finished_text=" "),
+        TextColumn("{task.description}", table_column=text),
+        TimeElapsedColumn(),
+    )
+    console = Console(file=stream, highlight=False)
+    with Progress(*columns, console=console, expand=True) as drawn:
+        yield lambda name: DrawnStep(drawn, name), lambda line: _write(console, line)
+
+
+def _write(console: Console, line: str) -> None:
+    from rich.text import Text
+
+    # Lines have their own colours already, and are broken by the terminal alone.
+    console.print(Text.from_ansi(line), soft_wrap=True)
+
+
+def _plain(text: str) -> str:
+    from rich.markup import escape
+
+    return escape(text)

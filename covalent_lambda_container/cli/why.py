@@ -1,0 +1,105 @@
+"""``covalent-lambda why``: what failed in a dispatch, and what helps."""
+
+from __future__ import annotations
+
+import textwrap
+from collections.abc import Iterator
+from typing import TYPE_CHECKING, Any, Final
+
+import click
+
+from covalent_lambda_container.cli.help import command
+from covalent_lambda_container.cli.output import Output, reporting
+
+if TYPE_CHECKING:
+    from covalent_lambda_container.covalent_api.failures import FailedNode
+    from covalent_lambda_container.model.specs import ImageSpec
+
+_MOST_LINES: Final = 40
+"""Lines of an output that are shown; all of it with ``--full``."""
+
+
+@command()
+@click.argument("dispatch_id")
+@click.option("--full", is_flag=True, help="Show outputs and tracebacks whole.")
+@click.option("--server", metavar="URL", help="Covalent's server.")
+@reporting
+def why(dispatch_id: str, full: bool, server: str | None, output: Output) -> None:
+    """Show what failed in a dispatch: each failed task's error, traceback, output and image.
+
+    Tasks of sublattices are included. Exit code 1 says that something failed.
+
+    \b
+    Example:
+      covalent-lambda why 9d8a2f2e-6b5c-4a57-8d0f-0f2b8f2f2c11
+    """
+    from covalent_lambda_container.covalent_api.failures import read_failures
+
+    failures = read_failures(dispatch_id, server)
+    images = {node: _image(node) for node in failures.nodes}
+    document = {
+        "dispatch_id": dispatch_id,
+        "workflow": failures.name,
+        "status": failures.status,
+        "error": failures.error,
+        "failed": [_document(node, images[node]) for node in failures.nodes],
+    }
+    lines = [f"{failures.name}: {failures.status}, {len(failures.nodes)} failed tasks"]
+    if failures.error:
+        lines += ["", *textwrap.indent(failures.error, "  ").splitlines()]
+    for node in failures.nodes:
+        lines += ["", *_lines(node, images[node], output, most=None if full else _MOST_LINES)]
+    output.result(document, *lines)
+    if failures.nodes or failures.error:
+        click.get_current_context().exit(1)
+
+
+def _image(node: FailedNode) -> ImageSpec | None:
+    if node.task is None:
+        return None
+    from covalent_lambda_container.errors import LambdaContainerError
+    from covalent_lambda_container.executor.image_spec import image_spec
+
+    try:
+        return image_spec(node.task.options, node.task.task)
+    except LambdaContainerError:
+        return None
+
+
+def _document(node: FailedNode, image: ImageSpec | None) -> dict[str, Any]:
+    return {
+        "dispatch_id": node.dispatch_id,
+        "node_id": node.node_id,
+        "name": node.name,
+        "executor": node.executor,
+        "error": node.error,
+        "stdout": node.stdout,
+        "stderr": node.stderr,
+        "image": image.tag if image else None,
+        "requirements": list(image.requirements) if image else None,
+    }
+
+
+def _lines(
+    node: FailedNode, image: ImageSpec | None, output: Output, *, most: int | None
+) -> Iterator[str]:
+    place = f"node {node.node_id} of {node.dispatch_id}, executor {node.executor}"
+    reason, *advice = node.error.splitlines() or ["no error was kept"]
+    yield f"{output.coloured(node.name, fg='red', bold=True)} ({place})"
+    yield f"  {output.coloured(reason, bold=True)}"
+    yield from (f"  → {line}" for line in advice)
+    if image:
+        packages = ", ".join(image.requirements) or "no packages"
+        yield f"  image: {image.tag} ({packages})"
+    for name, text in (("stderr", node.stderr), ("stdout", node.stdout)):
+        # Without a task there is no output: Covalent then writes the error in its place.
+        if text.strip() and text.strip() != node.error.strip():
+            yield f"  {name}:"
+            yield from (f"  | {line}" for line in _end_of(text, most))
+
+
+def _end_of(text: str, most: int | None) -> list[str]:
+    lines = text.rstrip("\n").splitlines()
+    if most is None or len(lines) <= most:
+        return lines
+    return [f"… {len(lines) - most} lines more: --full", *lines[-most:]]

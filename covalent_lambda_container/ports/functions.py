@@ -24,15 +24,21 @@ class NotAccepted(Exception):
         Lambda's reason.
     hint
         What helps if it persists; empty if unknown.
+    brief
+        Whether it is over within a minute, or stays until somebody changes something.
     """
 
-    def __init__(self, said: str, hint: str = "") -> None:
+    def __init__(self, said: str, hint: str = "", *, brief: bool = False) -> None:
         super().__init__(said)
         self.hint = hint
+        self.brief = brief
 
 
 class Unreachable(NotAccepted):
     """No connection to Lambda could be made."""
+
+    def __init__(self, said: str) -> None:
+        super().__init__(said, brief=True)
 
 
 class FunctionMissing(Exception):

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, Final
 
 from covalent_lambda_container.concurrency.cancellation import Cancelled
 from covalent_lambda_container.errors import (
     FunctionCrashed,
     InvocationError,
     PayloadTooLarge,
+    ResultNotStored,
     TaskOutOfMemory,
     TaskTimedOut,
     VersionMismatch,
@@ -17,6 +18,8 @@ from covalent_lambda_container.errors import (
 from covalent_lambda_container.ports.functions import Reply
 from covalent_lambda_container.runtime import wire
 from covalent_lambda_container.tasks.call import Call
+
+_LOG_CHARACTERS: Final = 4096
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -51,17 +54,36 @@ class Outcome:
     log_tail: str = ""
 
 
-def outcome_of(answer: dict[str, Any]) -> Outcome:
+def outcome_of(call: Call, answer: dict[str, Any]) -> Outcome:
+    """Return how a task ended, from its function's answer.
+
+    Raises
+    ------
+    Cancelled
+        The function ended the task because it was cancelled.
+    VersionMismatch
+        The image is another release's.
+    InvocationError
+        The task's process ended without an answer, or the answer could not be stored.
+    """
     if answer.get("v") != wire.VERSION:
         raise VersionMismatch(
             f"The image answered with envelope version {answer.get('v')!r}; this dispatcher reads "
             f"version {wire.VERSION}."
         )
-    if answer["status"] == wire.CANCELLED:
+    status = answer["status"]
+    if status == wire.CANCELLED:
         raise Cancelled
+    if status in (wire.CRASHED, wire.NOT_STORED):
+        raise _explained(
+            call,
+            str(answer["error"].get("type", "")),
+            str(answer["error"].get("message", "")),
+            answer.get("log_tail") or f"{answer['stdout']}{answer['stderr']}",
+        )
     result = answer.get("result") or {}
     return Outcome(
-        completed=answer["status"] == wire.COMPLETED,
+        completed=status == wire.COMPLETED,
         header=result.get("header", {}),
         text=result.get("string", ""),
         pickled=result.get("pickle", ""),
@@ -74,10 +96,13 @@ def outcome_of(answer: dict[str, Any]) -> Outcome:
 
 
 def failure_of(call: Call, reply: Reply) -> InvocationError:
-    """Say what an invocation without an answer means."""
+    """Return the error for an invocation that Lambda reports as failed."""
     kind = str(reply.payload.get("errorType", ""))
-    message = str(reply.payload.get("errorMessage", ""))
-    logged = f"\nLast log lines:\n{reply.log_tail.strip()}" if reply.log_tail.strip() else ""
+    return _explained(call, kind, str(reply.payload.get("errorMessage", "")), reply.log_tail)
+
+
+def _explained(call: Call, kind: str, message: str, log: str) -> InvocationError:
+    logged = f"\nLast log lines:\n{log[-_LOG_CHARACTERS:].strip()}" if log.strip() else ""
     where = f"Task {call.dispatch_id}:{call.node_id} on function {call.function_name}"
     if kind == "Sandbox.Timedout" or "Task timed out" in message:
         return TaskTimedOut(
@@ -92,4 +117,11 @@ def failure_of(call: Call, reply: Reply) -> InvocationError:
         )
     if kind == "Function.ResponseSizeTooLarge":
         return PayloadTooLarge(f"{where} answered with more than Lambda carries: {message}{logged}")
+    if kind == "ResultNotStored":
+        return ResultNotStored(
+            f"{where} ended, but S3 did not take its result: {message}. The task was not run "
+            f"again.{logged}",
+            hint="If S3 was out of order for a while, dispatch the electron again. A larger "
+            "timeout leaves more time for other attempts.",
+        )
     return FunctionCrashed(f"{where} ended without an answer: {kind}: {message}{logged}")

@@ -38,16 +38,37 @@ from covalent_lambda_container.ports.functions import (
 
 _FEWER: Final = "or run fewer electrons at once."
 _NOT_ACCEPTED: Final = {
+    # The code artifact user is what Lambda reads an image as; it is provisioned again for a
+    # function that was Inactive.
+    "CodeArtifactUserDeletedException": "",
+    "CodeArtifactUserPendingException": "",
     "EC2ThrottledException": f"Wait until the VPC has its network interfaces, {_FEWER}",
     "ENILimitReachedException": f"Raise the VPC's quota of network interfaces, {_FEWER}",
+    "ENINotReadyException": "",
     "ResourceConflictException": "",
     "ResourceNotReadyException": "",
+    "SnapStartNotReadyException": "",
+    "SnapStartRegenerationFailureException": "",
     "SubnetIPAddressLimitReachedException": "Name subnets with free addresses by the option "
     f"subnet_ids, {_FEWER}",
     "TooManyRequestsException": f"Raise the account's concurrency quota for Lambda, {_FEWER}",
 }
-"""Answers to Invoke that say the function was not started and may be asked again, and what helps if
-they stay (Lambda API reference, "Invoke", read 2026-11)."""
+"""Responses to Invoke that say the function was not started and may be invoked again, each by its
+documentation, and what helps if they persist (Lambda API reference, "Invoke", read 2026-11)."""
+
+_CHECK_MOUNT: Final = (
+    "Check the file system's mount targets and the security groups of both: the function's must be "
+    "allowed to reach the file system's port."
+)
+_BRIEFLY_NOT_ACCEPTED: Final = {
+    "EC2UnexpectedException": "",
+    "EFSMountConnectivityException": _CHECK_MOUNT,
+    "EFSMountTimeoutException": _CHECK_MOUNT,
+    "S3FilesMountConnectivityException": _CHECK_MOUNT,
+    "S3FilesMountTimeoutException": _CHECK_MOUNT,
+    "SnapStartTimeoutException": "",
+}
+"""The same, of what is either over within a minute or wrong until somebody changes it."""
 
 _UNDECIDED: Final = frozenset({"ServiceException"})
 """Responses to Invoke that leave open whether the function was started. All other documented errors
@@ -245,8 +266,11 @@ class LambdaInvocations:
         }
         exc = ClientError(self._errors.parse(read, self._operation.output_shape), "Invoke")
         said = f"{error_code(exc)}: {error_message(exc)}"
-        if error_code(exc) in _NOT_ACCEPTED:
-            return NotAccepted(said, _NOT_ACCEPTED[error_code(exc)])
+        code = error_code(exc)
+        if code in _NOT_ACCEPTED:
+            return NotAccepted(said, _NOT_ACCEPTED[code])
+        if code in _BRIEFLY_NOT_ACCEPTED:
+            return NotAccepted(said, _BRIEFLY_NOT_ACCEPTED[code], brief=True)
         if error_code(exc) == "ResourceNotFoundException":
             return FunctionMissing(name)
         if answer.status >= _SERVER_ERROR and error_code(exc) not in self._decided:

@@ -357,7 +357,8 @@ def test_a_short_tasks_answer_is_recalled_from_the_environment_that_ran_it(
     outcome = invoker.run(call(task(divmod, 17, 5), NAME))
     assert value_of(outcome.pickled) == (3, 2)
     assert (functions.offers, len(functions.executions)) == (1, 1)
-    assert blobs.requests == []
+    assert [request.split()[0] for request in blobs.requests] == ["PUT"]
+    assert blobs.objects == {}
 
 
 @pytest.mark.parametrize("arrives", [True, False])
@@ -378,7 +379,7 @@ def test_the_answer_is_looked_for_as_often_as_was_asked(
     functions.task_duration_s = 11
     functions.lose_connection()
     invoker.run(call(task(abs, -1), NAME, poll_interval_s=2.5))
-    assert set(clock.sleeps) == {2.5}
+    assert set(clock.sleeps) == {1.0, 2.5}, "the first until the first round of questions"
 
 
 # -- cancellation ---------------------------------------------------------------------------------

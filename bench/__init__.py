@@ -1,6 +1,6 @@
 """Measurements of what the executor costs: ``python -m bench``, or ``make bench``.
 
-Every figure is a ratio against a yardstick taken in the same run, on the same machine, turn by
-turn with it, or a plain quantity where there is no yardstick. This process starts what is needed
-and computes; each measurement is made in a fresh process of `bench.workers`.
+Every figure is a ratio against a yardstick taken in the same run, on the same machine, taking
+turns with it, or a plain quantity where there is no yardstick. This process starts what is needed
+and computes; each measurement runs in a fresh process of `bench.workers`.
 """

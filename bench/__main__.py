@@ -25,9 +25,9 @@ class Run:
     figures
         The figures it gives.
     measure
-        Takes the stage and the number of rounds.
+        Function of the stage and the number of rounds.
     rounds, quick_rounds
-        How often both sides take their turn; for a look, and in earnest.
+        How often each side takes its turn: in a full run, and with ``--quick``.
     """
 
     figures: tuple[str, ...]
@@ -75,7 +75,7 @@ RUNS: Final = (
 
 @click.command()
 @click.option("--only", default="", help="Figures to measure, separated by commas; default: all.")
-@click.option("--quick", is_flag=True, help="A look with few rounds; no results are written.")
+@click.option("--quick", is_flag=True, help="Run a few rounds, and write no results.")
 def main(only: str, quick: bool) -> None:
     """Measure what the executor costs. Results go to bench/results/latest.json."""
     console = _console(stderr=True)
@@ -91,7 +91,7 @@ def main(only: str, quick: bool) -> None:
             try:
                 found = run.measure(shared, run.quick_rounds if quick else run.rounds)
             except WorkerFailed as exc:
-                # The other figures are still worth having.
+                # The other figures are still useful.
                 console.print(f"[red]Not measured:[/red] {escape(str(exc))}")
                 failed = True
                 continue
@@ -104,7 +104,7 @@ def main(only: str, quick: bool) -> None:
 
 def _console(*, stderr: bool = False) -> Console:
     made = Console(stderr=stderr)
-    # A file or a pipe has no width of its own, and a narrow table is hard to read.
+    # Files and pipes have no width, and a narrow table is hard to read.
     return made if made.is_terminal else Console(stderr=stderr, width=_WIDTH)
 
 

@@ -15,13 +15,13 @@ class Figure:
     name
         Its name in results and on the command line.
     target
-        The value it is to reach.
+        The value to reach.
     at_least
-        Whether more is better; otherwise less is.
+        Whether a higher value is better; otherwise a lower one is.
     unit
         ``""`` for a ratio.
     yardstick
-        What the value is relative to, or how it is taken.
+        What the value is relative to, or how it is measured.
     """
 
     name: str
@@ -99,7 +99,7 @@ FIGURES: Final = (
         name="loop_block_ms",
         target=50,
         unit="ms",
-        yardstick="most that a 5 ms sleep in the event loop is late during the 5,000; median",
+        yardstick="longest delay of a 5 ms sleep in the event loop during the 5,000; median",
     ),
     Figure(
         name="large_result_memory",
@@ -142,7 +142,7 @@ FIGURES: Final = (
     Figure(
         name="known_image_docker_calls",
         target=0,
-        yardstick="connections to Docker while a task runs whose image and function are there",
+        yardstick="connections to Docker while a task runs whose image and function exist",
     ),
     Figure(
         name="cold_import",
@@ -153,7 +153,7 @@ FIGURES: Final = (
         name="layers_reproducible",
         target=1,
         at_least=True,
-        yardstick="1: two builds that share nothing have the same layers",
+        yardstick="1: two builds that share nothing produce the same layers",
     ),
 )
 

@@ -1,5 +1,4 @@
-"""Images: how long they take, against the plainest Dockerfile; how large they are; that they are
-the same everywhere.
+"""Images: build time compared with the plainest Dockerfile, size, and reproducibility.
 
 Everything is built on a root image that differs from the real one by a label, so that Docker's
 cache knows nothing of it; each round has a local AWS and a root of its own.
@@ -23,7 +22,7 @@ from bench.figures import Measurement
 from bench.stage import Stage
 from covalent_lambda_container.adapters.aws.ecr import EcrRegistry
 from covalent_lambda_container.adapters.aws.session import AwsClients
-from covalent_lambda_container.adapters.docker_engine import DockerEngine
+from covalent_lambda_container.adapters.docker.engine import DockerEngine
 from covalent_lambda_container.executor.wiring import target_of
 from covalent_lambda_container.files.archives import files
 from covalent_lambda_container.local.stack import LocalStack, local_stack
@@ -102,7 +101,7 @@ class Site:
         return self._stage.work("plain_image", request, environment) | {"image": name}
 
     def clear(self) -> None:
-        """Remove every image that was made."""
+        """Remove every image that was built."""
         with contextlib.closing(docker.from_env()) as client:
             for name in [*self._made, f"{self._repository}:base", self._root]:
                 with contextlib.suppress(docker.errors.ImageNotFound):

@@ -18,8 +18,8 @@ from bench.stage import Stage
 DELAY_S: Final = 1.0
 _BARE: Final = ("threads", "aiohttp", "pyqwest")
 _BESIDE: Final = "bare beside tasks"
-"""The bare pyqwest client in a process that holds what Covalent holds: no yardstick, but what is
-left of the distance to it without a line of ours."""
+"""The bare pyqwest client in a process that holds what Covalent holds: not a yardstick, but the
+part of the distance to it that exists without this project's code."""
 _IN_COVALENT: Final = ("executor", _BESIDE)
 
 Bursts = dict[str, list[dict[str, Any]]]

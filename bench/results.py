@@ -1,4 +1,4 @@
-"""Where figures go: a table for the reader, a JSON file for comparison."""
+"""Output of figures: a table for readers, a JSON file for comparison."""
 
 from __future__ import annotations
 

@@ -126,7 +126,7 @@ class Stage:
 
     @functools.cached_property
     def stub_options(self) -> dict[str, Any]:
-        """Executor options that lead to the stub; the credentials are nobody's."""
+        """Executor options that lead to the stub; the credentials are invalid elsewhere."""
         credentials = self.scratch / "stub-credentials"
         credentials.write_text(
             "[stub]\naws_access_key_id = AKIASTUBSTUBSTUBSTUB\naws_secret_access_key = stub\n"

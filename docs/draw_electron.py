@@ -1,4 +1,4 @@
-"""Draws the way of an electron: ``python docs/draw_electron.py > docs/electron.svg``."""
+"""Draws how an electron runs: ``python docs/draw_electron.py > docs/electron.svg``."""
 
 from __future__ import annotations
 
@@ -66,7 +66,7 @@ def drawing() -> Iterator[str]:
         LEFT, 134, BOX, "image spec → SHA-256 → tag", "packages, Python, cloudpickle, our own files"
     )
     yield arrow((360, 158), (558, 158))
-    yield above(460, 158, "is it there?")
+    yield above(460, 158, "does it exist?")
     yield from box(RIGHT, 134, BOX, "ECR repository", "images, found by content, named by digest")
 
     yield arrow((200, 182), (200, 214), dashed=True)
@@ -78,15 +78,15 @@ def drawing() -> Iterator[str]:
     yield arrow((360, 240), (460, 240), (460, 172), (558, 172), dashed=True)
 
     yield arrow((200, 264), (200, 296))
-    yield from box(LEFT, 298, BOX, "function of image and options", "made if it is not there")
+    yield from box(LEFT, 298, BOX, "function of image and options", "created if it does not exist")
     yield arrow((360, 322), (558, 322))
-    yield above(460, 322, "is it there?")
+    yield above(460, 322, "does it exist?")
     yield from box(RIGHT, 298, BOX, "Lambda function", "runs as a role that may write logs only")
     yield arrow((720, 182), (720, 296))
     yield text(730, 244, "pulled by digest", 12, FAINT)
 
     yield arrow((200, 346), (200, 378))
-    yield from box(LEFT, 380, BOX, "invoke, once", "never again after it may have been accepted")
+    yield from box(LEFT, 380, BOX, "invoke, once", "never again once it may have been accepted")
     yield arrow((360, 398), (558, 398))
     yield above(460, 398, "task")
     yield from box(
@@ -103,8 +103,8 @@ def drawing() -> Iterator[str]:
     yield above(460, 530, "tasks, answers")
 
     yield from box(
-        LEFT, 490, BOX, "result, stdout, stderr, traceback", "the result still pickled, with the",
-        "packages that it needs in its header",
+        LEFT, 490, BOX, "result, stdout, stderr, traceback", "the result still pickled; its header",
+        "lists the packages that it needs",
     )  # fmt: skip
 
 
@@ -112,7 +112,7 @@ def svg() -> str:
     head = (
         f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {WIDTH} {HEIGHT}" '
         f'width="{WIDTH}" height="{HEIGHT}" font-family="{FONT}" role="img">\n'
-        "<title>The way of an electron</title>\n"
+        "<title>How an electron runs</title>\n"
         '<defs><marker id="head" viewBox="0 0 10 10" refX="9" refY="5" markerWidth="7" '
         'markerHeight="7" orient="auto-start-reverse"><path d="M0 0 L10 5 L0 10 z" '
         f'fill="{INK}"/></marker></defs>\n'

@@ -1,5 +1,5 @@
 #!/bin/sh
-# Starts the runtime interface client; under the emulator where no Lambda service is behind it.
+# Starts the runtime interface client: directly on Lambda, under the emulator elsewhere.
 export PYTHONPATH="/var/runtime${PYTHONPATH:+:$PYTHONPATH}"
 if [ -z "${AWS_LAMBDA_RUNTIME_API:-}" ]; then
     exec /usr/local/bin/aws-lambda-rie /usr/bin/env python3 -m awslambdaric "$@"

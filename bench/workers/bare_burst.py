@@ -119,7 +119,7 @@ class _Raw(asyncio.Protocol):
 
 
 async def unsigned(request: dict[str, Any]) -> burst.Burst:
-    """Raw sockets, one for each task, and bytes made once: no client, but what the stub can do."""
+    """Raw sockets, one per task, and bytes prepared once: the limit of what the stub can do."""
     loop = asyncio.get_running_loop()
     event = request["event"].encode()
     endpoint = request["options"]["endpoint_url"]

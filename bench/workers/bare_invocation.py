@@ -27,7 +27,7 @@ _DESCRIPTION: Final = Path(__file__).with_suffix(".json")
 
 
 class BareInvocationExecutor(AsyncBaseExecutor):  # type: ignore[misc] # Covalent is untyped
-    """Invokes a function with an event that was made before."""
+    """Invokes a function with an event that was prepared before."""
 
     async def run(
         self,

@@ -18,7 +18,7 @@ from covalent_lambda_container.awslambda_container import AWSLambdaContainerExec
 class DispatchedTask:
     """One task, with an executor instance of its own, as Covalent makes one for each.
 
-    Made before the clock starts: what it holds is Covalent's, not the executor's.
+    Created before the clock starts: its memory is Covalent's, not the executor's.
 
     Parameters
     ----------

@@ -15,7 +15,7 @@ from typing import Any
 
 from bench.workers import protocol
 from bench.workers.dispatcher import DispatchedTask, watched
-from covalent_lambda_container.adapters.docker_engine import DockerEngine
+from covalent_lambda_container.adapters.docker.engine import DockerEngine
 from covalent_lambda_container.covalent_api.task import bare_task
 from covalent_lambda_container.executor.image_spec import image_spec
 from covalent_lambda_container.executor.service import Service
@@ -23,7 +23,7 @@ from covalent_lambda_container.executor.wiring import service_for
 from covalent_lambda_container.files.archives import Member
 from covalent_lambda_container.images import builder as image_build
 from covalent_lambda_container.images import dockerfile
-from covalent_lambda_container.images.builder import base_name, packages_name
+from covalent_lambda_container.images.builder import interface_image_name, packages_image_name
 from covalent_lambda_container.model.specs import ImageSpec
 from covalent_lambda_container.options.schema import Options
 from covalent_lambda_container.packages.requirements import Requirements
@@ -69,7 +69,7 @@ def change_runtime(comment: str) -> None:
 
 
 def count_calls() -> socket.socket:
-    """Stand in for Docker's engine, for whoever asks for one from now on."""
+    """Replace Docker's engine for all later clients of this process."""
     counter = socket.create_server(("127.0.0.1", 0))
     os.environ["DOCKER_HOST"] = f"tcp://127.0.0.1:{counter.getsockname()[1]}"
     return counter
@@ -110,12 +110,12 @@ def _names(service: Service, spec: ImageSpec) -> dict[str, str]:
     """Return the names that the image and those below it have in the engine."""
     root = DockerEngine().find(spec.base_image)
     assert root is not None
-    base = base_name(spec, root.id)
+    base = interface_image_name(spec, root.id)
     registry = service.provisioner.find_image(spec)
     repository = registry.repository_uri if registry else "covalent-lambda"
     return {
         "base": base,
-        "packages": packages_name(spec, base),
+        "packages": packages_image_name(spec, base),
         "image": f"{repository}:{spec.tag}",
     }
 

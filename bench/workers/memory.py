@@ -11,7 +11,7 @@ _STATUS = Path("/proc/self/status")
 
 
 class PeakMemory:
-    """How far resident memory rises above where it was when this was made.
+    """How far resident memory rises above its value when this object was created.
 
     On Linux the kernel's own high-water mark is set back first; elsewhere the mark is the
     process's highest ever, which is the same unless something was larger before.

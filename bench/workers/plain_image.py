@@ -11,7 +11,7 @@ from typing import Any, Final
 import boto3
 
 from bench.workers import protocol
-from covalent_lambda_container.adapters.docker_engine import DockerEngine
+from covalent_lambda_container.adapters.docker.engine import DockerEngine
 from covalent_lambda_container.files.archives import files
 from covalent_lambda_container.ports.registry import RegistryLogin
 
@@ -58,7 +58,7 @@ def measure(request: dict[str, Any]) -> dict[str, Any]:
         architecture="x86_64",
         arguments={"BASE": request["base"]},
         labels={},
-        anew=True,
+        no_cache=True,
     )
     token = ecr.get_authorization_token()["authorizationData"][0]["authorizationToken"]
     username, password = base64.b64decode(token).decode().split(":", 1)

@@ -1,6 +1,6 @@
-"""How this machine reaches its package indexes, as its environment, netrc and pip are set up.
+"""How this machine reaches its package indexes: its environment, netrc and pip's configuration.
 
-uv reads the environment and netrc itself, but nothing of pip's, by which most machines are set up.
+uv reads the environment and netrc by itself, but not pip's configuration, which most machines use.
 """
 
 from __future__ import annotations
@@ -30,10 +30,10 @@ _UV_VARIABLES: Final = {
     "timeout": "UV_HTTP_TIMEOUT",
     "retries": "UV_HTTP_RETRIES",
 }
-"""What uv calls some of pip's options ("pip install", pip's documentation; "Environment variables",
-uv's reference; both read 2026-11)."""
+"""uv's variables for some of pip's options ("pip install", pip's documentation; "Environment
+variables", uv's reference; both read 2026-11)."""
 _SECTIONS: Final = ("global", "install", ":env:")
-"""Those of pip's configuration that hold for an installation; later ones win ("Configuration",
+"""Sections of pip's configuration that apply to ``pip install``; later ones win ("Configuration",
 pip's documentation, read 2026-11)."""
 _TRUE: Final = ("y", "yes", "t", "true", "on", "1")
 _PIP_LIMIT_S: Final = 60
@@ -42,13 +42,13 @@ _PIP_LIMIT_S: Final = 60
 def read_index_settings(
     *, index_url: str = "", extra_index_urls: tuple[str, ...] = (), ca_bundle: Path | None = None
 ) -> IndexSettings:
-    """Return how to install on this machine, as it is set up at this moment.
+    """Return this machine's current settings for package indexes.
 
     Parameters
     ----------
     index_url, extra_index_urls, ca_bundle
-        What the executor's options say. Where they say nothing, uv's variables decide, then pip's
-        configuration. Credentials for their hosts come from there in any case.
+        The executor's options. Where one is unset, uv's variables apply, then pip's configuration.
+        Credentials for the hosts of these options are taken from there in any case.
     """
     pip = _pip_configuration()
     extra = _variable("UV_INDEX", "UV_EXTRA_INDEX_URL") or pip.get("extra-index-url", "")
@@ -70,19 +70,19 @@ def read_index_settings(
 
 
 def _variables(pip: Mapping[str, str]) -> dict[str, str]:
-    """Return variables of uv by which it does as pip does; its own that are set are left alone."""
+    """Return variables that make uv behave as pip is configured; uv's own that are set win."""
     variables = {name: pip[option] for option, name in _UV_VARIABLES.items() if option in pip}
     if pip.get("no-index", "").lower() in _TRUE:
         variables["UV_NO_INDEX"] = "1"
     if pip.get("keyring-provider") != "disabled" and shutil.which("keyring"):
         variables["UV_KEYRING_PROVIDER"] = "subprocess"
     variables = {name: _variable(name) or value for name, value in variables.items()}
-    # uv reads these by itself; here they are known as secrets.
+    # uv reads these by itself; they are listed so that their values are redacted.
     return variables | {n: v for n, v in os.environ.items() if n.startswith("UV_INDEX_") and v}
 
 
 def _variable(*names: str) -> str:
-    """Return the first of some environment variables that is set and not empty."""
+    """Return the first of some environment variables that is set and not empty, or ''."""
     return next(filter(None, map(os.environ.get, names)), "")
 
 
@@ -91,10 +91,10 @@ def _absolute(link: str) -> str:
 
 
 def _pip_configuration() -> dict[str, str]:
-    """Return pip's options for an installation, as pip itself says.
+    """Return pip's options for an installation, as ``pip config list`` prints them.
 
-    Only those that lead to packages are of use here: its constraints, for example, would make other
-    images of equal requirements.
+    Callers use only the options about indexes: pip's constraints, for example, would give other
+    images for the same requirements.
     """
     pip = [sys.executable, "-m", "pip"]
     if not importlib.util.find_spec("pip"):
@@ -112,7 +112,7 @@ def _pip_configuration() -> dict[str, str]:
             check=True,
         ).stdout
     except (OSError, subprocess.SubprocessError) as exc:
-        # Its own words may quote the configuration, with passwords in it.
+        # pip's own message may quote the configuration, and passwords in it.
         log.warning(
             "pip's configuration is not used: 'pip config list' ended with %s.", type(exc).__name__
         )
@@ -127,7 +127,7 @@ def _pip_configuration() -> dict[str, str]:
 
 
 def _ca_bundle(given: Path | None, pip: Mapping[str, str]) -> bytes | None:
-    """Return the authorities that pip on this machine trusts, as pip and requests look for them."""
+    """Return the certificate authorities that pip trusts, looked up as pip and requests do."""
     named = (*map(os.environ.get, _CA_VARIABLES), pip.get("cert"))
     path = given or next((Path(each) for each in named if each and Path(each).is_file()), None)
     try:

@@ -1,7 +1,7 @@
-"""Installs distributions for an image into a folder of this machine, with uv and from wheels only.
+"""Installs distributions for an image into a folder of this machine, by uv and from wheels only.
 
-No code of a distribution runs here: it would run with the dispatcher's rights, and on another
-system than the image's.
+No code of a distribution runs here: it would run with the dispatcher's permissions, on a system
+other than the image's.
 """
 
 from __future__ import annotations
@@ -22,9 +22,9 @@ from covalent_lambda_container.ports.installer import WheelsMissing
 
 _MACHINES: Final = {"x86_64": "x86_64", "arm64": "aarch64"}
 _GLIBC_MINORS: Final = (17, 28, *range(31, 41))
-"""Those of the manylinux platforms that uv can be told (`uv pip install --help`, uv 0.13)."""
+"""The manylinux platforms that uv accepts (`uv pip install --help`, uv 0.13)."""
 _UNSATISFIABLE: Final = 1
-"""uv's exit status when the requirements cannot be met; others mean that it could not find out
+"""uv's exit status when requirements cannot be satisfied; others mean that it could not find out
 (uv's reference, "Exit codes", read 2026-11)."""
 
 
@@ -34,7 +34,7 @@ class UvInstaller:
     Parameters
     ----------
     cache
-        Folder in which uv keeps what it has downloaded; on the file system of the targets.
+        Folder for uv's cache; on the same file system as the targets, so that uv can link files.
     """
 
     def __init__(self, cache: Path) -> None:
@@ -52,29 +52,29 @@ class UvInstaller:
         glibc: str,
         options: Sequence[str] = (),
     ) -> None:
-        """Install what a requirements file names into a folder.
+        """Install the packages of a requirements file into a folder.
 
         Parameters
         ----------
         requirements
-            Texts of ``requirements.txt`` and of files that it refers to, by name.
+            Texts of ``requirements.txt`` and of the files it refers to, by name.
         target
-            The folder; made when it is missing.
+            The folder; created if missing.
         scratch
-            Folder for files that uv reads; not in the target.
+            Folder for files that uv reads, outside the target.
         settings
-            How packages are reached.
+            How to reach the package indexes.
         python_version, architecture, glibc
-            What the distributions have to run on: ``"3.11"``, ``"arm64"``, ``"2.34"``.
+            The platform to install for: ``"3.11"``, ``"arm64"``, ``"2.34"``.
         options
             Further options of ``uv pip install``.
 
         Raises
         ------
         WheelsMissing
-            When there is no set of wheels that meets the requirements.
+            When no set of wheels satisfies the requirements.
         ImageBuildError
-            When uv could not find out; its output is in the message.
+            When uv failed for another reason; its output is in the message.
         """
         for name, text in requirements.items():
             (scratch / name).write_text(text, "utf-8")
@@ -82,9 +82,8 @@ class UvInstaller:
             uv.find_uv_bin(),
             *("pip", "install", "--no-config", "--no-python-downloads", "--no-progress"),
             *("--color", "never", "--no-compile-bytecode", "--no-build"),
-            # The best version of all, as pip takes it, would let a public index slip in a newer
-            # version of a private package, also where only the password of the private one is
-            # wrong.
+            # pip takes the best version of all indexes: a public index could supply a newer
+            # version of a private package, even where only the private index's password is wrong.
             *("--index-strategy", "first-index"),
             *("--cache-dir", str(self._cache)),
             *("--python", sys.executable, "--python-version", python_version),
@@ -98,7 +97,7 @@ class UvInstaller:
         except WheelsMissing:
             if shared == settings:
                 raise
-            # A mirror on this machine has a package's name, and not the version.
+            # A mirror on this machine has the package, but not the version.
             _run(command, shared, scratch)
         mark_used(self._cache)
 
@@ -130,7 +129,7 @@ def _run(command: list[str], settings: IndexSettings, scratch: Path) -> None:
 
 
 def platform_name(architecture: str, glibc: str) -> str:
-    """Return uv's name for the newest platform whose wheels run on a C library.
+    """Return uv's name of the newest platform whose wheels run on a version of glibc.
 
     Raises
     ------

@@ -72,6 +72,11 @@ async def in_thread(function: Callable[..., Value], *args: Any) -> Value:
     def work() -> None:
         try:
             result = function(*args)
+        except StopIteration as exc:
+            # asyncio refuses it: raised in a coroutine, it would seem to end that.
+            error = RuntimeError(f"{function!r} raised StopIteration")
+            error.__cause__ = exc
+            settle = functools.partial(_unless_done, ended.set_exception, ended, error)
         except BaseException as exc:
             settle = functools.partial(_unless_done, ended.set_exception, ended, exc)
         else:

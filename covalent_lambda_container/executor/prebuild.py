@@ -11,9 +11,9 @@ from typing import Any, Protocol, TypeVar
 from covalent_lambda_container.covalent_api.task import Task
 from covalent_lambda_container.executor.image_spec import image_spec
 from covalent_lambda_container.executor.service import Service
-from covalent_lambda_container.functions.provisioner import ReportProgress
 from covalent_lambda_container.model.specs import ImageReference, ImageSpec
 from covalent_lambda_container.options.schema import Options
+from covalent_lambda_container.progress import ReportProgress
 
 Item = TypeVar("Item")
 Made = TypeVar("Made")

@@ -29,13 +29,21 @@ from covalent_lambda_container.model.specs import (
 )
 from covalent_lambda_container.options.schema import Options
 from covalent_lambda_container.packages.local_packages import LocalPackage, read_local_packages
-from covalent_lambda_container.ports.functions import FunctionMissing, Functions, Invocations
+from covalent_lambda_container.ports.functions import (
+    FunctionMissing,
+    Functions,
+    ImageMissing,
+    Invocations,
+)
 from covalent_lambda_container.ports.stores import BlobStore
 from covalent_lambda_container.tasks.call import Call
 from covalent_lambda_container.tasks.invoker import Invoker
 from covalent_lambda_container.tasks.outcome import Outcome
 
 log = logging.getLogger(__name__)
+
+Needs = tuple[Hashable, tuple[LocalPackage, ...], int]
+"""What a function is prepared for: a task's needs, the user's own code, the images rebuilt."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -96,7 +104,8 @@ class Service:
         self._invoker = invoker
         self._prepared = prepared
         self._renew_credentials = renew_credentials
-        self._targets: SharedWork[Hashable, FunctionTarget] = SharedWork()
+        self._targets: SharedWork[Needs, FunctionTarget] = SharedWork()
+        self._packages: tuple[LocalPackage, ...] = ()
 
     async def run(
         self,
@@ -141,6 +150,7 @@ class Service:
         self, task: Task, dispatch_id: str, node_id: int, cancellation: Cancellation
     ) -> Outcome:
         packages = await self._local_packages()
+        self._drop_outdated(packages)
         for attempt in ("first", "last"):
             target = await self._target(task, packages, cancellation)
             await self._renew_credentials()
@@ -150,12 +160,23 @@ class Service:
                 return replace(outcome, header=outcome.header | {MADE_IN: target.made_in})
             except FunctionMissing:
                 # Somebody deleted it since this process last looked; nothing ran.
-                self.provisioner.forget(target.image, target.function)
+                self._forget(target.image, target.function)
                 self._targets.forget(self._needs(task, packages))
-                self._prepared.discard((target.function.name, self._options.prewarm))
                 if attempt == "last":
                     raise
         raise AssertionError("unreachable")
+
+    def _forget(self, image: ImageSpec, function: FunctionSpec) -> None:
+        self.provisioner.forget(image, function)
+        self._prepared.discard((function.name, self._options.prewarm))
+
+    def _drop_outdated(self, packages: tuple[LocalPackage, ...]) -> None:
+        """Forget what earlier states of the user's own code needed; they are megabytes each."""
+        if packages == self._packages:
+            return
+        for target in self._targets.forget_done(lambda needs: needs[1] == self._packages):
+            self.provisioner.forget(target.image, target.function)
+        self._packages = packages
 
     async def _local_packages(self) -> tuple[LocalPackage, ...]:
         """Read the user's own code as it is now."""
@@ -168,7 +189,7 @@ class Service:
         prepare = partial(self._prepare, task, packages)
         return await self._targets.get(self._needs(task, packages), prepare, cancellation)
 
-    def _needs(self, task: Task, packages: tuple[LocalPackage, ...]) -> Hashable:
+    def _needs(self, task: Task, packages: tuple[LocalPackage, ...]) -> Needs:
         return task.needs, packages, self.provisioner.rebuilds
 
     async def _prepare(
@@ -178,12 +199,22 @@ class Service:
         spec = image_spec(self._options, task, packages)
         await in_thread(self._check_account)
         check()
-        image = await in_thread(self._ensure_image, spec)
-        check()
-        function_spec = self.function_spec(image)
-        await in_thread(self.provisioner.ensure_function, function_spec)
-        await self._make_ready(function_spec.name)
-        return FunctionTarget(image=spec, function=function_spec)
+        for attempt in ("first", "last"):
+            image = await in_thread(self._ensure_image, spec)
+            check()
+            function_spec = self.function_spec(image)
+            try:
+                await in_thread(self.provisioner.ensure_function, function_spec)
+                await self._make_ready(function_spec.name)
+                return FunctionTarget(image=spec, function=function_spec)
+            except (FunctionMissing, ImageMissing) as exc:
+                # Somebody removed what this process remembers.
+                log.warning("%s", exc.message)
+                self._forget(spec, function_spec)
+                if attempt == "last":
+                    raise
+            check()
+        raise AssertionError("unreachable")
 
     def _ensure_image(self, spec: ImageSpec) -> ImageReference:
         return self.provisioner.ensure_image(spec, anew=self._options.force_rebuild)

@@ -16,7 +16,8 @@ from covalent_lambda_container.adapters.aws.lambda_functions import LambdaFuncti
 from covalent_lambda_container.adapters.aws.lambda_invocations import LambdaInvocations
 from covalent_lambda_container.adapters.aws.s3 import S3Bucket
 from covalent_lambda_container.adapters.aws.session import AwsClients, AwsTarget, clients_for
-from covalent_lambda_container.adapters.docker_engine import DockerEngine
+from covalent_lambda_container.adapters.docker.engine import DockerEngine
+from covalent_lambda_container.adapters.docker.image_store import DockerImageStore
 from covalent_lambda_container.adapters.pip_configuration import read_index_settings
 from covalent_lambda_container.adapters.uv_installer import UvInstaller
 from covalent_lambda_container.errors import ConfigurationError
@@ -84,7 +85,7 @@ class LocalBuildStores(NamedTuple):
 
 def local_build_stores_for(options: Options) -> LocalBuildStores:
     """Return where an executor with these options makes images."""
-    return LocalBuildStores(engine=DockerEngine(), cache=_cache_folder(options.cache_dir))
+    return LocalBuildStores(engine=DockerImageStore(), cache=_cache_folder(options.cache_dir))
 
 
 @functools.lru_cache(maxsize=256)

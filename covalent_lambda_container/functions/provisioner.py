@@ -8,13 +8,13 @@ from __future__ import annotations
 
 import contextlib
 import logging
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Final
 
 from filelock import FileLock
 
-from covalent_lambda_container import step_log
+from covalent_lambda_container import progress, step_log
 from covalent_lambda_container.concurrency.single_flight import SingleFlight
 from covalent_lambda_container.errors import (
     ConfigurationError,
@@ -25,14 +25,12 @@ from covalent_lambda_container.errors import (
 from covalent_lambda_container.model.specs import FunctionSpec, ImageReference, ImageSpec
 from covalent_lambda_container.ports.functions import FAILED, PENDING, Functions, FunctionState
 from covalent_lambda_container.ports.registry import ImageBuilder, Registry
+from covalent_lambda_container.progress import ReportProgress
 
 log = logging.getLogger(__name__)
 
 _LOCAL_REPOSITORY: Final = "covalent-lambda"
 """Name of images that are built and not pushed."""
-
-ReportProgress = Callable[[str], None]
-"""Called at the start of each long step, with ``"building"``, ``"pushing"`` and the like."""
 
 
 def _silent(_: str) -> None:
@@ -161,7 +159,7 @@ class Provisioner:
         tag = self._registry.next_tag(spec.tag) if anew else spec.tag
         name = f"{repository}:{tag}"
         tell("building")
-        with step_log.step("image.build", name):
+        with step_log.step("image.build", name), progress.reported_to(tell):
             self._builder.build(spec, name, anew=anew)
         if not anew:
             # Another machine may have been faster: its image will do, and there is nothing to push.
@@ -170,7 +168,7 @@ class Provisioner:
                 return found
         tell("pushing")
         try:
-            with step_log.step("image.push", name):
+            with step_log.step("image.push", name), progress.reported_to(tell):
                 self._builder.push(name, self._registry.login())
         except RegistryError:
             # Tags are immutable: another machine may have pushed the same image first.

@@ -20,7 +20,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Final
 
-from covalent_lambda_container import step_log
+from covalent_lambda_container import progress, step_log
 from covalent_lambda_container.errors import ImageBuildError
 from covalent_lambda_container.files.archives import Member, body, files
 from covalent_lambda_container.files.cache_folder import LONGEST_BUILD_S, SCRATCH, using
@@ -36,8 +36,8 @@ from covalent_lambda_container.images.dockerfile import (
     INTERFACE_ROOT,
     REQUIREMENTS,
     TASK_ROOT,
-    base_context,
-    base_recipe,
+    interface_context,
+    interface_recipe,
     local_sources,
     packages_context,
     packages_key,
@@ -119,6 +119,7 @@ class TaskImageBuilder:
                 container = self._engine.container(image, spec.architecture, offline=True)
                 return cleanup.enter_context(container)
 
+            progress.report(f"looking for {spec.base_image}")
             root = find_root_image(self._engine, spec, self._cache / "roots", started, newest=anew)
             self._remove_leftovers()
             # On the file system of the caches, so that files can be linked instead of copied.
@@ -163,7 +164,7 @@ class _Build:
     ) -> None:
         self._engine = engine
         self._installer = installer
-        self._workbench = compiler
+        self._compiler = compiler
         self._root = compiler.root
         self._scratch = compiler.scratch
         self._spec = spec
@@ -173,10 +174,11 @@ class _Build:
     def run(self, name: str) -> None:
         base = self._base()
         # What is compiled and packed is so while packages are downloaded and images built.
-        background = ThreadPoolExecutor(1, thread_name_prefix="covalent-lambda-crafts")
+        background = ThreadPoolExecutor(1, thread_name_prefix="covalent-lambda-build")
         try:
             last = background.submit(self._runtime)
             packages = self._packages(base, background)
+            progress.report("adding the runtime")
             self._make(
                 last.result(), name, {"PACKAGES_IMAGE": packages}, spec_label(self._spec.json)
             )
@@ -198,14 +200,15 @@ class _Build:
 
     def _byte_compiled(self, sources: list[Member]) -> list[Member]:
         """Return sources with their byte code."""
-        return [*sources, *files(self._workbench.compiled(sources))] if sources else []
+        return [*sources, *files(self._compiler.compiled(sources))] if sources else []
 
     def _base(self) -> str:
         """Return the name of the base, which is made if it is not in the engine."""
         spec, root = self._spec, self._root
-        name = base_name(spec, root.id)
+        name = interface_image_name(spec, root.id)
         if self._engine.find(name):
             return name
+        progress.report("building the base")
         interface = emulator = None
         if not root.has_interface:
             client, tools = self._scratch / "client", self._scratch / "tools"
@@ -220,12 +223,14 @@ class _Build:
                     f"Lambda's runtime interface cannot be installed on {spec.base_image}:\n{exc}",
                     hint="Give a base_image that has it, such as AWS's own.",
                 ) from exc
-            packed = self._workbench.packs(
+            packed = self._compiler.archives(
                 [DistributionPart(each) for each in distributions_in(client)], INTERFACE_ROOT
             )
-            interface = Layer(name="interface.tar", packs=tuple(packed))
+            interface = Layer(name="interface.tar", archives=tuple(packed))
             emulator = tools / _EMULATOR_FILE.format(architecture=spec.architecture)
-        self._make(base_context(interface, emulator), name, {"ROOT_IMAGE": spec.base_image}, {})
+        self._make(
+            interface_context(interface, emulator), name, {"ROOT_IMAGE": spec.base_image}, {}
+        )
         return name
 
     def _packages(self, base: str, background: Executor) -> str:
@@ -234,17 +239,20 @@ class _Build:
         One that is there stays as it is: an unpinned requirement is what it was when it was built.
         """
         spec = self._spec
-        name = packages_name(spec, base)
+        name = packages_image_name(spec, base)
         if not self._anew and self._engine.find(name):
             return name
         stage = self._scratch / "stage"
         with step_log.step("image.install", name) as facts:
+            progress.report(f"installing the packages of {len(spec.requirements)} requirements")
             system = functools.partial(self._system, base)
-            self._installer.install(spec, self._root, system, stage, self._scratch, anew=self._anew)
+            self._installer.install(
+                spec, self._root, system, stage, self._scratch, refresh=self._anew
+            )
             found = distributions_in(stage)
             facts["packages"] = [each.pinned for each in found]
         self._check_size(base, found)
-        self._stack(name, base, self._layers(found, stage, background))
+        self._stack(name, base, len(found), self._layers(found, stage, background))
         return name
 
     def _check_size(self, base: str, found: Sequence[Distribution]) -> None:
@@ -262,29 +270,30 @@ class _Build:
         groups = in_layers(found)
 
         def make(number: int, group: Sequence[DistributionPart]) -> Layer:
-            packed = self._workbench.packs(group, TASK_ROOT)
+            packed = self._compiler.archives(group, TASK_ROOT)
             if number == len(groups):
-                packed.append(_set_pack(found, stage, self._scratch))
-            return Layer(name=f"{number:02d}.tar", packs=tuple(packed))
+                packed.append(_set_archive(found, stage, self._scratch))
+            return Layer(name=f"{number:02d}.tar", archives=tuple(packed))
 
         return [background.submit(make, number, group) for number, group in enumerate(groups, 1)]
 
-    def _stack(self, name: str, base: str, layers: Sequence[Future[Layer]]) -> None:
+    def _stack(self, name: str, base: str, count: int, layers: Sequence[Future[Layer]]) -> None:
         """Put layers on a base, one after the other, each while the next is packed."""
         spec, top, sizes = self._spec, base, Counter[str]()
         try:
-            for made in layers:
+            for number, made in enumerate(layers, 1):
+                progress.report(f"adding layer {number} of {len(layers)}: {count} packages")
                 layer, last = made.result(), made is layers[-1]
-                for pack in layer.packs:
-                    if pack.requirement:
-                        sizes[pack.requirement] += pack.size
+                for archive in layer.archives:
+                    if archive.requirement:
+                        sizes[archive.requirement] += archive.size
                 top = self._make(
                     packages_context(spec, [layer]),
                     name if last else "",
-                    {"BASE_IMAGE": top},
+                    {"INTERFACE_IMAGE": top},
                     packages_label(sizes) if last else {},
-                    # Anew: the commands run again.
-                    anew=self._anew,
+                    # A rebuild runs the commands again.
+                    no_cache=self._anew,
                 )
                 # They have run, below the first layer.
                 spec = replace(spec, commands=())
@@ -299,7 +308,7 @@ class _Build:
         if not self._spec.commands:
             return base
         context = packages_context(self._spec, ())
-        return self._make(context, "", {"BASE_IMAGE": base}, {}, target="system")
+        return self._make(context, "", {"INTERFACE_IMAGE": base}, {}, target="system")
 
     def _make(
         self,
@@ -309,7 +318,7 @@ class _Build:
         labels: Mapping[str, str],
         target: str = "",
         *,
-        anew: bool = False,
+        no_cache: bool = False,
     ) -> str:
         return self._engine.build(
             context,
@@ -318,7 +327,7 @@ class _Build:
             arguments=arguments,
             labels=labels,
             target=target,
-            anew=anew,
+            no_cache=no_cache,
         )
 
     def _too_large(self, size: int, sizes: Mapping[str, int]) -> ImageBuildError:
@@ -332,19 +341,21 @@ class _Build:
         )
 
 
-def base_name(spec: ImageSpec, root_id: str) -> str:
+def interface_image_name(spec: ImageSpec, root_id: str) -> str:
     """Return the name that the base of a spec, on the root image of an ID, has in the engine."""
-    parts = root_id, base_recipe(), _CLIENT, _EMULATOR
+    parts = root_id, interface_recipe(), _CLIENT, _EMULATOR
     key = hashlib.sha256("\0".join(parts).encode()).hexdigest()[:32]
     return f"{BASE_REPOSITORY}:{spec.python_version}-{spec.architecture}-{key}"
 
 
-def packages_name(spec: ImageSpec, base: str) -> str:
+def packages_image_name(spec: ImageSpec, base: str) -> str:
     """Return the name that a spec's packages, on a base, have in the engine."""
     return f"{PACKAGES_REPOSITORY}:{packages_key(spec, base)[:32]}"
 
 
-def _set_pack(distributions: Sequence[Distribution], stage: Path, scratch: Path) -> PackageArchive:
+def _set_archive(
+    distributions: Sequence[Distribution], stage: Path, scratch: Path
+) -> PackageArchive:
     """Return what belongs to a set of distributions and to none of them."""
     members = [
         Member(name=f"{TASK_ROOT}/{path}", content=(stage / path,))

@@ -1,4 +1,4 @@
-"""Where an image's own Python is at work for a build: byte code and packs, each made once."""
+"""Byte code and package archives, compiled by the root image's own Python and cached."""
 
 from __future__ import annotations
 
@@ -31,22 +31,22 @@ from covalent_lambda_container.ports.engine import Container
 _FOLDER: Final = "tmp/covalent-lambda-build"
 _PROGRAM: Final = Path(__file__).parent / "in_container" / "compile_sources.py"
 _FILES_PER_JOB: Final = 300
-"""Enough to be worth a process, and few enough for several processes to share a large package."""
+"""Enough files to be worth starting a process; few enough to share a package among several."""
 
 
 class PackageCompiler:
-    """Compiles in a container of a root image.
+    """Compiles Python files in a container of a root image.
 
     Parameters
     ----------
     started
-        Returns a running container of an image, always the same one.
+        Returns a running container of an image: the same one for each call.
     root
         The image.
     cache
-        Keeps what was made.
+        Folder for package archives and byte code that later builds reuse.
     scratch
-        Folder for what is needed during one build.
+        Folder for files of this build only.
     """
 
     def __init__(
@@ -58,19 +58,19 @@ class PackageCompiler:
         self._cache = cache
         self._rounds = 0
 
-    def packs(self, portions: Sequence[DistributionPart], folder: str) -> list[PackageArchive]:
-        """Return the packs of distributions; those that were not made yet are made.
+    def archives(self, parts: Sequence[DistributionPart], folder: str) -> list[PackageArchive]:
+        """Return the archives of parts of distributions; those not in the cache are created.
 
         Parameters
         ----------
         folder
-            Where they are in the image.
+            Folder of the image that the distributions are installed in.
         """
         store = PackageArchiveStore(
-            self._cache / "packs", python_build=self.root.build, root=folder
+            self._cache / "package-archives", python_build=self.root.build, root=folder
         )
-        found = {each: store.find(each) for each in portions}
-        missing = [each for each in portions if found[each] is None]
+        found = {each: store.find(each) for each in parts}
+        missing = [each for each in parts if found[each] is None]
         sources = {each: _sources(each, folder) for each in missing}
         compiled = self._compile([group for group in sources.values() if group])
         for each in missing:
@@ -78,10 +78,10 @@ class PackageCompiler:
             inside = {path: f"{folder}/{path}" for path in code}
             made = {path: compiled[key] for path, key in inside.items() if key in compiled}
             found[each] = store.add(each, made, self.scratch)
-        return [pack for pack in found.values() if pack is not None]
+        return [archive for archive in found.values() if archive is not None]
 
     def compiled(self, sources: Sequence[Member]) -> dict[str, bytes]:
-        """Return the byte code of a few files, by path in the image."""
+        """Return the byte code of some files, by path in the image."""
         digest = hashlib.sha256(self.root.build.encode())
         for member in sources:
             digest.update(repr(member).encode())
@@ -89,7 +89,7 @@ class PackageCompiler:
         if not known.exists():
             known.parent.mkdir(parents=True, exist_ok=True)
             code = {path: part.read() for path, part in self._compile([sources]).items()}
-            # Whole or not at all, for other processes.
+            # Other processes see the whole file or none.
             with tempfile.NamedTemporaryFile("wb", dir=known.parent, delete=False) as written:
                 written.writelines(archive(files(code)))
             Path(written.name).replace(known)
@@ -99,12 +99,13 @@ class PackageCompiler:
     def _compile(self, groups: Sequence[Sequence[Member]]) -> dict[str, Part]:
         """Compile sources, named by their path in the image.
 
-        What a group's files are compiled to depends on that group alone.
+        The byte code of a group depends on the files of that group only.
 
         Returns
         -------
         dict
-            What could be compiled, by path: ``…/__pycache__/NAME.cpython-311.pyc``.
+            Byte code by path, ``…/__pycache__/NAME.cpython-311.pyc``; files with syntax that this
+            Python does not know have none.
         """
         if not groups:
             return {}
@@ -144,19 +145,19 @@ class PackageCompiler:
         return HostPython(self.scratch / "container")
 
 
-def _sources(portion: DistributionPart, folder: str) -> list[Member]:
-    """Return Python files by their path in the image."""
-    stage = portion.distribution.folder
+def _sources(part: DistributionPart, folder: str) -> list[Member]:
+    """Return the Python files of a part, named by their path in the image."""
+    stage = part.distribution.folder
     return [
         Member(name=f"{folder}/{file.path}", content=(stage / file.path,))
-        for file in portion.files
+        for file in part.files
         if file.path.endswith(".py") and file.content is None
     ]
 
 
-def _byte_code(portion: DistributionPart, cache_tag: str) -> list[str]:
-    """Return what Python files may be compiled to, sorted."""
-    sources = [PurePosixPath(file.path) for file in portion.files]
+def _byte_code(part: DistributionPart, cache_tag: str) -> list[str]:
+    """Return the paths of the byte code that a part's Python files may have, sorted."""
+    sources = [PurePosixPath(file.path) for file in part.files]
     return sorted(
         f"{path.parent}/__pycache__/{path.stem}.{cache_tag}.pyc".removeprefix("./")
         for path in sources

@@ -1,4 +1,4 @@
-"""What an installer has put into a folder: distributions, their files and their modules."""
+"""The distributions that an installer put into a folder: their files and modules."""
 
 from __future__ import annotations
 
@@ -20,11 +20,11 @@ from covalent_lambda_container.errors import ImageBuildError
 from covalent_lambda_container.packages.urls import PACKAGE_SCHEMES, UnusableUrl, checked_url
 
 _CLOUDPICKLE: Final = "cloudpickle"
-"""The dispatcher's own is in every image: no value requires it."""
+"""Every image has the client's version: no value requires it."""
 _OF_ONE_INSTALLATION: Final = frozenset({"INSTALLER", "RECORD", "REQUESTED", "uv_cache.json"})
-"""Metadata that tell of how a distribution was asked for, and not of the distribution."""
+"""Metadata about an installation rather than about the distribution."""
 _LOCK: Final = ".lock"
-"""uv's, of the folder itself."""
+"""Lock file that uv leaves in a target folder."""
 _INTERPRETER: Final = b"#!/usr/bin/env python3\n"
 
 
@@ -35,13 +35,13 @@ class InstalledFile:
     Parameters
     ----------
     path
-        Relative to the folder of the installation, with slashes.
+        Path relative to the target folder, with slashes.
     digest
-        SHA-256 of what the file should contain, hexadecimal.
+        SHA-256 (hexadecimal) of the content.
     size
-        Bytes of the file on disk.
+        Size of the file on disk, in bytes.
     content
-        What it contains where that differs from the file on disk.
+        Content in the image, where it differs from the file on disk.
     """
 
     path: str
@@ -52,20 +52,20 @@ class InstalledFile:
 
 @dataclass(frozen=True, kw_only=True)
 class Distribution:
-    """A distribution in a folder.
+    """An installed distribution.
 
     Parameters
     ----------
     name
-        As PEP 503 writes it.
+        Name, normalised as in PEP 503.
     version
-        Its version; with its local part.
+        Version, with its local part.
     origin
-        Where it came from, if not from an index by name: ``"git+https://…@0a1b"``; else empty.
+        URL it was installed from, ``"git+https://…@0a1b"``; empty if it came from an index.
     folder
-        What its files are relative to.
+        Target folder that its files are relative to.
     metadata_folder
-        That of its metadata, ``"numpy-2.1.0.dist-info"``.
+        Folder of its metadata: ``"numpy-2.1.0.dist-info"``.
     files
         Its files, sorted by path.
     """
@@ -79,17 +79,17 @@ class Distribution:
 
     @property
     def pinned(self) -> str:
-        """The requirement that gives exactly this distribution."""
+        """Requirement that installs exactly this distribution."""
         return f"{self.name} @ {self.origin}" if self.origin else f"{self.name}=={self.version}"
 
     @property
     def size(self) -> int:
-        """Bytes of its files on disk."""
+        """Size of its files on disk, in bytes."""
         return sum(file.size for file in self.files)
 
     @property
     def identity(self) -> str:
-        """SHA-256 of its files' paths and contents, hexadecimal."""
+        """SHA-256 (hexadecimal) of its files' paths and contents."""
         lines = [f"{file.path}\0{file.digest}\n" for file in self.files]
         return hashlib.sha256("".join(lines).encode()).hexdigest()
 
@@ -97,15 +97,15 @@ class Distribution:
     def modules(self) -> set[str]:
         """Names of its top-level modules."""
         paths = [file.path for file in self.files if file.path.endswith((".py", ".so"))]
-        # The distribution's own metadata are in a folder with a dot in its name.
+        # Folders of metadata have a dot in their name.
         return {path.partition("/")[0].partition(".")[0] for path in paths} - {"bin"}
 
 
 def distributions_in(folder: Path) -> list[Distribution]:
-    """Return the distributions that were installed into a folder, sorted by name.
+    """Return the distributions in a target folder, sorted by name.
 
-    A distribution's files are those that its RECORD names and that are in the folder: names that
-    lead elsewhere, and links, are not followed.
+    A distribution has the files that its RECORD lists and that are in the folder. Links and paths
+    that lead out of the folder are ignored.
     """
     present = dict(_plain_files(folder))
     found = [_read(entry, folder, present) for entry in metadata.distributions(path=[str(folder)])]
@@ -113,7 +113,7 @@ def distributions_in(folder: Path) -> list[Distribution]:
 
 
 def unclaimed(folder: Path, distributions: Iterable[Distribution]) -> list[str]:
-    """Return the paths of files that belong to no distribution, sorted."""
+    """Return the sorted paths of files that belong to no distribution."""
     claimed = {file.path for distribution in distributions for file in distribution.files}
     claimed.add(_LOCK)
     return sorted(
@@ -129,9 +129,9 @@ def lock_text(distributions: Iterable[Distribution]) -> str:
 
 
 def modules_text(distributions: Iterable[Distribution]) -> str:
-    """Return JSON: which requirements each top-level module belongs to.
+    """Return JSON that maps each top-level module to the requirements that install it.
 
-    A result that refers to a module says by it which packages made it.
+    The runtime looks up there which packages a result requires.
     """
     modules: dict[str, list[str]] = {}
     for distribution in distributions:
@@ -152,7 +152,7 @@ def _read(entry: metadata.Distribution, folder: Path, present: Mapping[str, int]
     files = []
     metadata_folder = ""
     for listed in entry.files or ():
-        # pip counts from a folder below, for scripts and data.
+        # For scripts and data, RECORD has paths relative to a folder below the target.
         path = "/".join(part for part in listed.parts if part != "..")
         parent, _, name = path.rpartition("/")
         if name == "METADATA":
@@ -179,7 +179,7 @@ def _read(entry: metadata.Distribution, folder: Path, present: Mapping[str, int]
 
 def _is_of_one_installation(path: str) -> bool:
     folder, _, name = path.rpartition("/")
-    # Folders below it hold what the distribution itself brings.
+    # Folders inside it (licenses, SBOMs) belong to the distribution.
     return name in _OF_ONE_INSTALLATION and folder.endswith(".dist-info") and "/" not in folder
 
 
@@ -198,7 +198,7 @@ def _file(path: str, folder: Path, size: int, recorded: metadata.FileHash | None
 
 
 def _without_interpreter(script: bytes) -> bytes:
-    """Return a script for the image's Python: an installer writes the path of its own."""
+    """Return a script that starts the image's Python: installers write the path of their own."""
     first, newline, rest = script.partition(b"\n")
     if newline and first.startswith(b"#!") and b"python" in first:
         return _INTERPRETER + rest
@@ -214,14 +214,14 @@ def _origin(entry: metadata.Distribution) -> str:
     if folder:
         url += f"#subdirectory={folder}"
     try:
-        # It becomes a requirement of others, and is named in a Dockerfile.
+        # Others may require it, and a Dockerfile names it.
         return checked_url(url, PACKAGE_SCHEMES)
     except UnusableUrl:
         return ""
 
 
 def _plain_files(folder: Path | str, below: str = "") -> Iterator[tuple[str, int]]:
-    """Yield the path of each plain file, relative and with slashes, and its length in bytes."""
+    """Yield the relative path of each plain file, with slashes, and its size in bytes."""
     with contextlib.suppress(FileNotFoundError), os.scandir(folder) as entries:
         for entry in entries:
             if entry.is_dir(follow_symlinks=False):

@@ -1,7 +1,8 @@
-"""From a spec to Docker build contexts: rendered text and archives, the same on every machine.
+"""Docker build contexts of an image spec: rendered Dockerfiles and archives, always the same bytes.
 
-An image is made in three builds, each on the one before: the base, which changes with the root
-image; the packages; and the runtime, which changes with this project.
+An image is built in three steps, each on top of the one before: the interface image, which is the
+root image (option ``base_image``) with Lambda's runtime interface; the packages image; and the task
+image, which adds the runtime and the user's own code.
 """
 
 from __future__ import annotations
@@ -17,18 +18,17 @@ from typing import Final
 import jinja2
 
 from covalent_lambda_container.files.archives import END, Member, archive, body, files
-from covalent_lambda_container.images import package_archives as packs
-from covalent_lambda_container.images.package_archives import Layer
+from covalent_lambda_container.images.package_archives import FORMAT, Layer
 from covalent_lambda_container.model.specs import ImageSpec
 from covalent_lambda_container.packages.local_packages import LocalPackage
 from covalent_lambda_container.packages.requirements import ADDRESS_OPTIONS, as_constraint, has_hash
 
 RUNTIME_PACKAGE: Final = "covalent_lambda_runtime"
-"""Name under which `covalent_lambda_container.runtime` is importable inside an image."""
+"""Import name of `covalent_lambda_container.runtime` inside an image."""
 TASK_ROOT: Final = "var/task"
-"""Folder of an image for the task's packages and the runtime, from the root."""
+"""Folder of an image that holds the task's packages and the runtime."""
 INTERFACE_ROOT: Final = "var/runtime"
-"""Folder of an image for Lambda's runtime interface client."""
+"""Folder of an image that holds Lambda's runtime interface client."""
 
 REQUIREMENTS: Final = "requirements.txt"
 CONSTRAINTS: Final = "constraints.txt"
@@ -41,22 +41,23 @@ _COMMANDS = "opt/covalent-lambda/commands"
 
 
 def render_dockerfile(spec: ImageSpec, layers: Sequence[Layer] = ()) -> str:
-    """Return the text of the Dockerfile that puts a spec's packages on the base.
+    """Return the Dockerfile that adds a spec's packages to the interface image.
 
     Parameters
     ----------
     layers
-        The packages once they are installed; what they are is not known before.
+        Layers of the installed packages; none before they are installed.
     """
     template = _environment().get_template("Dockerfile.j2")
     return template.render(spec=spec, layers=layers, command_name=command_name)
 
 
 def requirements_files(spec: ImageSpec, further: Iterable[str] = ()) -> list[dict[str, str]]:
-    """Return what to install, step by step: texts of a requirements file and those it refers to.
+    """Return the steps of an installation: each a requirements file and the files it refers to.
 
-    Packages with hashes are a step by themselves: where one has a hash, installers ask for that of
-    each. Those that come with a task's data have none; they leave the others as they are.
+    Packages with hashes are a step of their own, because installers that see one hash require one
+    for every package. The packages that a task's data requires have none; the second step installs
+    them and keeps the hashed ones at their versions.
 
     Parameters
     ----------
@@ -66,7 +67,7 @@ def requirements_files(spec: ImageSpec, further: Iterable[str] = ()) -> list[dic
     hashed = [line for line in spec.requirements if has_hash(line)]
     others = [line for line in spec.requirements if not has_hash(line)]
     others += [f"cloudpickle=={spec.cloudpickle_version}", *further]
-    # Addresses are the installer's settings, which know the credentials for them.
+    # Index addresses are passed as index settings, which add the credentials.
     options = [line for line in spec.install_options if not line.startswith(ADDRESS_OPTIONS)]
 
     def step(packages: Iterable[str], constraints: Sequence[str]) -> dict[str, str]:
@@ -81,23 +82,23 @@ def requirements_files(spec: ImageSpec, further: Iterable[str] = ()) -> list[dic
 
 
 def command_name(number: int) -> str:
-    """Return the name of the script of a spec's command, counted from 1."""
+    """Return the file name of a command's script; commands are counted from 1."""
     return f"{number:03d}.sh"
 
 
-def base_context(interface: Layer | None, emulator: Path | None) -> list[Member]:
-    """Return the context of the base, which takes the argument ``ROOT_IMAGE``.
+def interface_context(interface: Layer | None, emulator: Path | None) -> list[Member]:
+    """Return the build context of the interface image; it takes the argument ``ROOT_IMAGE``.
 
     Parameters
     ----------
     interface, emulator
-        Lambda's runtime interface client, packed, and its emulator, for a root that has neither.
+        Lambda's runtime interface client and its emulator, for root images without them.
     """
-    # Folders that Docker would otherwise make, with the time of that moment.
+    # Docker would create missing folders with the current time.
     parts: list[bytes | Path] = [*body([Member(name=f"{TASK_ROOT}/")], folders=True)]
     if interface is not None and emulator is not None:
         start = (_templates() / _ENTRYPOINT).read_bytes()
-        parts += [pack.file for pack in interface.packs]
+        parts += [each.file for each in interface.archives]
         parts += body(
             [
                 Member(name=_EMULATOR, content=(emulator,), executable=True),
@@ -112,7 +113,7 @@ def base_context(interface: Layer | None, emulator: Path | None) -> list[Member]
 
 
 def packages_context(spec: ImageSpec, layers: Sequence[Layer]) -> list[Member]:
-    """Return the context of a spec's packages, which takes the argument ``BASE_IMAGE``."""
+    """Return the build context of a spec's packages; it takes the argument ``INTERFACE_IMAGE``."""
     commands = {
         f"{_COMMANDS}/{command_name(number)}": f"{command}\n".encode()
         for number, command in enumerate(spec.commands, start=1)
@@ -122,7 +123,8 @@ def packages_context(spec: ImageSpec, layers: Sequence[Layer]) -> list[Member]:
         *([_nested("commands.tar", files(commands))] if commands else []),
         *(
             Member(
-                name=f"packages/{layer.name}", content=(*(pack.file for pack in layer.packs), END)
+                name=f"packages/{layer.name}",
+                content=(*(each.file for each in layer.archives), END),
             )
             for layer in layers
         ),
@@ -130,16 +132,16 @@ def packages_context(spec: ImageSpec, layers: Sequence[Layer]) -> list[Member]:
 
 
 def runtime_context(runtime: Sequence[Member], own_code: Sequence[Member] = ()) -> list[Member]:
-    """Return the context of the last layers, which takes the argument ``PACKAGES_IMAGE``.
+    """Return the build context of the last layers; it takes the argument ``PACKAGES_IMAGE``.
 
     Parameters
     ----------
     runtime, own_code
-        Files of the runtime, and of the packages of the user's own, by their path in the image.
+        Files of the runtime and of the user's own packages, named by their path in the image.
     """
     archives = {"runtime.tar": runtime, "local.tar": own_code}
     nested = [_nested(name, members) for name, members in archives.items() if members]
-    template = _environment().get_template("Dockerfile.runtime")
+    template = _environment().get_template("Dockerfile.runtime.j2")
     text = template.render(archives=[archive.name for archive in nested])
     return [*files({"Dockerfile": text.encode()}), *nested]
 
@@ -163,28 +165,29 @@ def local_sources(packages: Sequence[LocalPackage]) -> list[Member]:
 
 
 @cache
-def base_recipe() -> str:
-    """SHA-256, hexadecimal, of all that takes part in making the base."""
+def interface_recipe() -> str:
+    """SHA-256 (hexadecimal) of every file that the interface image is built from."""
     return _digest([_project_file("Dockerfile.base"), _templates() / _ENTRYPOINT])
 
 
 @cache
 def packages_recipe() -> str:
-    """SHA-256, hexadecimal, of all that takes part in making packages on a base."""
+    """SHA-256 (hexadecimal) of every file that the packages image is built from."""
     return _digest([_templates() / "Dockerfile.j2"])
 
 
 @cache
 def recipe_digest() -> str:
-    """SHA-256, hexadecimal, of every file of ours that takes part in making an image."""
+    """SHA-256 (hexadecimal) of every file of this project that takes part in building an image."""
     runtime = b"".join(archive(runtime_context(runtime_sources())))
-    parts = [base_recipe(), packages_recipe(), hashlib.sha256(runtime).hexdigest()]
+    parts = [interface_recipe(), packages_recipe(), hashlib.sha256(runtime).hexdigest()]
     return hashlib.sha256("\0".join(parts).encode()).hexdigest()
 
 
-def packages_key(spec: ImageSpec, base: str) -> str:
-    """SHA-256, hexadecimal, of what determines a spec's packages: all below the runtime."""
-    content = asdict(replace(spec, local_packages=())) | {"recipe": packages_recipe(), "base": base}
+def packages_key(spec: ImageSpec, interface_image: str) -> str:
+    """SHA-256 (hexadecimal) of everything that determines a spec's packages image."""
+    content = asdict(replace(spec, local_packages=()))
+    content |= {"recipe": packages_recipe(), "interface_image": interface_image}
     return hashlib.sha256(json.dumps(content, sort_keys=True).encode()).hexdigest()
 
 
@@ -193,10 +196,10 @@ def _lines(lines: Iterable[str]) -> str:
 
 
 def _digest(paths: Iterable[Path]) -> str:
-    # How files are compiled and packed is as much a part of it.
+    # The way files are compiled and archived takes part, too.
     compiling = _PACKAGE / "images" / "in_container" / "compile_sources.py"
     members = files({path.name: path.read_bytes() for path in [*paths, compiling]})
-    digest = hashlib.sha256(str(packs.FORMAT).encode())
+    digest = hashlib.sha256(str(FORMAT).encode())
     for piece in archive(members):
         digest.update(piece)
     return digest.hexdigest()
@@ -225,6 +228,6 @@ def _templates() -> Path:
 
 
 def _project_file(name: str) -> Path:
-    """Find a file that the wheel keeps inside the package and a checkout at its root."""
+    """Return the path of a file that is inside the package in a wheel, and at a checkout's root."""
     packaged = _PACKAGE / name
     return packaged if packaged.exists() else _PACKAGE.parent / name

@@ -1,7 +1,7 @@
-"""This machine in the place of a container, for images that do not run here.
+"""The dispatcher's Python in place of a container, for images that this machine cannot run.
 
-Byte code is the same on every processor: the dispatcher's Python makes it, if it is of the image's
-version. It compiles packages, and runs nothing of them.
+Byte code does not depend on the processor: a Python of the image's minor version compiles it. It
+compiles packages and never imports them.
 """
 
 from __future__ import annotations
@@ -18,12 +18,12 @@ from covalent_lambda_container.files.streams import reader
 
 
 class HostPython:
-    """A folder as a container's file system, and this process's Python as its own.
+    """A container whose file system is a folder and whose Python is that of this process.
 
     Parameters
     ----------
     root
-        The folder. Arguments that begin with a slash are paths in it.
+        The folder. Arguments that begin with a slash are paths inside it.
     """
 
     def __init__(self, root: Path) -> None:
@@ -36,12 +36,12 @@ class HostPython:
         environment: Mapping[str, str] | None = None,
         redacted: Callable[[str], str] = str,
     ) -> str:
-        """Run a Python program; return what it wrote to its standard output.
+        """Run a Python program and return its standard output.
 
         Raises
         ------
         ImageBuildError
-            When it fails.
+            When it exits with a status other than 0.
         """
         program, *arguments = command
         assert program == "python3"
@@ -56,7 +56,7 @@ class HostPython:
         )
         if ended.returncode:
             raise ImageBuildError(
-                f"Python ended with status {ended.returncode}:\n{redacted(ended.stderr)}"
+                f"Python exited with status {ended.returncode}:\n{redacted(ended.stderr)}"
             )
         return ended.stdout
 

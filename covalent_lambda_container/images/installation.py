@@ -20,6 +20,7 @@ from packaging.metadata import parse_email
 from packaging.requirements import Requirement
 from packaging.utils import canonicalize_name
 
+from covalent_lambda_container import progress
 from covalent_lambda_container.errors import ImageBuildError
 from covalent_lambda_container.files.archives import files
 from covalent_lambda_container.files.cache_folder import mark_used
@@ -79,7 +80,7 @@ class PackageInstaller:
         target: Path,
         scratch: Path,
         *,
-        anew: bool = False,
+        refresh: bool = False,
     ) -> None:
         """Install a spec's packages.
 
@@ -91,7 +92,7 @@ class PackageInstaller:
             The folder; it must be empty.
         scratch
             Folder for files that are needed meanwhile.
-        anew
+        refresh
             Whether to ask the index for what it has now.
 
         Raises
@@ -114,12 +115,13 @@ class PackageInstaller:
             if any(map(_is_source, spec.requirements)):
                 raise WheelsMissing("A requirement names a source.")
             for step in steps:
-                options = ["--refresh"] if anew else []
+                options = ["--refresh"] if refresh else []
                 options += ["--require-hashes"] if has_hash(step[REQUIREMENTS]) else []
                 install(step, target, options=options)
         except WheelsMissing as exc:
             log.info("Not all packages can be had as wheels: they are built.\n%s", exc)
             shutil.rmtree(target, ignore_errors=True)
+            progress.report("building packages that have no wheels")
             try:
                 with _building("Packages without wheels for it"):
                     self._build_packages(steps, target, system(), spec, settings)

@@ -1,4 +1,4 @@
-"""Distributions as parts of image layers: archives on disk, made once and the same everywhere."""
+"""Installed distributions as archives on disk: created once, identical on every machine."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from covalent_lambda_container.files.cache_folder import mark_used
 from covalent_lambda_container.images.distributions import Distribution, InstalledFile
 
 FORMAT: Final = 2
-"""Number of the way in which packs are made; another one where their bytes change."""
+"""Version of the archives' format: increment it when the same distribution gives other bytes."""
 
 _CHUNK_BYTES: Final = 1 << 20
 _LARGE_BYTES: Final = 5_000_000
@@ -25,7 +25,7 @@ _MAX_LARGE: Final = 60
 
 
 class PartKind(Enum):
-    """How much of a distribution goes into a pack; the value says it in words."""
+    """Which files of a distribution an archive holds; the value is its description."""
 
     ALL = ""
     CODE = "its Python code"
@@ -34,22 +34,23 @@ class PartKind(Enum):
 
 @dataclass(frozen=True)
 class DistributionPart:
-    """A share of a distribution.
+    """The files of a distribution that go into one archive.
 
-    Libraries need no compiler: where they are most of a large distribution, they have a pack of
-    their own, which is on its way into an image while the code is compiled.
+    Shared libraries and data are not compiled. Where a distribution has many megabytes of them,
+    they form an archive of their own, which Docker adds to the image while the Python code is
+    still being compiled.
     """
 
     distribution: Distribution
-    share: PartKind = PartKind.ALL
+    kind: PartKind = PartKind.ALL
 
     @property
     def files(self) -> tuple[InstalledFile, ...]:
         """Its files, sorted by path."""
         files = self.distribution.files
-        if self.share is PartKind.ALL:
+        if self.kind is PartKind.ALL:
             return files
-        wanted = self.share is PartKind.CODE
+        wanted = self.kind is PartKind.CODE
         return tuple(file for file in files if file.path.endswith(".py") is wanted)
 
     @property
@@ -60,22 +61,22 @@ class DistributionPart:
 
 @dataclass(frozen=True, kw_only=True)
 class PackageArchive:
-    """A distribution or a share of it, byte-compiled and archived.
+    """A distribution, or a part of it, byte-compiled and archived.
 
     Parameters
     ----------
     requirement
-        What it is of: ``"numpy==2.1.0"``.
-    share
-        How much of that.
+        Pinned requirement of the distribution: ``"numpy==2.1.0"``.
+    kind
+        Which part of the distribution it holds.
     file
-        Its archive, open-ended as `archives.body` makes it.
+        The tar archive, without its end-of-archive blocks (see `files.archives.body`).
     size
-        Length of the archive in bytes.
+        Size of the archive, in bytes.
     """
 
     requirement: str
-    share: PartKind = PartKind.ALL
+    kind: PartKind = PartKind.ALL
     file: Path
     size: int
 
@@ -87,33 +88,33 @@ class Layer:
     Parameters
     ----------
     name
-        Name of its archive in a build context.
-    packs
-        What it holds, in this order.
+        Name of the layer's archive in a build context.
+    archives
+        Its contents, in this order.
     """
 
     name: str
-    packs: tuple[PackageArchive, ...]
+    archives: tuple[PackageArchive, ...]
 
     @property
     def size(self) -> int:
-        """Length in bytes."""
-        return sum(pack.size for pack in self.packs)
+        """Size in bytes."""
+        return sum(archive.size for archive in self.archives)
 
 
 class PackageArchiveStore:
-    """Packs on disk, found by what determines their bytes.
+    """Package archives on disk, keyed by everything that determines their bytes.
 
-    Processes may share it: a pack is there whole or not at all.
+    Processes may share a store: archives are written atomically.
 
     Parameters
     ----------
     folder
-        Where they are kept; made when it is missing.
+        Where the archives are kept; created if missing.
     python_build
-        Tells one build of Python from another, since they may compile differently.
+        Identifies the build of Python that compiled them, since builds may differ in byte code.
     root
-        Folder in the image below which the distributions are, ``"var/task"``.
+        Folder of the image that the distributions are installed in: ``"var/task"``.
     """
 
     def __init__(self, folder: Path, *, python_build: str, root: str) -> None:
@@ -121,57 +122,57 @@ class PackageArchiveStore:
         self._python_build = python_build
         self._root = root
 
-    def find(self, portion: DistributionPart) -> PackageArchive | None:
-        """Return the pack of a portion, or None if it was not made yet."""
-        file = self._file(portion)
+    def find(self, part: DistributionPart) -> PackageArchive | None:
+        """Return the archive of a part, or None if the store does not have it."""
+        file = self._file(part)
         if not file.exists():
             return None
         mark_used(file)
-        return _pack(portion, file)
+        return _package_archive(part, file)
 
     def add(
-        self, portion: DistributionPart, compiled: Mapping[str, Content], scratch: Path
+        self, part: DistributionPart, compiled: Mapping[str, Content], scratch: Path
     ) -> PackageArchive:
-        """Make the pack of a portion.
+        """Create the archive of a part.
 
         Parameters
         ----------
         compiled
-            Byte code by path, for sources of the portion.
+            Byte code of the part's sources, by path.
         scratch
-            Takes a pack that is not to be kept: one whose files are not what they should be,
-            because another distribution brought files of the same names.
+            Folder for an archive that must not be kept, because another distribution overwrote
+            some of the files.
         """
         self._folder.mkdir(parents=True, exist_ok=True)
-        files = portion.files
-        sound = [file for file in files if is_sound(portion.distribution, file)]
+        files = part.files
+        sound = [file for file in files if is_sound(part.distribution, file)]
         kept = len(sound) == len(files)
         descriptor, name = tempfile.mkstemp(dir=self._folder if kept else scratch)
         made = Path(name)
         try:
             with os.fdopen(descriptor, "wb") as out:
-                for piece in body(self._members(portion, sound, compiled), folders=True):
+                for piece in body(self._members(part, sound, compiled), folders=True):
                     out.write(piece)
             if kept:
-                made = made.replace(self._file(portion))
+                made = made.replace(self._file(part))
         except BaseException:
             made.unlink(missing_ok=True)
             raise
-        return _pack(portion, made)
+        return _package_archive(part, made)
 
-    def _file(self, portion: DistributionPart) -> Path:
-        distribution, share = portion.distribution, portion.share
-        parts = (str(FORMAT), self._python_build, self._root, distribution.identity, share.name)
+    def _file(self, part: DistributionPart) -> Path:
+        distribution, kind = part.distribution, part.kind
+        parts = (str(FORMAT), self._python_build, self._root, distribution.identity, kind.name)
         key = hashlib.sha256("\0".join(parts).encode()).hexdigest()
         return self._folder / f"{distribution.name}-{key[:32]}.tar"
 
     def _members(
         self,
-        portion: DistributionPart,
+        part: DistributionPart,
         files: Sequence[InstalledFile],
         compiled: Mapping[str, Content],
     ) -> list[Member]:
-        distribution = portion.distribution
+        distribution = part.distribution
         members = []
         for file in files:
             path = file.path
@@ -180,20 +181,20 @@ class PackageArchiveStore:
             executable = bool(on_disk.stat().st_mode & 0o100)
             members.append(self._member(path, content, executable=executable))
         members += [self._member(path, content) for path, content in compiled.items()]
-        if portion.share is not PartKind.REST:
-            members.append(self._record(portion, files, compiled))
+        if part.kind is not PartKind.REST:
+            members.append(self._record(part, files, compiled))
         return members
 
     def _record(
-        self, portion: DistributionPart, files: Sequence[InstalledFile], compiled: Iterable[str]
+        self, part: DistributionPart, files: Sequence[InstalledFile], compiled: Iterable[str]
     ) -> Member:
         """Return the list of installed files, for `importlib.metadata`.
 
         The installer's own list tells of the machine it ran on.
         """
-        here = {file.path for file in portion.files}
-        elsewhere = {file.path for file in portion.distribution.files} - here
-        record = f"{portion.distribution.metadata_folder}/RECORD"
+        here = {file.path for file in part.files}
+        elsewhere = {file.path for file in part.distribution.files} - here
+        record = f"{part.distribution.metadata_folder}/RECORD"
         listed = sorted([*(file.path for file in files), *elsewhere, *compiled, record])
         return self._member(record, "".join(f"{path},,\n" for path in listed).encode())
 
@@ -202,7 +203,7 @@ class PackageArchiveStore:
 
 
 def is_sound(distribution: Distribution, file: InstalledFile) -> bool:
-    """Tell whether a file's content is what the distribution says it is."""
+    """Tell whether a file on disk has the content that the distribution recorded for it."""
     if file.content is not None:
         return True
     seen = hashlib.sha256()
@@ -213,20 +214,20 @@ def is_sound(distribution: Distribution, file: InstalledFile) -> bool:
 
 
 def in_layers(distributions: Iterable[Distribution]) -> list[list[DistributionPart]]:
-    """Divide distributions among layers: what is large has its own, all else shares the last.
+    """Assign distributions to layers: each large one has its own, all others share the last.
 
-    The largest come first: another package, which is rarely the largest, then leaves what is below
-    it as it is. There is always a last layer, even if it holds nothing.
+    The largest come first, so that adding a package, which is rarely the largest, leaves the layers
+    below it unchanged. There is always a last layer, even if it is empty.
     """
     ordered = sorted(distributions, key=lambda each: (-each.size, each.name))
-    portions = [portion for each in ordered for portion in _portions(each)]
-    large = [each for each in portions if each.size >= _LARGE_BYTES]
-    small = [each for each in portions if each.size < _LARGE_BYTES] + large[_MAX_LARGE:]
+    parts = [part for each in ordered for part in _parts(each)]
+    large = [each for each in parts if each.size >= _LARGE_BYTES]
+    small = [each for each in parts if each.size < _LARGE_BYTES] + large[_MAX_LARGE:]
     small.sort(key=lambda each: each.distribution.name)
     return [*([each] for each in large[:_MAX_LARGE]), small]
 
 
-def _portions(distribution: Distribution) -> list[DistributionPart]:
+def _parts(distribution: Distribution) -> list[DistributionPart]:
     rest, code = (
         DistributionPart(distribution, PartKind.REST),
         DistributionPart(distribution, PartKind.CODE),
@@ -234,8 +235,8 @@ def _portions(distribution: Distribution) -> list[DistributionPart]:
     return [rest, code] if rest.size >= _LARGE_BYTES else [DistributionPart(distribution)]
 
 
-def _pack(portion: DistributionPart, file: Path) -> PackageArchive:
-    requirement = portion.distribution.pinned
+def _package_archive(part: DistributionPart, file: Path) -> PackageArchive:
+    requirement = part.distribution.pinned
     return PackageArchive(
-        requirement=requirement, share=portion.share, file=file, size=file.stat().st_size
+        requirement=requirement, kind=part.kind, file=file, size=file.stat().st_size
     )

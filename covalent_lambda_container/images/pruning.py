@@ -1,7 +1,6 @@
-"""What builds have left on this machine, and what of it nobody has needed for a time.
+"""Images and cached files of earlier builds on this machine: finds unused ones and removes them.
 
-Images in the engine, and what is in the cache folder. All of it only spares work: what is gone and
-needed again is made again.
+They only save work: whatever is removed and needed again is built again.
 """
 
 from __future__ import annotations
@@ -27,34 +26,34 @@ from covalent_lambda_container.model.names import TAG_LENGTH, first_tag
 from covalent_lambda_container.ports.engine import ImageStore, StoredImage
 
 BUILDING: Final = timedelta(seconds=LONGEST_BUILD_S)
-"""How long a build may run; what was used that recently may be in use, whatever is asked for."""
+"""How long a build may take: things used more recently may be in use and are never removed."""
 
 _IN_CACHE: Final = (
-    ("pack", "packs/*"),
+    ("package archive", "package-archives/*"),
     ("byte code", "byte-code/*"),
     ("wheels", "wheels/*"),
     ("wheels", "uv"),
     ("unfinished build", f"{SCRATCH}*"),
 )
-"""What builds leave in the cache folder. Each bears the time of its last use, or of its making."""
+"""What builds leave in the cache folder. Modification times say when they were last used."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class Leftover:
-    """Something that a build has left.
+    """An image or cached file that a build has left.
 
     Parameters
     ----------
     kind
-        ``"image"``, or what it is in the cache folder: ``"pack"``, ``"wheels"``, …
+        ``"image"``, or the kind of cached file: ``"package archive"``, ``"wheels"``, …
     names
         All names of an image, or its ID if it has none; the path of a file or folder.
     size_bytes
-        What is free once it has gone. Images that share layers count them once, all together.
+        Bytes freed by its removal. Layers that several images share are counted once.
     used
-        When somebody last needed it, as far as one can see.
+        When it was last used, as far as is known.
     image_id
-        An image's ID; empty for files.
+        ID of an image; empty for files.
     """
 
     kind: str
@@ -65,19 +64,19 @@ class Leftover:
 
 
 def old_files(cache: Path, *, now: datetime, keep: timedelta) -> list[Leftover]:
-    """Return what nobody has needed for a time in the cache folder, the oldest first.
+    """Return the files of the cache folder that have not been used for a time, oldest first.
 
     Parameters
     ----------
     now
-        Present time.
+        The current time.
     keep
-        How long things are kept after they were made or last used; at least `BUILDING`.
+        How long files are kept after their last use; at least `BUILDING`.
     """
     found = []
     for kind, pattern in _IN_CACHE:
         for path in cache.glob(pattern):
-            # Another process may be faster.
+            # Another process may have removed it.
             with contextlib.suppress(FileNotFoundError):
                 used = datetime.fromtimestamp(path.stat().st_mtime, timezone.utc)
                 if used < _oldest(now, keep):
@@ -91,20 +90,20 @@ def old_files(cache: Path, *, now: datetime, keep: timedelta) -> list[Leftover]:
 def old_images(
     images: Collection[StoredImage], *, now: datetime, keep: timedelta
 ) -> list[Leftover]:
-    """Return the images of ours that nobody has needed for a time, each before what it is made on.
+    """Return this project's images that have not been used for a time, children before parents.
 
-    An image that a container uses, or on which something else is made, is needed; so is one that
-    has a name of somebody else's.
+    Images that a container uses, that other images are built on, or that have a name given by
+    somebody else are in use.
 
     Parameters
     ----------
     images
-        All that there are in the engine.
+        All images of the engine.
     now
-        Present time.
+        The current time.
     keep
-        How long images are kept after they were made, named, or something was made on them; at
-        least `BUILDING`.
+        How long images are kept after they were built, tagged or built upon; at least
+        `BUILDING`.
     """
     return _Forest(images).old(_oldest(now, keep))
 
@@ -116,25 +115,25 @@ def remove(
     look_again: Callable[[], Collection[Leftover]],
     tell: Callable[[str], None],
 ) -> list[Leftover]:
-    """Remove what is still not needed once no build is under way; return what went.
+    """Wait until no build runs, then remove what is still unused; return what was removed.
 
     Parameters
     ----------
     what
-        What is to go.
+        What to remove.
     cache
         The cache folder.
     engine
-        Where the images are.
+        The engine that has the images.
     look_again
-        Finds what could go now.
+        Finds what is unused now.
     tell
-        Takes a word on what is done now.
+        Called with a description of each step.
 
     Raises
     ------
     ConfigurationError
-        When the folder does not belong to this user.
+        When the cache folder cannot be modified.
     """
     named = {(each.kind, each.names) for each in what}
     try:
@@ -144,9 +143,9 @@ def remove(
             return [each for each in still if _removed(each, engine)]
     except OSError as exc:
         raise ConfigurationError(
-            f"{cache} cannot be emptied: {exc}.",
-            hint="Run this as the user whose dispatcher builds there, or name another folder by "
-            "the option cache_dir.",
+            f"Files in {cache} cannot be removed: {exc}.",
+            hint="Run this as the user that runs the dispatcher, or set cache_dir to another "
+            "folder.",
         ) from exc
 
 
@@ -171,7 +170,7 @@ def _size(path: Path) -> int:
 
 
 class _Forest:
-    """Images, each on the one that it was made on."""
+    """Images with their parents and children."""
 
     def __init__(self, images: Collection[StoredImage]) -> None:
         self._images = {image.id: image for image in images}
@@ -182,7 +181,7 @@ class _Forest:
         self._from_below = sorted(images, key=self._depth)
 
     def old(self, oldest: datetime) -> list[Leftover]:
-        """Return what of ours nobody has needed since a time, from the top down."""
+        """Return this project's images not used since a time, children before parents."""
         needed, ours = self._needed(), self._ours()
         going: set[str] = set()
         listed: list[StoredImage] = []
@@ -190,7 +189,7 @@ class _Forest:
             above = self._above[image.id]
             if image.in_use or any(each.id not in going for each in above):
                 continue
-            # What has no name goes with the last image that was made on it.
+            # An unnamed image is removed with the last image built on it.
             follows = bool(above) and not image.names
             if follows or (ours[image.id] and needed[image.id] < oldest):
                 going.add(image.id)
@@ -215,7 +214,7 @@ class _Forest:
         return depth
 
     def _needed(self) -> dict[str, datetime]:
-        """Return when images were made, named, or last made something on."""
+        """Return when each image was last built, tagged or built upon."""
         needed: dict[str, datetime] = {}
         for image in reversed(self._from_below):
             above = (needed[each.id] for each in self._above[image.id])
@@ -223,7 +222,7 @@ class _Forest:
         return needed
 
     def _ours(self) -> dict[str, bool]:
-        """Tell which images our builds have made."""
+        """Tell which images this project's builds created."""
         ours: dict[str, bool] = {}
         for image in self._from_below:
             below = self._images.get(image.parent)
@@ -231,13 +230,13 @@ class _Forest:
                 ours[image.id] = all(_is_own_name(name, image.labels) for name in image.names)
             else:
                 ours[image.id] = _lost_its_name(image, below) or (
-                    # A step of a build. What others make on a task image has that image's label.
+                    # A step of a build. Images that others build on a task image inherit its label.
                     SPEC_LABEL not in image.labels and ours.get(image.parent, False)
                 )
         return ours
 
     def _freed(self, listed: Sequence[StoredImage], going: set[str]) -> dict[str, int]:
-        """Return the bytes that go with images, and with what follows them."""
+        """Return the bytes freed by each image and the unnamed images removed with it."""
         kept = {
             image.layers[:height]
             for image in self._from_below
@@ -262,13 +261,13 @@ def _is_own_name(name: str, labels: Mapping[str, str]) -> bool:
     repository, _, tag = name.rpartition(":")
     if repository in (BASE_REPOSITORY, PACKAGES_REPOSITORY):
         return True
-    # What others make on a task image inherits its label, and has a tag of its own.
+    # Images that others build on a task image inherit its label, but have their own tag.
     spec = hashlib.sha256(labels.get(SPEC_LABEL, "").encode()).hexdigest()
     return first_tag(tag) == spec[:TAG_LENGTH]
 
 
 def _lost_its_name(image: StoredImage, below: StoredImage | None) -> bool:
-    """Tell whether an image without a name is one that a build has finished and labelled."""
+    """Tell whether an unnamed image was finished and labelled by a build."""
     inherited = below.labels if below else {}
     return any(
         image.labels.get(label) not in (None, inherited.get(label))

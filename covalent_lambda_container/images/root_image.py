@@ -1,4 +1,4 @@
-"""Root images: what they are, asked once of each."""
+"""Root images: finds them, and determines their Python and C library once."""
 
 from __future__ import annotations
 
@@ -31,26 +31,26 @@ _PROGRAM: Final = Path(__file__).parent / "in_container" / "describe.py"
 
 @dataclass(frozen=True, kw_only=True)
 class RootImage:
-    """A root image that is in the engine.
+    """A root image in the engine: the image that the option ``base_image`` names.
 
     Parameters
     ----------
     id
-        Its ID in the engine.
+        ID in the engine.
     architecture
         ``"x86_64"`` or ``"arm64"``.
     python
-        Its Python's minor version, ``"3.11"``.
+        Minor version of its Python: ``"3.11"``.
     build
-        Tells that build of Python from others.
+        Identifies the build of Python.
     cache_tag
-        What it puts into the names of byte code, ``"cpython-311"``.
+        Tag in the names of byte code files: ``"cpython-311"``.
     glibc
-        Version of its C library, ``"2.36"``; empty if it has another one.
+        Version of glibc, ``"2.36"``; empty if it has another C library.
     has_interface
-        Whether it brings Lambda's runtime interface client and emulator.
+        Whether it has Lambda's runtime interface client and emulator.
     runs_here
-        Whether the engine can run it; `build` and `cache_tag` are those of this process if not.
+        Whether the engine can run it. If not, `build` and `cache_tag` are those of this process.
     """
 
     id: str
@@ -71,21 +71,21 @@ def find_root_image(
     *,
     newest: bool = False,
 ) -> RootImage:
-    """Return the root image of a spec, pulled if it is not in the engine.
+    """Return the root image of a spec; it is pulled if the engine does not have it.
 
     Parameters
     ----------
     cache
-        Folder that keeps what was found out about images.
+        Folder for descriptions of images.
     started
         Returns a running container of an image.
     newest
-        Whether to look for what its name stands for now; one that only this engine has stays.
+        Whether to pull even if the engine has it; an image that only this engine has is kept.
 
     Raises
     ------
     VersionMismatch
-        When it has another Python than the client, or is for another processor.
+        When it has a Python other than the client's, or is for another processor.
     """
     image = engine.find(spec.base_image)
     usable = image is not None and image.architecture == spec.architecture
@@ -95,7 +95,9 @@ def find_root_image(
         except ImageBuildError as exc:
             if image is None:
                 raise
-            log.warning("Root image %s is taken as it is here: %s", spec.base_image, exc)
+            log.warning(
+                "Root image %s could not be pulled; the local one is used: %s", spec.base_image, exc
+            )
     assert image is not None
     if image.architecture != spec.architecture:
         raise VersionMismatch(
@@ -132,10 +134,10 @@ def _description(
         try:
             text = started(image.id).run(["python3", "-c", _PROGRAM.read_text("utf-8")])
         except CannotRun:
-            # Nothing is kept: an emulator may be set up at any time.
+            # Not cached: an emulator may be installed at any time.
             return _looked_at(engine, image)
         cache.mkdir(parents=True, exist_ok=True)
-        # Whole or not at all, for other processes.
+        # Other processes see the whole file or none.
         with tempfile.NamedTemporaryFile("w", dir=cache, delete=False) as written:
             written.write(text)
         Path(written.name).replace(known)
@@ -144,7 +146,7 @@ def _description(
 
 
 def _looked_at(engine: Engine, image: EngineImage) -> dict[str, Any]:
-    """Describe an image that does not run here; this machine's Python compiles for it."""
+    """Describe an image that cannot run here from its files; this machine's Python compiles."""
     pythons = [f"{folder}/python3" for folder in _PYTHON_FOLDERS]
     libraries = [f"{folder}/libc.so.6" for folder in _LIBRARY_FOLDERS[image.architecture]]
     found = engine.read(image.id, image.architecture, [*pythons, *libraries, describe.ENTRYPOINT])

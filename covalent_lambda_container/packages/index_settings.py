@@ -1,4 +1,4 @@
-"""How an installer reaches its package indexes; nothing of it is in a finished image."""
+"""How an installer reaches its package indexes; an image contains nothing of it."""
 
 from __future__ import annotations
 
@@ -13,13 +13,13 @@ from covalent_lambda_container.packages.urls import without_credentials
 
 _PROXIES: Final = ("HTTP_PROXY", "HTTPS_PROXY", "NO_PROXY")
 _SHORTEST_SECRET: Final = 4
-"""Characters; what is shorter stands in every other line, and says nothing there."""
+"""Characters. A shorter string occurs by chance everywhere; redacting it would garble texts."""
 _PIP_VARIABLES: Final = {
     "UV_INSECURE_HOST": "PIP_TRUSTED_HOST",
     "UV_HTTP_TIMEOUT": "PIP_DEFAULT_TIMEOUT",
     "UV_HTTP_RETRIES": "PIP_RETRIES",
 }
-"""pip's names for variables of uv."""
+"""pip's equivalents of uv's variables."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -29,11 +29,11 @@ class Login:
     Parameters
     ----------
     host
-        Its name; with its port where the credentials are for that port only.
+        Host name; with a port if the credentials are for that port only.
     username, password
-        As they are, not as in a URL.
+        In plain form, not URL-encoded.
     scheme
-        The only one for which they are; empty if they are for any.
+        URL scheme that they are restricted to; empty for any.
     """
 
     host: str
@@ -47,28 +47,28 @@ class Login:
 
 @dataclass(frozen=True, kw_only=True)
 class IndexSettings:
-    """What installing needs beside the requirements.
+    """How to reach package indexes.
 
-    A value of this class may hold passwords. It is made for one build, shows none of them, and is
-    stored nowhere.
+    An instance may hold passwords. It lives for one build, its ``repr`` shows none of them, and it
+    is never stored.
 
     Parameters
     ----------
     ca_bundle
-        PEM text of the certificate authorities to trust, or None for the installer's own.
+        Certificate authorities to trust, as PEM text; None for the installer's own.
     index_url
-        Where packages are looked for; empty for the installer's default. It may hold credentials,
-        as may the others, and be a ``file:`` URL.
+        URL of the index; empty for the installer's default. It may contain credentials, as the
+        other addresses may, and be a ``file:`` URL.
     extra_index_urls
-        Where they are looked for as well.
+        URLs of further indexes.
     find_links
-        URLs, or folders of this machine, with links to packages.
+        URLs of pages with links to packages, or folders of this machine.
     variables
-        Further variables of uv, as names and values.
+        Further variables for uv, as pairs of name and value.
     proxies
-        ``HTTP_PROXY`` and the like, in both spellings, as names and values.
+        ``HTTP_PROXY`` and the like, in both cases, as pairs of name and value.
     logins
-        Credentials of this machine's netrc file.
+        Credentials from this machine's netrc file.
     """
 
     ca_bundle: bytes | None = None
@@ -81,16 +81,16 @@ class IndexSettings:
 
     def __repr__(self) -> str:
         shown = ", ".join(map(without_credentials, filter(None, self._addresses)))
-        return f"InstallSettings({shown})"
+        return f"IndexSettings({shown})"
 
     def joined(self, options: Iterable[str]) -> IndexSettings:
-        """Return the settings for requirements that come with options of pip.
+        """Return the settings extended by the pip options of some requirements.
 
         Parameters
         ----------
         options
-            Canonical options; those that are no addresses are left out. An address among them gets
-            the credentials that one of these settings' has for the same host.
+            Canonical options; those other than addresses are ignored. An address gets the
+            credentials that these settings have for its host.
         """
         given: dict[str, list[str]] = {}
         for line in options:
@@ -106,23 +106,23 @@ class IndexSettings:
         )
 
     def without_local_mirrors(self) -> IndexSettings:
-        """Return the settings without further indexes that are folders of this machine."""
+        """Return the settings without the further indexes that are folders of this machine."""
         remote = tuple(url for url in self.extra_index_urls if not url.startswith("file:"))
         return replace(self, extra_index_urls=remote)
 
     def uv_environment(self, ca_file: str) -> dict[str, str]:
-        """Return variables for uv on this machine; they replace all that are there of their kind.
+        """Return environment variables for uv on this machine; they override inherited ones.
 
         Parameters
         ----------
         ca_file
-            Where uv finds `ca_bundle`.
+            Path of a file that contains `ca_bundle`.
         """
         variables = {
             "UV_DEFAULT_INDEX": self.index_url,
             "UV_INDEX": " ".join(self.extra_index_urls),
             "UV_FIND_LINKS": ",".join(self.find_links),
-            # Older names of the same, which the environment may have. Empty means: not given.
+            # Older names, which may be in the environment; an empty value counts as unset.
             "UV_INDEX_URL": "",
             "UV_EXTRA_INDEX_URL": "",
             **dict(self.variables),
@@ -133,12 +133,12 @@ class IndexSettings:
         return variables
 
     def pip_environment(self, ca_file: str) -> dict[str, str]:
-        """Return variables for pip on another system, which has no file or netrc of this machine.
+        """Return environment variables for pip in a container, which sees no file of this machine.
 
         Parameters
         ----------
         ca_file
-            Where pip finds `ca_bundle`.
+            Path, in the container, of a file that contains `ca_bundle`.
         """
         logins = [*self._logins_of_urls, *self.logins]
 
@@ -154,19 +154,19 @@ class IndexSettings:
             **dict(self.proxies),
         }
         if self.ca_bundle is not None:
-            # git, which pip calls, has a name of its own for it.
+            # GIT_SSL_CAINFO is for git, which pip calls.
             variables |= dict.fromkeys(("PIP_CERT", "SSL_CERT_FILE", "GIT_SSL_CAINFO"), ca_file)
         return {name: value for name, value in variables.items() if value}
 
     def redacted(self, text: str) -> str:
-        """Return what an installer said without any of the passwords."""
+        """Return a text with all passwords replaced by ``…``."""
         text = without_credentials(text)
         for secret in sorted(self._secrets, key=len, reverse=True):
             text = text.replace(secret, "…")
         return text
 
     def git_environment(self, repositories: Iterable[str]) -> dict[str, str]:
-        """Return variables by which git has the credentials for repositories, and no others.
+        """Return environment variables that give git the credentials for some repositories only.
 
         Parameters
         ----------
@@ -180,7 +180,7 @@ class IndexSettings:
         rules = [(server, url) for server, url in known.items() if url != server]
         variables = {"GIT_CONFIG_COUNT": str(len(rules))} if rules else {}
         for number, (server, url) in enumerate(rules):
-            # Whole servers only: what is replaced is the beginning of an address.
+            # git replaces the beginning of addresses: rules are for whole servers only.
             variables[f"GIT_CONFIG_KEY_{number}"] = f"url.{url}.insteadOf"
             variables[f"GIT_CONFIG_VALUE_{number}"] = server
         return variables
@@ -193,12 +193,12 @@ class IndexSettings:
 
     @property
     def _logins_of_urls(self) -> list[Login]:
-        """Return the credentials that stand in addresses."""
+        """Return the credentials that addresses contain."""
         return [login for address in self._addresses if (login := _login(address))]
 
     @property
     def _secrets(self) -> set[str]:
-        """Return what must not be shown, in the forms in which it may stand in a text."""
+        """Return all secrets, in each encoding in which a text may contain them."""
         proxies = [login for _, value in self.proxies if (login := _login(value))]
         secrets = {value for name, value in self.variables if name.endswith("_PASSWORD")}
         for login in (*self._logins_of_urls, *self.logins, *proxies):
@@ -214,7 +214,7 @@ class IndexSettings:
         if not parts.netloc or "@" in parts.netloc:
             return url
         for login in logins:
-            # A password that is given for https goes over no connection that others can read.
+            # A password given for https is never sent over plain http.
             fits = login.scheme in ("", parts.scheme)
             if fits and login.host in (parts.netloc.lower(), parts.hostname):
                 userinfo = quote(login.username, safe="")
@@ -225,31 +225,31 @@ class IndexSettings:
 
 
 def proxies(default: str = "") -> dict[str, str]:
-    """Return the variables of the dispatcher's proxies, in both spellings.
+    """Return the environment variables of the dispatcher's proxies, in upper and lower case.
 
     Parameters
     ----------
     default
-        A proxy for what the environment names none for.
+        Proxy to use where the environment names none.
     """
     variables = {}
     for name in _PROXIES:
         value = os.environ.get(name) or os.environ.get(name.lower())
         value = value or (default if name != "NO_PROXY" else "")
         if value:
-            # Some programs know the one spelling, some the other.
+            # Programs differ in which case they read.
             variables[name] = variables[name.lower()] = value
     return variables
 
 
 def _without_name(address: str) -> str:
-    """Return the URL of an index to which uv may have a name: ``"corp=https://…"``."""
+    """Return the URL of an index that may be named as in uv: ``"corp=https://…"``."""
     name, equals, url = address.partition("=")
     return url if equals and "/" not in name else address
 
 
 def _login(address: str) -> Login | None:
-    """Return the credentials in an address; that of a proxy may be without a scheme."""
+    """Return the credentials in an address; a proxy's may lack a scheme."""
     try:
         parts = urlsplit(address if "://" in address else f"//{address}")
     except ValueError:

@@ -1,7 +1,7 @@
-"""The user's own code: packages and modules that go into an image as they are.
+"""The user's own code: packages and modules that are copied into an image (``local_packages``).
 
-They are found where the executor is made and read where the dispatcher runs, which is one machine
-for most: what travels in between is a path.
+They are located where the executor is created and read where the dispatcher runs, which is the same
+machine for most users: only their path travels in between.
 """
 
 from __future__ import annotations
@@ -19,8 +19,8 @@ from typing import Final, NamedTuple
 from covalent_lambda_container.errors import ConfigurationError
 
 MAX_BYTES: Final = 20 * 1024 * 1024
-"""Of all files of a package. They are kept in memory, and are part of every build: a bound of this
-project's, which source code does not reach and data does."""
+"""Limit on the size of a package. Its files are kept in memory and are part of every build; source
+code stays below this limit, data does not."""
 
 _OPTION: Final = "AWSLambdaContainerExecutor option local_packages"
 _IGNORE_FILE: Final = ".dockerignore"
@@ -32,16 +32,16 @@ _SHOWN_FILES: Final = 5
 
 @dataclass(frozen=True, kw_only=True)
 class LocalPackage:
-    """A package or module of the user's, with its content.
+    """A package or module of the user, with its content.
 
     Parameters
     ----------
     name
-        What it is imported as.
+        Import name.
     digest
-        SHA-256, hexadecimal, of its files' names and contents; it stands for them.
+        SHA-256 (hexadecimal) of the names and contents of its files.
     files
-        Names, ``"mypkg/part/__init__.py"``, and contents, sorted.
+        Pairs of name, ``"mypkg/part/__init__.py"``, and content, sorted.
     """
 
     name: str
@@ -50,7 +50,7 @@ class LocalPackage:
 
 
 class _Entry(NamedTuple):
-    """A file as the file system shows it: what changes when its content does."""
+    """A file's state in the file system, which changes when its content does."""
 
     name: str
     path: str
@@ -64,14 +64,14 @@ def locate(entry: str, folder: Path) -> str:
     Parameters
     ----------
     entry
-        What it is imported as, or the path of its folder or file.
+        Import name, or path of its folder or file.
     folder
-        What paths are relative to.
+        Folder that paths are relative to.
 
     Raises
     ------
     ConfigurationError
-        When it is not here, or cannot be imported under the name that it has.
+        When it does not exist, or its name cannot be imported.
     """
     if entry.isidentifier():
         found = _importable(entry)
@@ -81,15 +81,15 @@ def locate(entry: str, folder: Path) -> str:
 
 
 def read_local_packages(paths: Sequence[str]) -> tuple[LocalPackage, ...]:
-    """Read the packages and modules at some paths, sorted by name.
+    """Read packages and modules; return them sorted by name.
 
-    Left out are caches, hidden files and folders, links to folders, and what the nearest
-    ``.dockerignore`` excludes: the folder's own, or else one above it in its project.
+    Caches, hidden files and folders, links to folders, and files that the nearest ``.dockerignore``
+    excludes are left out. That file is in the package's folder, or above it in the same project.
 
     Raises
     ------
     ConfigurationError
-        When one is not here, is too large, or has no Python in it.
+        When one does not exist, is too large, or contains no Python file.
     """
     packages = [_read(path) for path in dict.fromkeys(paths)]
     by_name = {package.name: package for package in packages}
@@ -126,9 +126,9 @@ def _checked(path: Path, entry: str) -> Path:
         is_project = any((path / name).exists() for name in _PROJECT_FILES)
         if (is_project or path.name == "src") and not (path / "__init__.py").exists():
             raise ConfigurationError(
-                f"{where}: {path} has no __init__.py: packages are in it, it is none itself.",
-                hint=f"Name the package inside it, such as '{entry.rstrip('/')}/mypkg'; what it "
-                "depends on goes into ct.DepsPip.",
+                f"{where}: {path} has no __init__.py: it contains packages, but is not one.",
+                hint=f"Name the package inside it, such as '{entry.rstrip('/')}/mypkg'; list its "
+                "dependencies in ct.DepsPip.",
             )
     elif path.suffix != ".py":
         raise ConfigurationError(f"{where}: {path} is neither a folder nor a Python file.")
@@ -170,7 +170,7 @@ def _check_size(path: Path, entries: Sequence[_Entry]) -> None:
         )
 
 
-# A package is asked for by every task, and read again when one of its files has changed.
+# Every task asks for its packages; they are read again when one of their files has changed.
 @lru_cache(maxsize=8)
 def _content(name: str, entries: tuple[_Entry, ...]) -> LocalPackage:
     files = tuple((entry.name, Path(entry.path).read_bytes()) for entry in entries)
@@ -207,7 +207,7 @@ def _entry(name: str, path: Path) -> _Entry:
 
 
 def _exclusion(package: Path) -> Callable[[Path], bool]:
-    """Return what tells which files and folders of a package stay out."""
+    """Return a function that tells whether a file or folder of a package is excluded."""
     for folder in (package, *package.parents):
         file = folder / _IGNORE_FILE
         if file.is_file():
@@ -218,10 +218,10 @@ def _exclusion(package: Path) -> Callable[[Path], bool]:
 
 
 class _Exclusion:
-    """A ``.dockerignore``, as Docker's own library understands it."""
+    """A ``.dockerignore`` file, matched by Docker's own library."""
 
     def __init__(self, folder: Path, text: str) -> None:
-        # Here and not above: Covalent imports the executor with every `import covalent`.
+        # Imported here because `import covalent` imports this module.
         from docker.utils.build import PatternMatcher
 
         lines = [line.strip() for line in text.splitlines()]
@@ -232,7 +232,7 @@ class _Exclusion:
         name = path.relative_to(self._folder).as_posix()
         if not self._matcher.matches(name):  # type: ignore[arg-type] # it takes texts
             return False
-        # Below an excluded folder there may be something that is wanted all the same.
+        # A later line may include something below an excluded folder.
         return not path.is_dir() or not any(
             pattern.exclusion and pattern.cleaned_pattern.startswith(f"{name}/")
             for pattern in self._matcher.patterns

@@ -1,6 +1,6 @@
-"""Requirements as values: PEP 508 texts with their hashes, constraints and options of pip.
+"""Requirements as values: PEP 508 requirements with their hashes, constraints and pip options.
 
-Every line has one canonical form, so that equal requirements make equal images.
+Every line has one canonical form, so that equal requirements give the same image.
 """
 
 from __future__ import annotations
@@ -24,13 +24,13 @@ from covalent_lambda_container.packages.urls import (
 )
 
 ADDRESS_OPTIONS: Final = ("--index-url ", "--extra-index-url ", "--find-links ")
-"""How those options begin that say where packages are."""
+"""Prefixes of the options that name the addresses of packages."""
 
 _HASH: Final = " --hash="
-# Hexadecimal digits of the digests that pip takes ("Hash-checking mode", pip's documentation).
+# Hexadecimal digits of the digests that pip accepts ("Hash-checking mode", pip's documentation).
 _DIGEST_LENGTHS: Final = {"sha256": 64, "sha384": 96, "sha512": 128}
-# In a requirements file, a comment; a variable of the machine that installs; a continued line, or
-# another character.
+# In a requirements file these start a comment, a variable of the installing machine, and a
+# continued line or an escaped character.
 _NOT_ITSELF: Final = re.compile(r"(^|\s)#|\$\{|\\")
 
 _ALLOWED_HINT: Final = (
@@ -42,16 +42,16 @@ _ALLOWED_HINT: Final = (
 
 @dataclass(frozen=True, kw_only=True)
 class Requirements:
-    """What is to be installed, and how; every line canonical, sorted, there once.
+    """What to install, and how: canonical lines, sorted and unique.
 
     Parameters
     ----------
     packages
-        PEP 508 texts, each followed by its hashes: ``"numpy==2.1.0 --hash=sha256:…"``.
+        PEP 508 requirements, each followed by its hashes: ``"numpy==2.1.0 --hash=sha256:…"``.
     constraints
-        The same, for packages that are installed only if something else asks for them.
+        The same for packages that are installed only if another package requires them.
     options
-        Options of pip, one a line: ``"--only-binary numpy"``.
+        Options of pip, one per line: ``"--only-binary numpy"``.
     """
 
     packages: tuple[str, ...] = ()
@@ -76,14 +76,14 @@ class Requirements:
 
 
 def canonical_requirements(requirements: Iterable[str], *, origin: str) -> tuple[str, ...]:
-    """Bring requirements that come without hashes and options into their canonical form.
+    """Return the canonical form of requirements without hashes and options.
 
     Parameters
     ----------
     requirements
-        PEP 508 texts, such as ``"scikit-learn==1.5.2"``.
+        PEP 508 requirements, such as ``"scikit-learn==1.5.2"``.
     origin
-        Where they were written, for the error: ``"An argument's header"``.
+        Where they were written, for error messages: ``"An argument's header"``.
 
     Returns
     -------
@@ -106,15 +106,15 @@ def canonical_requirement(text: str, origin: str, hashes: Iterable[str] = ()) ->
     text
         PEP 508 text.
     origin
-        Where it was written, for the error.
+        Where it was written, for error messages.
     hashes
         ``"sha256:…"``, in any order.
 
     Raises
     ------
     RequirementError
-        For text that is not a PEP 508 requirement, or that no image can have: a local path,
-        credentials in a URL.
+        For text that is not a PEP 508 requirement, and for requirements that an image cannot
+        contain: local paths, URLs with credentials.
     """
     try:
         requirement = Requirement(text)
@@ -155,7 +155,7 @@ def has_hash(line: str) -> bool:
 
 
 def as_constraint(line: str) -> str:
-    """Return what holds a package at what a canonical line asks for, without installing it."""
+    """Return the constraint that holds a package at the version of a canonical line."""
     requirement = parsed(line)
     requirement.extras = set()
     return str(requirement)
@@ -164,8 +164,8 @@ def as_constraint(line: str) -> str:
 def with_required(own: Iterable[str], required: Iterable[str]) -> tuple[str, ...]:
     """Join a task's own requirements with those of the values it unpickles.
 
-    Its own win: what it names itself is left as it says. Of two versions that values require of
-    one package, the newer is taken, since newer packages read what older ones wrote.
+    The task's own requirements win. If values require two versions of one package, the newer is
+    taken, since newer packages read what older ones wrote.
 
     Parameters
     ----------
@@ -184,7 +184,7 @@ def with_required(own: Iterable[str], required: Iterable[str]) -> tuple[str, ...
 
 
 def refusal(origin: str, line: str, reason: str, hint: str = "") -> RequirementError:
-    """Return the error of a line that cannot be used; it shows no credentials of a URL in it."""
+    """Return the error for a line that cannot be used; it shows no credentials of a URL."""
     return RequirementError(
         f"{origin}: {without_credentials(line)!r} {without_credentials(reason)}.",
         hint=hint or _ALLOWED_HINT,
@@ -203,7 +203,7 @@ def _checked_hash(value: str) -> str:
 
 
 def _check_options(options: Iterable[str]) -> None:
-    """Refuse options of which one would undo another."""
+    """Refuse options that contradict each other."""
     given: dict[str, set[str]] = {}
     for line in options:
         option, _, value = line.partition(" ")
@@ -223,14 +223,14 @@ def _check_options(options: Iterable[str]) -> None:
 
 
 def _canonical_specifier(part: Specifier) -> str:
-    """Return a version clause with its version as PEP 440 writes it: ``1.0RC1`` is ``1.0rc1``."""
+    """Return a version clause, normalised as in PEP 440: ``1.0RC1`` becomes ``1.0rc1``."""
     if part.operator == "===" or part.version.endswith(".*"):
         return str(part)
     return f"{part.operator}{Version(part.version)}"
 
 
 def _is_read_as_written(canonical: str) -> bool:
-    # A quote inside of a marker's text would end it.
+    # A quote in the text of a marker would end it.
     try:
         return str(Requirement(canonical)) == canonical
     except InvalidRequirement:

@@ -1,7 +1,7 @@
-"""pip's requirements files, and lines as in them: read, or refused with file and line.
+"""Reads pip's requirements files, and single lines of them; errors name file and line.
 
-Nothing is skipped: a line that an image cannot honour is an error. Libraries that read these files
-either skip what they do not know or need each file on a disk; here, some arrive as text.
+No line is skipped: one that an image cannot honour is an error. Libraries that read such files skip
+what they do not know, or need every file on disk; here, some files arrive as text.
 """
 
 from __future__ import annotations
@@ -43,16 +43,16 @@ _OWN_CODE_HINT: Final = (
 def read_requirement_lines(
     lines: Iterable[str], *, origin: str, folder: Path | None = None, constrain: bool = False
 ) -> Requirements:
-    """Read requirements that are given one by one.
+    """Read requirements that are given as single lines.
 
     Parameters
     ----------
     lines
         Lines as in a requirements file, without comments.
     origin
-        Where they were written, for the error: ``"DepsPip"``, ``"requirements"``.
+        Where they were written, for error messages: ``"DepsPip"``, ``"requirements"``.
     folder
-        What the files of ``-r`` and ``-c`` are relative to; None where no file can be read.
+        Folder that the files of ``-r`` and ``-c`` are relative to; None if no file can be read.
     constrain
         Whether the lines are constraints.
 
@@ -69,19 +69,19 @@ def read_requirement_lines(
 
 
 def read_requirements_text(text: str, *, origin: str) -> Requirements:
-    """Read the content of a requirements file that is elsewhere.
+    """Read the text of a requirements file that is on another machine.
 
     Parameters
     ----------
     text
-        Content of the file.
+        Text of the file.
     origin
-        Name used in errors, followed by the line number.
+        Name of the file for error messages.
 
     Raises
     ------
     RequirementError
-        For a line that cannot be honoured; ``-r`` and ``-c`` are among these.
+        For a line that cannot be honoured, such as one with ``-r`` or ``-c``.
     """
     reader = _Reader()
     reader.read_text(text, _Position(origin=origin))
@@ -103,22 +103,22 @@ def read_requirements_file(path: Path) -> Requirements:
 
 
 def names_file(line: str) -> bool:
-    """Tell whether a line stands for a file with requirements or constraints."""
+    """Tell whether a line names a file with requirements or constraints."""
     return line.strip().startswith(("-r", "-c", "--requirement", "--constraint"))
 
 
 @dataclass(frozen=True, kw_only=True)
 class _Position:
-    """Where a line stands.
+    """The position of a line.
 
     Parameters
     ----------
     origin
-        For the error.
+        Position for error messages.
     folder
-        What names of files are relative to; None where no file can be read.
+        Folder that file names are relative to; None if no file can be read.
     trail
-        The files that led here, outermost first.
+        The files that include this one, outermost first.
     constrains
         Whether the line is a constraint.
     """
@@ -130,16 +130,16 @@ class _Position:
 
 
 class _Reader:
-    """Collects what lines and files say."""
+    """Collects the requirements of lines and files."""
 
     def __init__(self) -> None:
-        # With the place where each stands.
+        # Each with its position.
         self._packages: dict[str, str] = {}
         self._constraints: set[str] = set()
         self._options: set[str] = set()
 
     def result(self) -> Requirements:
-        """Return all that was read.
+        """Return everything that was read.
 
         Raises
         ------
@@ -163,7 +163,7 @@ class _Reader:
         return Requirements() | collected
 
     def read_file(self, path: Path, place: _Position) -> None:
-        """Read a file; `place` is where its name stands."""
+        """Read a file; `place` is the position of its name."""
         file = path.expanduser().resolve()
         trail = (*place.trail, file)
         if file in place.trail:
@@ -186,11 +186,11 @@ class _Reader:
             raise refusal(place.origin, line, "is a folder or file of your machine", _OWN_CODE_HINT)
         if requirement or not line:
             if set(given) - {"hash"}:
-                raise refusal(place.origin, line, "has an option that needs a line of its own")
+                raise refusal(place.origin, line, "has an option that must be on a line of its own")
             hashes = given.get("hash", ())
             self._add(canonical_requirement(requirement, place.origin, hashes), line, place)
         elif "hash" in given:
-            raise refusal(place.origin, line, "is a hash without the package that should have it")
+            raise refusal(place.origin, line, "is a hash without a package")
         for name in given.get("requirement", ()):
             self._include(name, line, replace(place, constrains=False))
         for name in given.get("constraint", ()):
@@ -207,20 +207,24 @@ class _Reader:
         if not place.constrains:
             self._packages.setdefault(canonical, place.origin)
         elif parsed(canonical).extras:
-            raise refusal(place.origin, line, "is a constraint with extras: pip takes none")
+            raise refusal(
+                place.origin, line, "is a constraint with extras, which pip does not allow"
+            )
         else:
             self._constraints.add(canonical)
 
     def _include(self, name: str, line: str, place: _Position) -> None:
         if place.folder is None:
-            raise refusal(place.origin, line, "names a file that is not here", _NOT_HERE_HINT)
+            raise refusal(
+                place.origin, line, "names a file that the dispatcher does not have", _NOT_HERE_HINT
+            )
         if "://" in name:
             raise refusal(place.origin, line, "names no file of this machine")
         self.read_file(place.folder / Path(name).expanduser(), place)
 
 
 def _logical_lines(text: str) -> Iterator[tuple[int, str]]:
-    """Yield what pip takes for one line, without comments, and the number of its first line."""
+    """Yield logical lines as pip reads them, without comments, with their first line number."""
     pending = ""
     first_line = 0
     for number, line in enumerate([*text.splitlines(), ""], start=1):
@@ -236,7 +240,7 @@ def _logical_lines(text: str) -> Iterator[tuple[int, str]]:
 
 
 def _split(line: str, origin: str) -> tuple[str, dict[str, list[str]]]:
-    """Split a line into its requirement, empty if it has none, and the values of its options."""
+    """Split a line into its requirement, which may be empty, and the values of its options."""
     requirement, *options = _OPTIONS.split(line, maxsplit=1)
     try:
         given = _line_parser().parse_args(shlex.split(options[0]) if options else [])
@@ -271,7 +275,7 @@ def _line_parser() -> _LineParser:
 
 
 def _index_line(option: str) -> Callable[[str], list[str]]:
-    # Indexes are the same with a slash at the end and without; pages of links are not.
+    # A trailing slash makes no difference for an index, but does for a page of links.
     return lambda url: [f"{option} {checked_url(url, INDEX_SCHEMES).rstrip('/')}"]
 
 
@@ -279,7 +283,7 @@ def _name_lines(option: str) -> Callable[[str], list[str]]:
     return lambda names: [f"{option} {_package_name(name)}" for name in names.split(",")]
 
 
-# Canonical lines of the options that take part in an image, by argparse's name for the value.
+# Functions that return the canonical lines of an option, by argparse's name of the option.
 _OPTION_LINES: Final[Mapping[str, Callable[[str], list[str]]]] = {
     "index_url": _index_line("--index-url"),
     "extra_index_url": _index_line("--extra-index-url"),

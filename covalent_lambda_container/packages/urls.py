@@ -1,4 +1,4 @@
-"""URLs of packages and indexes: which may be written down, and how they are shown."""
+"""URLs of packages and indexes: which are allowed in requirements, and how they are displayed."""
 
 from __future__ import annotations
 
@@ -8,9 +8,9 @@ from typing import Final
 from urllib.parse import urlsplit
 
 INDEX_SCHEMES: Final = ("https", "http")
-"""How an index, or a page of links, is reached."""
+"""Schemes of an index or a page of links."""
 PACKAGE_SCHEMES: Final = (*INDEX_SCHEMES, "git+https", "git+http", "git+ssh")
-"""How a single package is reached."""
+"""Schemes of a single package."""
 
 CREDENTIALS_HINT: Final = (
     "Leave user name and password out, since they would be stored with the task and the image. "
@@ -18,22 +18,22 @@ CREDENTIALS_HINT: Final = (
     "(for git servers, too), or in a keyring."
 )
 
-# What RFC 3986 lets stand in a URL, but for the quote, which quotes in a requirements file. Braces
-# are not among it: pip and uv would replace "${NAME}" by a variable of the machine that installs.
+# The characters of RFC 3986 except for the quote, which has a meaning in requirements files. Braces
+# are excluded because pip and uv replace "${NAME}" by an environment variable.
 _CHARACTERS = re.compile(r"[A-Za-z0-9\-._~:/?#\[\]@!$&()*+,;=%]+")
-# A password may hold anything but the space, also what ends a host in a URL that is well formed.
+# A password may contain anything but spaces, even characters that would end the host.
 _USERINFO = re.compile(r"(?<=://)([^/\s?#]*|[^/\s]*:\S*)@")
 
 
 class UnusableUrl(ValueError):
-    """A URL that may not be written down; its message shows no credentials.
+    """A URL that requirements may not contain; the message shows no credentials.
 
     Parameters
     ----------
     message
-        What is wrong, to follow the name of whatever has the URL: ``"has a URL with …"``.
+        The problem, phrased to follow the name of the object with the URL: ``"has a URL with …"``.
     hint
-        What to do about it; empty where the message says all.
+        What to do about it; empty if the message is enough.
     """
 
     def __init__(self, message: str, hint: str = "") -> None:
@@ -47,25 +47,25 @@ def checked_url(url: str, schemes: Collection[str]) -> str:
     Raises
     ------
     UnusableUrl
-        When it has none of the schemes, no host, or credentials in it.
+        When it has another scheme, no host, or credentials.
     """
     shown = without_credentials(url)
     if not _CHARACTERS.fullmatch(url):
-        raise UnusableUrl(f"has a URL with characters that stand in no URL: {shown!r}")
+        raise UnusableUrl(f"has a URL with invalid characters: {shown!r}")
     try:
         parts = urlsplit(url)
-        # Asked for, since a wrong one is noticed only then.
+        # urlsplit checks the port only when it is read.
         _ = parts.port
     except ValueError:
         raise UnusableUrl(f"has a URL that is not well formed: {shown}") from None
     if parts.scheme not in schemes or not parts.hostname:
         wanted = ", ".join(f"{scheme}://" for scheme in schemes)
         raise UnusableUrl(f"has the URL {shown}, which should begin with one of {wanted}")
-    # An ssh server is told who comes, and asks for a key.
+    # For ssh, the user name is no secret: the server asks for a key.
     if parts.password is not None or (parts.username is not None and parts.scheme != "git+ssh"):
         raise UnusableUrl(f"has credentials in its URL, {shown}", CREDENTIALS_HINT)
     revision = parts.path.partition("@")[2]
-    # git would take these for options of its own.
+    # git would read these as options.
     if any(part.startswith("-") for part in (parts.netloc, parts.hostname, revision)):
         raise UnusableUrl(f"has a URL with a part that begins with '-': {shown}")
     user, at, host = parts.netloc.rpartition("@")
@@ -73,5 +73,5 @@ def checked_url(url: str, schemes: Collection[str]) -> str:
 
 
 def without_credentials(text: str) -> str:
-    """Return a text in which each URL shows ``…`` for its user name and password."""
+    """Return a text with the user name and password of each URL replaced by ``…``."""
     return _USERINFO.sub("…@", text)

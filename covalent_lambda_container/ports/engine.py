@@ -1,4 +1,4 @@
-"""A container engine, and the images it keeps."""
+"""A container engine and its images."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from covalent_lambda_container.ports.registry import RegistryLogin
 
 
 class CannotRun(Exception):
-    """Images for another processor do not run on this engine."""
+    """The engine cannot run images of this processor architecture."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -24,9 +24,9 @@ class ImageFile:
     Parameters
     ----------
     path
-        Where it is, after all links.
+        Path with all links resolved.
     content
-        What it holds.
+        Its content.
     """
 
     path: str
@@ -35,7 +35,7 @@ class ImageFile:
 
 @dataclass(frozen=True, kw_only=True)
 class EngineImage:
-    """An image that is in a container engine.
+    """An image in a container engine.
 
     Parameters
     ----------
@@ -44,7 +44,7 @@ class EngineImage:
     architecture
         ``"x86_64"``, ``"arm64"``, or the engine's name for another one.
     size
-        Bytes of all its layers, uncompressed.
+        Uncompressed size of all its layers, in bytes.
     labels
         Its labels.
     """
@@ -57,27 +57,27 @@ class EngineImage:
 
 @dataclass(frozen=True, kw_only=True)
 class StoredImage:
-    """An image or a step of a build, as a container engine's list of all has it.
+    """An image or an intermediate step of a build, as a container engine lists it.
 
     Parameters
     ----------
     id
         ``"sha256:…"`` of its configuration.
     parent
-        ID of the one that it was made on; empty if that was not here.
+        ID of the image it was built on; empty if the engine does not have that.
     names
-        ``"repository:tag"``, all of them.
+        All its names: ``"repository:tag"``.
     labels
         Its labels, those of its parent included.
     layers
-        Digests of its layers, from the lowest up, those of its parent included. The same layers on
-        one another are stored once, whatever images they are of.
+        Digests of its layers from the bottom up, including those of its parent. Images that start
+        with the same layers share their storage.
     size
-        Bytes of these, uncompressed.
+        Uncompressed size of these layers, in bytes.
     made
-        When it was made or last named.
+        When it was built or last tagged.
     in_use
-        Whether there is a container of it, also one that does not run.
+        Whether a container of it exists, running or not.
     """
 
     id: str
@@ -91,7 +91,7 @@ class StoredImage:
 
 
 class Container(Protocol):
-    """A running container, for work that needs the image's own system."""
+    """A running container."""
 
     def run(
         self,
@@ -100,23 +100,23 @@ class Container(Protocol):
         environment: Mapping[str, str] | None = None,
         redacted: Callable[[str], str] = str,
     ) -> str:
-        """Run a command to its end; return what it wrote to its standard output.
+        """Run a command and return its standard output.
 
-        What `redacted` makes of its lines is logged, and told if it fails.
+        Its output is passed through `redacted` before it is logged or part of an error.
         """
 
     def put(self, members: Iterable[Member]) -> None:
-        """Write files; their names are paths from the root."""
+        """Write files; their names are paths relative to the root."""
 
     def get(self, path: str, folder: Path) -> None:
-        """Write the plain files below a folder of the container to one of this machine."""
+        """Copy the plain files below a folder of the container to a folder of this machine."""
 
 
 class Engine(Protocol):
     """A container engine."""
 
     def find(self, name: str) -> EngineImage | None:
-        """Return an image that is in the engine, by name or ID, or None."""
+        """Return the image of a name or ID, or None if the engine does not have it."""
 
     def pull(self, name: str, architecture: str) -> EngineImage:
         """Pull an image and return it."""
@@ -130,25 +130,25 @@ class Engine(Protocol):
         arguments: Mapping[str, str],
         labels: Mapping[str, str],
         target: str = "",
-        anew: bool = False,
+        no_cache: bool = False,
     ) -> str:
         """Build an image from a context, tag it `name`, and return its ID.
 
-        With `anew`, from nothing that earlier builds have left.
+        With `no_cache`, without anything that earlier builds have left.
         """
 
     def push(self, name: str, login: RegistryLogin) -> str:
         """Push a local image; return its manifest's ``sha256:…`` digest."""
 
     def remove(self, name: str) -> None:
-        """Remove an image, or its tag if other tags name it; an absent one does not matter."""
+        """Remove an image, or just the tag if it has others; do nothing if it is absent."""
 
     def container(
         self, image: str, architecture: str, *, offline: bool = False
     ) -> AbstractContextManager[Container]:
-        """Run a container of an image while the context is open; it does nothing by itself.
+        """Run an idle container of an image while the context is open.
 
-        One that is ``offline`` has no network, and is there sooner.
+        An ``offline`` container has no network and starts faster.
 
         Raises
         ------
@@ -156,18 +156,18 @@ class Engine(Protocol):
         """
 
     def read(self, image: str, architecture: str, paths: Sequence[str]) -> list[ImageFile | None]:
-        """Return files of an image that need not run, each with where its links lead to."""
+        """Return files of an image without running it; None for files that do not exist."""
 
 
 class ImageStore(Protocol):
-    """The images of a container engine."""
+    """The images in a container engine."""
 
     def list_images(self) -> list[StoredImage]:
-        """Return all images and the steps of their builds, whoever made them."""
+        """Return all images and intermediate steps of builds, whoever created them."""
 
     def remove_unused(self, name: str, image_id: str) -> bool:
-        """Take a name away from an image; without another one, it goes with all that only it needs.
+        """Untag an image; remove it, and parents used by it only, if it has no other name.
 
-        An image without a name is removed by its ID. One that is not there, or has the name no
-        longer, does not matter; False says that the engine needs it.
+        An unnamed image is removed by its ID. If the image is absent or no longer has the name,
+        nothing happens. Return False if the engine refuses because it is in use.
         """

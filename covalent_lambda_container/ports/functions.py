@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any, Final, Protocol
 
+from covalent_lambda_container.errors import ProvisionError
 from covalent_lambda_container.model.specs import FunctionSpec
 
 ACTIVE: Final = "Active"
@@ -41,8 +42,24 @@ class Unreachable(NotAccepted):
         super().__init__(said, brief=True)
 
 
-class FunctionMissing(Exception):
-    """No function has that name."""
+class FunctionMissing(ProvisionError):
+    """No function has that name.
+
+    Parameters
+    ----------
+    name
+        The name.
+    """
+
+    def __init__(self, name: str) -> None:
+        super().__init__(
+            f"Function {name} does not exist any more: somebody deleted it.",
+            hint="Dispatch the electron again: the function is created again.",
+        )
+
+
+class ImageMissing(ProvisionError):
+    """The image that a function was to be created from is not in the registry."""
 
 
 class ConnectionLost(Exception):
@@ -116,7 +133,13 @@ class Functions(Protocol):
         """Return a function's state, or None when it does not exist."""
 
     def create(self, spec: FunctionSpec) -> None:
-        """Request a function's creation; an existing one is left unchanged."""
+        """Request a function's creation; an existing one is left unchanged.
+
+        Raises
+        ------
+        ImageMissing
+            Its image is not in the registry.
+        """
 
     def wait_active(self, name: str) -> FunctionState:
         """Wait until a function is no longer pending; return its state."""

@@ -1,4 +1,4 @@
-"""What installs packages into a folder, from wheels."""
+"""An installer of packages into a folder, from wheels."""
 
 from __future__ import annotations
 
@@ -10,11 +10,11 @@ from covalent_lambda_container.packages.index_settings import IndexSettings
 
 
 class WheelsMissing(Exception):
-    """The requirements cannot be met with wheels alone; its text is what the installer says."""
+    """No set of wheels satisfies the requirements; the message is the installer's output."""
 
 
 class Installer(Protocol):
-    """Installs distributions for an image on this machine, from wheels."""
+    """Installs distributions for an image into a folder of this machine."""
 
     def install(
         self,
@@ -28,9 +28,9 @@ class Installer(Protocol):
         glibc: str,
         options: Sequence[str] = (),
     ) -> None:
-        """Install what a requirements file names into a folder.
+        """Install the packages of a requirements file into a folder.
 
-        The file is ``requirements.txt`` among texts by name; it may refer to the others.
+        `requirements` maps file names to texts: ``requirements.txt`` and the files it refers to.
 
         Raises
         ------

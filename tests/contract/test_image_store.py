@@ -16,7 +16,8 @@ from typing import Any
 import docker
 import pytest
 
-from covalent_lambda_container.adapters.docker_engine import DockerEngine
+from covalent_lambda_container.adapters.docker.engine import DockerEngine
+from covalent_lambda_container.adapters.docker.image_store import DockerImageStore
 from covalent_lambda_container.files.archives import files
 from covalent_lambda_container.images.pruning import old_images, remove
 from covalent_lambda_container.model.image_labels import BASE_REPOSITORY, PACKAGES_REPOSITORY
@@ -31,7 +32,7 @@ Make = Callable[..., str]
 Side = tuple[ImageStore, Make]
 
 
-class OwnImages(DockerEngine):
+class OwnImages(DockerImageStore):
     """The engine as if there were the images of one test only."""
 
     def __init__(self, value: str) -> None:
@@ -66,7 +67,7 @@ def side(request: pytest.FixtureRequest, value: str) -> Iterator[Side]:
     def make(name: str, on: str = "") -> str:
         dockerfile = f"FROM {on or 'scratch'}\nLABEL {MARK}={value}\nCOPY file /{uuid.uuid4()}\n"
         context = {"Dockerfile": dockerfile.encode(), "file": b"x" * SIZE}
-        return build(store, name, context)
+        return build(DockerEngine(), name, context)
 
     yield store, make
     with contextlib.closing(docker.from_env()) as client:
@@ -156,7 +157,7 @@ def test_an_image_of_a_container_stays(engine: None, value: str) -> None:
     store = OwnImages(value)
     name = f"{MARK}:{value}"
     dockerfile = f'FROM scratch\nLABEL {MARK}={value}\nCMD ["nothing"]\n'
-    image_id = build(store, name, {"Dockerfile": dockerfile.encode()})
+    image_id = build(DockerEngine(), name, {"Dockerfile": dockerfile.encode()})
     with contextlib.closing(docker.from_env()) as client:
         container = client.containers.create(name)
         try:

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import base64
 import json
+import re
 from typing import Any
-from urllib.parse import parse_qsl, urlsplit
+from urllib.parse import parse_qsl, unquote, urlsplit
 
 from tests.fakes.loopback import LoopbackHandler, LoopbackServer
 
@@ -13,11 +14,18 @@ from tests.fakes.loopback import LoopbackHandler, LoopbackServer
 class _Handler(LoopbackHandler):
     fake: FakeDockerApi
 
-    def _version(self) -> None:
-        self.answer(200, json.dumps({"ApiVersion": "1.41", "Arch": "amd64"}).encode(), {})
+    def _ask(self) -> None:
+        path = re.sub(r"^/v[0-9.]+", "", unquote(urlsplit(self.path).path))
+        status, content = self.fake.answers.get(path, (404, {"message": f"no such {path}"}))
+        self.answer(status, json.dumps(content).encode(), {"Content-Type": "application/json"})
 
     def _stream(self) -> None:
         self.fake.requests.append(self._request())
+        if self.fake.statuses:
+            status, message = self.fake.statuses.pop(0)
+            content = json.dumps({"message": message}).encode()
+            self.answer(status, content, {"Content-Type": "application/json"})
+            return
         self.send_response(200)
         self.send_header("Transfer-Encoding", "chunked")
         self.end_headers()
@@ -27,7 +35,7 @@ class _Handler(LoopbackHandler):
         if not self.fake.breaks_off:
             self._write_chunk(b"")
 
-    do_GET, do_POST = _version, _stream  # noqa: N815 - http.server's names
+    do_GET, do_POST = _ask, _stream  # noqa: N815 - http.server's names
 
     def _request(self) -> dict[str, Any]:
         auth = self.headers.get("X-Registry-Auth")
@@ -46,12 +54,18 @@ class FakeDockerApi(LoopbackServer):
     Attributes
     ----------
     streams
-        Records of the next builds and pushes, one list each.
+        Records of the next builds, pulls and pushes, one list each.
     breaks_off
         Set to close the connection in the middle of a stream.
+    answers
+        Status and JSON of what is asked for, by the path without the API's version.
+    statuses
+        Status and message of the next builds, pulls and pushes, which fail before their streams.
+    waits
+        Seconds for which something waited, if it is given ``waits.append`` to wait with.
     requests
-        Query of each build and push, with its registry credentials as ``"auth"`` and its body as
-        ``"body"``.
+        Query of each build, pull and push, with its registry credentials as ``"auth"`` and its body
+        as ``"body"``.
     """
 
     handler = _Handler
@@ -59,5 +73,10 @@ class FakeDockerApi(LoopbackServer):
     def __init__(self) -> None:
         super().__init__()
         self.streams: list[list[dict[str, Any]]] = []
+        self.answers: dict[str, tuple[int, Any]] = {
+            "/version": (200, {"ApiVersion": "1.41", "Arch": "amd64"})
+        }
+        self.statuses: list[tuple[int, str]] = []
+        self.waits: list[float] = []
         self.breaks_off = False
         self.requests: list[dict[str, Any]] = []

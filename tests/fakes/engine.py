@@ -34,7 +34,7 @@ class Built:
     labels: Mapping[str, str]
     architecture: str
     target: str
-    anew: bool
+    no_cache: bool
 
 
 @dataclass
@@ -90,7 +90,7 @@ class FakeEngine:
         arguments: Mapping[str, str],
         labels: Mapping[str, str],
         target: str = "",
-        anew: bool = False,
+        no_cache: bool = False,
     ) -> str:
         context = {
             member.name: b"".join(
@@ -101,7 +101,7 @@ class FakeEngine:
         below = next((self.images[each] for each in arguments.values()), None)
         if below is None:
             raise ImageBuildError(f"Build of {name} failed: no such image")
-        built = Built(name, context, arguments, labels, architecture, target, anew)
+        built = Built(name, context, arguments, labels, architecture, target, no_cache)
         size = below.size + sum(map(len, context.values()))
         made = EngineImage(
             id=self.id_of(built),

@@ -18,7 +18,7 @@ import docker
 import pytest
 import toml
 
-from covalent_lambda_container.adapters.docker_engine import CONTAINER_LABEL
+from covalent_lambda_container.adapters.docker.containers import CONTAINER_LABEL
 from covalent_lambda_container.executor.wiring import account_stores_for
 from covalent_lambda_container.functions.inventory import (
     Inventory,
@@ -132,7 +132,7 @@ def test_an_interrupted_prebuild_leaves_nothing_half_made(
 def test_a_program_that_ends_takes_the_containers_of_its_builds_along(root_image: str):
     script = """
 import sys, threading, time
-from covalent_lambda_container.adapters.docker_engine import DockerEngine
+from covalent_lambda_container.adapters.docker.engine import DockerEngine
 
 def build():
     with DockerEngine().container(sys.argv[1], "x86_64"):

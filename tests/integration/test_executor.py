@@ -19,7 +19,7 @@ from covalent.executor.utils.wrappers import wrapper_fn
 
 from covalent_lambda_container import AWSLambdaContainerExecutor, step_log
 from covalent_lambda_container.adapters.aws.ecr import EcrRegistry
-from covalent_lambda_container.adapters.docker_engine import CONTAINER_LABEL
+from covalent_lambda_container.adapters.docker.containers import CONTAINER_LABEL
 from covalent_lambda_container.errors import (
     ConfigurationError,
     FunctionCrashed,

@@ -19,7 +19,9 @@ from typing import Any
 import docker
 import pytest
 
-from covalent_lambda_container.adapters.docker_engine import CONTAINER_LABEL, DockerEngine
+from covalent_lambda_container.adapters.docker.containers import CONTAINER_LABEL
+from covalent_lambda_container.adapters.docker.engine import DockerEngine
+from covalent_lambda_container.adapters.docker.image_store import DockerImageStore
 from covalent_lambda_container.adapters.pip_configuration import read_index_settings
 from covalent_lambda_container.errors import ImageBuildError, VersionMismatch
 from covalent_lambda_container.executor.wiring import image_builder
@@ -108,7 +110,7 @@ def test_two_machines_make_the_same_layers(
     assert one == other
 
 
-class OwnImages(DockerEngine):
+class OwnImages(DockerImageStore):
     """The engine as if there were nothing but the images of a spec, and what others need."""
 
     def __init__(self, spec: ImageSpec) -> None:
@@ -150,7 +152,7 @@ def test_what_builds_have_left_can_go(spec: ImageSpec, tmp_path: Path):
     images = [each.names[0].partition(":")[0] for each in what if each.kind == "image"]
     # Of the first build, the packages go with the image that was made on them.
     assert sorted(images) == [PACKAGES_REPOSITORY, NAME, "sha256"]
-    assert {each.kind for each in what} == {"image", "pack", "byte code", "wheels"}
+    assert {each.kind for each in what} == {"image", "package archive", "byte code", "wheels"}
     assert remove(what, tmp_path, engine, lambda: old(timedelta(days=29)), print) == what
     assert engine.list_images() == []
     left = [path for path in tmp_path.rglob("*") if path.is_file()]

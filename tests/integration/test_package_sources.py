@@ -17,7 +17,7 @@ from typing import Any
 import docker
 import pytest
 
-from covalent_lambda_container.adapters.docker_engine import DockerEngine
+from covalent_lambda_container.adapters.docker.engine import DockerEngine
 from covalent_lambda_container.adapters.pip_configuration import read_index_settings
 from covalent_lambda_container.adapters.uv_installer import UvInstaller
 from covalent_lambda_container.covalent_api.task import bare_task

@@ -35,7 +35,7 @@ from covalent_lambda_container.adapters.aws.lambda_functions import LambdaFuncti
 from covalent_lambda_container.adapters.aws.lambda_invocations import LambdaInvocations
 from covalent_lambda_container.adapters.aws.s3 import S3Bucket
 from covalent_lambda_container.adapters.aws.session import AwsClients, AwsTarget
-from covalent_lambda_container.adapters.docker_engine import DockerEngine
+from covalent_lambda_container.adapters.docker.engine import DockerEngine
 from covalent_lambda_container.cli.main import cli
 from covalent_lambda_container.errors import LambdaContainerError
 from covalent_lambda_container.iam import administration, documents, running

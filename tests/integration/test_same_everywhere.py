@@ -22,7 +22,7 @@ import requests
 from covalent_lambda_container import AWSLambdaContainerExecutor, step_log
 from covalent_lambda_container.adapters.aws.ecr import EcrRegistry
 from covalent_lambda_container.adapters.aws.session import AwsClients
-from covalent_lambda_container.adapters.docker_engine import DockerEngine
+from covalent_lambda_container.adapters.docker.engine import DockerEngine
 from covalent_lambda_container.adapters.pip_configuration import read_index_settings
 from covalent_lambda_container.errors import UnusableImage
 from covalent_lambda_container.executor.wiring import image_builder, target_of

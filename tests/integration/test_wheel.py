@@ -13,7 +13,7 @@ ROOT = Path(__file__).parents[2]
 
 RENDER = """
 from covalent_lambda_container.files.archives import archive
-from covalent_lambda_container.images.dockerfile import base_context, packages_context
+from covalent_lambda_container.images.dockerfile import interface_context, packages_context
 from covalent_lambda_container.images.dockerfile import recipe_digest, render_dockerfile
 from covalent_lambda_container.images.dockerfile import runtime_context, runtime_sources
 from covalent_lambda_container.model.specs import ImageSpec
@@ -22,7 +22,7 @@ spec = ImageSpec(python_version="3.11", architecture="x86_64", base_image="root.
                  requirements=("numpy==2.1.0",), cloudpickle_version="3.1.0",
                  recipe=recipe_digest())
 last = runtime_context(runtime_sources())
-for context in base_context(None, None), packages_context(spec, ()), last:
+for context in interface_context(None, None), packages_context(spec, ()), last:
     assert b"".join(archive(context))
 print(render_dockerfile(spec))
 """
@@ -61,7 +61,7 @@ def test_a_dockerfile_is_rendered_in_a_clean_environment(wheel: Path, tmp_path: 
         [python, "-I", "-c", RENDER], check=True, capture_output=True, text=True, cwd=tmp_path
     ).stdout
     assert "#   numpy==2.1.0\n" in rendered
-    assert "FROM ${BASE_IMAGE} AS system\n" in rendered
+    assert "FROM ${INTERFACE_IMAGE} AS system\n" in rendered
 
 
 def test_covalent_knows_the_plugin_by_name():

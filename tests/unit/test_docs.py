@@ -13,19 +13,23 @@ import pytest
 import covalent_lambda_container
 
 ROOT = Path(__file__).parents[2]
-PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))]
+PAGES = [*sorted(ROOT.glob("*.md")), *sorted((ROOT / "docs").glob("*.md"))]
 LINK = re.compile(r"\[[^\]]*\]\(([^)\s]+)\)")
 
 
 @pytest.mark.parametrize(
     ("script", "written"),
-    [("make_options.py", "options.md"), ("draw_electron.py", "electron.svg")],
+    [
+        ("make_options.py", "options.md"),
+        ("draw_electron.py", "electron.svg"),
+        ("draw_folders.py", "folders.svg"),
+    ],
 )
 def test_what_a_script_writes_is_what_is_there(script: str, written: str) -> None:
     made = subprocess.run(
         [sys.executable, ROOT / "docs" / script], capture_output=True, text=True, check=True
     )
-    assert (ROOT / "docs" / written).read_text() == made.stdout, "write it anew: make docs"
+    assert (ROOT / "docs" / written).read_text() == made.stdout, "run: make docs"
 
 
 def anchors(page: Path) -> set[str]:
@@ -66,4 +70,4 @@ def test_troubleshooting_is_about_errors_that_the_code_has() -> None:
     assert told
     texts = texts_of_the_code()
     gone = [words for words in told if not any(words in text for text in texts)]
-    assert gone == [], "no error says that any more"
+    assert gone == [], "no error has this text"

@@ -29,25 +29,44 @@ MAY_IMPORT: dict[str, set[str]] = {
         *("iam", "images", "local", "model", "options", "packages", "ports"),
     },
     "local": {
-        *("__init__", "account", "adapters/aws", "errors", "executor", "iam", "model", "options"),
-        "step_log",
+        *("__init__", "account", "adapters/aws", "adapters/docker", "errors", "executor", "iam"),
+        *("model", "options", "step_log"),
     },
-    "doctor": {"account", "adapters/aws", "errors", "executor", "model", "options"},
+    "doctor": {
+        "account",
+        "adapters/aws",
+        "adapters/docker",
+        "errors",
+        "executor",
+        "model",
+        "options",
+    },
     "account": {"adapters/aws", "errors", "executor", "iam", "model", "options"},
     # What puts the parts together.
     "executor": {
-        *("adapters", "adapters/aws", "concurrency", "covalent_api", "errors", "functions"),
-        *("images", "model", "options", "packages", "ports", "runtime", "tasks"),
+        *(
+            "adapters",
+            "adapters/aws",
+            "adapters/docker",
+            "concurrency",
+            "covalent_api",
+            "errors",
+            "functions",
+        ),
+        *("images", "model", "options", "packages", "ports", "progress", "runtime", "tasks"),
     },
     "covalent_api": {"errors", "model", "options", "packages"},
     # The three flows.
-    "images": {"errors", "files", "model", "packages", "ports", "runtime", "step_log"},
-    "functions": {"concurrency", "errors", "iam", "model", "ports", "step_log"},
+    "images": {
+        *("errors", "files", "model", "packages", "ports", "progress", "runtime", "step_log"),
+    },
+    "functions": {"concurrency", "errors", "iam", "model", "ports", "progress", "step_log"},
     "tasks": {"concurrency", "errors", "files", "model", "ports", "runtime", "step_log"},
     # The outside systems.
     "adapters": {"errors", "files", "model", "packages", "ports"},
+    "adapters/docker": {"errors", "files", "model", "packages", "ports", "progress"},
     "adapters/aws": {"concurrency", "errors", "files", "iam", "model", "ports"},
-    "ports": {"files", "model", "packages"},
+    "ports": {"errors", "files", "model", "packages"},
     "iam": {"model"},
     # Values.
     "options": {"errors", "model", "packages"},
@@ -57,6 +76,7 @@ MAY_IMPORT: dict[str, set[str]] = {
     "concurrency": {"errors"},
     "errors": set(),
     "step_log": set(),
+    "progress": set(),
     "runtime": set(),
 }
 
@@ -70,7 +90,7 @@ CONFINED = {
     "click": {"cli", "local"},
     "covalent": {"awslambda_container", "covalent_api", "doctor", "local", "options/resolve"},
     "covalent_dispatcher": {"covalent_api", "local"},
-    "docker": {"adapters/docker_engine", "doctor", "local", "packages/local_packages"},
+    "docker": {"adapters/docker", "doctor", "local", "packages/local_packages"},
     "jinja2": {"images/dockerfile"},
     "pybase64": {"tasks/s3_envelope"},
     "pydantic": {"options"},

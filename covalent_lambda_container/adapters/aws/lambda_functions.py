@@ -23,6 +23,7 @@ from covalent_lambda_container.ports.functions import (
     FunctionMissing,
     FunctionRecord,
     FunctionState,
+    ImageMissing,
 )
 
 _ROLE_NOT_READY: Final = "cannot be assumed by Lambda"
@@ -34,6 +35,9 @@ _REQUESTS_AT_ONCE: Final = 8
 
 _CONFLICT_PATIENCE_S: Final = 30.0
 """How long to wait for a change of a function that somebody else makes at the same time."""
+
+_IMAGE_MISSING: Final = re.compile(r"[Ss]ource image .*(does not exist|not found)")
+"""What CreateFunction says, with the code of any wrong parameter, of an image that was removed."""
 
 _NOT_IN_TAGS: Final = re.compile(r"[^\w .:/=+@-]")
 _TAG_CHARACTERS: Final = 256
@@ -115,8 +119,10 @@ class LambdaFunctions:
 
         Raises
         ------
+        ImageMissing
+            When ECR does not have its image.
         ProvisionError
-            When Lambda refuses, with its reason.
+            When Lambda refuses otherwise, with its reason.
         """
         patience_ends = self._now() + _ROLE_PATIENCE_S
         delay_s = 1.0
@@ -129,6 +135,13 @@ class LambdaFunctions:
                 except ClientError as exc:
                     if error_code(exc) == "ResourceConflictException":
                         return
+                    if _IMAGE_MISSING.search(error_message(exc)):
+                        raise ImageMissing(
+                            f"Function {spec.name} could not be created: image {spec.image.uri} "
+                            f"is not in ECR. AWS answered: {error_message(exc)}",
+                            hint="Somebody removed it. Dispatch the electron again: the image is "
+                            "built again.",
+                        ) from exc
                     not_ready = _ROLE_NOT_READY in error_message(exc)
                     if not not_ready or self._now() + delay_s > patience_ends:
                         raise

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import functools
 import threading
 import time
@@ -19,7 +20,7 @@ from botocore.httpsession import get_cert_path
 from botocore.utils import get_environ_proxies
 
 from covalent_lambda_container.adapters.aws.aws_errors import explained
-from covalent_lambda_container.concurrency.event_loop import in_thread
+from covalent_lambda_container.concurrency.event_loop import PerLoop, in_thread
 from covalent_lambda_container.errors import ConfigurationError
 
 if TYPE_CHECKING:
@@ -68,6 +69,7 @@ class AwsClients:
         self.target = target
         self._lock = threading.Lock()
         self._renewed: tuple[float, ReadOnlyCredentials] | None = None
+        self._renewals: PerLoop[list[asyncio.Future[None]]] = PerLoop(list)
         with explained("open an AWS session", target.profile or "default profile"):
             self._core = session._session if session else _core_session(target)
             self._session = session or boto3.Session(botocore_session=self._core)
@@ -119,9 +121,24 @@ class AwsClients:
     async def renew_credentials(self) -> None:
         """Renew the credentials, in a thread, when they are about to expire."""
         credentials = self._credentials
-        if isinstance(credentials, RefreshableCredentials) and credentials.refresh_needed():
-            frozen = await in_thread(credentials.get_frozen_credentials)
-            self._renewed = time.monotonic(), frozen
+        if not isinstance(credentials, RefreshableCredentials) or self._renewed_lately:
+            return
+        if not credentials.refresh_needed():
+            return
+        # One renewal for all tasks that need it, whose number may be in the thousands.
+        renewals = self._renewals.get()
+        if not renewals:
+            renewals.append(asyncio.ensure_future(self._renew(credentials)))
+            renewals[0].add_done_callback(renewals.remove)
+        await asyncio.shield(renewals[0])
+
+    async def _renew(self, credentials: RefreshableCredentials) -> None:
+        frozen = await in_thread(credentials.get_frozen_credentials)
+        self._renewed = time.monotonic(), frozen
+
+    @property
+    def _renewed_lately(self) -> bool:
+        return self._renewed is not None and time.monotonic() < self._renewed[0] + _RENEWED_S
 
     def frozen_credentials(self) -> ReadOnlyCredentials:
         """Return the credentials to sign with; does not block after `renew_credentials`.
@@ -133,7 +150,7 @@ class AwsClients:
         """
         if self._credentials is None:
             raise NoCredentialsError
-        if self._renewed and time.monotonic() < self._renewed[0] + _RENEWED_S:
+        if self._renewed is not None and self._renewed_lately:
             return self._renewed[1]
         return self._credentials.get_frozen_credentials()
 

@@ -37,7 +37,7 @@ def engine() -> FakeImageStore:
 
 @pytest.fixture
 def archive(tmp_path: Path) -> Path:
-    path = tmp_path / "packs" / "numpy-0123.tar"
+    path = tmp_path / "package-archives" / "numpy-0123.tar"
     path.parent.mkdir()
     path.write_bytes(b"x" * 2_000_000)
     os.utime(path, (OLD.timestamp(),) * 2)
@@ -69,7 +69,7 @@ def test_a_dry_run_says_what_would_go_and_removes_nothing(
     assert [line.split() for line in shown.stdout.splitlines()] == [
         ["KIND", "NAME", "SIZE", "LAST", "USE"],
         ["image", TASK, "70", "MB", "40", "d"],
-        ["pack", str(archive), "2", "MB", "40", "d"],
+        ["package", "archive", str(archive), "2", "MB", "40", "d"],
         ["all", "2", "72", "MB"],
     ]
     assert archive.exists()
@@ -97,7 +97,11 @@ def test_as_json_it_is_exact(run: Run, archive: Path) -> None:
     assert (removed["removed"], removed["size_bytes"]) == (True, 72_000_000)
     image, file = removed["leftovers"]
     assert (image["kind"], image["names"], image["size_bytes"]) == ("image", [TASK], 70_000_000)
-    assert (file["kind"], file["names"], file["size_bytes"]) == ("pack", [str(archive)], 2_000_000)
+    assert (file["kind"], file["names"], file["size_bytes"]) == (
+        "package archive",
+        [str(archive)],
+        2_000_000,
+    )
     assert datetime.fromisoformat(image["last_used"]) == OLD
 
 

@@ -187,7 +187,7 @@ def test_a_wrong_line_of_a_requirements_file_is_named(tmp_path: Path) -> None:
     with pytest.raises(RequirementError) as caught:
         read_task(with_deps(pip=ct.DepsPip(reqs_path=str(file))), [], {})
     message = str(caught.value)
-    assert message.startswith("DepsPip reqs_path, line 2: '-r other.txt' names a file that is not")
+    assert message.startswith("DepsPip reqs_path, line 2: '-r other.txt' names a file that ")
     assert "requirements=['-r FILE']" in message
 
 

@@ -149,8 +149,8 @@ def test_base_packages_and_runtime_are_built_one_on_the_other(
         "registry.example.com/covalent-lambda",
     ]
     assert base.arguments == {"ROOT_IMAGE": ROOT}
-    assert large.arguments == {"BASE_IMAGE": base.name}
-    assert packages.arguments == {"BASE_IMAGE": engine.id_of(large)}
+    assert large.arguments == {"INTERFACE_IMAGE": base.name}
+    assert packages.arguments == {"INTERFACE_IMAGE": engine.id_of(large)}
     assert runtime.arguments == {"PACKAGES_IMAGE": packages.name}
     assert runtime.name == NAME
     interface = layer(base, "interface.tar")
@@ -379,7 +379,7 @@ def test_layers_of_an_image_that_could_not_be_finished_are_removed(
     def fail(*_: Any) -> Any:
         raise OSError("no space left on device")
 
-    monkeypatch.setattr(image_build, "_set_pack", fail)
+    monkeypatch.setattr(image_build, "_set_archive", fail)
     builder_ = builder(engine, installer, tmp_path)
     with pytest.raises(OSError, match="no space"):
         builder_.build(spec_of("numpy"), NAME)

@@ -20,7 +20,7 @@ from covalent_lambda_container.errors import LambdaContainerError
 from covalent_lambda_container.files.archives import Member, archive
 from covalent_lambda_container.images.dockerfile import (
     RUNTIME_PACKAGE,
-    base_context,
+    interface_context,
     local_sources,
     packages_context,
     packages_key,
@@ -48,7 +48,7 @@ def golden(name: str) -> str:
     return (GOLDEN / name).read_text("utf-8")
 
 
-def pack(requirement: str, file: Path = Path("/nowhere")) -> PackageArchive:
+def package_archive(requirement: str, file: Path = Path("/nowhere")) -> PackageArchive:
     return PackageArchive(requirement=requirement, file=file, size=1)
 
 
@@ -77,8 +77,15 @@ def test_an_image_without_requirements_says_so() -> None:
 
 def test_a_dockerfile_names_what_it_was_made_from_and_what_its_layers_hold() -> None:
     layers = [
-        Layer(name="01.tar", packs=(pack("scipy==1.14.1"),)),
-        Layer(name="02.tar", packs=(pack("joblib==1.4.2"), pack("threadpoolctl==3.5.0"), pack(""))),
+        Layer(name="01.tar", archives=(package_archive("scipy==1.14.1"),)),
+        Layer(
+            name="02.tar",
+            archives=(
+                package_archive("joblib==1.4.2"),
+                package_archive("threadpoolctl==3.5.0"),
+                package_archive(""),
+            ),
+        ),
     ]
     assert render_dockerfile(FULL, layers) == golden("Dockerfile.full")
 
@@ -114,7 +121,10 @@ def test_packages_with_hashes_are_installed_first_and_kept() -> None:
 def test_a_context_of_packages_has_its_layers_and_commands(tmp_path: Path) -> None:
     packed = tmp_path / "one"
     packed.write_bytes(b"")
-    layer = Layer(name="01.tar", packs=(pack("one==1", packed), pack("one==1", packed)))
+    layer = Layer(
+        name="01.tar",
+        archives=(package_archive("one==1", packed), package_archive("one==1", packed)),
+    )
     found = members(packages_context(FULL, [layer]))
     assert found["Dockerfile"].decode() == render_dockerfile(FULL, [layer])
     assert found["packages/01.tar"] == bytes(1024)
@@ -148,16 +158,16 @@ def test_a_base_has_the_interface_where_the_root_has_none(tmp_path: Path) -> Non
     packed, emulator = tmp_path / "client", tmp_path / "rie"
     packed.write_bytes(b"")
     emulator.write_bytes(b"\x7fELF")
-    layer = Layer(name="interface.tar", packs=(pack("awslambdaric==4", packed),))
-    with_interface = members(base_context(layer, emulator))
+    layer = Layer(name="interface.tar", archives=(package_archive("awslambdaric==4", packed),))
+    with_interface = members(interface_context(layer, emulator))
     assert with_interface["interface.tar/usr/local/bin/aws-lambda-rie"] == b"\x7fELF"
     assert "interface.tar/lambda-entrypoint.sh" in with_interface
-    assert set(members(base_context(None, None))) == {"Dockerfile", "interface.tar"}
+    assert set(members(interface_context(None, None))) == {"Dockerfile", "interface.tar"}
 
 
 @pytest.mark.parametrize(
     "context",
-    [packages_context(FULL, ()), base_context(None, None), runtime_context(runtime_sources())],
+    [packages_context(FULL, ()), interface_context(None, None), runtime_context(runtime_sources())],
 )
 def test_a_context_has_every_file_that_its_dockerfile_adds(context: list[Member]) -> None:
     added = re.findall(
@@ -168,7 +178,7 @@ def test_a_context_has_every_file_that_its_dockerfile_adds(context: list[Member]
 
 @pytest.mark.parametrize(
     "context",
-    [packages_context(FULL, ()), base_context(None, None), runtime_context(runtime_sources())],
+    [packages_context(FULL, ()), interface_context(None, None), runtime_context(runtime_sources())],
 )
 def test_an_archive_holds_names_and_contents_only(context: list[Member]) -> None:
     packed = [b"".join(archive(context))]
@@ -197,7 +207,7 @@ def test_a_context_is_the_same_in_another_process(tmp_path: Path) -> None:
         "from covalent_lambda_container.model.specs import ImageSpec\n"
         f"spec = {FULL!r}\n"
         "last = runtime_context(runtime_sources())\n"
-        "for context in packages_context(spec, ()), base_context(None, None), last:\n"
+        "for context in packages_context(spec, ()), interface_context(None, None), last:\n"
         "    print(hashlib.sha256(b''.join(archive(context))).hexdigest())\n"
         "print(recipe_digest(), packages_key(spec, 'base'))\n"
     )
@@ -245,7 +255,7 @@ package = dockerfile._PACKAGE
 assert package.parent == pathlib.Path.cwd(), "this is not the copy"
 changed = [package / "Dockerfile.base", *package.glob("templates/*"), *package.glob("runtime/*.py")]
 changed.append(package / "images" / "in_container" / "compile_sources.py")
-memories = dockerfile.base_recipe, dockerfile.packages_recipe, dockerfile.recipe_digest
+memories = dockerfile.interface_recipe, dockerfile.packages_recipe, dockerfile.recipe_digest
 memories += (dockerfile._environment,)
 seen = {dockerfile.recipe_digest()}
 for path in changed:

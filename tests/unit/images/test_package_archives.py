@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from covalent_lambda_container.files.archives import END
-from covalent_lambda_container.images import package_archives as packs
+from covalent_lambda_container.images import package_archives
 from covalent_lambda_container.images.distributions import Distribution, distributions_in
 from covalent_lambda_container.images.package_archives import (
     DistributionPart,
@@ -37,19 +37,19 @@ def whole(folder: Path, files: dict[str, bytes]) -> DistributionPart:
     return DistributionPart(installed(folder, files))
 
 
-def contents(pack: PackageArchive) -> dict[str, bytes]:
-    with tarfile.open(fileobj=io.BytesIO(pack.file.read_bytes() + END)) as opened:
+def contents(made: PackageArchive) -> dict[str, bytes]:
+    with tarfile.open(fileobj=io.BytesIO(made.file.read_bytes() + END)) as opened:
         files = {member.name: opened.extractfile(member) for member in opened}
         return {name: file.read() for name, file in files.items() if file}
 
 
-def test_a_pack_holds_files_byte_code_and_a_list_of_both(tmp_path: Path) -> None:
+def test_an_archive_holds_files_byte_code_and_a_list_of_both(tmp_path: Path) -> None:
     one = whole(tmp_path / "stage", ONE)
     code = tmp_path / "code"
     code.write_bytes(b"byte code")
     path = "one/__pycache__/__init__.cpython-311.pyc"
-    pack = store(tmp_path / "packs").add(one, {path: code}, tmp_path)
-    found = contents(pack)
+    made = store(tmp_path / "archives").add(one, {path: code}, tmp_path)
+    found = contents(made)
     assert found.pop("var/task/one-1.0.dist-info/RECORD").decode().splitlines() == [
         "one-1.0.dist-info/METADATA,,",
         "one-1.0.dist-info/RECORD,,",
@@ -63,27 +63,27 @@ def test_a_pack_holds_files_byte_code_and_a_list_of_both(tmp_path: Path) -> None
         f"var/task/{path}": b"byte code",
         "var/task/one/data.txt": b"data",
     }
-    assert pack.requirement == "one==1.0"
-    assert pack.size == pack.file.stat().st_size
+    assert made.requirement == "one==1.0"
+    assert made.size == made.file.stat().st_size
 
 
-def test_a_pack_is_found_again_for_the_same_distribution_only(tmp_path: Path) -> None:
+def test_an_archive_is_found_again_for_the_same_distribution_only(tmp_path: Path) -> None:
     one = whole(tmp_path / "stage", ONE)
-    packs = tmp_path / "packs"
-    assert store(packs).find(one) is None
-    made = store(packs).add(one, {}, tmp_path)
-    assert store(packs).find(one) == made
-    assert store(packs, build="cpython 3.11.3").find(one) is None
-    assert store(packs, root="var/runtime").find(one) is None
+    archives = tmp_path / "archives"
+    assert store(archives).find(one) is None
+    made = store(archives).add(one, {}, tmp_path)
+    assert store(archives).find(one) == made
+    assert store(archives, build="cpython 3.11.3").find(one) is None
+    assert store(archives, root="var/runtime").find(one) is None
     changed = wheel("one", "1.0", {"one/__init__.py": "a = 2\n", "one/data.txt": "data"})
-    assert store(packs).find(whole(tmp_path / "other", changed)) is None
+    assert store(archives).find(whole(tmp_path / "other", changed)) is None
 
 
 def test_two_machines_make_the_same_bytes(tmp_path: Path) -> None:
     made = []
     for name in ("here", "there"):
         one = whole(tmp_path / name, ONE)
-        made.append(store(tmp_path / name / "packs").add(one, {}, tmp_path).file)
+        made.append(store(tmp_path / name / "archives").add(one, {}, tmp_path).file)
     assert made[0].read_bytes() == made[1].read_bytes()
     assert made[0].name == made[1].name
 
@@ -91,36 +91,39 @@ def test_two_machines_make_the_same_bytes(tmp_path: Path) -> None:
 def test_what_another_distribution_has_overwritten_is_not_kept(tmp_path: Path) -> None:
     one = whole(tmp_path / "stage", ONE)
     (tmp_path / "stage" / "one" / "data.txt").write_text("of another distribution")
-    packs = tmp_path / "packs"
-    made = store(packs).add(one, {}, tmp_path)
+    archives = tmp_path / "archives"
+    made = store(archives).add(one, {}, tmp_path)
     assert "var/task/one/data.txt" not in contents(made)
-    assert store(packs).find(one) is None
-    assert list(packs.iterdir()) == []
+    assert store(archives).find(one) is None
+    assert list(archives.iterdir()) == []
 
 
 def test_the_two_shares_of_a_distribution_make_the_whole(tmp_path: Path) -> None:
     one = installed(tmp_path / "stage", ONE)
     code = {"one/__pycache__/__init__.cpython-311.pyc": b"byte code"}
-    packs = store(tmp_path / "packs")
-    made = packs.add(DistributionPart(one), code, tmp_path)
+    archives = store(tmp_path / "archives")
+    made = archives.add(DistributionPart(one), code, tmp_path)
     shares = [
-        packs.add(DistributionPart(one, PartKind.REST), {}, tmp_path),
-        packs.add(DistributionPart(one, PartKind.CODE), code, tmp_path),
+        archives.add(DistributionPart(one, PartKind.REST), {}, tmp_path),
+        archives.add(DistributionPart(one, PartKind.CODE), code, tmp_path),
     ]
     rest, code_share = map(contents, shares)
     assert rest.keys() & code_share.keys() == set()
     assert rest | code_share == contents(made)
     assert "var/task/one/data.txt" in rest
-    assert [packs.find(DistributionPart(one, share)) for share in PartKind] == [made, *shares[::-1]]
-    assert [pack.share for pack in shares] == [PartKind.REST, PartKind.CODE]
+    assert [archives.find(DistributionPart(one, share)) for share in PartKind] == [
+        made,
+        *shares[::-1],
+    ]
+    assert [made.kind for made in shares] == [PartKind.REST, PartKind.CODE]
 
 
-def test_a_pack_that_could_not_be_made_leaves_nothing(tmp_path: Path) -> None:
+def test_an_archive_that_could_not_be_made_leaves_nothing(tmp_path: Path) -> None:
     one = whole(tmp_path / "stage", ONE)
-    packs = tmp_path / "packs"
+    archives = tmp_path / "archives"
     with pytest.raises(FileNotFoundError):
-        store(packs).add(one, {"one/missing.pyc": tmp_path / "missing"}, tmp_path)
-    assert list(packs.iterdir()) == []
+        store(archives).add(one, {"one/missing.pyc": tmp_path / "missing"}, tmp_path)
+    assert list(archives.iterdir()) == []
 
 
 def of_size(folder: Path, name: str, size: int, code: int = 0) -> Distribution:
@@ -129,7 +132,7 @@ def of_size(folder: Path, name: str, size: int, code: int = 0) -> Distribution:
 
 
 def named(layers: list[list[DistributionPart]]) -> list[list[tuple[str, PartKind]]]:
-    return [[(each.distribution.name, each.share) for each in layer] for layer in layers]
+    return [[(each.distribution.name, each.kind) for each in layer] for layer in layers]
 
 
 def test_what_is_large_has_its_own_layer_and_all_else_shares_the_last(tmp_path: Path) -> None:
@@ -160,7 +163,7 @@ def test_there_is_always_a_last_layer(tmp_path: Path) -> None:
 def test_there_are_never_more_layers_than_docker_takes(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(packs, "_LARGE_BYTES", 100)
+    monkeypatch.setattr(package_archives, "_LARGE_BYTES", 100)
     layers = in_layers([of_size(tmp_path, f"p{number}", 100, 100) for number in range(100)])
     assert len(layers) == 61
-    assert len({portion for layer in layers for portion in layer}) == 200
+    assert len({part for layer in layers for part in layer}) == 200

@@ -233,7 +233,7 @@ def write(path: Path, size: int, used: datetime = OLD) -> Path:
 def cache(tmp_path: Path) -> Path:
     """A cache folder with something of each kind, 40 days old."""
     cache = tmp_path / "cache"
-    write(cache / "packs" / "numpy-0123.tar", 50)
+    write(cache / "package-archives" / "numpy-0123.tar", 50)
     write(cache / "byte-code" / "0123", 3)
     for folder in ("wheels/covalent-sdk-0.240-3.11", "uv", "covalent-lambda-build-x"):
         write(cache / folder / "deep" / "file", 20)
@@ -242,7 +242,7 @@ def cache(tmp_path: Path) -> Path:
 
 
 def test_files_go_by_their_last_use(cache: Path) -> None:
-    young = write(cache / "packs" / "six-0123.tar", 5, YOUNG)
+    young = write(cache / "package-archives" / "six-0123.tar", 5, YOUNG)
     kept = [
         write(cache / "locks" / "0123.lock", 0),
         write(cache / "roots" / "0123.json", 9),
@@ -250,7 +250,7 @@ def test_files_go_by_their_last_use(cache: Path) -> None:
     ]
     found = old_files(cache, now=NOW, keep=KEEP)
     assert {(each.kind, each.size_bytes) for each in found} == {
-        ("pack", 50),
+        ("package archive", 50),
         ("byte code", 3),
         ("wheels", 20),
         ("unfinished build", 20),
@@ -259,12 +259,16 @@ def test_files_go_by_their_last_use(cache: Path) -> None:
     assert len(removed(FakeImageStore(), cache, found)) == 5
     assert all(path.exists() for path in (young, *kept))
     assert old_files(cache, now=NOW, keep=KEEP) == []
-    assert [each.kind for each in old_files(cache, now=NOW, keep=timedelta(0))] == ["pack"]
+    assert [each.kind for each in old_files(cache, now=NOW, keep=timedelta(0))] == [
+        "package archive"
+    ]
 
 
 def test_what_a_build_may_have_made_stays_whatever_is_asked_for(cache: Path) -> None:
-    write(cache / "packs" / "numpy-0123.tar", 50, NOW - timedelta(hours=23))
-    assert "pack" not in {each.kind for each in old_files(cache, now=NOW, keep=timedelta(0))}
+    write(cache / "package-archives" / "numpy-0123.tar", 50, NOW - timedelta(hours=23))
+    assert "package archive" not in {
+        each.kind for each in old_files(cache, now=NOW, keep=timedelta(0))
+    }
 
 
 def test_a_machine_without_builds_has_left_nothing(tmp_path: Path) -> None:
@@ -336,5 +340,5 @@ def test_what_the_engine_needs_after_all_was_not_removed(
 
 def test_a_folder_that_cannot_be_emptied_is_named(tmp_path: Path) -> None:
     blocked = write(tmp_path / "file", 1)
-    with pytest.raises(ConfigurationError, match=r"cannot be emptied(.|\n)*cache_dir"):
+    with pytest.raises(ConfigurationError, match=r"cannot be removed(.|\n)*cache_dir"):
         removed(FakeImageStore(), blocked / "cache", [])

@@ -92,7 +92,7 @@ BAD = [
     ("base_image", "${PATH}", "pattern"),
     ("pip_index_url", "pypi.example.com", "begin with one of https://, http://"),
     ("pip_index_url", "file:///srv/simple", "begin with one of https://, http://"),
-    ("pip_index_url", "https://index.example.com/a b", "characters that stand in no URL"),
+    ("pip_index_url", "https://index.example.com/a b", "invalid characters"),
     ("pip_index_url", "https://index.example.com:x/", "not well formed"),
     ("pip_extra_index_urls", "https://index.example.com", "list"),
     ("pip_extra_index_urls", ["https://index.example.com", "x"], "begin with one of"),
@@ -240,7 +240,7 @@ def test_files_of_requirements_are_read_where_an_executor_is_made(tmp_path: Path
     # What Covalent stores of it needs no file any more.
     assert Options.check(json.loads(options.model_dump_json())) == options
     assert options.wanted().constraints == ("pytz<2025", "six<2")
-    with pytest.raises(RequirementError, match="names a file that is not here"):
+    with pytest.raises(RequirementError, match="names a file that the dispatcher does not have"):
         Options.check(given)
 
 

@@ -85,13 +85,16 @@ def test_options_have_one_canonical_form() -> None:
 @pytest.mark.parametrize(
     ("text", "message"),
     [
-        ("-r other.txt", "line 1: '-r other.txt' names a file that is not here"),
-        ("numpy\n-c other.txt", "line 2: '-c other.txt' names a file that is not here"),
+        ("-r other.txt", "line 1: '-r other.txt' names a file that the dispatcher does not have"),
+        (
+            "numpy\n-c other.txt",
+            "line 2: '-c other.txt' names a file that the dispatcher does not have",
+        ),
         ("numpy\n\n# why\n-e .", "line 4: '-e .' is a folder or file of your machine"),
         ("numpy \\\n  ==2\nscipy ?= 1", "line 3: 'scipy ?= 1' is not a valid requirement"),
         ("numpy \\\n\\\n  ?= 2", "line 1: "),
         ("numpy==2.1 --hash=sha256:0a", "line 1: 'numpy==2.1' has the hash 'sha256:0a'"),
-        ("--hash=sha256:0a", "line 1: '--hash=sha256:0a' is a hash without the package"),
+        ("--hash=sha256:0a", "line 1: '--hash=sha256:0a' is a hash without a package"),
         ("numpy --only-binary numpy", "line 1: 'numpy --only-binary numpy' has an option that"),
         ("--pre", "line 1: '--pre' cannot be used in an image: unrecognized arguments: --pre"),
         ("--trusted-host example.com", "line 1: "),
@@ -202,5 +205,5 @@ def test_lines_may_name_files_where_there_is_a_folder(tmp_path: Path) -> None:
     given = ["numpy", "-r base.txt"]
     found = read_requirement_lines(given, origin="requirements", folder=tmp_path)
     assert found.packages == ("numpy", "scipy")
-    with pytest.raises(RequirementError, match="names a file that is not here"):
+    with pytest.raises(RequirementError, match="names a file that the dispatcher does not have"):
         read_requirement_lines(given, origin="requirements")

@@ -1,0 +1,177 @@
+"""A connection to the Docker engine, and pulls with the credentials that they need."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Iterator
+from contextlib import contextmanager
+from http import HTTPStatus
+from pathlib import Path
+from typing import Any, Final
+
+import docker
+from docker import auth
+from docker.constants import MINIMUM_DOCKER_API_VERSION
+from docker.credentials.errors import StoreError
+from docker.errors import APIError, DockerException, NotFound
+from docker.tls import TLSConfig
+from docker.utils import parse_repository_tag
+from docker.utils.config import find_config_file
+
+from covalent_lambda_container.adapters.docker.address import EngineAddress, engine_address
+from covalent_lambda_container.adapters.docker.failures import ENGINE_ERRORS, explained
+
+log = logging.getLogger(__name__)
+
+_CREDENTIAL_ERRORS: Final = (DockerException, StoreError, KeyError, ValueError, OSError)
+"""What docker-py raises for a credential helper that is missing, fails, or answers nonsense."""
+
+_BUILD_TIMEOUT_S: Final = 1800
+"""A build may be silent for long; docker-py's default of 60 s would end it."""
+
+
+class EngineConnection:
+    """A connection to an engine, made when it is first used and again after a failure.
+
+    Parameters
+    ----------
+    address
+        Where the engine is; by default where Docker's command line would look.
+    """
+
+    def __init__(self, address: EngineAddress | None = None) -> None:
+        self._address = address
+        self._client: docker.DockerClient | None = None
+
+    @contextmanager
+    def client(self, operation: str) -> Iterator[docker.DockerClient]:
+        """Yield a client; what fails is raised as an `ImageBuildError` that names the operation."""
+        address = self._address or engine_address()
+        with explained(operation, address):
+            try:
+                if self._client is None:
+                    self._client = connect(address)
+                yield self._client
+            except ENGINE_ERRORS:
+                self.close()
+                raise
+
+    @contextmanager
+    def api(self, operation: str) -> Iterator[docker.APIClient]:
+        """Yield the engine's API, as `client` yields a client."""
+        with self.client(operation) as client:
+            yield client.api
+
+    def close(self) -> None:
+        """Close the connection; it may be used again."""
+        client, self._client = self._client, None
+        if client is not None:
+            client.close()
+
+
+def connect(
+    address: EngineAddress | None = None, *, timeout_s: int = _BUILD_TIMEOUT_S
+) -> docker.DockerClient:
+    """Connect to an engine.
+
+    Parameters
+    ----------
+    address
+        Where it is; by default as `engine_address` finds it.
+    timeout_s
+        Seconds for which each request may be silent.
+
+    Raises
+    ------
+    docker.errors.DockerException
+        When no engine answers; see `explained`.
+    """
+    where = address or engine_address()
+    # Its API is replaced by one that differs in what `_Api` says. With a version it asks nothing.
+    client = docker.DockerClient(version=MINIMUM_DOCKER_API_VERSION)
+    client.api.close()
+    client.api = _Api(where.host, tls=_tls(where) or False, timeout=timeout_s)
+    return client
+
+
+def pull(client: docker.DockerClient, name: str, platform: str | None = None) -> None:
+    """Pull an image, with the credentials of its registry if there are any.
+
+    Raises
+    ------
+    docker.errors.DockerException
+        When it cannot be pulled: reasons inside the stream of a pull included.
+    """
+    repository, tag = _tagged(name)
+    credentials = registry_credentials(name)
+    for record in client.api.pull(
+        repository, tag=tag, platform=platform, auth_config=credentials, stream=True, decode=True
+    ):
+        if "error" in record:
+            raise DockerException(str(record["error"]))
+
+
+def registry_credentials(name: str) -> dict[str, str]:
+    """Return the credentials of an image's registry, or none: most images need none.
+
+    A credential helper that is missing or fails is a warning: what it knows may not be needed.
+    """
+    registry, _ = auth.resolve_repository_name(_tagged(name)[0])
+    try:
+        # Read for each pull: a login may be newer than the connection.
+        found = auth.load_config().resolve_authconfig(registry)
+    except _CREDENTIAL_ERRORS as exc:
+        log.warning(
+            "Docker's credentials for %s cannot be read (%s: %s); trying without. Docker's "
+            "configuration names the credential helper: %s",
+            registry,
+            type(exc).__name__,
+            exc,
+            find_config_file() or "absent",
+        )
+        return {}
+    return dict(found or {})
+
+
+class _Api(docker.APIClient):
+    """Docker's API with what docker-py and requests add to it left out."""
+
+    def merge_environment_settings(
+        self, url: Any, proxies: Any, stream: Any, verify: Any, cert: Any
+    ) -> Any:
+        # REQUESTS_CA_BUNDLE would win over the engine's own certificate authority.
+        wanted = self.verify if verify is None else verify
+        return super().merge_environment_settings(url, proxies, stream, wanted, cert)
+
+    def _raise_for_status(self, response: Any) -> None:
+        try:
+            super()._raise_for_status(response)  # type: ignore[misc]
+        # docker-py takes it for granted that a JSON answer has a message.
+        except (KeyError, TypeError) as exc:
+            kind = NotFound if response.status_code == HTTPStatus.NOT_FOUND else APIError
+            raise kind(f"the engine answered {response.text[:500]}", response) from exc
+
+    def _set_auth_headers(self, headers: Any) -> None:
+        """Send no credentials with a build: what it builds on is in the engine already.
+
+        docker-py would send those of all registries, and ask every credential helper for them.
+        """
+
+
+def _tls(address: EngineAddress) -> TLSConfig | None:
+    if not address.certificates:
+        return None
+    folder = Path(address.certificates)
+    pair = folder / "cert.pem", folder / "key.pem"
+    authority = folder / "ca.pem"
+    return TLSConfig(
+        client_cert=(str(pair[0]), str(pair[1])) if pair[0].exists() else None,
+        ca_cert=str(authority) if authority.exists() else None,
+        verify=address.verifies,
+    )
+
+
+def _tagged(name: str) -> tuple[str, str]:
+    """Split a name into repository and tag or digest, as docker-py's ``pull`` takes them."""
+    repository, tag = parse_repository_tag(name)
+    return repository, tag or "latest"

@@ -1,0 +1,210 @@
+"""The Docker engine as builds use it: finds, pulls, builds and pushes images."""
+
+from __future__ import annotations
+
+import contextlib
+import logging
+import time
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from typing import IO, Any, Final, cast
+
+from docker.errors import APIError, NotFound
+
+from covalent_lambda_container.adapters.docker.connection import EngineConnection, pull
+from covalent_lambda_container.adapters.docker.containers import (
+    DockerContainer,
+    foreign_platform,
+    read_files,
+    running,
+)
+from covalent_lambda_container.adapters.docker.failures import reason
+from covalent_lambda_container.adapters.docker.image_store import image_size
+from covalent_lambda_container.adapters.docker.streams import (
+    RegistryUnreachable,
+    follow_build,
+    follow_push,
+    push_error,
+)
+from covalent_lambda_container.errors import ImageBuildError
+from covalent_lambda_container.files.archives import Member, archive
+from covalent_lambda_container.model.names import ARCHITECTURES, lambda_architecture
+from covalent_lambda_container.packages.index_settings import proxies
+from covalent_lambda_container.ports.engine import EngineImage, ImageFile
+from covalent_lambda_container.ports.registry import RegistryLogin
+
+log = logging.getLogger(__name__)
+
+_PUSH_WAITS_S: Final = (1.0, 3.0, 9.0)
+"""Between the attempts at a push to a registry that was not reached."""
+
+
+class DockerEngine:
+    """An engine that builds images.
+
+    Parameters
+    ----------
+    connection
+        To the engine; by default to the one that Docker's command line would use.
+    sleep
+        Waits for some seconds before a push is tried again.
+    """
+
+    def __init__(
+        self,
+        connection: EngineConnection | None = None,
+        *,
+        sleep: Callable[[float], object] = time.sleep,
+    ) -> None:
+        self._connection = connection or EngineConnection()
+        self._sleep = sleep
+
+    def find(self, name: str) -> EngineImage | None:
+        """Return an image that is in the engine, by name or ID, or None."""
+        with self._connection.api("look for an image") as engine:
+            try:
+                found: dict[str, Any] = engine.inspect_image(name)  # type: ignore[no-untyped-call]
+            except NotFound:
+                return None
+            return EngineImage(
+                id=found["Id"],
+                architecture=lambda_architecture(found["Architecture"]),
+                size=image_size(engine, found),
+                labels=(found.get("Config") or {}).get("Labels") or {},
+            )
+
+    def pull(self, name: str, architecture: str) -> EngineImage:
+        """Pull an image and return it.
+
+        Raises
+        ------
+        ImageBuildError
+            When it cannot be pulled.
+        """
+        with self._connection.client(f"pull the root image {name}") as client:
+            log.info("pull %s", name)
+            pull(client, name, f"linux/{ARCHITECTURES[architecture]}")
+        found = self.find(name)
+        if found is None:
+            raise ImageBuildError(f"The root image {name} was pulled, but is not in the engine.")
+        return found
+
+    def build(
+        self,
+        members: Iterable[Member],
+        name: str,
+        *,
+        architecture: str,
+        arguments: Mapping[str, str],
+        labels: Mapping[str, str],
+        target: str = "",
+        no_cache: bool = False,
+    ) -> str:
+        """Build an image, tag it ``name`` unless that is empty, and return its ID.
+
+        Parameters
+        ----------
+        members
+            The build context; the Dockerfile is its member ``Dockerfile``.
+        architecture
+            ``"x86_64"`` or ``"arm64"``.
+        arguments
+            Build arguments.
+        labels
+            The image's labels.
+        target
+            The stage to end with; the last one by default.
+        no_cache
+            Whether to run every instruction, even if the engine has its result.
+
+        Raises
+        ------
+        ImageBuildError
+            When no engine answers or the build fails; the message ends with the build's last lines.
+        """
+        with self._connection.api("build an image") as engine:
+            stream = engine.build(
+                # docker-py sends any iterable in chunks.
+                fileobj=cast("IO[bytes]", archive(members)),
+                custom_context=True,
+                tag=name or None,
+                platform=foreign_platform(engine, architecture),
+                # Docker keeps the proxies out of an image's history.
+                buildargs={**arguments, **proxies()},
+                labels=dict(labels),
+                target=target or None,
+                nocache=no_cache,
+                rm=True,
+                forcerm=True,
+                decode=True,
+            )
+            return follow_build(stream, name)
+
+    def push(self, name: str, login: RegistryLogin) -> str:
+        """Push a local image and return the ``sha256:…`` digest of its manifest.
+
+        A push to a registry that is not reached is tried again; layers that arrived stay there.
+
+        Raises
+        ------
+        RegistryError
+            When the registry refuses any part of the image, or is not reached.
+        """
+        waits_s = list(_PUSH_WAITS_S)
+        while True:
+            try:
+                return self._push(name, login)
+            except RegistryUnreachable as exc:  # noqa: PERF203 - attempts are few
+                if not waits_s:
+                    raise
+                log.warning("%s Trying again in %.0f s.", exc.message, waits_s[0])
+                self._sleep(waits_s.pop(0))
+
+    def _push(self, name: str, login: RegistryLogin) -> str:
+        repository, _, tag = name.rpartition(":")
+        with self._connection.api("push an image") as engine:
+            try:
+                stream = engine.push(
+                    repository,
+                    tag=tag,
+                    stream=True,
+                    decode=True,
+                    auth_config={"username": login.username, "password": login.password},
+                )
+            # podman reports what goes wrong before the first layer by a status, not in the stream.
+            except APIError as exc:
+                raise push_error(name, reason(exc)) from exc
+            return follow_push(stream, name)
+
+    def remove(self, name: str) -> None:
+        """Remove an image, or its tag if it has other tags; an absent one is fine."""
+        with (
+            self._connection.api("remove an image") as engine,
+            contextlib.suppress(NotFound),
+        ):
+            engine.remove_image(name)
+
+    @contextmanager
+    def container(
+        self, image: str, architecture: str, *, offline: bool = False
+    ) -> Iterator[DockerContainer]:
+        """Run a container of an image while the context is open; it does nothing by itself.
+
+        One that is ``offline`` has no network and starts sooner: its interface takes most of the
+        time in which a container starts.
+
+        Raises
+        ------
+        CannotRun
+            When the engine cannot run images for the architecture.
+        """
+        with (
+            self._connection.api("run a container") as engine,
+            running(engine, image, architecture, offline=offline) as container,
+        ):
+            yield container
+
+    def read(self, image: str, architecture: str, paths: Sequence[str]) -> list[ImageFile | None]:
+        """Return files of an image that need not run, each from where its links lead to."""
+        with self._connection.api("read an image") as engine:
+            return read_files(engine, image, architecture, paths)

@@ -1,0 +1,107 @@
+"""What docker-py raises, as errors of this project that say what helps."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any, Final
+
+from docker.credentials.errors import StoreError
+from docker.errors import APIError, DockerException, StreamParseError, TLSParameterError
+from requests.exceptions import RequestException, SSLError, Timeout
+from urllib3.exceptions import HTTPError
+
+from covalent_lambda_container.adapters.docker.address import EngineAddress
+from covalent_lambda_container.errors import ImageBuildError, LambdaContainerError
+
+ENGINE_ERRORS: Final = (
+    DockerException,
+    RequestException,
+    HTTPError,
+    StreamParseError,
+    StoreError,
+    ConnectionError,
+)
+"""What docker-py raises: it lets the errors of the libraries under it through."""
+
+_NO_SPACE: Final = "no space left on device"
+
+
+@contextmanager
+def explained(operation: str, address: EngineAddress | None = None) -> Iterator[None]:
+    """Turn what docker-py raises into an `ImageBuildError` that says what helps.
+
+    Parameters
+    ----------
+    operation
+        What Docker was to do: ``"build an image"``.
+    address
+        Where the engine is, as far as that is known.
+    """
+    try:
+        yield
+    except LambdaContainerError:
+        raise
+    except ENGINE_ERRORS as exc:
+        raise ImageBuildError(
+            f"Docker could not {operation}: {reason(exc)}", hint=_hint(exc, address)
+        ) from exc
+
+
+def reason(exc: BaseException) -> str:
+    """Return what an engine or docker-py says went wrong."""
+    if isinstance(exc, APIError) and exc.explanation:
+        explanation = exc.explanation
+        text = explanation if isinstance(explanation, str) else explanation.decode(errors="replace")
+        return f"{text.strip()} (HTTP status {exc.status_code})"
+    return str(exc) or type(exc).__name__
+
+
+def _hint(exc: BaseException, address: EngineAddress | None) -> str:
+    """Return what helps against a failure, by its kind."""
+    where = f" at {address}" if address else ""
+    causes = list(_causes(exc))
+    if _NO_SPACE in str(exc):
+        return (
+            "The engine's disk is full: remove what is not used with 'covalent-lambda gc --local' "
+            "or 'docker system prune', or give Docker more room."
+        )
+    if isinstance(exc, APIError):
+        return "The engine answered; 'docker info' and the engine's log may say more."
+    if "paramiko" in str(exc):
+        return "Connections by ssh:// need paramiko: pip install 'docker[ssh]'."
+    if any(isinstance(each, (SSLError, TLSParameterError)) for each in causes):
+        return (
+            f"The TLS connection to the engine{where} failed: check DOCKER_CERT_PATH or the Docker "
+            "context: ca.pem must be the authority that issued the engine's certificate."
+        )
+    if any(isinstance(each, PermissionError) for each in causes):
+        return (
+            f"This user may not use the engine's socket{where}: add the user to the group that "
+            "owns it (often 'docker') and log in again, or use a rootless engine."
+        )
+    if any(isinstance(each, (Timeout, TimeoutError)) for each in causes):
+        return f"The engine{where} did not answer in time: check it with 'docker info'."
+    if "fetching server API version" in str(exc) or any(
+        isinstance(each, ConnectionError | FileNotFoundError) for each in causes
+    ):
+        return (
+            f"No engine answers{where}. Start a Docker engine on the dispatcher's machine (check "
+            "with 'docker info'), or set DOCKER_HOST or a Docker context. An engine is needed only "
+            "for images that are not in ECR yet: 'covalent-lambda prebuild' puts them there from "
+            "another machine."
+        )
+    return "Check the engine with 'docker info'; its log may say more."
+
+
+def _causes(exc: BaseException) -> Iterator[BaseException]:
+    """Yield an exception and its causes; urllib3 and requests keep theirs in the arguments."""
+    seen: set[int] = set()
+    waiting: list[Any] = [exc]
+    while waiting:
+        each = waiting.pop()
+        if not isinstance(each, BaseException) or id(each) in seen:
+            continue
+        seen.add(id(each))
+        yield each
+        waiting += [each.__cause__, each.__context__, getattr(each, "reason", None), *each.args]

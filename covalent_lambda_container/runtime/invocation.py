@@ -72,7 +72,6 @@ class Handler:
                     peak_bytes = ended.peak_kb * 1024 + os.fstat(process.result_file).st_size
                 else:
                     peak_bytes = ended.peak_kb * 1024
-                self._template.preload(_modules(ended))
                 elapsed_s = time.perf_counter() - started
                 answer["usage"] = {
                     "cold": cold,
@@ -131,15 +130,3 @@ def _answer(ended: Ended) -> dict[str, Any]:
         error = {"type": "Runtime.ExitError", "message": ended.how}
         answer |= {"status": wire.CRASHED, "error": error}
     return answer | {"stdout": ended.stdout, "stderr": ended.stderr}
-
-
-def _modules(ended: Ended) -> list[str]:
-    """Return the modules that a task says it imported, if they have names of modules."""
-    modules = (ended.answer or {}).get("modules")
-    if not isinstance(modules, list):
-        return []
-    return [name for name in modules if isinstance(name, str) and _is_name(name)]
-
-
-def _is_name(name: str) -> bool:
-    return all(part.isidentifier() for part in name.split("."))

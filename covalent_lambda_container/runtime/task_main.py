@@ -7,9 +7,10 @@ import contextlib
 import json
 import mmap
 import os
+import resource
 import signal
+import socket
 import sys
-from collections.abc import Sequence
 from itertools import islice
 from typing import Any, NoReturn
 
@@ -20,33 +21,46 @@ from .scratch import Scratch
 from .surroundings import prepare_task
 
 _OOM_SCORE = b"1000"
+_MESSAGE_BYTES = 1024
 
 
-def run_and_exit(files: Sequence[int], scratch: Scratch, *, packed: bool) -> NoReturn:
-    """Run the task that the first file holds, write its answer to the others, and exit.
+def wait_and_run(handler: socket.socket, scratch: Scratch) -> NoReturn:
+    """Wait for a task, run it, write its answer to the files that came with it, and exit.
 
     Parameters
     ----------
-    files
-        As `template.TaskFiles`.
+    handler
+        Connection to the handler. It sends whether the task is packed, as `wire` defines it, or
+        JSON with base64 leaves; and five descriptors: of the task, the answer, the result's pickle,
+        standard output and standard error. It is told when the answer is complete.
     scratch
         The folder to work in.
-    packed
-        Whether the task is packed, as `wire` defines it; else it is JSON with base64 leaves.
     """
     status = 1
     try:
-        task_file, answer_file, result_file, stdout, stderr = files
-        _separate(stdout, stderr)
+        _separate()
         imported = len(sys.modules)
         prepare_task(scratch)
+        message, files, _, _ = socket.recv_fds(handler, _MESSAGE_BYTES, 5)
+        if not message:
+            # The handler has ended.
+            os._exit(0)
+        task_file, answer_file, result_file, stdout, stderr = files
+        for descriptor, target in ((stdout, 1), (stderr, 2)):
+            os.dup2(descriptor, target)
+            os.close(descriptor)
         with open(result_file, "wb", closefd=False) as result:
-            answer = execute(lambda: _read(task_file, packed=packed), result)
+            answer = execute(lambda: _read(task_file, packed=json.loads(message)["packed"]), result)
         answer["modules"] = _imported_since(imported, scratch)
         write_all(answer_file, json.dumps(answer).encode())
         for stream in (sys.stdout, sys.stderr):
             with contextlib.suppress(Exception):
                 stream.flush()
+        peak_kb = max(
+            resource.getrusage(who).ru_maxrss
+            for who in (resource.RUSAGE_SELF, resource.RUSAGE_CHILDREN)
+        )
+        handler.send(json.dumps({"peak_kb": peak_kb}).encode())
         status = 0
     except Cancelled:
         pass
@@ -54,10 +68,8 @@ def run_and_exit(files: Sequence[int], scratch: Scratch, *, packed: bool) -> NoR
         os._exit(status)
 
 
-def _separate(stdout: int, stderr: int) -> None:
-    """Make this a process of its own: session, streams, signals, memory."""
-    os.dup2(stdout, 1)
-    os.dup2(stderr, 2)
+def _separate() -> None:
+    """Make this a process of its own: session, signals, memory."""
     os.setsid()
     prctl.die_with_parent()
     prctl.show_memory()

@@ -7,6 +7,7 @@ import json
 import os
 import select
 import signal
+import socket
 import time
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -14,10 +15,12 @@ from typing import Any
 
 from .capture import CapturedOutput
 from .memory_file import memory_file, write_all
-from .template import Template, TemplateEnded
+from .template import Template
 from .watch import CancelWatch
 
 _PIPE_BYTES = 64 * 1024
+_DRAINED_BYTES = 1024 * 1024
+_MESSAGE_BYTES = 1024
 _GRACE_S = 0.5
 """What a cancelled task has for an end of its own."""
 
@@ -69,7 +72,7 @@ class TaskProcess:
     Parameters
     ----------
     template
-        What it is forked from.
+        Where the process comes from.
     task_file
         Descriptor of the task.
     packed
@@ -80,16 +83,18 @@ class TaskProcess:
         self._template = template
         self._stdout = CapturedOutput()
         self._stderr = CapturedOutput()
+        self._pid, self._process = template.next_process()
         self._answer_file = memory_file("answer")
         self.result_file = memory_file("result")
-        self._pid = 0
-        self._report: dict[str, Any] = {}
         stdout, their_stdout = os.pipe()
         stderr, their_stderr = os.pipe()
         self._outputs = {stdout: (1, self._stdout), stderr: (2, self._stderr)}
         theirs = (task_file, self._answer_file, self.result_file, their_stdout, their_stderr)
         try:
-            template.start(theirs, packed=packed)
+            # A process that was killed while it waited has ended without an answer.
+            with contextlib.suppress(OSError):
+                message = json.dumps({"packed": packed}).encode()
+                socket.send_fds(self._process, [message], theirs)
         finally:
             os.close(their_stdout)
             os.close(their_stderr)
@@ -97,12 +102,15 @@ class TaskProcess:
     def wait(self, cancellation: Cancellation | None) -> Ended:
         """Wait for the task's end, passing on what it prints, and return how it ended."""
         cancelled = False
+        ending: bytes | None = None
         with contextlib.ExitStack() as watches:
             look_at = time.monotonic() + cancellation.poll_s if cancellation else None
             watch: CancelWatch | None = None
             kill_at: float | None = None
-            while not self._report:
+            while ending is None:
                 ready = self._ready([watch] if watch else [], look_at, kill_at)
+                if self._process in ready:
+                    ending = self._ending()
                 now = time.monotonic()
                 if watch and watch in ready:
                     watches.close()
@@ -115,44 +123,48 @@ class TaskProcess:
                     look_at = None
                     watch = CancelWatch(cancellation.url, cancellation.task_id, cancellation.poll_s)
                     watches.callback(watch.close)
-        self._drain()
-        status = self._report["status"]
-        return Ended(
-            answer=self._answer() if status == 0 else None,
-            how=_ending(status),
-            cancelled=cancelled,
-            stdout=self._stdout.text(),
-            stderr=self._stderr.text(),
-            peak_kb=self._report["peak_kb"],
-        )
+        return self._ended(ending, cancelled=cancelled)
 
     def close(self) -> None:
         """Release what it had."""
+        self._process.close()
         for descriptor in (*self._outputs, self._answer_file, self.result_file):
             os.close(descriptor)
         self._outputs.clear()
 
+    def _ended(self, ending: bytes, *, cancelled: bool) -> Ended:
+        answer = self._answer() if ending else None
+        if answer is None:
+            # What it printed is complete only when its process has ended.
+            report = self._template.end_task((), wait=True)
+        else:
+            report = {"status": 0, "peak_kb": _peak_kb(ending)}
+            self._template.end_task(_modules(answer), wait=False)
+        self._drain()
+        return Ended(
+            answer=answer,
+            how=_how(report["status"]),
+            cancelled=cancelled,
+            stdout=self._stdout.text(),
+            stderr=self._stderr.text(),
+            peak_kb=report["peak_kb"],
+        )
+
     def _ready(self, others: list[Any], *times: float | None) -> list[Any]:
-        """Wait until something happens, and see to output and reports; return the other sources."""
+        """Wait until something happens, and pass on output; return the other sources."""
         moments = [moment for moment in times if moment is not None]
         timeout = max(min(moments) - time.monotonic(), 0) if moments else None
-        ready, _, _ = select.select([*self._outputs, self._template, *others], [], [], timeout)
+        ready, _, _ = select.select([*self._outputs, self._process, *others], [], [], timeout)
         for descriptor in [one for one in ready if one in self._outputs]:
             self._pass_on(descriptor)
-        if self._template in ready:
-            self._take_report()
         return ready
 
-    def _take_report(self) -> None:
+    def _ending(self) -> bytes:
+        """Return what the process says at its end; nothing if it ended without a word."""
         try:
-            report = self._template.report()
-        except TemplateEnded:
-            # Killed by the task, most likely, whose process ends with it.
-            self._template.restart()
-            report = {"status": signal.SIGKILL, "peak_kb": 0}
-        self._pid = report.get("pid", self._pid)
-        if "status" in report:
-            self._report = report
+            return self._process.recv(_MESSAGE_BYTES)
+        except OSError:
+            return b""
 
     def _pass_on(self, descriptor: int) -> bool:
         content = os.read(descriptor, _PIPE_BYTES)
@@ -168,17 +180,18 @@ class TaskProcess:
         return True
 
     def _drain(self) -> None:
-        """Take what is still in the pipes; all who could write have ended."""
+        """Take what is still in the pipes."""
         for descriptor in list(self._outputs):
             os.set_blocking(descriptor, False)
             with contextlib.suppress(BlockingIOError):
-                while self._pass_on(descriptor):
-                    pass
+                # No more than fits into a pipe: what a task has left running may write for ever.
+                for _ in range(_DRAINED_BYTES // _PIPE_BYTES):
+                    if not self._pass_on(descriptor):
+                        break
 
     def _signal(self, number: int) -> None:
-        if self._pid:
-            with contextlib.suppress(ProcessLookupError):
-                os.kill(self._pid, number)
+        with contextlib.suppress(ProcessLookupError):
+            os.kill(self._pid, number)
 
     def _answer(self) -> dict[str, Any] | None:
         size = os.fstat(self._answer_file).st_size
@@ -199,7 +212,26 @@ def task_process(template: Template, task_file: int, *, packed: bool) -> Iterato
         process.close()
 
 
-def _ending(status: int) -> str:
+def _peak_kb(ending: bytes) -> int:
+    try:
+        return int(json.loads(ending)["peak_kb"])
+    except (KeyError, TypeError, ValueError):
+        return 0
+
+
+def _modules(answer: dict[str, Any]) -> list[str]:
+    """Return the modules that a task says it imported, if they have names of modules."""
+    modules = answer.get("modules")
+    if not isinstance(modules, list):
+        return []
+    return [name for name in modules if isinstance(name, str) and _is_name(name)]
+
+
+def _is_name(name: str) -> bool:
+    return all(part.isidentifier() for part in name.split("."))
+
+
+def _how(status: int) -> str:
     code = os.waitstatus_to_exitcode(status)
     if code >= 0:
         return f"exit status {code}"

@@ -1,8 +1,10 @@
 """The process from which each task's process is forked.
 
 It is forked from the handler before the first invocation, so that its memory, of which every task
-gets a copy, has never held anything of another task. It imports what tasks of its function have
-imported, ends what they leave running, and empties the folder that they write to.
+gets a copy, has never held anything of another task. It ends what a task leaves running, empties
+the folder that tasks write to, imports what they have imported, and then forks the next task's
+process, which waits for its task: all this while the handler delivers an answer, or nothing is to
+be done.
 """
 
 from __future__ import annotations
@@ -23,13 +25,10 @@ from typing import Any
 from . import prctl
 from .scratch import Scratch
 from .surroundings import prepare_template
-from .task_main import run_and_exit
+from .task_main import wait_and_run
 
 _MESSAGE_BYTES = 64 * 1024
 _MODULES_BYTES = 32 * 1024
-
-TaskFiles = tuple[int, int, int, int, int]
-"""Descriptors that a task's process gets: task, answer, result, standard output and error."""
 
 
 class TemplateEnded(Exception):
@@ -58,61 +57,61 @@ class Template:
         prctl.hide_memory()
         prctl.adopt_orphans()
 
-    def fileno(self) -> int:
-        """Return the descriptor that becomes readable when `report` would not block."""
-        return self._control.fileno()
-
-    def start(self, files: TaskFiles, *, packed: bool) -> None:
-        """Fork a process for a task.
-
-        Parameters
-        ----------
-        files
-            What it works with.
-        packed
-            Whether the task's file holds the packed form, as `wire` defines it.
-        """
-        message = json.dumps({"packed": packed}).encode()
+    def next_process(self) -> tuple[int, socket.socket]:
+        """Return the id of the process for the next task, and the connection to it."""
         try:
-            socket.send_fds(self._control, [message], files)
-        except OSError:
-            self.restart()
-            socket.send_fds(self._control, [message], files)
+            return self._next_process()
+        except TemplateEnded:
+            self._restart()
+            return self._next_process()
 
-    def report(self) -> dict[str, Any]:
-        """Return the next report.
-
-        It is ``{"pid"}`` of a task that begins, or ``{"status", "peak_kb"}`` of one that has ended.
-
-        Raises
-        ------
-        TemplateEnded
-            There will be none.
-        """
+    def _next_process(self) -> tuple[int, socket.socket]:
         try:
-            message = self._control.recv(_MESSAGE_BYTES)
+            message, descriptors, _, _ = socket.recv_fds(self._control, _MESSAGE_BYTES, 1)
         except OSError as exc:
             raise TemplateEnded from exc
         if not message:
             raise TemplateEnded
-        report: dict[str, Any] = json.loads(message)
-        return report
+        return json.loads(message)["pid"], socket.socket(fileno=descriptors[0])
 
-    def preload(self, modules: Iterable[str]) -> None:
-        """Have modules imported before the next task, which then finds them imported."""
-        new = [name for name in modules if name not in self._known]
-        self._known.update(new)
-        message, size = [], 0
-        for name in new:
+    def end_task(self, modules: Iterable[str], *, wait: bool) -> dict[str, Any]:
+        """Have the task's process ended, and another made.
+
+        Parameters
+        ----------
+        modules
+            What the task has imported; the next one finds it imported.
+        wait
+            Whether to wait until the process has ended.
+
+        Returns
+        -------
+        dict
+            ``status`` of the process and its ``peak_kb``, if it was waited for.
+        """
+        message = json.dumps({"modules": self._new(modules), "report": wait}).encode()
+        try:
+            self._control.send(message)
+            if wait:
+                report: dict[str, Any] = json.loads(self._control.recv(_MESSAGE_BYTES))
+                return report
+        except (OSError, ValueError):
+            # Killed by the task, most likely, whose process ends with it.
+            self._restart()
+        return {"status": signal.SIGKILL, "peak_kb": 0}
+
+    def _new(self, modules: Iterable[str]) -> list[str]:
+        new, size = [], 0
+        for name in modules:
             size += len(name) + 4
             if size > _MODULES_BYTES:
                 break
-            message.append(name)
-        if message:
-            with contextlib.suppress(OSError):
-                self._control.send(json.dumps({"preload": message}).encode())
+            if name not in self._known:
+                new.append(name)
+        self._known.update(new)
+        return new
 
-    def restart(self) -> None:
+    def _restart(self) -> None:
         """Start another template process, in an interpreter that knows nothing of this one."""
         end_children()
         self._control.close()
@@ -129,22 +128,32 @@ class Template:
 
 
 def serve(control: socket.socket, scratch: Scratch) -> None:
-    """Fork tasks as the handler asks for them; never returns."""
+    """Fork one process for a task after the other; never returns."""
     try:
         prctl.hide_memory()
         prctl.adopt_orphans()
         prepare_template(scratch)
-        # Objects that the collector does not look at are not copied for its sake.
-        gc.freeze()
         while True:
-            message, files, _, _ = socket.recv_fds(control, _MESSAGE_BYTES, 5)
+            # Objects that the collector does not look at are not copied for its sake.
+            gc.freeze()
+            pid = _fork(control, scratch)
+            message = control.recv(_MESSAGE_BYTES)
             if not message:
                 os._exit(0)
-            wanted = json.loads(message)
-            if "preload" in wanted:
-                _import(wanted["preload"], scratch)
-                continue
-            _run(control, files, scratch, packed=wanted["packed"])
+            asked = json.loads(message)
+            if not asked["report"]:
+                with contextlib.suppress(ProcessLookupError):
+                    os.kill(pid, signal.SIGKILL)
+            _, status, usage = os.wait4(pid, 0)
+            end_children()
+            if asked["report"]:
+                report = {"status": status, "peak_kb": usage.ru_maxrss}
+                control.send(json.dumps(report).encode())
+            _import(asked["modules"])
+            scratch.renew()
+    except ConnectionError:
+        # The handler has ended.
+        pass
     except BaseException as exc:
         # The handler sees the connection end.
         print(f"The template of task processes ended: {exc!r}", file=sys.stderr, flush=True)
@@ -152,21 +161,21 @@ def serve(control: socket.socket, scratch: Scratch) -> None:
         os._exit(1)
 
 
-def _run(control: socket.socket, files: list[int], scratch: Scratch, *, packed: bool) -> None:
+def _fork(control: socket.socket, scratch: Scratch) -> int:
+    """Fork a process that waits for its task, and give the handler the connection to it."""
+    ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
     with warnings.catch_warnings():
         # Modules may have started threads when they were imported.
         warnings.simplefilter("ignore", DeprecationWarning)
         pid = os.fork()
     if not pid:
         control.close()
-        run_and_exit(files, scratch, packed=packed)
-    for descriptor in files:
-        os.close(descriptor)
-    control.send(json.dumps({"pid": pid}).encode())
-    _, status, usage = os.wait4(pid, 0)
-    end_children()
-    control.send(json.dumps({"status": status, "peak_kb": usage.ru_maxrss}).encode())
-    scratch.renew()
+        ours.close()
+        wait_and_run(theirs, scratch)
+    theirs.close()
+    with ours:
+        socket.send_fds(control, [json.dumps({"pid": pid}).encode()], [ours.fileno()])
+    return pid
 
 
 def end_children() -> None:
@@ -198,8 +207,10 @@ def _children() -> Iterator[int]:
                 yield int(name)
 
 
-def _import(modules: Iterable[str], scratch: Scratch) -> None:
+def _import(modules: Iterable[str]) -> None:
     """Import what tasks have imported, so that the next ones find it imported."""
+    if not modules:
+        return
     environment, folder = dict(os.environ), os.getcwd()
     with (
         open(os.devnull, "w", encoding="utf-8") as nowhere,
@@ -213,8 +224,6 @@ def _import(modules: Iterable[str], scratch: Scratch) -> None:
     os.chdir(folder)
     os.environ.clear()
     os.environ.update(environment)
-    gc.freeze()
-    scratch.renew()
 
 
 if __name__ == "__main__":

@@ -197,7 +197,9 @@ def leave_processes() -> list[int]:
 def test_processes_that_a_task_leaves_are_ended(process: Process) -> None:
     left = process.value(leave_processes)
     assert len(left) == 3
-    assert not any(map(alive, left))
+    assert (
+        process.value(lambda: [Path(f"/proc/{pid}/stat").exists() for pid in left]) == [False] * 3
+    )
 
 
 def test_a_process_that_keeps_the_output_open_does_not_delay_the_answer(process: Process) -> None:

@@ -7,8 +7,7 @@ import json
 import os
 import signal
 import time
-
-from .transfer import look
+from collections.abc import Callable
 
 
 class CancelWatch:
@@ -28,11 +27,14 @@ class CancelWatch:
     """
 
     def __init__(self, url: str, task_id: str, interval_s: float) -> None:
+        # Once, and not with every start of the handler: most tasks end before they are watched.
+        from .transfer import look
+
         self._found, theirs = os.pipe()
         self._pid = os.fork()
         if not self._pid:
             try:
-                while not _lists(url, task_id):
+                while not _lists(look, url, task_id):
                     time.sleep(interval_s)
                 os.write(theirs, b"!")
             finally:
@@ -52,7 +54,7 @@ class CancelWatch:
             os.waitpid(self._pid, 0)
 
 
-def _lists(url: str, task_id: str) -> bool:
+def _lists(look: Callable[[str], bytes | None], url: str, task_id: str) -> bool:
     try:
         return task_id in json.loads(look(url) or b"[]")
     except (OSError, ValueError, TypeError):

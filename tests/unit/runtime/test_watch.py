@@ -66,7 +66,7 @@ def test_a_task_that_catches_everything_once_is_told_again(run: Run, event: dict
 def test_a_task_without_a_sign_ends_by_itself(
     run: Run, event: dict[str, Any], blobs: FakeBlobStore
 ) -> None:
-    assert run(time.sleep, 0.1, event=event)["status"] == wire.COMPLETED
+    assert run(time.sleep, 1.5, event=event)["status"] == wire.COMPLETED
     assert len(blobs.requests) >= 2
     looks = len(blobs.requests)
     time.sleep(0.1)

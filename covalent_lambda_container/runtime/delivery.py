@@ -64,7 +64,7 @@ class Deliveries:
                     upload(event["result_url"], wire.pack(answer, blobs), patience_s=patience_s)
             except OSError as exc:
                 if not fits:
-                    error = {"type": "ResultNotStored", "message": str(exc)}
+                    error = {"type": "ResultNotStored", "message": str(exc), "traceback": ""}
                     return answer | {"status": wire.NOT_STORED, "result": None, "error": error}
                 # The connection has most likely held, and carries it too.
                 print(f"The answer goes inline: {exc}", file=sys.stderr)

@@ -127,6 +127,6 @@ def _answer(ended: Ended) -> dict[str, Any]:
     elif given.get("status") == wire.FAILED and isinstance(given.get("error"), dict):
         answer |= {"status": wire.FAILED, "error": given["error"]}
     else:
-        error = {"type": "Runtime.ExitError", "message": ended.how}
+        error = {"type": "Runtime.ExitError", "message": ended.how, "traceback": ""}
         answer |= {"status": wire.CRASHED, "error": error}
     return answer | {"stdout": ended.stdout, "stderr": ended.stderr}

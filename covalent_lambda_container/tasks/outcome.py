@@ -13,14 +13,14 @@ from covalent_lambda_container.errors import (
     ResultNotStored,
     TaskOutOfMemory,
     TaskTimedOut,
-    VersionMismatch,
 )
 from covalent_lambda_container.ports.functions import Reply
 from covalent_lambda_container.runtime import wire
 from covalent_lambda_container.tasks.call import Call
 from covalent_lambda_container.tasks.usage import Usage
 
-_LOG_CHARACTERS: Final = 4096
+_LONGEST_MESSAGE: Final = 4096
+"""Characters shown of what Lambda reports; a task may have chosen them."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -59,32 +59,22 @@ class Outcome:
 
 
 def outcome_of(call: Call, answer: dict[str, Any]) -> Outcome:
-    """Return how a task ended, from its function's answer.
+    """Return how a task ended, from its validated answer.
 
     Raises
     ------
     Cancelled
         The function ended the task because it was cancelled.
-    VersionMismatch
-        The image is another release's.
     InvocationError
         The task's process ended without an answer, or the answer could not be stored.
     """
-    if answer.get("v") != wire.VERSION:
-        raise VersionMismatch(
-            f"The image answered with envelope version {answer.get('v')!r}; this dispatcher reads "
-            f"version {wire.VERSION}."
-        )
     status = answer["status"]
     if status == wire.CANCELLED:
         raise Cancelled
     if status in (wire.CRASHED, wire.NOT_STORED):
-        raise _explained(
-            call,
-            str(answer["error"].get("type", "")),
-            str(answer["error"].get("message", "")),
-            answer.get("log_tail") or f"{answer['stdout']}{answer['stderr']}",
-        )
+        error, printed = answer["error"], answer["stdout"] + answer["stderr"]
+        log = answer.get("log_tail") or printed
+        raise _explained(call, error["type"], error["message"], log)
     result = answer.get("result") or {}
     return Outcome(
         completed=status == wire.COMPLETED,
@@ -101,12 +91,14 @@ def outcome_of(call: Call, answer: dict[str, Any]) -> Outcome:
 
 def failure_of(call: Call, reply: Reply) -> InvocationError:
     """Return the error for an invocation that Lambda reports as failed."""
-    kind = str(reply.payload.get("errorType", ""))
-    return _explained(call, kind, str(reply.payload.get("errorMessage", "")), reply.log_tail)
+    said = reply.payload if isinstance(reply.payload, dict) else {}
+    kind, message = str(said.get("errorType", "")), str(said.get("errorMessage", ""))
+    return _explained(call, kind, message, reply.log_tail)
 
 
 def _explained(call: Call, kind: str, message: str, log: str) -> InvocationError:
-    logged = f"\nLast log lines:\n{log[-_LOG_CHARACTERS:].strip()}" if log.strip() else ""
+    kind, message = kind[:_LONGEST_MESSAGE], message[:_LONGEST_MESSAGE]
+    logged = f"\nLast log lines:\n{log[-_LONGEST_MESSAGE:].strip()}" if log.strip() else ""
     where = f"Task {call.dispatch_id}:{call.node_id} on function {call.function_name}"
     if kind == "Sandbox.Timedout" or "Task timed out" in message:
         return TaskTimedOut(

@@ -23,7 +23,7 @@ NAME = "covalent-1-2"
 ANSWER = {
     "v": wire.VERSION,
     "status": wire.COMPLETED,
-    "result": {"header": {}, "string": ""},
+    "result": {"header": {}, "string": "", "pickle": "gASILg=="},
     "stdout": "",
     "stderr": "",
     "error": None,
@@ -115,7 +115,8 @@ class Pool:
 
     def _put(self, url: str) -> None:
         key = url.partition("?")[0].removeprefix(f"{self._blobs.url}/")
-        self._blobs.put(key, b"".join(wire.pack(ANSWER, [])))
+        stored = ANSWER | {"result": {"header": {}, "string": ""}}
+        self._blobs.put(key, b"".join(wire.pack(stored, [b"\x80\x04\x88."])))
 
 
 async def pause(seconds: float) -> None:

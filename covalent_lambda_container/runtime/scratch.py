@@ -42,7 +42,7 @@ class Scratch:
 
     def __init__(self, path: str, kept: Iterable[str] | None = None) -> None:
         self.path = path
-        self.kept = frozenset(os.listdir(path) if kept is None else kept)
+        self.kept = frozenset(_strangers(path) if kept is None else kept)
 
         self.work = path
 
@@ -64,6 +64,17 @@ class Scratch:
         # Libraries create the folders below it.
         os.mkdir(f"{self.path}/{_HOME}")
         self.work = tempfile.mkdtemp(prefix="task-", dir=self.path)
+
+
+def _strangers(path: str) -> list[str]:
+    """Return the names in a folder that are no task's.
+
+    Lambda starts a handler again that has crashed or timed out, and leaves ``/tmp`` as it is
+    ("Lambda execution environment lifecycle", developer guide, read 2026-11): what is there then
+    was left by tasks.
+    """
+    names = os.listdir(path)
+    return [] if _HOME in names else names
 
 
 def _allow_and_repeat(function: Any, path: str, _: Any) -> None:

@@ -29,6 +29,7 @@ from .task_main import wait_and_run
 
 _MESSAGE_BYTES = 64 * 1024
 _MODULES_BYTES = 32 * 1024
+_PATIENCE_S = 30.0
 
 
 class TemplateEnded(Exception):
@@ -42,10 +43,14 @@ class Template:
     ----------
     scratch
         The folder that tasks write to.
+    patience_s
+        How long the template may take to import what tasks have imported.
     """
 
-    def __init__(self, scratch: str) -> None:
+    def __init__(self, scratch: str, patience_s: float = _PATIENCE_S) -> None:
         self._scratch = Scratch(scratch)
+        self._patience_s = patience_s
+        self._imports = True
         self._known: set[str] = set()
         self._control, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
         for stream in (sys.stdout, sys.stderr):
@@ -59,11 +64,17 @@ class Template:
 
     def next_process(self) -> tuple[int, socket.socket]:
         """Return the id of the process for the next task, and the connection to it."""
+        self._control.settimeout(self._patience_s)
         try:
             return self._next_process()
-        except TemplateEnded:
+        except TemplateEnded as exc:
+            if isinstance(exc.__cause__, TimeoutError):
+                # A module that a task could import hangs when it is imported there.
+                self._imports = False
             self._restart()
             return self._next_process()
+        finally:
+            self._control.settimeout(None)
 
     def _next_process(self) -> tuple[int, socket.socket]:
         try:
@@ -101,7 +112,9 @@ class Template:
         return {"status": signal.SIGKILL, "peak_kb": 0}
 
     def _new(self, modules: Iterable[str]) -> list[str]:
-        new, size = [], 0
+        new, size = list[str](), 0
+        if not self._imports:
+            return new
         for name in modules:
             size += len(name) + 4
             if size > _MODULES_BYTES:

@@ -141,8 +141,7 @@ def test(name: str) -> bool:
         if name in ("docker", "containerd"):
             wanted = list(TESTS)
         command = [sys.executable, "-m", "pytest", "-q", "-rs", "-k", "not fake", *wanted]
-        if own_network:
-            environment["COVALENT_LAMBDA_FOREIGN_LOOPBACK"] = "1"
+        environment["COVALENT_LAMBDA_ENGINE"] = name
         return subprocess.run(command, cwd=ROOT, env=environment, check=False).returncode == 0
 
 

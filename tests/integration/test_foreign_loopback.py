@@ -14,7 +14,7 @@ from covalent_lambda_container.errors import LocalStackError
 from covalent_lambda_container.local.stack import local_stack
 
 pytestmark = pytest.mark.skipif(
-    "COVALENT_LAMBDA_FOREIGN_LOOPBACK" not in os.environ,
+    os.environ.get("COVALENT_LAMBDA_ENGINE") != "namespace",
     reason="the engine's loopback address is this machine's; see make test-engines",
 )
 

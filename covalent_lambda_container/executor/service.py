@@ -175,7 +175,8 @@ class Service:
         self, task: Task, packages: tuple[LocalPackage, ...], check: Callable[[], None]
     ) -> FunctionTarget:
         """Have an image and a function for a task; all that blocks, beside the event loop."""
-        spec = image_spec(self._options, task, packages)
+        # Values may bring a thousand requirements along.
+        spec = await in_thread(image_spec, self._options, task, packages)
         await in_thread(self._check_account)
         check()
         image = await in_thread(self._ensure_image, spec)

@@ -48,7 +48,7 @@ _EXECUTOR_PLUGIN_DEFAULTS = Options.defaults()
 Result = TypeVar("Result")
 
 _READ_ON_LOOP = 64 * 1024
-"""Base64 characters of a task that is taken apart on the event loop: 48 KB of opcodes take 25 ms."""
+"""Characters of a task that is taken apart on the event loop: 48 KB of opcodes take 25 ms."""
 
 # Covalent cancels through another instance of the executor than the one that runs the task.
 _under_way = CancellationRegistry()

@@ -17,10 +17,11 @@ from covalent_lambda_container.concurrency.cancellation import Cancellation
 from covalent_lambda_container.concurrency.event_loop import in_thread
 from covalent_lambda_container.concurrency.shared_work import SharedWork
 from covalent_lambda_container.covalent_api.task import Task
-from covalent_lambda_container.covalent_api.transport import MADE_IN
+from covalent_lambda_container.covalent_api.transport import REQUIRES
 from covalent_lambda_container.errors import FunctionCrashed, TaskOutOfMemory, TaskTimedOut
 from covalent_lambda_container.executor.image_spec import image_spec
 from covalent_lambda_container.executor.prewarm import prewarm
+from covalent_lambda_container.executor.provenance import verified
 from covalent_lambda_container.functions.provisioner import Provisioner
 from covalent_lambda_container.model.specs import (
     FunctionSpec,
@@ -147,7 +148,7 @@ class Service:
             try:
                 call = self._call(task, target.function.name, dispatch_id, node_id)
                 outcome = await self._invoker.run(call, cancellation)
-                return replace(outcome, header=outcome.header | {MADE_IN: target.made_in})
+                return await self._with_origin(outcome, target)
             except FunctionMissing:
                 # Somebody deleted it since this process last looked; nothing ran.
                 self.provisioner.forget(target.image, target.function)
@@ -156,6 +157,14 @@ class Service:
                 if attempt == "last":
                     raise
         raise AssertionError("unreachable")
+
+    async def _with_origin(self, outcome: Outcome, target: FunctionTarget) -> Outcome:
+        installed = partial(self.provisioner.installed, target.image)
+        if outcome.header.get(REQUIRES):
+            header = await in_thread(verified, outcome.header, installed, target.made_in)
+        else:
+            header = verified(outcome.header, installed, target.made_in)
+        return replace(outcome, header=header)
 
     async def _local_packages(self) -> tuple[LocalPackage, ...]:
         """Read the user's own code as it is now."""

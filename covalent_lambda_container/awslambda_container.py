@@ -29,7 +29,12 @@ from covalent_lambda_container.concurrency.event_loop import (
     StartLimiter,
     in_thread,
 )
-from covalent_lambda_container.covalent_api import collections, node_updates, transport
+from covalent_lambda_container.covalent_api import (
+    collections,
+    node_updates,
+    sublattices,
+    transport,
+)
 from covalent_lambda_container.covalent_api import task as covalent_task
 from covalent_lambda_container.errors import ConfigurationError
 from covalent_lambda_container.model.names import SHORT_NAME
@@ -159,6 +164,9 @@ class AWSLambdaContainerExecutor(AsyncBaseExecutor):
     usage_report : bool
         End each task's stderr with a line on its duration, memory and estimated cost. Default:
         True.
+    sublattice_executors : list[str]
+        Further executors that the electrons of a sublattice may use if its graph is built in
+        Lambda, by name; "*": any executor, with any hooks.
     credentials : str
         Older name of `credentials_file`.
     log_stdout, log_stderr, time_limit, retries
@@ -206,6 +214,7 @@ class AWSLambdaContainerExecutor(AsyncBaseExecutor):
         kms_key_arn: str | None = None,
         tags: dict[str, str] | None = None,
         usage_report: bool | None = None,
+        sublattice_executors: list[str] | None = None,
         credentials: str | None = None,
         log_stdout: str = "",
         log_stderr: str = "",
@@ -269,7 +278,7 @@ class AWSLambdaContainerExecutor(AsyncBaseExecutor):
 
     async def _outcome(
         self,
-        function: Callable[..., Any],
+        function: Any,
         args: list[Any],
         kwargs: dict[str, Any],
         dispatch_id: str,
@@ -289,8 +298,15 @@ class AWSLambdaContainerExecutor(AsyncBaseExecutor):
         outcome: Outcome = await wiring.service_for(self._options()).run(
             task, dispatch_id, node_id, cancellation=cancellation, retries=self.retries
         )
+        if outcome.completed and sublattices.builds_sublattice(function.args[0]):
+            await in_thread(self._check_sublattice, args, outcome.text)
         missing = outcome.error.get("missing_module") if outcome.error else ""
         return await in_thread(_advised, outcome, missing) if missing else outcome
+
+    def _check_sublattice(self, args: list[Any], archive: str) -> None:
+        options = self._options().model_dump()
+        limits = sublattices.limits_of(args, options, options["sublattice_executors"])
+        sublattices.check_archive(archive, limits)
 
     def _write_streams(self, outcome: Outcome) -> None:
         if self.task_stdout is None:

@@ -25,7 +25,6 @@ from covalent_lambda_container.concurrency.cancellation import (
     Cancelled,
 )
 from covalent_lambda_container.concurrency.event_loop import (
-    BRIEF_BYTES,
     PerLoop,
     StartLimiter,
     in_thread,
@@ -52,6 +51,9 @@ EXECUTOR_PLUGIN_NAME = "AWSLambdaContainerExecutor"
 _EXECUTOR_PLUGIN_DEFAULTS = Options.defaults()
 
 Result = TypeVar("Result")
+
+_READ_ON_LOOP = 64 * 1024
+"""Characters of a task that is taken apart on the event loop: 48 KB of opcodes take 25 ms."""
 
 # Covalent cancels through another instance of the executor than the one that runs the task.
 _under_way = CancellationRegistry()
@@ -280,7 +282,7 @@ class AWSLambdaContainerExecutor(AsyncBaseExecutor):
         node_id: int,
         cancellation: Cancellation,
     ) -> Outcome | Any:
-        if covalent_task.payload_bytes(args, kwargs) < BRIEF_BYTES:
+        if covalent_task.size_of(function, args, kwargs) < _READ_ON_LOOP:
             task = _read(function, args, kwargs)
         else:
             task = await in_thread(_read, function, args, kwargs)

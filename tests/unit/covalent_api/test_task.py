@@ -453,3 +453,55 @@ def test_a_result_is_what_covalent_would_have_made() -> None:
 def test_a_result_is_not_opened_on_its_way_back() -> None:
     pickled = base64.b64encode(pickle.dumps(Bomb())).decode()
     assert transportable({}, "text", pickled).get_serialized() == pickled
+
+
+# -- what is small and becomes large ---------------------------------------------------------------
+
+
+def hook_with(hook: Any, value: Any) -> tuple[Any, ...]:
+    """Return one of Covalent's hooks with another value as its arguments."""
+    function, args, *rest = hook.apply()
+    pickled = base64.b64encode(pickle.dumps(value, 5)).decode()
+    return (function, transportable(args.header, "", pickled), *rest)
+
+
+@pytest.mark.parametrize("kind", [ct.DepsPip, ct.DepsBash])
+def test_lists_in_lists_make_a_short_error(kind: Any) -> None:
+    laughs: list[Any] = ["ha"]
+    for _ in range(9):
+        laughs = [laughs] * 10
+    value = [laughs, ""] if kind is ct.DepsPip else [laughs]
+    with pytest.raises(RequirementError, match="has a list: every") as told:
+        read_task(assembled(add, [hook_with(kind(["six"]), value)]), [], {})
+    assert len(str(told.value)) < 300
+
+
+@pytest.mark.parametrize("kind", [ct.DepsPip, ct.DepsBash])
+def test_a_text_that_is_repeated_has_a_limit(kind: Any) -> None:
+    texts = ["x" * 100_000] * 1000
+    value = [texts, ""] if kind is ct.DepsPip else [texts]
+    with pytest.raises(RequirementError, match="has 100000000 characters; 1048576 are the limit"):
+        read_task(assembled(add, [hook_with(kind(["six"]), value)]), [], {})
+
+
+@pytest.mark.parametrize(
+    "header",
+    [
+        {"requires": "abc"},
+        {"requires": 5},
+        {"requires": [5]},
+        {"requires": [["six"]]},
+        {"requires": {"six": 1}},
+        {"requires": ["six"], "image": ["a"]},
+        {"requires": ["six"], "image": {}},
+        {"requires": ["six"], "image": 5},
+        {"requires": [f"p{i}==1" for i in range(50_000)]},
+        {"requires": ["a" * 1_000_000]},
+    ],
+)
+def test_a_header_of_another_form_is_a_short_error(header: dict[str, Any]) -> None:
+    value = TransportableObject(1)
+    argument = transportable(value.header | header, "1", value.get_serialized())
+    with pytest.raises(InvocationError, match="An argument's header has") as told:
+        read_task(assembled(add), [argument], {})
+    assert len(str(told.value)) < 500

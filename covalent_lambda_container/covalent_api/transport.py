@@ -26,6 +26,10 @@ _READ_AS_CHARACTERS: Final = 1024
 """Reading a requirement takes as long as reading that many characters of a pickle."""
 
 
+USAGE: Final = "usage"
+"""Key in a TransportableObject's header: what the task that made the value used."""
+
+
 @dataclass(frozen=True, kw_only=True)
 class Origin:
     """Where a value comes from.

@@ -13,13 +13,15 @@ from dataclasses import dataclass, replace
 from functools import partial
 from typing import Any
 
+from covalent_lambda_container import progress
 from covalent_lambda_container.concurrency.cancellation import Cancellation
 from covalent_lambda_container.concurrency.event_loop import in_thread
 from covalent_lambda_container.concurrency.shared_work import SharedWork
 from covalent_lambda_container.covalent_api.task import Task
-from covalent_lambda_container.covalent_api.transport import REQUIRES
+from covalent_lambda_container.covalent_api.transport import REQUIRES, USAGE
 from covalent_lambda_container.errors import FunctionCrashed, TaskOutOfMemory, TaskTimedOut
 from covalent_lambda_container.executor.image_spec import image_spec
+from covalent_lambda_container.executor.node_progress import Activity, WaitingNode
 from covalent_lambda_container.executor.prewarm import prewarm
 from covalent_lambda_container.executor.provenance import verified
 from covalent_lambda_container.functions.provisioner import Provisioner
@@ -32,9 +34,11 @@ from covalent_lambda_container.options.schema import Options
 from covalent_lambda_container.packages.local_packages import LocalPackage, read_local_packages
 from covalent_lambda_container.ports.functions import FunctionMissing, Functions, Invocations
 from covalent_lambda_container.ports.stores import BlobStore
+from covalent_lambda_container.progress import ReportProgress
 from covalent_lambda_container.tasks.call import Call
 from covalent_lambda_container.tasks.invoker import Invoker
 from covalent_lambda_container.tasks.outcome import Outcome
+from covalent_lambda_container.tasks.usage import Usage
 
 log = logging.getLogger(__name__)
 
@@ -97,6 +101,7 @@ class Service:
         self._invoker = invoker
         self._prepared = prepared
         self._renew_credentials = renew_credentials
+        self._activities: dict[Hashable, Activity] = {}
         self._targets: SharedWork[Hashable, FunctionTarget] = SharedWork()
 
     async def run(
@@ -107,6 +112,7 @@ class Service:
         *,
         cancellation: Cancellation,
         retries: int = 0,
+        waiting: WaitingNode | None = None,
     ) -> Outcome:
         """Run a task, making its image and function first if they do not exist.
 
@@ -121,6 +127,8 @@ class Service:
         retries
             How often a task that crashed, timed out or ran out of memory is run again; one that
             raised never is.
+        waiting
+            Where what is being done for it is shown.
 
         Raises
         ------
@@ -129,9 +137,10 @@ class Service:
         LambdaContainerError
             When it could not be run.
         """
+        waiting = waiting or WaitingNode()
         while True:
             try:
-                return await self._run_once(task, dispatch_id, node_id, cancellation)
+                return await self._run_once(task, dispatch_id, node_id, cancellation, waiting)
             except (FunctionCrashed, TaskOutOfMemory, TaskTimedOut) as exc:  # noqa: PERF203
                 if retries <= 0:
                     raise
@@ -139,16 +148,25 @@ class Service:
                 log.warning("Task %s:%s is run again: %s", dispatch_id, node_id, exc)
 
     async def _run_once(
-        self, task: Task, dispatch_id: str, node_id: int, cancellation: Cancellation
+        self,
+        task: Task,
+        dispatch_id: str,
+        node_id: int,
+        cancellation: Cancellation,
+        waiting: WaitingNode,
     ) -> Outcome:
         packages = await self._local_packages()
         for attempt in ("first", "last"):
+            waiting.wait_for(self._activities.setdefault(self._needs(task, packages), Activity()))
             target = await self._target(task, packages, cancellation)
             await self._renew_credentials()
+            waiting.wait_for(running := Activity())
+            running.report("running on Lambda")
             try:
                 call = self._call(task, target.function.name, dispatch_id, node_id)
-                outcome = await self._invoker.run(call, cancellation)
-                return await self._with_origin(outcome, target)
+                with progress.reported_to(running.report):
+                    outcome = await self._invoker.run(call, cancellation)
+                return await self._accounted(outcome, target)
             except FunctionMissing:
                 # Somebody deleted it since this process last looked; nothing ran.
                 self.provisioner.forget(target.image, target.function)
@@ -158,13 +176,14 @@ class Service:
                     raise
         raise AssertionError("unreachable")
 
-    async def _with_origin(self, outcome: Outcome, target: FunctionTarget) -> Outcome:
+    async def _accounted(self, outcome: Outcome, target: FunctionTarget) -> Outcome:
+        """Return the outcome with what the dispatcher knows of it: origin, and what was used."""
         installed = partial(self.provisioner.installed, target.image)
         if outcome.header.get(REQUIRES):
             header = await in_thread(verified, outcome.header, installed, target.made_in)
         else:
             header = verified(outcome.header, installed, target.made_in)
-        return replace(outcome, header=header)
+        return _with_usage(replace(outcome, header=header), target)
 
     async def _local_packages(self) -> tuple[LocalPackage, ...]:
         """Read the user's own code as it is now."""
@@ -184,19 +203,24 @@ class Service:
         self, task: Task, packages: tuple[LocalPackage, ...], check: Callable[[], None]
     ) -> FunctionTarget:
         """Have an image and a function for a task; all that blocks, beside the event loop."""
+        report = self._activities.setdefault(self._needs(task, packages), Activity()).report
+        report("checking the account")
         # Values may bring a thousand requirements along.
         spec = await in_thread(image_spec, self._options, task, packages)
         await in_thread(self._check_account)
         check()
-        image = await in_thread(self._ensure_image, spec)
+        report("looking for the image")
+        image = await in_thread(self._ensure_image, spec, report)
         check()
         function_spec = self.function_spec(image)
-        await in_thread(self.provisioner.ensure_function, function_spec)
+        report("looking for the function")
+        await in_thread(self.provisioner.ensure_function, function_spec, report)
+        report("preparing the function")
         await self._make_ready(function_spec.name)
         return FunctionTarget(image=spec, function=function_spec)
 
-    def _ensure_image(self, spec: ImageSpec) -> ImageReference:
-        return self.provisioner.ensure_image(spec, anew=self._options.force_rebuild)
+    def _ensure_image(self, spec: ImageSpec, report: ReportProgress) -> ImageReference:
+        return self.provisioner.ensure_image(spec, report, anew=self._options.force_rebuild)
 
     async def _make_ready(self, function_name: str) -> None:
         """Do what a function needs before its first task in this process."""
@@ -262,3 +286,16 @@ class Service:
             poll_interval_s=options.poll_freq,
             cleanup=options.cleanup,
         )
+
+
+def _with_usage(outcome: Outcome, target: FunctionTarget) -> Outcome:
+    """Return the outcome with what the task used, in its header as well."""
+    header = dict(outcome.header)
+    used = None
+    if outcome.usage:
+        used = Usage.measured(outcome.usage, target.function, outcome.log_tail)
+        header[USAGE] = used.record
+    else:
+        # What the function wrote there is not believed.
+        header.pop(USAGE, None)
+    return replace(outcome, header=header, used=used)

@@ -10,7 +10,7 @@ import time
 from collections.abc import Awaitable, Callable
 from typing import Any, Final
 
-from covalent_lambda_container import step_log
+from covalent_lambda_container import progress, step_log
 from covalent_lambda_container.concurrency.cancellation import Cancellation
 from covalent_lambda_container.concurrency.event_loop import BRIEF_BYTES, in_thread
 from covalent_lambda_container.errors import InvocationError, LambdaContainerError
@@ -186,6 +186,7 @@ class Invoker:
                         f"s: {exc}",
                         hint=exc.hint,
                     ) from exc
+                progress.report(f"waiting for Lambda: {exc}")
             await self._sleep(delay_s)
             cancellation.check()
             longest_s = min(longest_s * 2, LONGEST_DELAY_S)

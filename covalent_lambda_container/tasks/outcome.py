@@ -17,6 +17,7 @@ from covalent_lambda_container.errors import (
 from covalent_lambda_container.ports.functions import Reply
 from covalent_lambda_container.runtime import wire
 from covalent_lambda_container.tasks.call import Call
+from covalent_lambda_container.tasks.usage import Usage
 
 _LONGEST_MESSAGE: Final = 4096
 """Characters shown of what Lambda reports; a task may have chosen them."""
@@ -41,6 +42,8 @@ class Outcome:
         What the handler measured: ``{"cold", "duration_ms", "peak_memory_mb"}``.
     log_tail
         End of the invocation's log; empty when the answer did not come with the invocation.
+    used
+        What the task used, with its function's configuration; None if the handler did not say.
     """
 
     completed: bool
@@ -52,6 +55,7 @@ class Outcome:
     error: dict[str, str] | None = None
     usage: dict[str, Any] = field(default_factory=dict)
     log_tail: str = ""
+    used: Usage | None = None
 
 
 def outcome_of(answer: dict[str, Any]) -> Outcome:

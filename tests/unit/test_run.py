@@ -47,6 +47,7 @@ class FakeService:
         *,
         cancellation: Cancellation,
         retries: int = 0,
+        waiting: Any = None,
     ) -> Outcome:
         assert retries == 0
         self.tasks.append(task)

@@ -19,7 +19,7 @@ from dataclasses import dataclass
 from functools import cached_property
 from typing import Any, Final
 
-from covalent._shared_files.defaults import parameter_prefix
+from covalent._shared_files.defaults import parameter_prefix, postprocess_prefix
 from covalent._workflow.transport import TransportableObject
 
 from covalent_lambda_container.covalent_api.pickles import plain_value, references
@@ -69,11 +69,16 @@ class SublatticeLimits:
 
     @cached_property
     def executors(self) -> frozenset[str]:
-        """Names of the executors that it may use."""
-        named = {str(self.parent.get(key)) for key in ("executor", "workflow_executor")}
+        """Names of the executors that its electrons may use."""
         found = references(pickle_of(self.lattice))
         # The lattice's own executors are texts of its pickle; its electrons' are deeper.
-        return frozenset({SHORT_NAME, *named, *self.allowed} | set(found.texts))
+        own = {SHORT_NAME, str(self.parent.get("executor")), *self.allowed}
+        return frozenset(own | found.texts)
+
+    @cached_property
+    def workflow_executors(self) -> frozenset[str]:
+        """Names of the executors that its post-processing may use."""
+        return self.executors | {str(self.parent.get("workflow_executor"))}
 
     @cached_property
     def hooks(self) -> frozenset[str]:
@@ -177,8 +182,11 @@ def _check_manifest(
     files = {_SCHEME + member.name for member in archive.getmembers() if member.isfile()}
     _check_assets(owner, manifest["assets"], files)
     _check_assets(owner, lattice["assets"], files)
-    _check_executor(owner, lattice["metadata"], "executor", limits)
-    _check_executor(owner, lattice["metadata"], "workflow_executor", limits)
+    for key, names in (
+        ("executor", limits.executors),
+        ("workflow_executor", limits.workflow_executors),
+    ):
+        _check_executor(owner, lattice["metadata"], key, limits, names)
     _check_hooks(owner, archive, lattice["assets"], limits)
     for node in lattice["transport_graph"]["nodes"]:
         name = str(node["metadata"]["name"])
@@ -190,7 +198,9 @@ def _check_manifest(
             raise _refused(f"{owner} names a dispatch that runs already")
         # Covalent does not run parameters; it gives them an executor nevertheless.
         if not name.startswith(parameter_prefix):
-            _check_executor(owner, node["metadata"], "executor", limits)
+            last = name.startswith(postprocess_prefix)
+            names = limits.workflow_executors if last else limits.executors
+            _check_executor(owner, node["metadata"], "executor", limits, names)
 
 
 def _check_assets(owner: str, assets: Mapping[str, Any], files: set[str]) -> None:
@@ -211,13 +221,17 @@ def _check_headers(owner: str, archive: tarfile.TarFile, assets: Mapping[str, An
 
 
 def _check_executor(
-    owner: str, metadata: Mapping[str, Any], key: str, limits: SublatticeLimits
+    owner: str,
+    metadata: Mapping[str, Any],
+    key: str,
+    limits: SublatticeLimits,
+    names: frozenset[str],
 ) -> None:
     if _ANY in limits.allowed:
         return
     name, data = metadata[key], metadata.get(f"{key}_data") or {}
     named = {name, data.get("short_name", name)}
-    for each in sorted(map(str, named - limits.executors)):
+    for each in sorted(map(str, named - names)):
         raise _refused(
             f"{owner} asks for the executor {each[:80]!r}, which its parent's lattice does not "
             "name",

@@ -54,11 +54,13 @@ def sublattices() -> dict[str, Any]:
     return {"sub": sub, "sub_local": sub_local}
 
 
-def built(name: str = "sub", allowed: tuple[str, ...] = ()) -> tuple[str, SublatticeLimits]:
+def built(
+    name: str = "sub", allowed: tuple[str, ...] = (), workflow_executor: Any = X
+) -> tuple[str, SublatticeLimits]:
     """Return what a sublattice's node returns, and what it may use."""
     sublattice = sublattices()[name]
 
-    @ct.lattice(executor=X, workflow_executor=X, deps_pip=ct.DepsPip(["numpy"]))
+    @ct.lattice(executor=X, workflow_executor=workflow_executor, deps_pip=ct.DepsPip(["numpy"]))
     def workflow(a: int) -> Any:
         return sublattice(a)
 
@@ -179,6 +181,13 @@ def test_what_the_client_did_not_name_is_refused(change: Any, said: str) -> None
     archive, limits = built()
     with pytest.raises(InvocationError, match=said):
         check_archive(changed(archive, change), limits)
+
+
+def test_the_executor_of_post_processing_is_for_nothing_else() -> None:
+    archive, limits = built(workflow_executor="local")
+    check_archive(archive, limits)
+    with pytest.raises(InvocationError, match="executor 'local'"):
+        check_archive(changed(archive, on_local), limits)
 
 
 @pytest.mark.parametrize("change", [on_local, own_hook])

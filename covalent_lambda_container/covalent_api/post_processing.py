@@ -17,7 +17,12 @@ from collections.abc import Callable, Mapping, Sequence
 from functools import partial
 from typing import Any, Final
 
-from covalent._shared_files.defaults import parameter_prefix, postprocess_prefix
+from covalent._shared_files.defaults import (
+    electron_dict_prefix,
+    electron_list_prefix,
+    parameter_prefix,
+    postprocess_prefix,
+)
 from covalent._workflow.transport import TransportableObject
 
 from covalent_lambda_container.covalent_api import task as covalent_task
@@ -31,6 +36,7 @@ log = logging.getLogger(__name__)
 _FUNCTION: Final = "_postprocess_recursively"
 _CLASS: Final = ("covalent._workflow.postprocessing", "Postprocessor")
 _NODE: Final = f"{postprocess_prefix}reconstruct"
+_COLLECTIONS: Final = (electron_list_prefix, electron_dict_prefix)
 _OWN_EXECUTORS: Final = ("local", "dask")
 """Executors of the server itself; one of them is Covalent's default."""
 
@@ -66,6 +72,8 @@ def lattice_result(
 async def take_over(dispatch_id: str, executor_data: Mapping[str, Any]) -> None:
     """Give a dispatch's post-processing to this executor, where it need not open anything.
 
+    The lists and dictionaries of outputs that Covalent collects for it go along.
+
     Once for each dispatch, in a thread, and only in place of Covalent's own executors ``local`` and
     ``dask``. Outside a dispatcher, and where Covalent's database is not as expected, it does
     nothing.
@@ -92,7 +100,7 @@ async def take_over(dispatch_id: str, executor_data: Mapping[str, Any]) -> None:
 def _take_over(dispatch_id: str, executor_data: str) -> None:
     from covalent_dispatcher._dal.result import get_result_object
     from covalent_dispatcher._db import models
-    from sqlalchemy import select, update
+    from sqlalchemy import and_, or_, select, update
 
     node, edge = models.Electron, models.ElectronDependency
     lattice = select(models.Lattice.id).where(models.Lattice.dispatch_id == dispatch_id)
@@ -107,9 +115,12 @@ def _take_over(dispatch_id: str, executor_data: str) -> None:
             update(node)
             .where(
                 node.parent_lattice_id.in_(lattice),
-                node.name == _NODE,
+                # Lists and dictionaries that the lattice returns are on the workflow's executor.
+                or_(
+                    and_(node.name == _NODE, node.id.not_in(given_a_value)),
+                    node.name.in_(_COLLECTIONS),
+                ),
                 node.executor.in_(_OWN_EXECUTORS),
-                node.id.not_in(given_a_value),
             )
             .values(executor=SHORT_NAME, executor_data=executor_data)
             .execution_options(synchronize_session=False)

@@ -2,8 +2,13 @@
 
 from __future__ import annotations
 
+import json
+import os
+import subprocess
+import sys
 from collections.abc import Callable
 from functools import partial
+from pathlib import Path
 from typing import Any
 
 import covalent as ct
@@ -102,3 +107,28 @@ def test_another_function_of_that_name_is_not_meant() -> None:
 
     function = partial(wrapper_fn, TransportableObject(_postprocess_recursively), [], [])
     assert lattice_result(function, [TransportableObject(1)], {}) is None
+
+
+def test_it_is_taken_over_from_covalents_own_executors(tmp_path: Path) -> None:
+    folders = ("CONFIG_DIR", "LOGDIR", "CACHE_DIR", "DATA_DIR", "EXECUTOR_DIR")
+    own = {f"COVALENT_{name}": str(tmp_path / name) for name in folders}
+    own |= {"COVALENT_DATABASE": str(tmp_path / "db.sqlite"), "HOME": str(tmp_path)}
+    script = Path(__file__).with_name("taken_over.py")
+    ended = subprocess.run(
+        [sys.executable, str(script), str(tmp_path)],
+        env={**os.environ, **own},
+        capture_output=True,
+        text=True,
+        check=False,
+        timeout=120,
+    )
+    assert ended.returncode == 0, ended.stderr
+    found = json.loads(ended.stdout.splitlines()[-1])
+    ours, local = ["awslambda_container", 768], ["local", None]
+    node, elements = ":postprocess:reconstruct", ":electron_list:"
+    assert found == {
+        "output": {"electron": local, node: ours},
+        "list": {"electron": local, node: ours, elements: ours},
+        "value": {"electron": local, node: local},
+        "other": {"electron": local, node: ["remote_executor", None]},
+    }

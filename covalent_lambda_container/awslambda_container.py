@@ -32,6 +32,7 @@ from covalent_lambda_container.concurrency.event_loop import (
 from covalent_lambda_container.covalent_api import (
     collections,
     node_updates,
+    post_processing,
     sublattices,
     transport,
     web_page,
@@ -297,7 +298,12 @@ class AWSLambdaContainerExecutor(AsyncBaseExecutor):
             version = await self.get_version_info()
             task = dataclasses.replace(task, covalent_version=version["covalent"])
         wiring = await _loaded_wiring()
+<<<<<<< HEAD
         web_page.let_page_find_output(dispatch_id)
+=======
+        await web_page.let_page_find_output(dispatch_id)
+        await post_processing.take_over(dispatch_id, self._stored())
+>>>>>>> covalent-dev
         async with _node_progress.get().shown(dispatch_id, node_id) as waiting:
             outcome: Outcome = await wiring.service_for(self._options()).run(
                 task,
@@ -311,6 +317,18 @@ class AWSLambdaContainerExecutor(AsyncBaseExecutor):
             await in_thread(self._check_sublattice, args, outcome.text)
         missing = outcome.error.get("missing_module") if outcome.error else ""
         return await in_thread(_advised, outcome, missing) if missing else outcome
+
+    def _stored(self) -> dict[str, Any]:
+        """Return this executor as Covalent stores it, without what belongs to a task."""
+        inherited = {
+            name: getattr(self, name)
+            for name in ("log_stdout", "log_stderr", "time_limit", "retries")
+        }
+        return {
+            "type": str(type(self)),
+            "short_name": SHORT_NAME,
+            "attributes": inherited | self._options().model_dump(),
+        }
 
     def _check_sublattice(self, args: list[Any], archive: str) -> None:
         options = self._options().model_dump()
@@ -396,9 +414,11 @@ def _message(error: Mapping[str, str]) -> str:
 
 
 def _read(function: Callable[..., Any], args: list[Any], kwargs: dict[str, Any]) -> Any:
-    """Return the task to run; or its result, if it is one of Covalent's own collections."""
-    collected = collections.collection(function, args, kwargs)
-    return covalent_task.read_task(function, args, kwargs) if collected is None else collected
+    """Return the task to run; or its result, if that can be put together unopened."""
+    result = collections.collection(function, args, kwargs)
+    if result is None:
+        result = post_processing.lattice_result(function, args, kwargs)
+    return covalent_task.read_task(function, args, kwargs) if result is None else result
 
 
 async def _unless_cancelled(

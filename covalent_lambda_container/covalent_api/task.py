@@ -205,6 +205,11 @@ def _canonical_version(text: str, form: str) -> str:
     return form.format(Version(text.removesuffix("+")))
 
 
+def installs_packages(hook: Hook) -> bool:
+    """Tell whether a hook is DepsPip or DepsBash, which a task without a function does not need."""
+    return _is(hook, _PIP_HOOK) or _is(hook, _BASH_HOOK)
+
+
 def _is(hook: Hook, reference: tuple[str, str]) -> bool:
     """Tell whether a hook's function is one of Covalent's own, by name and by reference."""
     function = hook[0]

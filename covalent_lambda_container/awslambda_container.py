@@ -298,12 +298,8 @@ class AWSLambdaContainerExecutor(AsyncBaseExecutor):
             version = await self.get_version_info()
             task = dataclasses.replace(task, covalent_version=version["covalent"])
         wiring = await _loaded_wiring()
-<<<<<<< HEAD
         web_page.let_page_find_output(dispatch_id)
-=======
-        await web_page.let_page_find_output(dispatch_id)
-        await post_processing.take_over(dispatch_id, self._stored())
->>>>>>> covalent-dev
+        await post_processing.take_over(dispatch_id, self._stored)
         async with _node_progress.get().shown(dispatch_id, node_id) as waiting:
             outcome: Outcome = await wiring.service_for(self._options()).run(
                 task,

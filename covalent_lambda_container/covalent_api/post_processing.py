@@ -69,7 +69,7 @@ def lattice_result(
     return result
 
 
-async def take_over(dispatch_id: str, executor_data: Mapping[str, Any]) -> None:
+async def take_over(dispatch_id: str, executor_data: Callable[[], Mapping[str, Any]]) -> None:
     """Give a dispatch's post-processing to this executor, where it need not open anything.
 
     The lists and dictionaries of outputs that Covalent collects for it go along.
@@ -83,14 +83,14 @@ async def take_over(dispatch_id: str, executor_data: Mapping[str, Any]) -> None:
     dispatch_id
         The dispatch.
     executor_data
-        An executor as Covalent stores it: ``{"type", "short_name", "attributes"}``.
+        Returns an executor as Covalent stores it: ``{"type", "short_name", "attributes"}``.
     """
     if dispatch_id in _taken_over or not in_dispatcher():
         return
     _taken_over[dispatch_id] = None
     if len(_taken_over) > _REMEMBERED:
         _taken_over.popitem(last=False)
-    stored = json.dumps(executor_data)
+    stored = json.dumps(executor_data())
     try:
         await asyncio.get_running_loop().run_in_executor(None, _take_over, dispatch_id, stored)
     except Exception:

@@ -37,7 +37,7 @@ def post_processed_by(folder: Path, returned: Any, **options: Any) -> Any:
     async def register() -> str:
         found = await import_manifest(manifest, None, None)
         dispatch_id = str(found.metadata.dispatch_id)
-        await take_over(dispatch_id, EXECUTOR)
+        await take_over(dispatch_id, lambda: EXECUTOR)
         return dispatch_id
 
     graph = get_result_object(asyncio.run(register()), bare=False).lattice.transport_graph

@@ -72,7 +72,7 @@ class Task:
     origins
         Where those of its arguments and hooks come from that need packages.
     refers_to_covalent
-        Whether its function or one of its hooks needs Covalent where it runs.
+        Whether its function, an argument or a hook needs Covalent where it runs.
     covalent_version
         The client's Covalent, for a task that refers to it; filled by who knows it.
     """
@@ -156,6 +156,8 @@ def read_task(function: Callable[..., Any], args: Sequence[Any], kwargs: Mapping
             _refers_to_covalent(part)
             for part in (
                 transportable,
+                *args,
+                *kwargs.values(),
                 *(part for hook in (*before, *call_after) for part in hook[:3]),
             )
         ),

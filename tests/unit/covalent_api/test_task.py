@@ -408,6 +408,18 @@ def test_covalent_is_needed_by_those_who_refer_to_it(
         assert read_task(assembled(function, before, after), [], {}).refers_to_covalent is needs
 
 
+@pytest.mark.parametrize("named", [False, True])
+def test_an_electron_as_an_argument_needs_covalent(named: bool) -> None:
+    @ct.electron
+    def square(x: int) -> int:
+        return x * x
+
+    given = sealed(square)
+    task = read_task(assembled(add), [] if named else [given], {"op": given} if named else {})
+    assert task.refers_to_covalent
+    assert not read_task(assembled(add), [sealed("covalent")], {}).refers_to_covalent
+
+
 def test_deps_that_become_part_of_the_image_need_no_covalent() -> None:
     task = read_task(with_deps(pip=ct.DepsPip("numpy"), bash=ct.DepsBash("true")), [], {})
     assert not task.refers_to_covalent

@@ -176,15 +176,6 @@ class Service:
                     raise
         raise AssertionError("unreachable")
 
-    async def _accounted(self, outcome: Outcome, target: FunctionTarget) -> Outcome:
-        """Return the outcome with what the dispatcher knows of it: origin, and what was used."""
-        installed = partial(self.provisioner.installed, target.image)
-        if outcome.header.get(REQUIRES):
-            header = await in_thread(verified, outcome.header, installed, target.made_in)
-        else:
-            header = verified(outcome.header, installed, target.made_in)
-        return _with_usage(replace(outcome, header=header), target)
-
     async def _local_packages(self) -> tuple[LocalPackage, ...]:
         """Read the user's own code as it is now."""
         paths = self._options.local_packages
@@ -267,6 +258,15 @@ class Service:
             There is no such execution role.
         """
         return FunctionSpec(image=image, role_arn=self._role_arn, **self._options.function_fields())
+
+    async def _accounted(self, outcome: Outcome, target: FunctionTarget) -> Outcome:
+        """Return the outcome with what the dispatcher knows of it: origin, and what was used."""
+        installed = partial(self.provisioner.installed, target.image)
+        if outcome.header.get(REQUIRES):
+            header = await in_thread(verified, outcome.header, installed, target.made_in)
+        else:
+            header = verified(outcome.header, installed, target.made_in)
+        return _with_usage(replace(outcome, header=header), target)
 
     def _payload(self, task: Task) -> dict[str, Any]:
         if task.commands and self._options.bash_deps == "runtime":

@@ -350,7 +350,7 @@ class AWSLambdaContainerExecutor(AsyncBaseExecutor):
         """Call off a task; called by Covalent's dispatcher.
 
         The dispatcher stops waiting at once. A task that has been sent is told by an object in S3,
-        for which its handler looks every `poll_freq` / 2 seconds, at most every 2.
+        for which its handler looks every `poll_freq` / 2 seconds, at least every second.
 
         Returns
         -------

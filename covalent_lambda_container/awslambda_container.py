@@ -341,21 +341,21 @@ class AWSLambdaContainerExecutor(AsyncBaseExecutor):
         if self.usage_report and outcome.used:
             lines.append(outcome.used.line)
         self.task_stdout.write(outcome.stdout)
-        # What follows something begins a line of its own.
+        # Each part begins on its own line.
         self.task_stderr.write("\n".join(line.removesuffix("\n") for line in lines if line))
         if any(lines[1:]) or outcome.stderr.endswith("\n"):
             self.task_stderr.write("\n")
 
     async def cancel(self, task_metadata: dict[str, Any], job_handle: Any) -> bool:  # noqa: ARG002
-        """Call off a task; called by Covalent's dispatcher.
+        """Cancel a task; called by Covalent's dispatcher.
 
-        The dispatcher stops waiting at once. A task that has been sent is told by an object in S3,
-        for which its handler looks every `poll_freq` / 2 seconds, at least every second.
+        The dispatcher stops waiting at once. A running task is cancelled through an object in S3,
+        for which its handler checks every `poll_freq` / 2 seconds, at least every second.
 
         Returns
         -------
         bool
-            Whether the task was under way here. One that comes later is not begun.
+            Whether the task is running here. One that is cancelled before it starts never runs.
         """
         cancellation = _under_way.cancel_task(
             str(task_metadata["dispatch_id"]), int(task_metadata["node_id"])
@@ -397,14 +397,14 @@ def _either(credentials_file: str | None, credentials: str | None) -> str | None
 
 
 def _advised(outcome: Outcome, missing: str) -> Outcome:
-    """Add what this machine knows of a module that the task has missed."""
+    """Add advice on a module that the task could not import."""
     advice = missing_modules.advice(missing)
     error = outcome.error or {}
     return dataclasses.replace(outcome, error=error | {"advice": advice}) if advice else outcome
 
 
 def _message(error: Mapping[str, str]) -> str:
-    """Return what the task raised, and what may help, for Covalent to show."""
+    """Return the task's error and the advice on it, for Covalent to show."""
     message = f"{error['type']}: {error['message']}"
     return f"{message}\n{error['advice']}" if error.get("advice") else message
 
@@ -420,7 +420,7 @@ def _read(function: Callable[..., Any], args: list[Any], kwargs: dict[str, Any])
 async def _unless_cancelled(
     work: Coroutine[Any, Any, Result], cancellation: Cancellation
 ) -> Result:
-    """Wait for the work; stop waiting at once, and raise, when the task is called off."""
+    """Wait for the work; stop waiting at once, and raise, when the task is cancelled."""
     loop = asyncio.get_running_loop()
     over: asyncio.Future[None] = loop.create_future()
     end = functools.partial(_end, over)
@@ -434,7 +434,7 @@ async def _unless_cancelled(
         raise
     if running.done():
         return running.result()
-    # It ends with the invocation; how, nobody wants to know any more.
+    # It ends with the invocation; its outcome is discarded.
     _left_alone.add(running)
     running.add_done_callback(_forget)
     raise Cancelled
@@ -454,8 +454,8 @@ def _forget(ended: asyncio.Task[Any]) -> None:
 def _complete_registration() -> None:
     """Register the plugin with a Covalent that this module has just imported.
 
-    Covalent loads its plugins while it is imported. Imported from here, it finds this module half
-    made and leaves it out.
+    Covalent loads its plugins while it is imported. Imported from here, it finds this module only
+    partly initialized and skips it.
     """
     executors = sys.modules.get("covalent.executor")
     manager = getattr(executors, "_executor_manager", None)

@@ -20,6 +20,9 @@ REQUIRES: Final = "requires"
 MADE_IN: Final = "image"
 """Key in a TransportableObject's header: tag of the image in which the value was made."""
 
+_PIECE_CHARACTERS: Final = 4 * 256 * 1024
+"""A multiple of four: pieces of base64 that decode by themselves."""
+
 _MOST_REQUIREMENTS: Final = 1024
 _LONGEST_REQUIREMENT: Final = 512
 _READ_AS_CHARACTERS: Final = 1024
@@ -121,4 +124,13 @@ def _canonical(text: str) -> str:
 
 
 def pickle_of(transportable_object: TransportableObject) -> bytes:
-    return base64.b64decode(transportable_object.get_serialized())
+    """Return a value's pickle, unopened.
+
+    Large ones are decoded in pieces: the decoder holds the interpreter's lock, which the event loop
+    needs too.
+    """
+    text = transportable_object.get_serialized()
+    if len(text) <= _PIECE_CHARACTERS:
+        return base64.b64decode(text)
+    starts = range(0, len(text), _PIECE_CHARACTERS)
+    return b"".join(base64.b64decode(text[start : start + _PIECE_CHARACTERS]) for start in starts)

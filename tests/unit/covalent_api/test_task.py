@@ -21,7 +21,7 @@ from hypothesis import strategies as st
 
 from covalent_lambda_container.covalent_api.collections import collection
 from covalent_lambda_container.covalent_api.task import read_task
-from covalent_lambda_container.covalent_api.transport import Origin, transportable
+from covalent_lambda_container.covalent_api.transport import Origin, pickle_of, transportable
 from covalent_lambda_container.errors import InvocationError, LambdaContainerError, RequirementError
 from covalent_lambda_container.images.dockerfile import render_dockerfile, requirements_files
 from covalent_lambda_container.packages.requirements import Requirements
@@ -465,6 +465,13 @@ def test_a_result_is_what_covalent_would_have_made() -> None:
 def test_a_result_is_not_opened_on_its_way_back() -> None:
     pickled = base64.b64encode(pickle.dumps(Bomb())).decode()
     assert transportable({}, "text", pickled).get_serialized() == pickled
+
+
+@pytest.mark.parametrize("size", [0, 1, 786_431, 786_432, 786_433, 3_000_001])
+def test_a_large_pickle_is_decoded_in_pieces(size: int) -> None:
+    content = bytes(range(256)) * (size // 256) + b"x" * (size % 256)
+    value = transportable({}, "", base64.b64encode(content).decode())
+    assert pickle_of(value) == content
 
 
 # -- what is small and becomes large ---------------------------------------------------------------

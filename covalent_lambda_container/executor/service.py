@@ -186,7 +186,7 @@ class Service:
         return FunctionTarget(image=spec, function=function_spec)
 
     def _ensure_image(self, spec: ImageSpec) -> ImageReference:
-        return self.provisioner.ensure_image(spec, anew=self._options.force_rebuild)
+        return self.provisioner.ensure_image(spec, rebuild=self._options.force_rebuild)
 
     async def _make_ready(self, function_name: str) -> None:
         """Do what a function needs before its first task in this process."""

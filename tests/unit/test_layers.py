@@ -48,6 +48,7 @@ MAY_IMPORT: dict[str, set[str]] = {
             "adapters",
             "adapters/aws",
             "adapters/docker",
+            "adapters/registry",
             "concurrency",
             "covalent_api",
             "errors",
@@ -65,6 +66,7 @@ MAY_IMPORT: dict[str, set[str]] = {
     # The outside systems.
     "adapters": {"errors", "files", "model", "packages", "ports"},
     "adapters/docker": {"errors", "files", "model", "packages", "ports", "progress"},
+    "adapters/registry": {"errors", "files", "model", "ports", "progress"},
     "adapters/aws": {"concurrency", "errors", "files", "iam", "model", "ports"},
     "ports": {"files", "model", "packages"},
     "iam": {"model"},
@@ -91,6 +93,7 @@ CONFINED = {
     "covalent": {"awslambda_container", "covalent_api", "doctor", "local", "options/resolve"},
     "covalent_dispatcher": {"covalent_api", "local"},
     "docker": {"adapters/docker", "doctor", "local", "packages/local_packages"},
+    "isal": {"adapters/registry"},
     "jinja2": {"images/dockerfile"},
     "pybase64": {"tasks/s3_envelope"},
     "pydantic": {"options"},

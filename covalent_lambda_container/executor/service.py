@@ -208,13 +208,8 @@ class Service:
         await self._make_ready(function_spec.name)
         return FunctionTarget(image=spec, function=function_spec)
 
-<<<<<<< HEAD
-    def _ensure_image(self, spec: ImageSpec) -> ImageReference:
-        return self.provisioner.ensure_image(spec, rebuild=self._options.force_rebuild)
-=======
     def _ensure_image(self, spec: ImageSpec, report: ReportProgress) -> ImageReference:
-        return self.provisioner.ensure_image(spec, report, anew=self._options.force_rebuild)
->>>>>>> main
+        return self.provisioner.ensure_image(spec, report, rebuild=self._options.force_rebuild)
 
     async def _make_ready(self, function_name: str) -> None:
         """Do what a function needs before its first task in this process."""

@@ -18,6 +18,7 @@ CONFIG_TYPE: Final = "application/vnd.docker.container.image.v1+json"
 
 _NO_TIME: Final = "1970-01-01T00:00:00Z"
 """When every image was made: one spec has one manifest."""
+_DEFAULT_PATH: Final = "PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
 _UNCHANGING: Final = ("ARG", "FROM")
 
 
@@ -143,6 +144,8 @@ def changed(
     settings = config["config"] = dict(config.get("config") or {})
     history, layers = [*image.history], [*image.layers]
     for instruction, layer in steps:
+        if instruction.name == "FROM":
+            _set_path(settings)
         if instruction.name in _UNCHANGING:
             continue
         if layer is None:
@@ -156,6 +159,13 @@ def changed(
     if labels:
         settings["Labels"] = {**(settings.get("Labels") or {}), **labels}
     return ImageRecord(config=config, history=tuple(history), layers=tuple(layers))
+
+
+def _set_path(settings: dict[str, Any]) -> None:
+    """Set PATH where the image below has none, as Docker does."""
+    given = settings.get("Env") or []
+    if not any(pair.startswith("PATH=") for pair in given):
+        settings["Env"] = [*given, _DEFAULT_PATH]
 
 
 def _set(settings: dict[str, Any], instruction: Instruction) -> None:

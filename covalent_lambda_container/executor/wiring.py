@@ -191,15 +191,12 @@ def _registry_engine(clients: AwsClients, repository: str, cache: Path) -> Regis
         )
 
     @functools.cache
-    def target(uri: str) -> Repository:
-        host, _, path = uri.partition("/")
+    def target() -> Repository:
+        # Who builds has made sure of the repository before; its address stays the same.
+        host, _, path = ecr.ensure_repository().partition("/")
         return open_repository(Reference(host=host, repository=path, version=""))
 
-    return RegistryEngine(
-        RootImages(functools.cache(open_repository)),
-        lambda: target(ecr.ensure_repository()),
-        cache,
-    )
+    return RegistryEngine(RootImages(functools.cache(open_repository)), target, cache)
 
 
 def _cache_folder(cache_dir: str) -> Path:

@@ -294,7 +294,7 @@ class AWSLambdaContainerExecutor(AsyncBaseExecutor):
             version = await self.get_version_info()
             task = dataclasses.replace(task, covalent_version=version["covalent"])
         wiring = await _loaded_wiring()
-        await web_page.let_page_find_output(dispatch_id)
+        web_page.let_page_find_output(dispatch_id)
         async with _node_progress.get().shown(dispatch_id, node_id) as waiting:
             outcome: Outcome = await wiring.service_for(self._options()).run(
                 task,
@@ -326,7 +326,7 @@ class AWSLambdaContainerExecutor(AsyncBaseExecutor):
         """Call off a task; called by Covalent's dispatcher.
 
         The dispatcher stops waiting at once. A task that has been sent is told by an object in S3,
-        for which its handler looks every `poll_freq` / 2 seconds, at most every 2.
+        for which its handler looks every `poll_freq` / 2 seconds, at least every second.
 
         Returns
         -------

@@ -38,18 +38,6 @@ _PACKAGE = Path(__file__).resolve().parents[1]
 _ENTRYPOINT = "lambda-entrypoint.sh"
 _EMULATOR = "usr/local/bin/aws-lambda-rie"
 _COMMANDS = "opt/covalent-lambda/commands"
-_RUNTIME_MODULES = (
-    "__init__.py",
-    "capture.py",
-    "execution.py",
-    "handler.py",
-    "processes.py",
-    "provenance.py",
-    "surroundings.py",
-    "transfer.py",
-    "watch.py",
-    "wire.py",
-)
 
 
 def render_dockerfile(spec: ImageSpec, layers: Sequence[Layer] = ()) -> str:
@@ -162,7 +150,10 @@ def runtime_sources() -> list[Member]:
     """Return the runtime's modules, named by their path in the image."""
     runtime = _PACKAGE / "runtime"
     return files(
-        {f"{_RUNTIME_FOLDER}/{name}": (runtime / name).read_bytes() for name in _RUNTIME_MODULES}
+        {
+            f"{_RUNTIME_FOLDER}/{path.name}": path.read_bytes()
+            for path in sorted(runtime.glob("*.py"))
+        }
     )
 
 

@@ -3,100 +3,55 @@
 from __future__ import annotations
 
 import contextlib
+import io
 import logging
 import os
-import shutil
 import sys
-import tempfile
-from collections.abc import Iterator
 
-from .capture import CapturedStream
-from .processes import MARK, end_leftovers
-
-_SCRATCH = "/tmp"
-
-# Lambda's file system is read-only but for /tmp, and its HOME does not exist.
-_WRITABLE_DIRECTORIES = {
-    "HOME": "/tmp/home",
-    "XDG_CACHE_HOME": "/tmp/home/.cache",
-    "MPLCONFIGDIR": "/tmp/home/.config/matplotlib",
-    "NUMBA_CACHE_DIR": "/tmp/home/.cache/numba",
-    "COVALENT_CONFIG_DIR": "/tmp/home/.config/covalent",
-}
-
-_streams: tuple[CapturedStream, CapturedStream] | None = None
-_scratch_before: frozenset[str] | None = None
+from .scratch import Scratch
 
 
-def captured_streams() -> tuple[CapturedStream, CapturedStream]:
-    """Return the captures of stdout and stderr; put in place once, for the life of the process.
-
-    Libraries keep references to ``sys.stderr`` between tasks.
-    """
-    global _streams
-    if _streams is None:
-        _streams = CapturedStream(sys.stdout), CapturedStream(sys.stderr)
-    sys.stdout, sys.stderr = _streams
-    return _streams
-
-
-@contextlib.contextmanager
-def surroundings() -> Iterator[None]:
-    """Give the task a clean directory, environment and logging; put back what it changed."""
-    global _scratch_before
-    if _scratch_before is None:
-        _scratch_before = frozenset(os.listdir(_SCRATCH))
-    before = dict(os.environ)
-    _prepare_environment()
-    home = os.getcwd()
-    search_path = list(sys.path)
-    # The runtime client's log handler writes around sys.stderr: the task would lose its logging.
-    handlers, level = logging.root.handlers, logging.root.level
-    logging.root.handlers = []
-    work_directory = tempfile.mkdtemp(prefix="task-", dir=_SCRATCH)
-    os.chdir(work_directory)
-    try:
-        yield
-    finally:
-        os.chdir(home)
-        end_leftovers()
-        shutil.rmtree(work_directory, ignore_errors=True)
-        _make_room()
-        logging.root.handlers, logging.root.level = handlers, level
-        sys.path[:] = search_path
-        if dict(os.environ) != before:
-            os.environ.clear()
-            os.environ.update(before)
-
-
-def _prepare_environment() -> None:
-    for name, path in _WRITABLE_DIRECTORIES.items():
-        if not os.environ.get(name, "").startswith(f"{_SCRATCH}/"):
-            os.environ[name] = path
-        os.makedirs(os.environ[name], exist_ok=True)
+def prepare_template(scratch: Scratch) -> None:
+    """Set up the process that all tasks are forked from."""
+    scratch.renew()
+    for name, folder in scratch.environment.items():
+        # The function's own environment may name another folder that can be written to.
+        if not os.environ.get(name, "").startswith(f"{scratch.path}/"):
+            os.environ[name] = folder
     os.environ["COVALENT_PLUGIN_LOAD"] = "false"
-    # Programs that the task starts find its packages, and are found again.
+    # Programs that tasks start find the image's packages.
     packages = os.environ.get("LAMBDA_TASK_ROOT", "/var/task")
     os.environ["PATH"] = f"{packages}/bin:{os.environ.get('PATH', os.defpath)}"
     python_path = os.environ.get("PYTHONPATH")
     os.environ["PYTHONPATH"] = f"{packages}:{python_path}" if python_path else packages
-    os.environ[MARK] = "1"
+    # The runtime client's log handler writes around sys.stderr: tasks would lose their logging.
+    logging.root.handlers = []
 
 
-def _make_room() -> None:
-    """Empty /tmp of what tasks left there, once half of it is used.
+def prepare_task(scratch: Scratch) -> None:
+    """Set up this process, which runs one task and ends with it."""
+    sys.stdout, sys.stderr = _stream(1), _stream(2)
+    os.chdir(scratch.work)
+    _seed()
 
-    Until then it stays: caches in HOME make the next task of the same function faster.
+
+def _stream(descriptor: int) -> io.TextIOWrapper:
+    """Return an unbuffered text stream: nothing is lost when the process is killed."""
+    raw = io.FileIO(descriptor, "w", closefd=False)
+    return io.TextIOWrapper(
+        raw,  # as `python -u` does
+        encoding="utf-8",
+        errors="backslashreplace",
+        write_through=True,
+    )
+
+
+def _seed() -> None:
+    """Give numpy's global generator a state of its own, which forks would share.
+
+    Python seeds its own generator after a fork.
     """
-    usage = shutil.disk_usage(_SCRATCH)
-    if usage.used < usage.total / 2:
-        return
-    for entry in os.scandir(_SCRATCH):
-        if entry.name in (_scratch_before or ()):
-            continue
-        if entry.is_dir(follow_symlinks=False):
-            shutil.rmtree(entry.path, ignore_errors=True)
-        else:
-            # A thread that the task has left may be faster.
-            with contextlib.suppress(OSError):
-                os.unlink(entry.path)
+    random = sys.modules.get("numpy.random")
+    if random is not None:
+        with contextlib.suppress(Exception):
+            random.seed()

@@ -71,7 +71,7 @@ MAY_IMPORT: dict[str, set[str]] = {
     "adapters/docker": {"errors", "files", "model", "packages", "ports", "progress"},
     "adapters/registry": {"errors", "files", "model", "ports", "progress"},
     "adapters/aws": {"concurrency", "errors", "files", "iam", "model", "ports"},
-    "ports": {"files", "model", "packages"},
+    "ports": {"errors", "files", "model", "packages"},
     "iam": {"model"},
     # Values.
     "options": {"errors", "model", "packages"},

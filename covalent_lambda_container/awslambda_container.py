@@ -136,6 +136,9 @@ class AWSLambdaContainerExecutor(AsyncBaseExecutor):
         Root image; default: public.ecr.aws/lambda/python:X.Y, X.Y being the client's Python.
     architecture : str
         Processor of the functions: x86_64 or arm64. Default: "x86_64".
+    builder : str
+        What makes the images: docker, an engine on the dispatcher's machine, or registry, which
+        composes them without one and uploads them itself. Default: "docker".
     force_rebuild : bool
         Rebuild and push each image, once in each process of the dispatcher, although ECR has
         it. Default: False.
@@ -207,6 +210,7 @@ class AWSLambdaContainerExecutor(AsyncBaseExecutor):
         bash_deps: str | None = None,
         base_image: str | None = None,
         architecture: str | None = None,
+        builder: str | None = None,
         force_rebuild: bool | None = None,
         max_image_mb: int | None = None,
         ca_bundle: str | None = None,

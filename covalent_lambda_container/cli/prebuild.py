@@ -61,7 +61,7 @@ _THERE: Final = "there"
 @python_option
 @executor_options(
     *(*ACCOUNT, "ecr_repository", "lambda_role_name", "base_image", "architecture"),
-    *("pip_index_url", "ca_bundle"),
+    *("pip_index_url", "ca_bundle", "builder"),
 )
 @reporting
 def prebuild(

@@ -9,6 +9,7 @@ from dataclasses import dataclass, replace
 from typing import Any, Protocol, TypeVar
 
 from covalent_lambda_container.covalent_api.task import Task
+from covalent_lambda_container.errors import ConfigurationError
 from covalent_lambda_container.executor.image_spec import image_spec
 from covalent_lambda_container.executor.service import Service
 from covalent_lambda_container.functions.description import description
@@ -113,8 +114,8 @@ def make(
     target: BuildTarget, service: Service, *, with_function: bool, tell: ReportProgress
 ) -> TargetStatus:
     """Create an image and its function where they do not exist."""
-    anew = target.options.force_rebuild
-    image = service.provisioner.ensure_image(target.spec, tell, anew=anew)
+    rebuild = target.options.force_rebuild
+    image = service.provisioner.ensure_image(target.spec, tell, rebuild=rebuild)
     if not with_function:
         return TargetStatus(target=target, image=image)
     name = service.provisioner.ensure_function(
@@ -126,7 +127,18 @@ def make(
 
 
 def build_here(target: BuildTarget, service: Service) -> str:
-    """Build an image in the Docker engine alone; return its name there."""
+    """Build an image in the Docker engine alone; return its name there.
+
+    Raises
+    ------
+    ConfigurationError
+        When the options ask for a builder without an engine.
+    """
+    if target.options.builder == "registry":
+        raise ConfigurationError(
+            "--no-push builds in the Docker engine; builder='registry' has none.",
+            hint="Give --builder docker.",
+        )
     return service.provisioner.build_here(target.spec)
 
 

@@ -247,7 +247,7 @@ class Service:
         raise AssertionError("unreachable")
 
     def _ensure_image(self, spec: ImageSpec, report: ReportProgress) -> ImageReference:
-        return self.provisioner.ensure_image(spec, report, anew=self._options.force_rebuild)
+        return self.provisioner.ensure_image(spec, report, rebuild=self._options.force_rebuild)
 
     async def _make_ready(self, function_name: str) -> None:
         """Do what a function needs before its first task in this process."""

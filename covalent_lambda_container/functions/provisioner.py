@@ -76,7 +76,7 @@ class Provisioner:
         return self._registry.find(spec.tag)
 
     def ensure_image(
-        self, spec: ImageSpec, tell: ReportProgress = _silent, *, anew: bool = False
+        self, spec: ImageSpec, tell: ReportProgress = _silent, *, rebuild: bool = False
     ) -> ImageReference:
         """Return the image of a spec, building and pushing it only if the registry has none.
 
@@ -86,10 +86,10 @@ class Provisioner:
             What it must contain.
         tell
             Called at the start of each long step.
-        anew
+        rebuild
             Build and push the image although the registry has it; once in this process.
         """
-        if anew:
+        if rebuild:
             self._rebuilt.get(spec, lambda: self._rebuild(spec, tell))
         return self._images.get(spec, lambda: self._find_or_build(spec, tell))
 
@@ -153,7 +153,7 @@ class Provisioner:
             replaced = None
             with contextlib.suppress(UnusableImage):
                 replaced = self._registry.find(spec.tag)
-            self._build(spec, tell, replaced=replaced, anew=True)
+            self._build(spec, tell, replaced=replaced, rebuild=True)
         self._images.forget(spec)
         self.rebuilds += 1
 
@@ -180,15 +180,15 @@ class Provisioner:
         tell: ReportProgress,
         *,
         replaced: ImageReference | None = None,
-        anew: bool = False,
+        rebuild: bool = False,
     ) -> ImageReference:
         repository = self._repository(spec)
-        tag = self._registry.next_tag(spec.tag) if anew else spec.tag
+        tag = self._registry.next_tag(spec.tag) if rebuild else spec.tag
         name = f"{repository}:{tag}"
         tell("building")
         with step_log.step("image.build", name), progress.reported_to(tell):
-            self._builder.build(spec, name, anew=anew)
-        if not anew:
+            self._builder.build(spec, name, rebuild=rebuild)
+        if not rebuild:
             # Another machine may have been faster: its image will do, and there is nothing to push.
             found = self._registry.find(spec.tag)
             if found:

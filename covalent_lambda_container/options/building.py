@@ -66,6 +66,17 @@ class ImageOptions:
             function="architecture",
         ),
     ] = "x86_64"
+    builder: Annotated[
+        Literal["docker", "registry"],
+        Option(
+            "What makes the images: docker, an engine on the dispatcher's machine, or registry, "
+            "which composes them without one and uploads them itself.",
+            remark="`registry` needs wheels of all packages, no DepsBash command at build, and a "
+            "dispatcher whose Python has the image's version. With `docker`, an image that needs "
+            "no more is made without an engine if none answers.",
+            flag="--builder docker|registry",
+        ),
+    ] = "docker"
     force_rebuild: Annotated[
         Truth,
         Option(

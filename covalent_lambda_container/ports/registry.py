@@ -50,10 +50,10 @@ class ImageRecord:
 class ImageBuilder(Protocol):
     """Makes task images."""
 
-    def build(self, spec: ImageSpec, name: str, *, anew: bool = False) -> None:
+    def build(self, spec: ImageSpec, name: str, *, rebuild: bool = False) -> None:
         """Build the image of a spec and tag it `name` in the engine.
 
-        With `anew`, from nothing that earlier builds have left.
+        With `rebuild`, from nothing that earlier builds have left.
         """
 
     def push(self, name: str, login: RegistryLogin) -> str:

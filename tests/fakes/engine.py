@@ -55,6 +55,8 @@ class FakeEngine:
         How many of them are there.
     files
         What there is to read in an image that does not run.
+    runs_containers
+        Whether it is an engine that runs containers.
     command
         Answers commands that are not `python3 …`; by default they fail.
     """
@@ -65,6 +67,7 @@ class FakeEngine:
     containers: list[str] = field(default_factory=list)
     running: int = 0
     files: dict[str, ImageFile] = field(default_factory=dict)
+    runs_containers: bool = True
     pip: Callable[[Path, Sequence[str], Mapping[str, str]], None] | None = None
 
     def __post_init__(self) -> None:
@@ -135,6 +138,8 @@ class FakeEngine:
     def container(
         self, image: str, architecture: str, *, offline: bool = False
     ) -> Iterator[FakeContainer]:
+        if not self.runs_containers:
+            raise CannotRun("There is no Docker engine.")
         if architecture != "x86_64":
             raise CannotRun(f"The engine cannot run images for {architecture}.")
         self.containers.append(image)

@@ -155,12 +155,12 @@ class FakeImageBuilder:
         self._contents: dict[ImageSpec, str] = {}
         self._images: dict[str, str] = {}
 
-    def build(self, spec: ImageSpec, name: str, *, anew: bool = False) -> None:
+    def build(self, spec: ImageSpec, name: str, *, rebuild: bool = False) -> None:
         self.while_building()
         if self.failures:
             raise self.failures.pop(0)
         # Two builds of one spec differ in their bytes, as Docker's do, unless it remembers them.
-        if anew or spec not in self._contents:
+        if rebuild or spec not in self._contents:
             self._contents[spec] = f"{spec.digest} by {id(self)}, build {len(self.builds)}"
         self._images[name] = self._contents[spec]
         self.builds.append(name)

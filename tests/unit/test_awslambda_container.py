@@ -44,6 +44,7 @@ OTHER_VALUES = {
     "local_packages": [__file__],
     "force_rebuild": True,
     "bash_deps": "runtime",
+    "builder": "registry",
     "environment": {"MODE": "fast"},
     "tags": {"team": "physics"},
     "subnet_ids": ["subnet-0a"],

@@ -44,6 +44,7 @@ MAY_IMPORT: dict[str, set[str]] = {
             "adapters",
             "adapters/aws",
             "adapters/docker",
+            "adapters/registry",
             "concurrency",
             "covalent_api",
             "errors",
@@ -63,6 +64,7 @@ MAY_IMPORT: dict[str, set[str]] = {
     # The outside systems.
     "adapters": {"errors", "files", "model", "packages", "ports"},
     "adapters/docker": {"errors", "files", "model", "packages", "ports", "progress"},
+    "adapters/registry": {"errors", "files", "model", "ports", "progress"},
     "adapters/aws": {"concurrency", "errors", "files", "iam", "model", "ports"},
     "ports": {"errors", "files", "model", "packages"},
     "iam": {"model"},
@@ -89,6 +91,7 @@ CONFINED = {
     "covalent": {"awslambda_container", "covalent_api", "doctor", "local", "options/resolve"},
     "covalent_dispatcher": {"covalent_api", "local"},
     "docker": {"adapters/docker", "doctor", "local", "packages/local_packages"},
+    "isal": {"adapters/registry"},
     "jinja2": {"images/dockerfile", "report/page"},
     "matplotlib": {"report/pictures"},
     "pybase64": {"tasks/answers", "tasks/s3_envelope"},

@@ -18,10 +18,10 @@ import pytest
 
 from covalent_lambda_container.errors import ImageBuildError, VersionMismatch
 from covalent_lambda_container.files.cache_folder import emptying
-from covalent_lambda_container.images import builder as image_build
 from covalent_lambda_container.images import dockerfile
-from covalent_lambda_container.images.builder import LOCK_FILE, TaskImageBuilder
+from covalent_lambda_container.images.builder import TaskImageBuilder
 from covalent_lambda_container.images.installation import PackageInstaller, required_by
+from covalent_lambda_container.images.package_layers import LOCK_FILE
 from covalent_lambda_container.model.image_labels import contents
 from covalent_lambda_container.model.specs import ImageSpec
 from covalent_lambda_container.packages.index_settings import IndexSettings
@@ -376,12 +376,16 @@ def test_commands_run_once_below_the_packages(
 def test_layers_of_an_image_that_could_not_be_finished_are_removed(
     engine: FakeEngine, installer: FakeInstaller, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    def fail(*_: Any) -> Any:
-        raise OSError("no space left on device")
+    make = engine.build
 
-    monkeypatch.setattr(image_build, "_set_archive", fail)
+    def fail(members: Any, name: str, **given: Any) -> str:
+        if name.startswith("covalent-lambda-packages:"):
+            raise ImageBuildError("no space left on device")
+        return make(members, name, **given)
+
+    monkeypatch.setattr(engine, "build", fail)
     builder_ = builder(engine, installer, tmp_path)
-    with pytest.raises(OSError, match="no space"):
+    with pytest.raises(ImageBuildError, match="no space"):
         builder_.build(spec_of("numpy"), NAME)
     assert engine.id_of(engine.builds[-1]) not in engine.images
     assert engine.running == 0

@@ -35,6 +35,7 @@ DEFAULTS = {
     "local_packages": [],
     "force_rebuild": False,
     "bash_deps": "build",
+    "builder": "docker",
     "environment": {},
     "tags": {},
     "subnet_ids": [],
@@ -49,7 +50,7 @@ DEFAULTS = {
     "pip_extra_index_urls": [],
     "ca_bundle": "",
 }
-CHOICES = ("architecture", "bash_deps")
+CHOICES = ("architecture", "bash_deps", "builder")
 TEXTS = [
     name for name, default in DEFAULTS.items() if isinstance(default, str) and name not in CHOICES
 ]
@@ -78,6 +79,7 @@ BAD = [
     ("architecture", "arm", "'x86_64' or 'arm64'"),
     ("architecture", "", "'x86_64' or 'arm64'"),
     ("bash_deps", "never", "'build' or 'runtime'"),
+    ("builder", "podman", "'docker' or 'registry'"),
     ("lambda_role_name", "", "at least 1 character"),
     ("s3_bucket_name", "ab", "at least 3 characters"),
     ("s3_bucket_name", "x" * 64, "at most 63 characters"),

@@ -4,7 +4,7 @@ PYTHON ?= python3
 VENV := .venv
 RUN := $(VENV)/bin/python
 
-.PHONY: help demo test test-unit test-slow bench lint format docs lock clean
+.PHONY: help demo test test-unit test-slow soak bench lint format docs lock clean
 
 help: ## print this list
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{ printf "%-10s  %s\n", $$1, $$2 }'
@@ -20,6 +20,9 @@ test-unit: $(VENV)/.installed ## run the unit tests (1 min)
 
 test-slow: $(VENV)/.installed ## run fault injection and bulk tests (Docker, 30 min)
 	$(RUN) -m pytest -m slow
+
+soak: $(VENV)/.installed ## run tasks while everything breaks, MINUTES=20, SEED=n (Docker)
+	$(RUN) -m tests.soak $(if $(MINUTES),--minutes $(MINUTES)) $(if $(SEED),--seed $(SEED))
 
 bench: $(VENV)/.installed ## measure all figures, or some with ONLY=warm,cold (Docker, 30 min)
 	$(RUN) -m bench $(if $(ONLY),--only $(ONLY))

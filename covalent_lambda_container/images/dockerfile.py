@@ -41,10 +41,13 @@ _COMMANDS = "opt/covalent-lambda/commands"
 _RUNTIME_MODULES = (
     "__init__.py",
     "capture.py",
+    "child_processes/__init__.py",
+    "child_processes/sitecustomize.py",
     "execution.py",
     "handler.py",
     "processes.py",
     "provenance.py",
+    "start.py",
     "surroundings.py",
     "transfer.py",
     "watch.py",

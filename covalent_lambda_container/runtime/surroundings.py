@@ -5,12 +5,14 @@ from __future__ import annotations
 import contextlib
 import logging
 import os
+import pwd
 import shutil
 import sys
 import tempfile
 from collections.abc import Iterator
 
 from .capture import CapturedStream
+from .child_processes import sitecustomize
 from .processes import MARK, end_leftovers
 
 _SCRATCH = "/tmp"
@@ -70,17 +72,34 @@ def surroundings() -> Iterator[None]:
 
 
 def _prepare_environment() -> None:
+    if os.environ.get("HOME") in (None, "", "/", _owner_home()):
+        os.environ["HOME"] = _WRITABLE_DIRECTORIES["HOME"]
     for name, path in _WRITABLE_DIRECTORIES.items():
-        if not os.environ.get(name, "").startswith(f"{_SCRATCH}/"):
-            os.environ[name] = path
-        os.makedirs(os.environ[name], exist_ok=True)
+        # What the user has set by the option `environment` stays, a read-only folder included.
+        with contextlib.suppress(OSError):
+            os.makedirs(os.environ.setdefault(name, path), exist_ok=True)
     os.environ["COVALENT_PLUGIN_LOAD"] = "false"
     # Programs that the task starts find its packages, and are found again.
     packages = os.environ.get("LAMBDA_TASK_ROOT", "/var/task")
     os.environ["PATH"] = f"{packages}/bin:{os.environ.get('PATH', os.defpath)}"
-    python_path = os.environ.get("PYTHONPATH")
-    os.environ["PYTHONPATH"] = f"{packages}:{python_path}" if python_path else packages
+    # Not the packages themselves: PYTHONPATH comes before the standard library.
+    folders = [os.path.dirname(sitecustomize.__file__)]
+    folders += [
+        folder
+        for folder in os.environ.get("PYTHONPATH", "").split(":")
+        if folder and folder != os.environ.get("LAMBDA_RUNTIME_DIR")
+    ]
+    os.environ["PYTHONPATH"] = ":".join(folders)
     os.environ[MARK] = "1"
+
+
+def _owner_home() -> str:
+    """Return the home that the system's user has, which Lambda does not let it write to."""
+    try:
+        return pwd.getpwuid(os.getuid()).pw_dir
+    except KeyError:
+        # Lambda runs functions as a user that an image need not know.
+        return os.environ["HOME"]
 
 
 def _make_room() -> None:

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import contextlib
+import csv
 import hashlib
+import io
 import os
 import re
 import subprocess
@@ -256,8 +258,10 @@ def wheel(name: str, version: str, files: Mapping[str, str], **extra: Any) -> di
     content = {path: text.encode() for path, text in files.items()}
     content[f"{folder}/METADATA"] = f"Name: {name}\nVersion: {version}\n".encode()
     content |= {f"{folder}/{path}": text.encode() for path, text in extra.items()}
-    lines = [f"{path},{recorded(data)},{len(data)}" for path, data in sorted(content.items())]
-    content[f"{folder}/RECORD"] = "\n".join([*lines, f"{folder}/RECORD,,", ""]).encode()
+    rows = [[path, recorded(data), str(len(data))] for path, data in sorted(content.items())]
+    record = io.StringIO()
+    csv.writer(record, lineterminator="\n").writerows([*rows, [f"{folder}/RECORD", "", ""]])
+    content[f"{folder}/RECORD"] = record.getvalue().encode()
     return content
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import os
+import pwd
 import re
 import shutil
 import sys
@@ -80,20 +81,32 @@ def test_lambda_lets_a_task_write_to_tmp_only() -> None:
     assert re.findall(r'": "(/\w+)/home', source) == ["/tmp"] * 5
 
 
-def test_a_folder_that_cannot_be_written_to_is_replaced(
+def test_the_home_of_the_systems_user_is_replaced(
     run: Run, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setenv("HOME", "/var/task/not-writable")
+    own = pwd.getpwuid(os.getuid()).pw_dir
+    monkeypatch.setenv("HOME", own)
     answer = run(lambda: os.environ["HOME"])
     assert value_of(answer["result"]["pickle"]) == surroundings._WRITABLE_DIRECTORIES["HOME"]
-    assert os.environ["HOME"] == "/var/task/not-writable"
+    assert os.environ["HOME"] == own
+
+
+@pytest.mark.parametrize("name", surroundings._WRITABLE_DIRECTORIES)
+def test_a_folder_that_the_user_has_set_stays(
+    run: Run, monkeypatch: pytest.MonkeyPatch, name: str
+) -> None:
+    monkeypatch.setenv(name, "/proc/models")
+    answer = run(lambda: os.environ[name])
+    assert value_of(answer["result"]["pickle"]) == "/proc/models"
 
 
 def test_programs_find_the_packages_of_the_image(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("LAMBDA_TASK_ROOT", "/image")
-    monkeypatch.setenv("PYTHONPATH", "/mine")
+    monkeypatch.setenv("LAMBDA_RUNTIME_DIR", "/interface")
+    monkeypatch.setenv("PYTHONPATH", "/interface:/mine")
     answer = run(lambda: (os.environ["PATH"].split(":")[0], os.environ["PYTHONPATH"]))
-    assert value_of(answer["result"]["pickle"]) == ("/image/bin", "/image:/mine")
+    folder = Path(surroundings.__file__).parent / "child_processes"
+    assert value_of(answer["result"]["pickle"]) == ("/image/bin", f"{folder}:/mine")
 
 
 def leave_something() -> None:

@@ -12,6 +12,7 @@ import json
 from collections.abc import Iterable, Sequence
 from dataclasses import asdict, replace
 from functools import cache
+from itertools import filterfalse
 from pathlib import Path
 from typing import Final
 
@@ -21,7 +22,13 @@ from covalent_lambda_container.files.archives import END, Member, archive, body,
 from covalent_lambda_container.images.package_archives import FORMAT, Layer
 from covalent_lambda_container.model.specs import ImageSpec
 from covalent_lambda_container.packages.local_packages import LocalPackage
-from covalent_lambda_container.packages.requirements import ADDRESS_OPTIONS, as_constraint, has_hash
+from covalent_lambda_container.packages.requirements import (
+    ADDRESS_OPTIONS,
+    as_constraint,
+    has_hash,
+    parsed,
+)
+from covalent_lambda_container.ports.installer import OVERRIDES
 
 RUNTIME_PACKAGE: Final = "covalent_lambda_runtime"
 """Import name of `covalent_lambda_container.runtime` inside an image."""
@@ -30,6 +37,7 @@ TASK_ROOT: Final = "var/task"
 INTERFACE_ROOT: Final = "var/runtime"
 """Folder of an image that holds Lambda's runtime interface client."""
 
+CLOUDPICKLE: Final = "cloudpickle"
 REQUIREMENTS: Final = "requirements.txt"
 CONSTRAINTS: Final = "constraints.txt"
 
@@ -79,21 +87,30 @@ def requirements_files(spec: ImageSpec, further: Iterable[str] = ()) -> list[dic
     further
         More requirements, beside the spec's and its cloudpickle.
     """
+    # The client's cloudpickle wins, whatever packages or users require: it has pickled the task.
+    cloudpickle = f"cloudpickle=={spec.cloudpickle_version}"
     hashed = [line for line in spec.requirements if has_hash(line)]
     others = [line for line in spec.requirements if not has_hash(line)]
-    others += [f"cloudpickle=={spec.cloudpickle_version}", *further]
+    others = [*filterfalse(_is_cloudpickle, others), cloudpickle, *further]
+    limits = [line for line in spec.constraints if not _is_cloudpickle(line)]
     # Index addresses are passed as index settings, which add the credentials.
     options = [line for line in spec.install_options if not line.startswith(ADDRESS_OPTIONS)]
 
     def step(packages: Iterable[str], constraints: Sequence[str]) -> dict[str, str]:
         limited = [f"--constraint {CONSTRAINTS}"] if constraints else []
         texts = {REQUIREMENTS: _lines([*options, *limited, *packages])}
+        if packages is others:
+            texts[OVERRIDES] = _lines([cloudpickle])
         return texts | ({CONSTRAINTS: _lines(constraints)} if constraints else {})
 
     if not hashed:
-        return [step(others, spec.constraints)]
-    chosen = [as_constraint(line) for line in hashed]
-    return [step(hashed, spec.constraints), step(others, [*spec.constraints, *chosen])]
+        return [step(others, limits)]
+    chosen = [as_constraint(line) for line in hashed if not _is_cloudpickle(line)]
+    return [step(hashed, spec.constraints), step(others, [*limits, *chosen])]
+
+
+def _is_cloudpickle(line: str) -> bool:
+    return parsed(line).name == CLOUDPICKLE
 
 
 def command_name(number: int) -> str:

@@ -162,13 +162,14 @@ class FakeContainer:
         environment: Mapping[str, str] | None = None,
         redacted: Callable[[str], str] = str,
     ) -> str:
-        assert command[0] == "python3"
+        assert command[0] == "python3" or command[0].endswith("/uv")
         # Paths of the container.
         inside = [re.sub(r"^/(?=tmp/)", f"{self._root}/", part) for part in command[1:]]
-        if inside[:2] == ["-m", "pip"]:
+        tool = inside[1:] if command[0].endswith("/uv") else inside[2:]
+        if tool == inside[1:] or inside[:2] == ["-m", "pip"]:
             if self._engine.pip is None:
-                raise ImageBuildError("python3 ended with status 1 in a container of the image.")
-            self._engine.pip(self._root, inside[2:], environment or {})
+                raise ImageBuildError("uv ended with status 1 in a container of the image.")
+            self._engine.pip(self._root, tool, environment or {})
             return ""
         ended = subprocess.run(
             [sys.executable, *inside],
@@ -246,7 +247,7 @@ class FakeInstaller:
         lines = [line for line in text.splitlines() if not line.startswith("--")]
         missing = [line for line in lines if line not in self.wheels]
         if missing:
-            raise WheelsMissing(f"no wheels of {', '.join(missing)}")
+            raise WheelsMissing("".join(f"Wheels are required for `{each}`" for each in missing))
         self.installed.append(text)
         for line in lines:
             write(target, self.wheels[line])

@@ -34,8 +34,8 @@ from covalent_lambda_container.images.source_builds import (
     CA_FILE,
     FOLDER,
     SourceBuilder,
-    is_source,
     put_certificates,
+    sources,
 )
 from covalent_lambda_container.model.specs import ImageSpec
 from covalent_lambda_container.packages.index_settings import IndexSettings
@@ -130,7 +130,7 @@ class PackageInstaller:
             self.install_wheels, scratch=scratch, spec=spec, root=root, settings=settings
         )
         try:
-            if any(map(is_source, spec.requirements)):
+            if sources(spec):
                 raise WheelsMissing("")
             for step in steps:
                 options = ["--refresh"] if refresh else []

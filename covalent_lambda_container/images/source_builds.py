@@ -12,6 +12,8 @@ from importlib.metadata import version
 from pathlib import Path
 from typing import Final
 
+from packaging.requirements import Requirement
+
 from covalent_lambda_container.errors import ImageBuildError
 from covalent_lambda_container.files.archives import Member, files
 from covalent_lambda_container.images.dockerfile import REQUIREMENTS
@@ -97,7 +99,7 @@ class SourceBuilder:
                 [Member(name=f"{FOLDER}/uv", content=(tool / "bin" / "uv",), executable=True)]
             )
             put_certificates(container, settings)
-            built = {*without_wheels, *_sources(spec)}
+            built = {*without_wheels, *(parsed(line).name for line in sources(spec))}
             for step in steps:
                 _install(container, step, built, environment, settings)
             container.get(f"/{FOLDER}/packages/.", target)
@@ -109,10 +111,40 @@ def put_certificates(container: Container, settings: IndexSettings) -> None:
         container.put(files({CA_FILE: settings.ca_bundle}))
 
 
-def is_source(line: str) -> bool:
-    """Tell whether a requirement is certainly no wheel: a repository, or another archive."""
-    url = parsed(line).url
-    return url is not None and not url.partition("#")[0].endswith(".whl")
+def sources(spec: ImageSpec) -> list[str]:
+    """Return the requirements that are certainly no wheels: repositories, and source archives.
+
+    Those whose markers do not hold in the image are left out.
+    """
+    found = []
+    for line in spec.requirements:
+        requirement = parsed(line)
+        is_wheel = (requirement.url or "").partition("#")[0].endswith(".whl")
+        if requirement.url and not is_wheel and applies(requirement, spec):
+            found.append(line)
+    return found
+
+
+def applies(requirement: Requirement, spec: ImageSpec) -> bool:
+    """Tell whether a requirement's marker holds in an image."""
+    if requirement.marker is None:
+        return True
+    machine = {"arm64": "aarch64"}.get(spec.architecture, spec.architecture)
+    environment = {
+        "implementation_name": "cpython",
+        "implementation_version": f"{spec.python_version}.0",
+        "os_name": "posix",
+        "platform_machine": machine,
+        "platform_python_implementation": "CPython",
+        "platform_release": "",
+        "platform_system": "Linux",
+        "platform_version": "",
+        "python_full_version": f"{spec.python_version}.0",
+        "python_version": spec.python_version,
+        "sys_platform": "linux",
+        "extra": "",
+    }
+    return requirement.marker.evaluate(environment)
 
 
 def _install(
@@ -150,13 +182,9 @@ def _install(
     raise ImageBuildError(f"More than {_MAX_ROUNDS} packages have no wheels: {sorted(built)}.")
 
 
-def _sources(spec: ImageSpec) -> set[str]:
-    return {parsed(line).name for line in spec.requirements if is_source(line)}
-
-
 def _repositories(container: Container, spec: ImageSpec) -> list[str]:
     """Return the URLs of repositories to install from; raise if there is no git for them."""
-    urls = {line: parsed(line).url or "" for line in spec.requirements}
+    urls = {line: parsed(line).url or "" for line in sources(spec)}
     named = [line for line, url in urls.items() if url.startswith("git+")]
     if not named:
         return []

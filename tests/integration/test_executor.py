@@ -160,7 +160,8 @@ def test_a_package_that_does_not_exist(options: Any, cache_dir: str, aws: Any, s
     functions, stored = names(aws), images(aws, stack)
     executor = AWSLambdaContainerExecutor(**options, cache_dir=cache_dir)
     missing = ct.DepsPip(["covalent-lambda-no-such-package==9.9"])
-    with pytest.raises(ImageBuildError, match="there is no package covalent-lambda-no-such-package on"):
+    said = "there is no package covalent-lambda-no-such-package on"
+    with pytest.raises(ImageBuildError, match=said):
         run(executor, abs, -1, pip=missing)
     assert names(aws) == functions
     assert images(aws, stack) == stored

@@ -527,3 +527,12 @@ def test_a_root_for_which_there_is_no_interface(
     del installer.wheels["awslambdaric==4.2.2"]
     with pytest.raises(ImageBuildError, match=r"interface cannot be installed(.|\n)*base_image"):
         builder(engine, installer, tmp_path).build(spec_of(), NAME)
+
+
+def test_a_source_whose_marker_does_not_hold_is_not_built(
+    engine: FakeEngine, installer: FakeInstaller, tmp_path: Path
+) -> None:
+    canonical = 'absent @ git+https://example.com/a ; sys_platform == "win32"'
+    installer.wheels[canonical] = {}
+    builder(engine, installer, tmp_path).build(spec_of(canonical, "small==1"), NAME)
+    assert f"{canonical}\nsmall==1\ncloudpickle==3.1.0\n" in installer.installed

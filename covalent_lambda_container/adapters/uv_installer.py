@@ -8,10 +8,12 @@ from __future__ import annotations
 
 import functools
 import os
+import platform
 import re
 import subprocess
 import sys
 from collections.abc import Mapping, Sequence
+from importlib import metadata
 from pathlib import Path
 from typing import Final
 
@@ -107,6 +109,46 @@ class UvInstaller:
         except _Unsatisfiable as exc:
             self._without_mirrors(command, settings, scratch, str(exc))
         mark_used(self._cache)
+
+    def program(
+        self,
+        scratch: Path,
+        *,
+        settings: IndexSettings,
+        python_version: str,
+        architecture: str,
+        glibc: str,
+    ) -> Path:
+        """Return uv's executable for Linux on a processor, to be run in a container.
+
+        It is this machine's own where that runs there, so that no index has to have uv.
+
+        Parameters
+        ----------
+        scratch
+            Folder for an executable from an index.
+        settings, python_version, architecture, glibc
+            See `install`.
+
+        Raises
+        ------
+        ImageBuildError
+            When it is not this machine's, and no index has it.
+        """
+        if sys.platform == "linux" and platform.machine() == _MACHINES[architecture]:
+            return Path(uv.find_uv_bin())
+        target = scratch / "uv-for-container"
+        self.install(
+            {"requirements.txt": f"uv=={metadata.version('uv')}\n"},
+            target,
+            scratch,
+            settings=settings,
+            python_version=python_version,
+            architecture=architecture,
+            glibc=glibc,
+            options=("--no-deps",),
+        )
+        return target / "bin" / "uv"
 
     def _without_mirrors(
         self, command: list[str], settings: IndexSettings, scratch: Path, said: str

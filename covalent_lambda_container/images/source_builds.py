@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Iterable, Mapping, Sequence
-from importlib.metadata import version
 from pathlib import Path
 from typing import Final
 
@@ -44,7 +43,7 @@ class SourceBuilder:
     engine
         Runs the containers.
     wheels
-        Installs uv for the container.
+        Has uv for the container.
     """
 
     def __init__(self, engine: Engine, wheels: Installer) -> None:
@@ -81,23 +80,17 @@ class SourceBuilder:
         ImageBuildError
             When packages cannot be built; the message has uv's output.
         """
-        tool = scratch / "uv-for-container"
-        self._wheels.install(
-            {REQUIREMENTS: f"uv=={version('uv')}\n"},
-            tool,
+        tool = self._wheels.program(
             scratch,
             settings=settings,
             python_version=root.python,
             architecture=root.architecture,
             glibc=root.glibc,
-            options=("--no-deps",),
         )
         with self._engine.container(system, spec.architecture) as container:
             environment = _UV_VARIABLES | settings.container_environment(f"/{CA_FILE}")
             environment |= settings.git_environment(_repositories(container, spec))
-            container.put(
-                [Member(name=f"{FOLDER}/uv", content=(tool / "bin" / "uv",), executable=True)]
-            )
+            container.put([Member(name=f"{FOLDER}/uv", content=(tool,), executable=True)])
             put_certificates(container, settings)
             built = {*without_wheels, *(parsed(line).name for line in sources(spec))}
             for step in steps:

@@ -103,8 +103,9 @@ def not_built(said: str, wheels_said: str, base_image: str) -> ImageBuildError:
             "ct.DepsBash."
         )
     else:
-        reason = said.partition("\n")[0].rstrip(".")
-    parts = [f"{HEADING}: {reason}.", shortened(said)]
+        reason = said.partition("\n")[0].removeprefix(f"{HEADING}: ").rstrip(".")
+        said = said.partition("\n")[2]
+    parts = [f"{HEADING}: {reason}.", *filter(None, [shortened(said)])]
     if names:
         parts.append(f"There is no wheel of {', '.join(names)} for this image.")
     elif wheels_said:

@@ -40,3 +40,14 @@ class Installer(Protocol):
         ------
         WheelsMissing
         """
+
+    def program(
+        self,
+        scratch: Path,
+        *,
+        settings: IndexSettings,
+        python_version: str,
+        architecture: str,
+        glibc: str,
+    ) -> Path:
+        """Return uv's executable for Linux on a processor, to be run in a container."""

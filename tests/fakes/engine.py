@@ -252,6 +252,11 @@ class FakeInstaller:
         for line in lines:
             write(target, self.wheels[line])
 
+    def program(self, scratch: Path, **_: Any) -> Path:
+        program = scratch / "uv"
+        program.write_bytes(b"\x7fELF")
+        return program
+
 
 def wheel(name: str, version: str, files: Mapping[str, str], **extra: Any) -> dict[str, bytes]:
     """Return what installing a wheel leaves: its files and their list."""

@@ -11,7 +11,6 @@ import tarfile
 import time
 import zipfile
 from collections.abc import Mapping, Sequence
-from importlib import metadata
 from pathlib import Path
 from typing import Any
 
@@ -41,7 +40,6 @@ SHELF = {
         "aws-sam-cli", "1.170.0", {"samcli/local/rapid/aws-lambda-rie-x86_64": "emulator"}
     ),
     "cloudpickle==3.1.0": wheel("cloudpickle", "3.1.0", {"cloudpickle/__init__.py": "a = 1\n"}),
-    f"uv=={metadata.version('uv')}": wheel("uv", metadata.version("uv"), {"bin/uv": "\x7fELF"}),
     "small==1": wheel("small", "1", {"small/__init__.py": "", "bin/small": "#!/x/python\n"}),
     "numpy": wheel("numpy", "2.1", {"numpy/__init__.py": "a = 1\n", "numpy/core.so": BIG}),
 }

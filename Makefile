@@ -44,7 +44,7 @@ lock: $(VENV)/.installed ## rewrite requirements.lock from pyproject.toml
 	$(RUN) -m pip install --quiet uv
 	$(VENV)/bin/uv pip compile --quiet --universal --python-version 3.10 --upgrade \
 		--no-header --no-emit-index-url --no-emit-find-links \
-		--extra local --extra dev pyproject.toml --output-file requirements.lock
+		--extra local --extra report --extra dev pyproject.toml --output-file requirements.lock
 
 $(VENV)/.installed: requirements.lock pyproject.toml
 	$(PYTHON) -m venv $(VENV)

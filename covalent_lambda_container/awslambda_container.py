@@ -30,15 +30,20 @@ from covalent_lambda_container.concurrency.event_loop import (
     StartLimiter,
     in_thread,
 )
-from covalent_lambda_container.covalent_api import collections, node_updates, transport
+from covalent_lambda_container.covalent_api import (
+    collections,
+    node_updates,
+    transport,
+    web_page,
+)
 from covalent_lambda_container.covalent_api import task as covalent_task
 from covalent_lambda_container.errors import ConfigurationError
+from covalent_lambda_container.executor.node_progress import NodeProgress
 from covalent_lambda_container.model.names import SHORT_NAME
 from covalent_lambda_container.options.declarations import OPTIONS
 from covalent_lambda_container.options.resolve import resolve, stored
 from covalent_lambda_container.options.schema import Options
 from covalent_lambda_container.tasks import missing_modules
-from covalent_lambda_container.tasks.usage import parse_report, usage_line
 
 if TYPE_CHECKING:
     from covalent_lambda_container.tasks.outcome import Outcome
@@ -51,6 +56,7 @@ Result = TypeVar("Result")
 # Covalent cancels through another instance of the executor than the one that runs the task.
 _under_way = CancellationRegistry()
 _start_limiter = PerLoop(StartLimiter)
+_node_progress = PerLoop(lambda: NodeProgress(_show))
 # The loop itself holds tasks weakly.
 _left_alone: set[asyncio.Task[Any]] = set()
 
@@ -284,9 +290,16 @@ class AWSLambdaContainerExecutor(AsyncBaseExecutor):
             version = await self.get_version_info()
             task = dataclasses.replace(task, covalent_version=version["covalent"])
         wiring = await _loaded_wiring()
-        outcome: Outcome = await wiring.service_for(self._options()).run(
-            task, dispatch_id, node_id, cancellation=cancellation, retries=self.retries
-        )
+        await web_page.let_page_find_output(dispatch_id)
+        async with _node_progress.get().shown(dispatch_id, node_id) as waiting:
+            outcome: Outcome = await wiring.service_for(self._options()).run(
+                task,
+                dispatch_id,
+                node_id,
+                cancellation=cancellation,
+                retries=self.retries,
+                waiting=waiting,
+            )
         missing = outcome.error.get("missing_module") if outcome.error else ""
         return await in_thread(_advised, outcome, missing) if missing else outcome
 
@@ -297,16 +310,8 @@ class AWSLambdaContainerExecutor(AsyncBaseExecutor):
         lines = [outcome.stderr]
         if outcome.error is not None:
             lines += [outcome.error["traceback"], outcome.error.get("advice", "")]
-        if self.usage_report and outcome.usage:
-            lines.append(
-                usage_line(
-                    outcome.usage,
-                    memory_mb=self.memory_size,
-                    architecture=self.architecture,
-                    ephemeral_storage_mb=self.ephemeral_storage,
-                    billed_ms=parse_report(outcome.log_tail),
-                )
-            )
+        if self.usage_report and outcome.used:
+            lines.append(outcome.used.line)
         self.task_stdout.write(outcome.stdout)
         # What follows something begins a line of its own.
         self.task_stderr.write("\n".join(line.removesuffix("\n") for line in lines if line))
@@ -334,6 +339,11 @@ class AWSLambdaContainerExecutor(AsyncBaseExecutor):
 
     def _options(self) -> Options:
         return stored(vars(self))
+
+
+async def _show(dispatch_id: str, node_id: int, text: str) -> None:
+    await node_updates.show_output(dispatch_id, node_id, text)
+    await web_page.refresh_page(dispatch_id)
 
 
 async def _loaded_wiring() -> Any:

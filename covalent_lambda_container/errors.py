@@ -75,6 +75,10 @@ class InvocationError(LambdaContainerError):
     exit_code = 7
 
 
+class UnusableAnswer(InvocationError):
+    """A function's answer has another form than the handler gives it."""
+
+
 class PayloadTooLarge(InvocationError):
     """A task or a result exceeds what Lambda carries."""
 

@@ -31,6 +31,7 @@ _SECTIONS: Final = {
     },
     "Dispatches": {
         "why": "why:why",
+        "report": "report:report",
         "logs": "logs:logs",
     },
     "On this machine": {

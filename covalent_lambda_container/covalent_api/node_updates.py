@@ -30,3 +30,17 @@ async def record_error(dispatch_id: str, node_id: int, message: str) -> None:
         await data_manager.update_node_result(dispatch_id, update)
     except Exception:
         log.warning("The error of node %s could not be stored.", node_id, exc_info=True)
+
+
+async def show_output(dispatch_id: str, node_id: int, text: str) -> None:
+    """Replace what a node shows as its output.
+
+    Both streams: Covalent's web page shows stderr only. Covalent replaces them again when the task
+    has ended. Outside a dispatcher it does nothing.
+    """
+    if not in_dispatcher():
+        return
+    from covalent_dispatcher._core import data_manager
+
+    update = data_manager.generate_node_result(node_id=node_id, stdout=text, stderr=text)
+    await data_manager.update_node_result(dispatch_id, update)

@@ -19,6 +19,10 @@ MADE_IN: Final = "image"
 """Key in a TransportableObject's header: tag of the image in which the value was made."""
 
 
+USAGE: Final = "usage"
+"""Key in a TransportableObject's header: what the task that made the value used."""
+
+
 @dataclass(frozen=True, kw_only=True)
 class Origin:
     """Where a value comes from.

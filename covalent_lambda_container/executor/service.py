@@ -13,13 +13,15 @@ from dataclasses import dataclass, replace
 from functools import partial
 from typing import Any
 
+from covalent_lambda_container import progress
 from covalent_lambda_container.concurrency.cancellation import Cancellation
 from covalent_lambda_container.concurrency.event_loop import in_thread
 from covalent_lambda_container.concurrency.shared_work import SharedWork
 from covalent_lambda_container.covalent_api.task import Task
-from covalent_lambda_container.covalent_api.transport import MADE_IN
+from covalent_lambda_container.covalent_api.transport import MADE_IN, USAGE
 from covalent_lambda_container.errors import FunctionCrashed, TaskOutOfMemory, TaskTimedOut
 from covalent_lambda_container.executor.image_spec import image_spec
+from covalent_lambda_container.executor.node_progress import Activity, WaitingNode
 from covalent_lambda_container.executor.prewarm import prewarm
 from covalent_lambda_container.functions.provisioner import Provisioner
 from covalent_lambda_container.model.specs import (
@@ -31,9 +33,11 @@ from covalent_lambda_container.options.schema import Options
 from covalent_lambda_container.packages.local_packages import LocalPackage, read_local_packages
 from covalent_lambda_container.ports.functions import FunctionMissing, Functions, Invocations
 from covalent_lambda_container.ports.stores import BlobStore
+from covalent_lambda_container.progress import ReportProgress
 from covalent_lambda_container.tasks.call import Call
 from covalent_lambda_container.tasks.invoker import Invoker
 from covalent_lambda_container.tasks.outcome import Outcome
+from covalent_lambda_container.tasks.usage import Usage
 
 log = logging.getLogger(__name__)
 
@@ -96,6 +100,7 @@ class Service:
         self._invoker = invoker
         self._prepared = prepared
         self._renew_credentials = renew_credentials
+        self._activities: dict[Hashable, Activity] = {}
         self._targets: SharedWork[Hashable, FunctionTarget] = SharedWork()
 
     async def run(
@@ -106,6 +111,7 @@ class Service:
         *,
         cancellation: Cancellation,
         retries: int = 0,
+        waiting: WaitingNode | None = None,
     ) -> Outcome:
         """Run a task, making its image and function first if they do not exist.
 
@@ -120,6 +126,8 @@ class Service:
         retries
             How often a task that crashed, timed out or ran out of memory is run again; one that
             raised never is.
+        waiting
+            Where what is being done for it is shown.
 
         Raises
         ------
@@ -128,9 +136,10 @@ class Service:
         LambdaContainerError
             When it could not be run.
         """
+        waiting = waiting or WaitingNode()
         while True:
             try:
-                return await self._run_once(task, dispatch_id, node_id, cancellation)
+                return await self._run_once(task, dispatch_id, node_id, cancellation, waiting)
             except (FunctionCrashed, TaskOutOfMemory, TaskTimedOut) as exc:  # noqa: PERF203
                 if retries <= 0:
                     raise
@@ -138,16 +147,25 @@ class Service:
                 log.warning("Task %s:%s is run again: %s", dispatch_id, node_id, exc)
 
     async def _run_once(
-        self, task: Task, dispatch_id: str, node_id: int, cancellation: Cancellation
+        self,
+        task: Task,
+        dispatch_id: str,
+        node_id: int,
+        cancellation: Cancellation,
+        waiting: WaitingNode,
     ) -> Outcome:
         packages = await self._local_packages()
         for attempt in ("first", "last"):
+            waiting.wait_for(self._activities.setdefault(self._needs(task, packages), Activity()))
             target = await self._target(task, packages, cancellation)
             await self._renew_credentials()
+            waiting.wait_for(running := Activity())
+            running.report("running on Lambda")
             try:
                 call = self._call(task, target.function.name, dispatch_id, node_id)
-                outcome = await self._invoker.run(call, cancellation)
-                return replace(outcome, header=outcome.header | {MADE_IN: target.made_in})
+                with progress.reported_to(running.report):
+                    outcome = await self._invoker.run(call, cancellation)
+                return _accounted(outcome, target)
             except FunctionMissing:
                 # Somebody deleted it since this process last looked; nothing ran.
                 self.provisioner.forget(target.image, target.function)
@@ -176,17 +194,22 @@ class Service:
     ) -> FunctionTarget:
         """Have an image and a function for a task; all that blocks, beside the event loop."""
         spec = image_spec(self._options, task, packages)
+        report = self._activities.setdefault(self._needs(task, packages), Activity()).report
+        report("checking the account")
         await in_thread(self._check_account)
         check()
-        image = await in_thread(self._ensure_image, spec)
+        report("looking for the image")
+        image = await in_thread(self._ensure_image, spec, report)
         check()
         function_spec = self.function_spec(image)
-        await in_thread(self.provisioner.ensure_function, function_spec)
+        report("looking for the function")
+        await in_thread(self.provisioner.ensure_function, function_spec, report)
+        report("preparing the function")
         await self._make_ready(function_spec.name)
         return FunctionTarget(image=spec, function=function_spec)
 
-    def _ensure_image(self, spec: ImageSpec) -> ImageReference:
-        return self.provisioner.ensure_image(spec, anew=self._options.force_rebuild)
+    def _ensure_image(self, spec: ImageSpec, report: ReportProgress) -> ImageReference:
+        return self.provisioner.ensure_image(spec, report, anew=self._options.force_rebuild)
 
     async def _make_ready(self, function_name: str) -> None:
         """Do what a function needs before its first task in this process."""
@@ -252,3 +275,16 @@ class Service:
             poll_interval_s=options.poll_freq,
             cleanup=options.cleanup,
         )
+
+
+def _accounted(outcome: Outcome, target: FunctionTarget) -> Outcome:
+    """Return the outcome with what the dispatcher knows of it: image, and what the task used."""
+    header = outcome.header | {MADE_IN: target.made_in}
+    used = None
+    if outcome.usage:
+        used = Usage.measured(outcome.usage, target.function, outcome.log_tail)
+        header[USAGE] = used.record
+    else:
+        # What the function wrote there is not believed.
+        header.pop(USAGE, None)
+    return replace(outcome, header=header, used=used)

@@ -19,11 +19,13 @@ def main(port: str) -> None:
 
     DataStore.factory().run_migrations(logging_enabled=False)
     # app.py is made to be run from its folder: it serves relative paths, and imports itself.
-    folder = Path(covalent_ui.__file__).parent
+    folder = Path(covalent_ui.__file__).resolve().parent
     os.chdir(folder)
     sys.path.insert(0, str(folder))
-    sys.argv = ["app.py", "--port", port, "--no-cluster"]
-    runpy.run_path("app.py", run_name="__main__")
+    # By its absolute path: a child process that is not forked runs it again, by this name.
+    app = str(folder / "app.py")
+    sys.argv = [app, "--port", port, "--no-cluster"]
+    runpy.run_path(app, run_name="__main__")
 
 
 if __name__ == "__main__":

@@ -29,6 +29,9 @@ ADDRESS_OPTIONS: Final = ("--index-url ", "--extra-index-url ", "--find-links ")
 _HASH: Final = " --hash="
 # Hexadecimal digits of the digests that pip accepts ("Hash-checking mode", pip's documentation).
 _DIGEST_LENGTHS: Final = {"sha256": 64, "sha384": 96, "sha512": 128}
+# packaging parses quoted marker values as Python literals and lets Python's own errors through.
+_UNREADABLE: Final = (InvalidRequirement, SyntaxError, ValueError)
+_UNSPACED_URL: Final = re.compile(r"^([A-Za-z0-9._-]+(?:\[[^\]]*\])?)@ ")
 # In a requirements file these start a comment, a variable of the installing machine, and a
 # continued line or an escaped character.
 _NOT_ITSELF: Final = re.compile(r"(^|\s)#|\$\{|\\")
@@ -118,7 +121,7 @@ def canonical_requirement(text: str, origin: str, hashes: Iterable[str] = ()) ->
     """
     try:
         requirement = Requirement(text)
-    except InvalidRequirement as exc:
+    except _UNREADABLE as exc:
         reason = str(exc).splitlines()[0]
         raise refusal(origin, text, f"is not a valid requirement: {reason}") from None
     requirement.name = canonicalize_name(requirement.name)
@@ -136,12 +139,21 @@ def canonical_requirement(text: str, origin: str, hashes: Iterable[str] = ()) ->
         raise refusal(origin, text, str(exc)) from None
     if written and not requirement.url and not _is_pinned(requirement):
         raise refusal(origin, text, "has a hash, but no version that is pinned by ==")
-    canonical = str(requirement)
+    canonical = text_of(requirement)
     if not canonical.isascii() or not canonical.isprintable():
         raise refusal(origin, text, "contains characters other than printable ASCII")
     if _NOT_ITSELF.search(canonical) or not _is_read_as_written(canonical):
         raise refusal(origin, text, "has a '#', a '${', a '\\' or a quote where none may be")
     return canonical + "".join(written)
+
+
+def text_of(requirement: Requirement) -> str:
+    """Return a requirement's text, the same with every release of packaging.
+
+    Releases before 26 write ``name@ URL``, later ones ``name @ URL``; the text is part of an
+    image's identity.
+    """
+    return _UNSPACED_URL.sub(r"\1 @ ", str(requirement))
 
 
 def parsed(line: str) -> Requirement:
@@ -158,7 +170,7 @@ def as_constraint(line: str) -> str:
     """Return the constraint that holds a package at the version of a canonical line."""
     requirement = parsed(line)
     requirement.extras = set()
-    return str(requirement)
+    return text_of(requirement)
 
 
 def with_required(own: Iterable[str], required: Iterable[str]) -> tuple[str, ...]:
@@ -180,7 +192,7 @@ def with_required(own: Iterable[str], required: Iterable[str]) -> tuple[str, ...
         rival = chosen.get(requirement.name)
         if requirement.name not in named and (rival is None or _newer(requirement, rival)):
             chosen[requirement.name] = requirement
-    return tuple(sorted({*own, *map(str, chosen.values())}))
+    return tuple(sorted({*own, *map(text_of, chosen.values())}))
 
 
 def refusal(origin: str, line: str, reason: str, hint: str = "") -> RequirementError:
@@ -232,8 +244,8 @@ def _canonical_specifier(part: Specifier) -> str:
 def _is_read_as_written(canonical: str) -> bool:
     # A quote in the text of a marker would end it.
     try:
-        return str(Requirement(canonical)) == canonical
-    except InvalidRequirement:
+        return text_of(Requirement(canonical)) == canonical
+    except _UNREADABLE:
         return False
 
 
@@ -250,7 +262,7 @@ def _newer(one: Requirement, other: Requirement) -> bool:
 
 def _pinned(requirement: Requirement) -> tuple[Version, str]:
     versions = [Version(part.version) for part in requirement.specifier if part.operator == "=="]
-    return max(versions, default=Version("0")), str(requirement)
+    return max(versions, default=Version("0")), text_of(requirement)
 
 
 def _sorted(*groups: Iterable[str]) -> tuple[str, ...]:

@@ -10,9 +10,9 @@ import time
 from collections.abc import Awaitable, Callable
 from typing import Any, Final
 
-from covalent_lambda_container import step_log
+from covalent_lambda_container import progress, step_log
 from covalent_lambda_container.concurrency.cancellation import Cancellation
-from covalent_lambda_container.concurrency.event_loop import BRIEF_BYTES
+from covalent_lambda_container.concurrency.event_loop import BRIEF_BYTES, in_thread
 from covalent_lambda_container.errors import InvocationError, LambdaContainerError
 from covalent_lambda_container.ports.functions import (
     ConnectionLost,
@@ -23,6 +23,7 @@ from covalent_lambda_container.ports.functions import (
 )
 from covalent_lambda_container.ports.stores import BlobStore
 from covalent_lambda_container.runtime import wire
+from covalent_lambda_container.tasks.answers import in_s3, validated
 from covalent_lambda_container.tasks.call import Call, TaskObjects
 from covalent_lambda_container.tasks.cancel_signs import CancelSign, CancelSigns
 from covalent_lambda_container.tasks.outcome import Outcome, failure_of, outcome_of
@@ -96,14 +97,18 @@ class Invoker:
             event = await self._event(call, objects)
             cancellation.check()
             started = time.perf_counter()
-            answer = await self._answer(call, event, objects, cancellation)
-            facts = {"function": call.function_name, "status": answer.get("status")}
-            facts |= answer.get("usage", {})
+            given, log_tail = await self._answer(call, event, objects, cancellation)
+            if objects.result_key in objects.used:
+                answer = await in_thread(validated, given, call.function_name)
+            else:
+                answer = validated(given, call.function_name)
+            facts = {"function": call.function_name, "status": answer["status"]}
+            facts |= answer["usage"]
             step_log.record("task.invoke", f"{call.dispatch_id}:{call.node_id}", started, facts)
         finally:
             if sign.close() or objects.used:
                 await self._transfers.run(self._clean, call, objects, sign)
-        return outcome_of(answer)
+        return outcome_of(answer | {"log_tail": log_tail})
 
     async def _event(self, call: Call, objects: TaskObjects) -> bytes:
         # A URL outlives the invocation that uses it, throttling included.
@@ -137,16 +142,17 @@ class Invoker:
 
     async def _answer(
         self, call: Call, event: bytes, objects: TaskObjects, cancellation: Cancellation
-    ) -> dict[str, Any]:
+    ) -> tuple[Any, str]:
+        """Return what the function answered, unchecked, and the end of the invocation's log."""
         try:
             reply = await self._accepted(call, event, cancellation)
         except ConnectionLost as exc:
             objects.used.append(objects.result_key)
-            return await self._recovery.recover(call, objects, exc)
+            return await self._recovery.recover(call, objects, exc), ""
         if reply.function_error:
             raise failure_of(call, reply)
         answer = reply.payload
-        if answer.get("result_at") == "s3":
+        if in_s3(answer):
             objects.used.append(objects.result_key)
             stored = await self._transfers.patient_answer(objects.result_key)
             if stored is None:
@@ -156,7 +162,7 @@ class Invoker:
                     hint="Does a lifecycle rule of the bucket, or another process, remove objects?",
                 )
             answer = stored
-        return answer | {"log_tail": reply.log_tail}
+        return answer, reply.log_tail
 
     async def _accepted(self, call: Call, event: bytes, cancellation: Cancellation) -> Reply:
         """Offer the task until Lambda accepts it; once it has been accepted, never again."""
@@ -180,6 +186,7 @@ class Invoker:
                         f"s: {exc}",
                         hint=exc.hint,
                     ) from exc
+                progress.report(f"waiting for Lambda: {exc}")
             await self._sleep(delay_s)
             cancellation.check()
             longest_s = min(longest_s * 2, LONGEST_DELAY_S)

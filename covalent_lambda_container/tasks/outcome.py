@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, Final
 
 from covalent_lambda_container.concurrency.cancellation import Cancelled
 from covalent_lambda_container.errors import (
@@ -17,6 +17,10 @@ from covalent_lambda_container.errors import (
 from covalent_lambda_container.ports.functions import Reply
 from covalent_lambda_container.runtime import wire
 from covalent_lambda_container.tasks.call import Call
+from covalent_lambda_container.tasks.usage import Usage
+
+_LONGEST_MESSAGE: Final = 4096
+"""Characters shown of what Lambda reports; a task may have chosen them."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -38,6 +42,8 @@ class Outcome:
         What the handler measured: ``{"cold", "duration_ms", "peak_memory_mb"}``.
     log_tail
         End of the invocation's log; empty when the answer did not come with the invocation.
+    used
+        What the task used, with its function's configuration; None if the handler did not say.
     """
 
     completed: bool
@@ -49,6 +55,7 @@ class Outcome:
     error: dict[str, str] | None = None
     usage: dict[str, Any] = field(default_factory=dict)
     log_tail: str = ""
+    used: Usage | None = None
 
 
 def outcome_of(answer: dict[str, Any]) -> Outcome:
@@ -75,8 +82,9 @@ def outcome_of(answer: dict[str, Any]) -> Outcome:
 
 def failure_of(call: Call, reply: Reply) -> InvocationError:
     """Say what an invocation without an answer means."""
-    kind = str(reply.payload.get("errorType", ""))
-    message = str(reply.payload.get("errorMessage", ""))
+    said = reply.payload if isinstance(reply.payload, dict) else {}
+    kind = str(said.get("errorType", ""))[:_LONGEST_MESSAGE]
+    message = str(said.get("errorMessage", ""))[:_LONGEST_MESSAGE]
     logged = f"\nLast log lines:\n{reply.log_tail.strip()}" if reply.log_tail.strip() else ""
     where = f"Task {call.dispatch_id}:{call.node_id} on function {call.function_name}"
     if kind == "Sandbox.Timedout" or "Task timed out" in message:

@@ -15,12 +15,17 @@ from typing import Any, Final
 
 import pybase64
 
+from covalent_lambda_container.errors import UnusableAnswer
 from covalent_lambda_container.files.streams import Readable
 from covalent_lambda_container.runtime import wire
 
 # Multiples of three bytes and four characters: pieces of base64 that can be joined.
 _PIECE_BYTES: Final = 3 * 1024 * 1024
 _PIECE_CHARACTERS: Final = 4 * 1024 * 1024
+
+
+_LARGEST_INDEX: Final = 1024 * 1024 * 1024
+"""A result that is text stands in the index as a whole."""
 
 
 def packed_task(task: dict[str, Any]) -> Iterator[bytes]:
@@ -55,12 +60,13 @@ def read_answer(packed: Readable) -> dict[str, Any]:
     Raises
     ------
     ValueError
-        When the stream ends too early.
+        The stream ends too early.
+    UnusableAnswer
+        It holds something else than a packed answer.
     """
     length = int.from_bytes(_read(packed, wire.LENGTH_BYTES), "big")
-    index = json.loads(_read(packed, length))
-    answer: dict[str, Any] = index["envelope"]
-    for size in index["blobs"]:
+    answer, sizes = _index(_read(packed, length) if length <= _LARGEST_INDEX else b"")
+    for size in sizes:
         # Joined as it grows: one string in memory, and not all its pieces beside it.
         text = ""
         for start in range(0, size, _PIECE_BYTES):
@@ -68,6 +74,24 @@ def read_answer(packed: Readable) -> dict[str, Any]:
             text += pybase64.b64encode_as_string(piece)
         answer["result"]["pickle"] = text
     return answer
+
+
+def _index(text: bytes) -> tuple[dict[str, Any], list[int]]:
+    """Return the envelope and the sizes of its blobs: one for a result, none for any other."""
+    try:
+        index = json.loads(text)
+        envelope, sizes = index["envelope"], index["blobs"]
+        result = envelope.get("result")
+        expected = 0 if result is None else 1
+        usable = len(sizes) == expected and all(type(size) is int and size >= 0 for size in sizes)
+        if not usable or not isinstance(result, dict | None):
+            raise ValueError
+    except (ValueError, TypeError, KeyError, AttributeError, RecursionError):
+        raise UnusableAnswer(
+            "A function stored something in S3 that is not a packed answer.",
+            hint="A task, or a package in its image, may have replaced or patched the handler.",
+        ) from None
+    return envelope, sizes
 
 
 def _decoded_size(text: str) -> int:

@@ -9,7 +9,7 @@ from collections.abc import Awaitable, Callable
 from typing import Any, Final, TypeVar
 
 from covalent_lambda_container.concurrency.event_loop import PerLoop, in_thread
-from covalent_lambda_container.errors import LambdaContainerError
+from covalent_lambda_container.errors import LambdaContainerError, UnusableAnswer
 from covalent_lambda_container.ports.stores import BlobStore
 from covalent_lambda_container.tasks.s3_envelope import read_answer
 
@@ -72,6 +72,8 @@ class Transfers:
         while True:
             try:
                 return await self.answer(key)
+            except UnusableAnswer:
+                raise
             except LambdaContainerError as exc:
                 if self._now() + LONGEST_DELAY_S > patience_ends:
                     raise

@@ -1,23 +1,15 @@
-"""What a task used of Lambda, and about what it cost."""
+"""What a task used of Lambda, and what that costs: as a record, and as a line of its stderr."""
 
 from __future__ import annotations
 
 import math
 import re
 from collections.abc import Mapping
+from dataclasses import asdict, dataclass, fields
 from typing import Any, Final
 
-PRICES_AS_OF: Final = "2026-11"
-PRICES_REGION: Final = "us-east-1"
-USD_PER_GB_SECOND: Final = {"x86_64": 0.0000166667, "arm64": 0.0000133334}
-"""Memory of a function while it runs, by processor; the first tier of usage in a month."""
-USD_PER_REQUEST: Final = 0.20 / 1_000_000
-USD_PER_STORAGE_GB_SECOND: Final = 0.0000000309
-"""/tmp of a function while it runs, above `FREE_STORAGE_MB`.
-
-These four are list prices ("AWS Lambda Pricing" page, as of `PRICES_AS_OF` in `PRICES_REGION`), in
-US dollars, before the free tier, savings plans and taxes. Other regions have others."""
-FREE_STORAGE_MB: Final = 512
+from covalent_lambda_container.model.specs import FunctionSpec
+from covalent_lambda_container.tasks.prices import PRICES_AS_OF, cost_usd, region_of
 
 _REPORT = re.compile(r"^REPORT RequestId: .*?\bBilled Duration: (\d+) ms\b", re.MULTILINE)
 
@@ -35,64 +27,174 @@ def parse_report(log_tail: str) -> int | None:
     return int(found[-1]) if found else None
 
 
-def cost_usd(
-    billed_ms: int, *, memory_mb: int, architecture: str, ephemeral_storage_mb: int
-) -> float:
-    """Estimate what one invocation costs, at list prices.
+@dataclass(frozen=True, kw_only=True)
+class Usage:
+    """What one task used.
 
     Parameters
     ----------
+    duration_ms
+        Measured by the handler.
     billed_ms
-        Milliseconds that are billed.
-    memory_mb, architecture, ephemeral_storage_mb
-        The function's; ``"x86_64"`` or ``"arm64"``.
-    """
-    seconds = billed_ms / 1000
-    memory_gb = memory_mb / 1024
-    storage_gb = max(0, ephemeral_storage_mb - FREE_STORAGE_MB) / 1024
-    return (
-        USD_PER_REQUEST
-        + seconds * memory_gb * USD_PER_GB_SECOND[architecture]
-        + seconds * storage_gb * USD_PER_STORAGE_GB_SECOND
-    )
-
-
-def usage_line(
-    usage: Mapping[str, Any],
-    *,
-    memory_mb: int,
-    architecture: str,
-    ephemeral_storage_mb: int,
-    billed_ms: int | None = None,
-) -> str:
-    """Say in one line what a task used.
-
-    Parameters
-    ----------
-    usage
-        What the handler measured: ``{"cold": bool, "duration_ms": float, "peak_memory_mb":
-        float}``.
-    memory_mb, architecture, ephemeral_storage_mb
+        What Lambda bills.
+    billed_reported
+        Whether Lambda reported `billed_ms`. Otherwise it is the measured duration, rounded up as
+        Lambda does; it lacks the start of a new environment, which Lambda bills too.
+    cold
+        Whether the task started a new execution environment.
+    peak_memory_mb
+        Highest memory of the environment so far, measured by the handler.
+    memory_mb, architecture, ephemeral_storage_mb, timeout_s
         The function's.
-    billed_ms
-        What Lambda reported, see `parse_report`. None: the measured duration, rounded up as Lambda
-        does; it lacks the start of a new environment, which Lambda bills too for functions made
-        from images.
+    region
+        AWS region; empty outside AWS (a local stack), where nothing is billed.
+    image
+        ``"sha256:…"`` of the function's image; empty if it is not known.
     """
-    duration_ms = float(usage["duration_ms"])
-    if billed_ms is None:
-        billed_ms = math.ceil(duration_ms)
-        billed = f"about {billed_ms} ms"
-    else:
-        billed = f"{billed_ms} ms"
-    cost = cost_usd(
-        billed_ms,
-        memory_mb=memory_mb,
+
+    duration_ms: float
+    billed_ms: int
+    billed_reported: bool
+    cold: bool
+    peak_memory_mb: float
+    memory_mb: int
+    architecture: str
+    ephemeral_storage_mb: int
+    timeout_s: int
+    region: str
+    image: str = ""
+
+    @classmethod
+    def measured(cls, handler: Mapping[str, Any], function: FunctionSpec, log_tail: str) -> Usage:
+        """Return the usage of a task from its parts.
+
+        Parameters
+        ----------
+        handler
+            What the handler measured: ``{"cold": bool, "duration_ms": float, "peak_memory_mb":
+            float}``.
+        function
+            The function that ran it.
+        log_tail
+            End of the invocation's log; empty if there is none.
+        """
+        billed_ms = parse_report(log_tail)
+        duration_ms = float(handler["duration_ms"])
+        return cls(
+            duration_ms=duration_ms,
+            billed_ms=math.ceil(duration_ms) if billed_ms is None else billed_ms,
+            billed_reported=billed_ms is not None,
+            cold=bool(handler["cold"]),
+            peak_memory_mb=float(handler["peak_memory_mb"]),
+            memory_mb=function.memory_mb,
+            architecture=function.architecture,
+            ephemeral_storage_mb=function.ephemeral_storage_mb,
+            timeout_s=function.timeout_s,
+            region=region_of(function.image.repository_uri),
+            image=function.image.digest,
+        )
+
+    @classmethod
+    def from_record(cls, record: Any) -> Usage | None:
+        """Return the usage that `record` has written, or None for anything else.
+
+        Records come back from Covalent's database, where others may write too.
+        """
+        if not isinstance(record, Mapping):
+            return None
+        values: dict[str, Any] = {}
+        for field in fields(cls):
+            value = record.get(field.name)
+            if not _is_a(field.type, value):
+                return None
+            values[field.name] = value
+        return cls(**values)
+
+    @property
+    def record(self) -> dict[str, Any]:
+        """All fields as JSON."""
+        return asdict(self)
+
+    @property
+    def cost_usd(self) -> float | None:
+        """List price in US dollars; None where nothing is billed, or not in US dollars (China)."""
+        if not self.region or self.region.startswith("cn-"):
+            return None
+        return cost_usd(
+            self.billed_ms,
+            region=self.region,
+            memory_mb=self.memory_mb,
+            architecture=self.architecture,
+            ephemeral_storage_mb=self.ephemeral_storage_mb,
+        )
+
+    @property
+    def line(self) -> str:
+        """All of it in one line, for readers; `parse_line` reads it."""
+        cost = self.cost_usd
+        billed = f"billed {'' if self.billed_reported else 'about '}{self.billed_ms} ms, "
+        if not self.region:
+            billed, price = "", "nothing billed (not on AWS)"
+        elif cost is None:
+            price = f"cost unknown ({self.region})"
+        else:
+            price = f"about ${cost:.8f} ({self.region} list prices of {PRICES_AS_OF})"
+        return (
+            f"Lambda usage: {self.duration_ms:.1f} ms ({'cold' if self.cold else 'warm'} start), "
+            f"{billed}peak memory {self.peak_memory_mb:.0f} of {self.memory_mb} MB, {price}"
+        )
+
+
+_LINE: Final = re.compile(
+    r"^Lambda usage: (?P<duration>[\d.]{1,12}) ms \((?P<start>cold|warm) start\), "
+    r"(?:billed (?P<about>about )?(?P<billed>\d{1,9}) ms, )?"
+    r"peak memory (?P<peak>\d{1,6}) of (?P<memory>\d{1,6}) MB, "
+    r"(?:nothing billed \(not on AWS\)|(?:about \$[\d.]{1,20}|cost unknown) "
+    r"\((?P<region>[a-z0-9-]{1,30})[^)]{0,40}\))$",
+    re.MULTILINE,
+)
+
+
+def parse_line(
+    stderr: str, *, architecture: str, ephemeral_storage_mb: int, timeout_s: int
+) -> Usage | None:
+    """Return the usage that the last usage line of a task's stderr reports, or None without one.
+
+    Parameters
+    ----------
+    stderr
+        Of a task.
+    architecture, ephemeral_storage_mb, timeout_s
+        Options of the task's executor, which the line does not repeat.
+    """
+    found = list(_LINE.finditer(stderr))
+    if not found:
+        return None
+    line = found[-1]
+    try:
+        duration_ms = float(line["duration"])
+    except ValueError:
+        return None
+    return Usage(
+        duration_ms=duration_ms,
+        billed_ms=int(line["billed"]) if line["billed"] else math.ceil(duration_ms),
+        billed_reported=line["billed"] is not None and line["about"] is None,
+        cold=line["start"] == "cold",
+        peak_memory_mb=float(line["peak"]),
+        memory_mb=int(line["memory"]),
         architecture=architecture,
         ephemeral_storage_mb=ephemeral_storage_mb,
+        timeout_s=timeout_s,
+        region=line["region"] or "",
     )
-    return (
-        f"Lambda usage: {duration_ms:.1f} ms ({'cold' if usage['cold'] else 'warm'} start), "
-        f"billed {billed}, peak memory {usage['peak_memory_mb']:.0f} of {memory_mb} MB, "
-        f"about ${cost:.8f} ({PRICES_REGION} list prices of {PRICES_AS_OF})"
-    )
+
+
+def _is_a(name: Any, value: Any) -> bool:
+    """Tell whether a value has a field's type; numbers are finite and not negative."""
+    if name == "bool":
+        return isinstance(value, bool)
+    if name == "str":
+        return isinstance(value, str) and len(value) <= 128
+    if isinstance(value, bool) or not isinstance(value, (int, float)):
+        return False
+    return 0 <= value < 1e12 and (name == "float" or isinstance(value, int))

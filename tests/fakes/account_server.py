@@ -132,6 +132,12 @@ class Account:
 
 def run(executor: Any) -> tuple[Any, str, str]:
     """Run one task as Covalent's dispatcher would; return its value, stdout and stderr."""
+    result, stdout, stderr = run_unopened(executor)
+    return (result.get_deserialized() if result else None), stdout, stderr
+
+
+def run_unopened(executor: Any) -> tuple[Any, str, str]:
+    """Do the same, and return a TransportableObject, or None, instead of the value."""
     assembled = partial(wrapper_fn, TransportableObject(abs), [], [])
 
     async def execute() -> Any:
@@ -141,4 +147,4 @@ def run(executor: Any) -> tuple[Any, str, str]:
         )
 
     result, stdout, stderr, _ = asyncio.run(execute())
-    return (result.get_deserialized() if result else None), stdout, stderr
+    return result, stdout, stderr

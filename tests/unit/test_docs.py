@@ -22,7 +22,6 @@ LINK = re.compile(r"\[[^\]]*\]\(([^)\s]+)\)")
     [
         ("make_options.py", "options.md"),
         ("draw_electron.py", "electron.svg"),
-        ("draw_folders.py", "folders.svg"),
     ],
 )
 def test_what_a_script_writes_is_what_is_there(script: str, written: str) -> None:

@@ -26,7 +26,7 @@ MAY_IMPORT: dict[str, set[str]] = {
     },
     "cli": {
         *("account", "adapters/aws", "covalent_api", "doctor", "errors", "executor", "functions"),
-        *("iam", "images", "local", "model", "options", "packages", "ports"),
+        *("iam", "images", "local", "model", "options", "packages", "ports", "report"),
     },
     "local": {
         *("__init__", "account", "adapters/aws", "adapters/docker", "errors", "executor", "iam"),
@@ -42,6 +42,7 @@ MAY_IMPORT: dict[str, set[str]] = {
         "options",
     },
     "account": {"adapters/aws", "errors", "executor", "iam", "model", "options"},
+    "report": {"covalent_api", "errors", "options", "tasks"},
     # What puts the parts together.
     "executor": {
         *(
@@ -61,7 +62,9 @@ MAY_IMPORT: dict[str, set[str]] = {
         *("errors", "files", "model", "packages", "ports", "progress", "runtime", "step_log"),
     },
     "functions": {"concurrency", "errors", "iam", "model", "ports", "progress", "step_log"},
-    "tasks": {"concurrency", "errors", "files", "model", "ports", "runtime", "step_log"},
+    "tasks": {
+        *("concurrency", "errors", "files", "model", "ports", "progress", "runtime", "step_log"),
+    },
     # The outside systems.
     "adapters": {"errors", "files", "model", "packages", "ports"},
     "adapters/docker": {"errors", "files", "model", "packages", "ports", "progress"},
@@ -91,10 +94,12 @@ CONFINED = {
     "covalent": {"awslambda_container", "covalent_api", "doctor", "local", "options/resolve"},
     "covalent_dispatcher": {"covalent_api", "local"},
     "docker": {"adapters/docker", "doctor", "local", "packages/local_packages"},
-    "jinja2": {"images/dockerfile"},
-    "pybase64": {"tasks/s3_envelope"},
-    "pydantic": {"options"},
+    "jinja2": {"images/dockerfile", "report/page"},
+    "matplotlib": {"report/pictures"},
+    "pybase64": {"tasks/answers", "tasks/s3_envelope"},
+    "pydantic": {"options", "tasks/answers"},
     "pyqwest": {"adapters/aws/lambda_invocations"},
+    "sqlalchemy": {"covalent_api/web_page"},
     "uv": {"adapters/uv_installer"},
 }
 

@@ -46,6 +46,7 @@ class FakeService:
         *,
         cancellation: Cancellation,
         retries: int = 0,
+        waiting: Any = None,
     ) -> Outcome:
         assert retries == 0
         self.tasks.append(task)

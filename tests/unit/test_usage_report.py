@@ -2,16 +2,15 @@
 
 from __future__ import annotations
 
-import io
 from typing import Any
 
-from covalent_lambda_container.tasks.outcome import Outcome
+from covalent_lambda_container.tasks.usage import Usage
 from tests.fakes.account_server import (
     REPORT,
-    USAGE,
     Account,
     Executor,
     run,
+    run_unopened,
 )
 
 
@@ -19,8 +18,10 @@ def test_stderr_ends_with_what_the_task_used(account: Account, given: dict[str, 
     account.answer["stderr"] = "a warning\n"
     warning, line, nothing = run(Executor(**given))[2].split("\n")
     assert warning == "a warning"
-    assert line.startswith("Lambda usage: 1234.5 ms (cold start), billed about 1235 ms")
-    assert "100 of 512 MB" in line
+    assert line == (
+        "Lambda usage: 1234.5 ms (cold start), peak memory 100 of 512 MB, "
+        "nothing billed (not on AWS)"
+    )
     assert nothing == ""
 
 
@@ -31,18 +32,24 @@ def test_the_report_is_all_there_is_of_a_quiet_task(
     assert line.startswith("Lambda usage: ")
 
 
-def test_what_lambda_bills_goes_before_what_was_measured() -> None:
-    executor = Executor()
-    executor._task_stdout, executor._task_stderr = io.StringIO(), io.StringIO()
-    executor._write_streams(Outcome(completed=True, usage=USAGE, log_tail=REPORT))
-    assert "billed 2001 ms," in executor.task_stderr.getvalue()
-
-
-def test_what_lambda_bills_is_read_from_the_invocations_log(
+def test_the_results_header_has_the_same_as_a_record(
     account: Account, given: dict[str, Any]
 ) -> None:
     account.log = f"START\n{REPORT}"
-    assert "billed 2001 ms," in run(Executor(**given))[2]
+    result, _, stderr = run_unopened(Executor(**given))
+    used = Usage.from_record(result.header["usage"])
+    assert used is not None
+    assert stderr == f"{used.line}\n"
+    assert (used.billed_ms, used.billed_reported) == (2001, True)
+    assert (used.memory_mb, used.timeout_s, used.cold) == (512, 60, True)
+
+
+def test_a_record_that_the_function_wrote_is_not_believed(
+    account: Account, given: dict[str, Any]
+) -> None:
+    account.answer["usage"] = {}
+    account.answer["result"]["header"]["usage"] = {"billed_ms": 1}
+    assert "usage" not in run_unopened(Executor(**given))[0].header
 
 
 def test_the_report_is_a_line_of_its_own(account: Account, given: dict[str, Any]) -> None:
@@ -54,8 +61,11 @@ def test_the_report_is_a_line_of_its_own(account: Account, given: dict[str, Any]
 
 def test_the_report_knows_the_functions_options(account: Account, given: dict[str, Any]) -> None:
     plain = run(Executor(**given))[2]
-    for other in ({"memory_size": 1024}, {"architecture": "arm64"}, {"ephemeral_storage": 10240}):
-        assert run(Executor(**given, **other))[2] != plain
+    assert run(Executor(**given, memory_size=1024))[2] != plain
+    options: dict[str, Any] = {"memory_size": 1024, "architecture": "arm64"}
+    for name, value in options.items():
+        record = run_unopened(Executor(**given, **{name: value}))[0].header["usage"]
+        assert value in record.values()
 
 
 def test_a_task_that_raised_has_its_report_after_the_traceback(

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import re
+from typing import cast
 
 import pytest
+from packaging.requirements import Requirement
 
 from covalent_lambda_container.errors import RequirementError
 from covalent_lambda_container.packages.requirements import (
@@ -12,6 +14,7 @@ from covalent_lambda_container.packages.requirements import (
     canonical_requirement,
     canonical_requirements,
     parsed,
+    text_of,
     with_required,
 )
 
@@ -162,3 +165,19 @@ def test_a_task_has_its_own_packages_and_those_of_its_arguments(
 def test_a_task_has_no_options_from_its_arguments() -> None:
     with pytest.raises(RequirementError, match=r"^An argument's header: '--pre' is not a valid"):
         canonical_requirements(["--pre"], origin="An argument's header")
+
+
+@pytest.mark.parametrize("written", ["{name} @ {url}", "{name}@ {url}"])
+def test_a_url_has_one_form_whatever_release_of_packaging_writes_it(written: str) -> None:
+    class Written:
+        def __str__(self) -> str:
+            return written.format(name="name[extra]", url="https://example.com/x.zip")
+
+    text = text_of(cast("Requirement", Written()))
+    assert text == "name[extra] @ https://example.com/x.zip"
+
+
+@pytest.mark.parametrize("value", ["\x00", "\r", "\\"])
+def test_a_marker_that_the_parser_trips_over_is_refused_by_name(value: str) -> None:
+    with pytest.raises(RequirementError, match="numpy"):
+        canonical_requirement(f'numpy; os_name != "{value}"', origin="test")

@@ -2,36 +2,37 @@
 
 from __future__ import annotations
 
-import re
+from dataclasses import replace
 from typing import Any
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
-from covalent_lambda_container.tasks.usage import (
-    PRICES_AS_OF,
-    PRICES_REGION,
-    USD_PER_GB_SECOND,
-    cost_usd,
-    parse_report,
-    usage_line,
+from covalent_lambda_container.model.specs import FunctionSpec, ImageReference
+from covalent_lambda_container.tasks.usage import Usage, parse_line, parse_report
+
+HANDLER = {"cold": False, "duration_ms": 1234.0001, "peak_memory_mb": 100.6}
+FUNCTION = FunctionSpec(
+    image=ImageReference(
+        repository_uri="123456789012.dkr.ecr.us-east-1.amazonaws.com/covalent-lambda",
+        digest="sha256:" + "0" * 64,
+    ),
+    architecture="x86_64",
+    role_arn="arn:aws:iam::123456789012:role/R",
+    memory_mb=512,
+    timeout_s=60,
+    ephemeral_storage_mb=512,
+    environment=(),
+    tags=(),
 )
-
-USAGE = {"cold": False, "duration_ms": 1234.0001, "peak_memory_mb": 100.6}
+LOCAL = ImageReference(repository_uri="localhost:4566/covalent-lambda", digest="sha256:0")
 # As Lambda writes it; see "View logs for Lambda functions", developer guide.
 REPORT = (
     "REPORT RequestId: 8f507cfc-xmpl-4697-b07a-ac58fc914c95\tDuration: 1234.09 ms\t"
     "Billed Duration: {billed} ms\tMemory Size: 512 MB\tMax Memory Used: 101 MB\t"
     "Init Duration: 766.01 ms\t\n"
 )
-
-
-def line(**changes: Any) -> str:
-    function: dict[str, Any] = {
-        "memory_mb": 512,
-        "architecture": "x86_64",
-        "ephemeral_storage_mb": 512,
-    }
-    return usage_line(USAGE, **function | changes)
 
 
 @pytest.mark.parametrize(
@@ -58,57 +59,32 @@ def test_the_billed_duration_is_read_from_lambdas_own_line(
     assert parse_report(log_tail) == billed_ms
 
 
-@pytest.mark.parametrize(
-    ("billed_ms", "memory_mb", "architecture", "ephemeral_storage_mb", "usd"),
-    [
-        (1000, 1024, "x86_64", 512, 0.0000166667 + 0.0000002),
-        (1000, 1024, "arm64", 512, 0.0000133334 + 0.0000002),
-        (1000, 1024, "x86_64", 1536, 0.0000166667 + 0.0000000309 + 0.0000002),
-        (1000, 512, "x86_64", 512, 0.0000166667 / 2 + 0.0000002),
-        (0, 10240, "x86_64", 10240, 0.0000002),
-        (363_796, 10240, "x86_64", 10240, 0.060632788 + 0.000106792 + 0.0000002),
-    ],
-)
-def test_memory_storage_and_the_request_are_paid_for(
-    billed_ms: int, memory_mb: int, architecture: str, ephemeral_storage_mb: int, usd: float
-) -> None:
-    cost = cost_usd(
-        billed_ms,
-        memory_mb=memory_mb,
-        architecture=architecture,
-        ephemeral_storage_mb=ephemeral_storage_mb,
-    )
-    assert cost == pytest.approx(usd, rel=1e-6)
-
-
-def test_both_processors_have_a_price() -> None:
-    assert set(USD_PER_GB_SECOND) == {"x86_64", "arm64"}
+def used(log_tail: str = "", *, handler: dict[str, Any] | None = None, **changes: Any) -> Usage:
+    return Usage.measured(HANDLER | (handler or {}), replace(FUNCTION, **changes), log_tail)
 
 
 def test_the_line_says_what_was_measured_and_what_it_costs() -> None:
-    assert line() == (
+    assert used().line == (
         "Lambda usage: 1234.0 ms (warm start), billed about 1235 ms, peak memory 101 of 512 MB, "
         "about $0.00001049 (us-east-1 list prices of 2026-11)"
     )
 
 
 def test_what_lambda_reports_goes_before_the_estimate() -> None:
-    assert "billed 2001 ms, " in line(billed_ms=2001)
-    assert "about $0.00001688 " in line(billed_ms=2001)
+    line = used(REPORT.format(billed=2001)).line
+    assert "billed 2001 ms, " in line
+    assert "about $0.00001688 " in line
 
 
 def test_the_line_tells_a_cold_start() -> None:
-    told = usage_line(
-        USAGE | {"cold": True}, memory_mb=512, architecture="x86_64", ephemeral_storage_mb=512
-    )
-    assert "(cold start)" in told
+    assert "(cold start)" in used(handler={"cold": True}).line
 
 
 @pytest.mark.parametrize(
     "changes", [{"memory_mb": 1024}, {"architecture": "arm64"}, {"ephemeral_storage_mb": 10240}]
 )
 def test_the_cost_is_that_of_the_function(changes: dict[str, Any]) -> None:
-    assert line(**changes).partition("about $")[2] != line().partition("about $")[2]
+    assert used(**changes).cost_usd != used().cost_usd
 
 
 @pytest.mark.parametrize(
@@ -116,16 +92,66 @@ def test_the_cost_is_that_of_the_function(changes: dict[str, Any]) -> None:
     [(0.0, 0), (0.001, 1), (1.0, 1), (1.0001, 2), (900_000.0, 900_000)],
 )
 def test_a_started_millisecond_is_billed(duration_ms: float, billed_ms: int) -> None:
-    told = usage_line(
-        USAGE | {"duration_ms": duration_ms},
-        memory_mb=128,
-        architecture="arm64",
-        ephemeral_storage_mb=512,
+    assert used(handler={"duration_ms": duration_ms}).billed_ms == billed_ms
+
+
+def test_nothing_is_billed_outside_aws() -> None:
+    local = used(REPORT.format(billed=2001), image=LOCAL)
+    assert local.cost_usd is None
+    assert "$" not in local.line
+    assert local.line.endswith("nothing billed (not on AWS)")
+
+
+def test_prices_in_another_currency_are_not_known() -> None:
+    china = ImageReference(
+        repository_uri="1.dkr.ecr.cn-north-1.amazonaws.com.cn/x", digest="sha256:0"
     )
-    assert f"billed about {billed_ms} ms" in told
+    assert used(image=china).cost_usd is None
+    assert used(image=china).line.endswith("cost unknown (cn-north-1)")
 
 
-def test_it_is_one_line_with_date_and_region_of_its_prices() -> None:
-    assert len(line().splitlines()) == 1
-    assert f"{PRICES_REGION} list prices of {PRICES_AS_OF}" in line()
-    assert re.fullmatch(r"\d{4}-\d{2}", PRICES_AS_OF)
+@pytest.mark.parametrize("log_tail", ["", REPORT.format(billed=2001)])
+@pytest.mark.parametrize("image", [FUNCTION.image, LOCAL])
+def test_the_line_can_be_read_again(log_tail: str, image: ImageReference) -> None:
+    usage = used(log_tail, image=image, handler={"peak_memory_mb": 101.0, "duration_ms": 1234.0})
+    stderr = f"a warning\n{usage.line}\n"
+    read = parse_line(stderr, architecture="x86_64", ephemeral_storage_mb=512, timeout_s=60)
+    assert read is not None
+    assert read.line == usage.line
+    assert read.cost_usd == usage.cost_usd
+
+
+def test_the_last_line_counts() -> None:
+    forged = replace(used(), billed_ms=1).line
+    read = parse_line(
+        f"{forged}\n{used().line}\n", architecture="x86_64", ephemeral_storage_mb=512, timeout_s=60
+    )
+    assert read is not None
+    assert read.billed_ms == 1235
+
+
+def test_a_record_can_be_read_again() -> None:
+    assert Usage.from_record(used().record) == used()
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"billed_ms": "1"},
+        {"billed_ms": -1},
+        {"billed_ms": True},
+        {"duration_ms": float("nan")},
+        {"duration_ms": float("inf")},
+        {"cold": 1},
+        {"region": ["us-east-1"]},
+        {"region": "x" * 1000},
+        {"memory_mb": None},
+    ],
+)
+def test_a_record_that_does_not_fit_is_none(change: dict[str, Any]) -> None:
+    assert Usage.from_record(used().record | change) is None
+
+
+@given(st.one_of(st.none(), st.text(), st.dictionaries(st.text(), st.integers())))
+def test_anything_else_is_no_record(value: Any) -> None:
+    assert Usage.from_record(value) is None

@@ -1,0 +1,105 @@
+"""What all electrons of a dispatch took and cost together."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Final
+
+from covalent_lambda_container.report.electrons import Electron
+from covalent_lambda_container.tasks.prices import (
+    USD_PER_IMAGE_GB_MONTH,
+    USD_PER_REQUEST,
+    USD_PER_S3_GET,
+    USD_PER_S3_PUT,
+)
+
+_CANCEL_CHECK_S: Final = 2.0
+"""A running task looks for its cancellation at most this often."""
+_LONG_TASK_S: Final = 10.0
+"""The answer of a task that runs longer goes through S3."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Totals:
+    """Sums over a dispatch.
+
+    Parameters
+    ----------
+    electrons, failed, cold_starts
+        How many.
+    elapsed_s
+        From the first start to the last end.
+    run_s, wait_s
+        Seconds in which tasks ran, and in which they waited, summed over all.
+    lambda_usd, requests_usd
+        What Lambda costs; the part of it that is for requests.
+    s3_usd
+        What the tasks' requests to S3 cost at most.
+    images_usd_per_month
+        What ECR costs for the images; None if their sizes are not known.
+    billed
+        Whether any electron ran on AWS. Otherwise nothing was billed, and all costs are 0.
+    all_billed
+        Whether all of them did.
+    """
+
+    electrons: int
+    failed: int
+    cold_starts: int
+    elapsed_s: float
+    run_s: float
+    wait_s: float
+    lambda_usd: float
+    requests_usd: float
+    s3_usd: float
+    images_usd_per_month: float | None
+    billed: bool
+    all_billed: bool
+
+
+def totals_of(electrons: Sequence[Electron], image_bytes: Mapping[str, int] | None) -> Totals:
+    """Return the sums.
+
+    Parameters
+    ----------
+    electrons
+        Of one dispatch.
+    image_bytes
+        Compressed size of images by digest; None if nobody asked the registry.
+    """
+    used = [one.used for one in electrons if one.used]
+    on_aws = [usage for usage in used if usage.cost_usd is not None]
+    starts = [one.started for one in electrons if one.started]
+    ends = [one.ended for one in electrons if one.ended]
+    images = {usage.image for usage in on_aws if usage.image}
+    known = image_bytes is not None and images <= set(image_bytes)
+    return Totals(
+        electrons=len(electrons),
+        failed=sum(one.state == "FAILED" for one in electrons),
+        cold_starts=sum(usage.cold for usage in used),
+        elapsed_s=(max(ends) - min(starts)).total_seconds() if starts and ends else 0.0,
+        run_s=sum(usage.duration_ms for usage in used) / 1000,
+        wait_s=sum(one.wait_s or 0.0 for one in electrons),
+        lambda_usd=sum(usage.cost_usd or 0.0 for usage in on_aws),
+        requests_usd=len(on_aws) * USD_PER_REQUEST,
+        s3_usd=sum(_s3_usd(usage.duration_ms / 1000) for usage in on_aws),
+        images_usd_per_month=(
+            sum(image_bytes[image] for image in images) / 1e9 * USD_PER_IMAGE_GB_MONTH
+            if known and image_bytes
+            else None
+        ),
+        billed=bool(on_aws),
+        all_billed=len(on_aws) == len(used),
+    )
+
+
+def _s3_usd(duration_s: float) -> float:
+    """Return what a task's requests to S3 cost at most.
+
+    It looks for its cancellation; a long task writes its answer there, and the dispatcher reads it.
+    """
+    checks = math.floor(duration_s / _CANCEL_CHECK_S) + 1
+    answer = USD_PER_S3_PUT + USD_PER_S3_GET if duration_s >= _LONG_TASK_S else 0.0
+    return checks * USD_PER_S3_GET + answer

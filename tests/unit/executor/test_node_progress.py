@@ -1,0 +1,138 @@
+"""What waits shows what is being done for it: at most so often, and nothing after it has begun."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+from collections.abc import Callable, Coroutine
+from typing import Any
+
+import pytest
+
+from covalent_lambda_container.executor.node_progress import Activity, NodeProgress
+
+FAST_S = 0.02
+
+
+class Nodes:
+    """Covalent's nodes: what each was given to show."""
+
+    def __init__(self) -> None:
+        self.writes: list[tuple[str, int, str]] = []
+        self.gate = asyncio.Event()
+        self.gate.set()
+        self.fails = False
+
+    async def write(self, dispatch_id: str, node_id: int, text: str) -> None:
+        await self.gate.wait()
+        if self.fails:
+            raise OSError("database is locked")
+        self.writes.append((dispatch_id, node_id, text))
+
+    def of(self, node_id: int) -> list[str]:
+        return [text.partition(" (since")[0] for _, node, text in self.writes if node == node_id]
+
+
+def shown(scenario: Callable[[NodeProgress, Nodes], Coroutine[Any, Any, None]]) -> Nodes:
+    """Run a scenario with short times; return what the nodes were given."""
+
+    async def run() -> Nodes:
+        async def sleep(seconds: float) -> None:
+            await asyncio.sleep(min(seconds, FAST_S))
+
+        nodes = Nodes()
+        await scenario(NodeProgress(nodes.write, interval_s=FAST_S, sleep=sleep), nodes)
+        return nodes
+
+    return asyncio.run(run())
+
+
+def test_all_nodes_that_wait_for_the_same_show_it() -> None:
+    async def scenario(progress: NodeProgress, nodes: Nodes) -> None:
+        image = Activity()
+        async with progress.shown("d", 1) as first, progress.shown("d", 2) as second:
+            first.wait_for(image)
+            second.wait_for(image)
+            image.report("installing 12 packages")
+            await asyncio.sleep(FAST_S * 8)
+            image.report("pushing layer 3 of 9")
+            await asyncio.sleep(FAST_S * 8)
+
+    nodes = shown(scenario)
+    for node_id in (1, 2):
+        assert nodes.of(node_id) == ["installing 12 packages", "pushing layer 3 of 9"]
+
+
+def test_the_time_since_when_is_shown() -> None:
+    activity = Activity()
+    activity.report("building")
+    since = activity.since
+    activity.report("building")
+    assert activity.since == since
+    assert activity.line.startswith("building (since ")
+    assert activity.line.endswith(" UTC)\n")
+
+
+def test_nothing_is_written_for_what_does_not_last() -> None:
+    async def scenario(progress: NodeProgress, nodes: Nodes) -> None:
+        async with progress.shown("d", 1) as node:
+            node.activity.report("looking for the image")
+
+    assert shown(scenario).writes == []
+
+
+def test_a_task_that_began_gets_no_late_update() -> None:
+    async def scenario(progress: NodeProgress, nodes: Nodes) -> None:
+        nodes.gate.clear()
+
+        async def waits() -> None:
+            async with progress.shown("d", 1) as node:
+                node.activity.report("building")
+                await asyncio.sleep(FAST_S * 5)
+            # As Covalent's own update, which must be the last.
+            nodes.writes.append(("d", 1, "printed"))
+
+        task = asyncio.create_task(waits())
+        await asyncio.sleep(FAST_S * 8)
+        assert not task.done()
+        nodes.gate.set()
+        await task
+        await asyncio.sleep(FAST_S * 5)
+
+    assert shown(scenario).of(1) == ["building", "printed"]
+
+
+@pytest.mark.parametrize("error", [ValueError, asyncio.CancelledError])
+def test_a_task_that_never_began_leaves_nothing(error: type[BaseException]) -> None:
+    async def scenario(progress: NodeProgress, nodes: Nodes) -> None:
+        with contextlib.suppress(error):
+            async with progress.shown("d", 1) as node:
+                node.activity.report("building")
+                await asyncio.sleep(FAST_S * 8)
+                raise error
+
+    assert shown(scenario).of(1) == ["building", ""]
+
+
+def test_a_failed_update_is_made_up_for() -> None:
+    async def scenario(progress: NodeProgress, nodes: Nodes) -> None:
+        nodes.fails = True
+        async with progress.shown("d", 1) as node:
+            node.activity.report("building")
+            await asyncio.sleep(FAST_S * 6)
+            nodes.fails = False
+            await asyncio.sleep(FAST_S * 6)
+
+    assert shown(scenario).of(1) == ["building"]
+
+
+def test_a_node_that_comes_when_all_have_gone_is_shown_too() -> None:
+    async def scenario(progress: NodeProgress, nodes: Nodes) -> None:
+        for node_id in (1, 2):
+            async with progress.shown("d", node_id) as node:
+                node.activity.report("building")
+                await asyncio.sleep(FAST_S * 8)
+            await asyncio.sleep(FAST_S * 4)
+
+    nodes = shown(scenario)
+    assert nodes.of(1) == nodes.of(2) == ["building"]

@@ -33,6 +33,8 @@ from covalent_lambda_container.images.distributions import (
     unclaimed,
 )
 from covalent_lambda_container.images.dockerfile import (
+    EMULATOR,
+    INTERFACE_CLIENT,
     INTERFACE_ROOT,
     REQUIREMENTS,
     TASK_ROOT,
@@ -68,9 +70,6 @@ from covalent_lambda_container.runtime.provenance import MODULES_FILE
 LOCK_FILE: Final = "requirements.lock"
 """Beside the packages: a requirements file that pins what was installed."""
 
-_CLIENT: Final = "awslambdaric==4.2.2"
-_EMULATOR: Final = "aws-sam-cli==1.170.0"
-"""Its wheel carries the emulator, a static binary, for both architectures."""
 _EMULATOR_FILE: Final = "samcli/local/rapid/aws-lambda-rie-{architecture}"
 _LARGEST_NAMED: Final = 10
 _MB: Final = 1 << 20
@@ -216,8 +215,8 @@ class _Build:
                 self._installer.install_wheels, scratch=self._scratch, spec=spec, root=root
             )
             try:
-                install({REQUIREMENTS: _CLIENT}, client)
-                install({REQUIREMENTS: _EMULATOR}, tools, options=("--no-deps",))
+                install({REQUIREMENTS: INTERFACE_CLIENT}, client)
+                install({REQUIREMENTS: EMULATOR}, tools, options=("--no-deps",))
             except WheelsMissing as exc:
                 raise ImageBuildError(
                     f"Lambda's runtime interface cannot be installed on {spec.base_image}:\n{exc}",
@@ -343,7 +342,7 @@ class _Build:
 
 def interface_image_name(spec: ImageSpec, root_id: str) -> str:
     """Return the name that the base of a spec, on the root image of an ID, has in the engine."""
-    parts = root_id, interface_recipe(), _CLIENT, _EMULATOR
+    parts = root_id, interface_recipe(), INTERFACE_CLIENT, EMULATOR
     key = hashlib.sha256("\0".join(parts).encode()).hexdigest()[:32]
     return f"{BASE_REPOSITORY}:{spec.python_version}-{spec.architecture}-{key}"
 

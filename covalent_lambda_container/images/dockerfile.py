@@ -37,6 +37,10 @@ TASK_ROOT: Final = "var/task"
 INTERFACE_ROOT: Final = "var/runtime"
 """Folder of an image that holds Lambda's runtime interface client."""
 
+INTERFACE_CLIENT: Final = "awslambdaric==4.2.2"
+EMULATOR: Final = "aws-sam-cli==1.170.0"
+"""Its wheel contains the emulator, a static binary, for both architectures."""
+
 CLOUDPICKLE: Final = "cloudpickle"
 REQUIREMENTS: Final = "requirements.txt"
 CONSTRAINTS: Final = "constraints.txt"
@@ -71,8 +75,17 @@ def render_dockerfile(spec: ImageSpec, layers: Sequence[Layer] = ()) -> str:
     layers
         Layers of the installed packages; none before they are installed.
     """
-    template = _environment().get_template("Dockerfile.j2")
-    return template.render(spec=spec, layers=layers, command_name=command_name)
+    return rendered("Dockerfile.j2", spec=spec, layers=layers, command_name=command_name)
+
+
+def rendered(template: str, **values: object) -> str:
+    """Return the text of a template."""
+    return _environment().get_template(template).render(**values)
+
+
+def template_bytes(name: str) -> bytes:
+    """Return a file of the templates that is used as it is."""
+    return (_templates() / name).read_bytes()
 
 
 def requirements_files(spec: ImageSpec, further: Iterable[str] = ()) -> list[dict[str, str]]:
@@ -129,7 +142,7 @@ def interface_context(interface: Layer | None, emulator: Path | None) -> list[Me
     # Docker would create missing folders with the current time.
     parts: list[bytes | Path] = [*body([Member(name=f"{TASK_ROOT}/")], folders=True)]
     if interface is not None and emulator is not None:
-        start = (_templates() / _ENTRYPOINT).read_bytes()
+        start = template_bytes(_ENTRYPOINT)
         parts += [each.file for each in interface.archives]
         parts += body(
             [
@@ -173,8 +186,7 @@ def runtime_context(runtime: Sequence[Member], own_code: Sequence[Member] = ()) 
     """
     archives = {"runtime.tar": runtime, "local.tar": own_code}
     nested = [_nested(name, members) for name, members in archives.items() if members]
-    template = _environment().get_template("Dockerfile.runtime.j2")
-    text = template.render(archives=[archive.name for archive in nested])
+    text = rendered("Dockerfile.runtime.j2", archives=[archive.name for archive in nested])
     return [*files({"Dockerfile": text.encode()}), *nested]
 
 

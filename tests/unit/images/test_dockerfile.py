@@ -269,7 +269,8 @@ import pathlib
 from covalent_lambda_container.images import dockerfile
 package = dockerfile._PACKAGE
 assert package.parent == pathlib.Path.cwd(), "this is not the copy"
-changed = [package / "Dockerfile.base", *package.glob("templates/*"), *package.glob("runtime/*.py")]
+changed = [package / "Dockerfile.base", *package.glob("templates/*.*")]
+changed += package.glob("runtime/**/*.py")
 changed.append(package / "images" / "in_container" / "compile_sources.py")
 memories = dockerfile.interface_recipe, dockerfile.packages_recipe, dockerfile.recipe_digest
 memories += (dockerfile._environment,)

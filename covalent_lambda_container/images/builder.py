@@ -27,6 +27,7 @@ from covalent_lambda_container.files.cache_folder import LONGEST_BUILD_S, SCRATC
 from covalent_lambda_container.images.byte_code import PackageCompiler
 from covalent_lambda_container.images.distributions import (
     Distribution,
+    check_modules,
     distributions_in,
     lock_text,
     modules_text,
@@ -249,6 +250,7 @@ class _Build:
                 spec, self._root, system, stage, self._scratch, refresh=self._anew
             )
             found = distributions_in(stage)
+            check_modules(found)
             facts["packages"] = [each.pinned for each in found]
         self._check_size(base, found)
         self._stack(name, base, len(found), self._layers(found, stage, background))

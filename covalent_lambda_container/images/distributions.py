@@ -18,6 +18,7 @@ from packaging.utils import InvalidName, canonicalize_name
 from packaging.version import InvalidVersion, Version
 
 from covalent_lambda_container.errors import ImageBuildError
+from covalent_lambda_container.packages.local_packages import RESERVED_MODULES
 from covalent_lambda_container.packages.urls import PACKAGE_SCHEMES, UnusableUrl, checked_url
 
 _CLOUDPICKLE: Final = "cloudpickle"
@@ -163,6 +164,24 @@ def unclaimed(folder: Path, distributions: Iterable[Distribution]) -> list[str]:
         for path, _ in _plain_files(folder)
         if path not in claimed and not path.endswith(".pyc") and not _is_of_one_installation(path)
     )
+
+
+def check_modules(distributions: Iterable[Distribution]) -> None:
+    """Refuse distributions that would replace modules of the runtime or of Lambda.
+
+    Raises
+    ------
+    ImageBuildError
+        When there is one; the message names it and the module.
+    """
+    for each in distributions:
+        replaced = each.modules & RESERVED_MODULES
+        if replaced and each.name != _CLOUDPICKLE:
+            raise ImageBuildError(
+                f"{each.pinned} has the module {min(replaced)}, and would replace the one of this "
+                "name that runs tasks in the image.",
+                hint="Leave it out of the requirements: images have what Lambda needs.",
+            )
 
 
 def lock_text(distributions: Iterable[Distribution]) -> str:

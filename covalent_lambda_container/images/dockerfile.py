@@ -61,6 +61,7 @@ _RUNTIME_MODULES = (
     "provenance.py",
     "start.py",
     "surroundings.py",
+    "system_packages.py",
     "transfer.py",
     "watch.py",
     "wire.py",

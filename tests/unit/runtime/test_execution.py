@@ -19,7 +19,7 @@ from covalent.executor.utils.wrappers import wrapper_fn
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from covalent_lambda_container.runtime import wire
+from covalent_lambda_container.runtime import execution, wire
 from tests.fakes.examples import value_of
 
 Run = Callable[..., dict[str, Any]]
@@ -303,3 +303,22 @@ def test_output_of_a_task_that_fails_is_captured(run: Run) -> None:
         raise ValueError
 
     assert run(fail)["stdout"] == "so far\n"
+
+
+@pytest.mark.parametrize("path", ["rel.txt", "/tmp/no-such-folder/path.txt"])
+@pytest.mark.parametrize("has_commands", [True, False])
+def test_a_missing_file_may_be_that_of_a_command(
+    run: Run, path: str, has_commands: bool, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    commands = tmp_path / "commands"
+    if has_commands:
+        commands.mkdir()
+    monkeypatch.setattr(execution, "_COMMANDS", str(commands))
+    monkeypatch.setattr(execution.os.path, "abspath", lambda path: f"/tmp/{path}")
+    advice = run(lambda: open(path).close())["error"]["advice"]
+    assert ("bash_deps='runtime'" in advice) is has_commands
+
+
+def test_a_missing_library_is_answered_with_its_package(run: Run) -> None:
+    said = "libGL.so.1: cannot open shared object file: No such file or directory"
+    assert "libGL.so.1" in run(lambda: raise_it(ImportError(said)))["error"]["advice"]

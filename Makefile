@@ -33,11 +33,14 @@ format: $(VENV)/.installed ## format the code and fix what ruff can fix
 	$(VENV)/bin/ruff check --fix .
 	$(VENV)/bin/ruff format .
 
-docs: $(VENV)/.installed ## write the pages and pictures that scripts produce
+docs: $(VENV)/.installed ## write what scripts produce, and build the site with its links checked
 	$(RUN) docs/make_options.py > docs/options.md
 	$(RUN) docs/make_options.py --executor
 	$(RUN) docs/draw_electron.py > docs/electron.svg
 	$(RUN) docs/draw_folders.py > docs/folders.svg
+	$(RUN) docs/draw_benchmarks.py > docs/benchmarks.svg
+	$(RUN) docs/make_cost.py > docs/cost.md
+	NO_MKDOCS_2_WARNING=1 $(VENV)/bin/mkdocs build --strict --quiet
 
 # Rewrites the lock from pyproject.toml; it names versions and no addresses.
 lock: $(VENV)/.installed ## rewrite requirements.lock from pyproject.toml
@@ -53,4 +56,4 @@ $(VENV)/.installed: requirements.lock pyproject.toml
 	touch $@
 
 clean: ## remove .venv and the files of the local stack
-	rm -rf $(VENV) .local-stack
+	rm -rf $(VENV) .local-stack site

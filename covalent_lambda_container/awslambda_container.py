@@ -290,7 +290,7 @@ class AWSLambdaContainerExecutor(AsyncBaseExecutor):
             version = await self.get_version_info()
             task = dataclasses.replace(task, covalent_version=version["covalent"])
         wiring = await _loaded_wiring()
-        await web_page.let_page_find_output(dispatch_id)
+        web_page.let_page_find_output(dispatch_id)
         async with _node_progress.get().shown(dispatch_id, node_id) as waiting:
             outcome: Outcome = await wiring.service_for(self._options()).run(
                 task,

@@ -76,16 +76,7 @@ def aws(stack: LocalStack) -> Callable[[str], Any]:
 @pytest.fixture(scope="session")
 def options(stack: LocalStack, root_image: str) -> dict[str, Any]:
     """Executor options that lead to the local stack, with a dispatcher's rights."""
-    return {
-        "endpoint_url": stack.endpoint_url,
-        "region": stack.region,
-        "credentials_file": str(stack.credentials_file),
-        "profile": stack.profile,
-        "s3_bucket_name": stack.bucket,
-        "lambda_role_name": stack.role_name,
-        "ecr_repository": stack.repository,
-        "base_image": root_image,
-    }
+    return dict(stack.executor_options(root_image))
 
 
 @pytest.fixture

@@ -16,7 +16,7 @@ from covalent_lambda_container.adapters.aws.ecr import (
 )
 from covalent_lambda_container.adapters.aws.session import AwsClients
 from covalent_lambda_container.errors import RegistryError
-from covalent_lambda_container.iam.documents import LAMBDA_MAY_PULL
+from covalent_lambda_container.iam.documents import LAMBDA_MAY_PULL, states
 from covalent_lambda_container.model.names import OWN_TAG, is_image_tag
 
 _TAGS_SHOWN: Final = 3
@@ -76,7 +76,7 @@ class RepositoryResource(Resource):
         with explained("list the images of repository", self.name, RegistryError):
             pages = self._ecr.get_paginator("list_images").paginate(repositoryName=self.name)
             tags = [image.get("imageTag", "") for page in pages for image in page["imageIds"]]
-        # An image of ours that lost its tag has none.
+        # An image without a tag is one of ours that was replaced.
         foreign = sorted(tag for tag in tags if tag and not is_image_tag(tag))
         shown = foreign[:_TAGS_SHOWN] + ["…"] * (len(foreign) > _TAGS_SHOWN)
         return [f"it holds other images: {', '.join(shown)}"] if foreign else []
@@ -100,8 +100,8 @@ class RepositoryResource(Resource):
 
     def _is_open(self) -> bool:
         with explained("read the policy of repository", self.name, RegistryError):
-            stated = repository_policy(self._ecr, self.name).get("Statement", [])
-        return all(statement in stated for statement in LAMBDA_MAY_PULL["Statement"])
+            policy = repository_policy(self._ecr, self.name)
+        return states(policy, LAMBDA_MAY_PULL)
 
     def _open(self) -> None:
         with explained("let Lambda pull from repository", self.name, RegistryError):

@@ -1,4 +1,4 @@
-"""What an account is given: things with settings, which can be looked at, made and removed."""
+"""Resources of an AWS account with their settings: inspected, created and removed."""
 
 from __future__ import annotations
 
@@ -15,9 +15,9 @@ class Setting:
     Attributes
     ----------
     name
-        What holds then: ``"public access is blocked"``.
+        What holds once it is applied: ``"public access is blocked"``.
     holds
-        Looks whether it does.
+        Returns whether it holds.
     apply
         Makes it hold.
     """
@@ -26,43 +26,48 @@ class Setting:
     holds: Callable[[], bool]
     apply: Callable[[], None]
 
+    def ensure(self) -> None:
+        """Make it hold, unless it does."""
+        if not self.holds():
+            self.apply()
+
 
 class Resource(ABC):
-    """One bucket, repository or role. All methods raise errors of ours."""
+    """One bucket, repository or role. Methods raise `LambdaContainerError` where AWS refuses."""
 
     kind: ClassVar[str]
     name: str
 
     @abstractmethod
     def exists(self) -> bool:
-        """Look whether it is there.
+        """Return whether it exists.
 
         Raises
         ------
         ConfigurationError
-            When something of another account bears its name.
+            When another account has a resource of this name.
         """
 
     @abstractmethod
     def is_ours(self) -> bool:
-        """Look whether it bears this project's tag."""
+        """Return whether it has this project's tag."""
 
     @abstractmethod
     def create(self) -> None:
-        """Make it, with the tag; its settings are applied afterwards."""
+        """Create it, with the tag; its settings are applied afterwards."""
 
     @abstractmethod
     def adopt(self) -> None:
-        """Give it the tag, beside those that it has."""
+        """Add the tag to those that it has."""
 
     @abstractmethod
     def settings(self) -> list[Setting]:
-        """Return what has to hold for it."""
+        """Return the settings that it must have."""
 
     @abstractmethod
     def obstacles(self) -> list[str]:
-        """Return what of others would be lost or broken if it were removed."""
+        """Return what others have put there or use, and would lose if it were removed."""
 
     @abstractmethod
     def delete(self) -> None:
-        """Remove it with all that is in it."""
+        """Remove it with everything in it."""

@@ -1,4 +1,4 @@
-"""The execution role: Lambda may take it, and it may write its own logs."""
+"""The execution role: Lambda may assume it, and it may write its functions' logs."""
 
 from __future__ import annotations
 
@@ -65,9 +65,11 @@ class RoleResource(Resource):
                 Path=self._path,
                 RoleName=self.name,
                 AssumeRolePolicyDocument=json.dumps(TRUST_LAMBDA),
-                Description="Functions of Covalent electrons run as it: logs only.",
+                Description="Execution role of the Lambda functions of Covalent electrons.",
                 Tags=[{"Key": key, "Value": value}],
             )
+            # IAM is eventually consistent: the next request may not see the role yet.
+            self._iam.get_waiter("role_exists").wait(RoleName=self.name)
 
     def adopt(self) -> None:
         key, value = OWN_TAG
@@ -77,7 +79,7 @@ class RoleResource(Resource):
     def settings(self) -> list[Setting]:
         allowed = ", ".join(documents.actions(self._policy))
         return [
-            Setting("Lambda may take it", self._is_trusting, self._trust),
+            Setting("Lambda may assume it", self._is_trusting, self._trust),
             Setting(f"it may {allowed}", self._is_allowed, self._allow),
         ]
 
@@ -130,11 +132,11 @@ class RoleResource(Resource):
 
     def _trust(self) -> None:
         trust = self._trust_policy()
-        # Whoever may take it already still may.
-        stated = [*_listed(trust["Statement"]), *TRUST_LAMBDA["Statement"]]
+        # Other principals keep their access.
+        changed = documents.with_statements(trust, TRUST_LAMBDA)
         with explained("change the trust policy of role", self.name, ConfigurationError):
             self._iam.update_assume_role_policy(
-                RoleName=self.name, PolicyDocument=json.dumps(trust | {"Statement": stated})
+                RoleName=self.name, PolicyDocument=json.dumps(changed)
             )
 
     def _is_allowed(self) -> bool:
@@ -147,7 +149,7 @@ class RoleResource(Resource):
                 return False
         document: Any = found["PolicyDocument"]
         # A role that has been given a VPC keeps it.
-        return all(stated in document["Statement"] for stated in self._policy["Statement"])
+        return documents.states(document, self._policy)
 
     def _allow(self) -> None:
         with explained("write the policy of role", self.name, ConfigurationError):
@@ -157,20 +159,15 @@ class RoleResource(Resource):
 
 
 def trusts_lambda(trust: documents.Document) -> bool:
-    """Tell whether Lambda may take a role with this trust policy."""
+    """Tell whether Lambda may assume a role with this trust policy."""
     (wanted,) = TRUST_LAMBDA["Statement"]
     return any(
         stated["Effect"] == "Allow"
-        and wanted["Action"] in _listed(stated["Action"])
-        and wanted["Principal"]["Service"] in _listed(_service(stated["Principal"]))
-        for stated in _listed(trust["Statement"])
+        and wanted["Action"] in documents.listed(stated["Action"])
+        and wanted["Principal"]["Service"] in documents.listed(_service(stated["Principal"]))
+        for stated in documents.listed(trust["Statement"])
     )
 
 
 def _service(principal: Any) -> Any:
     return principal.get("Service", []) if isinstance(principal, dict) else []
-
-
-def _listed(value: Any) -> list[Any]:
-    """Return what IAM writes as a list or, if it is one, as itself."""
-    return value if isinstance(value, list) else [value]

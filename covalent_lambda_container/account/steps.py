@@ -1,6 +1,6 @@
-"""One-time set-up of an AWS account, as steps that can be shown before they are taken.
+"""One-time set-up of an AWS account, as steps that can be shown before they are applied.
 
-What exists and bears no tag of this project is left as it is, and never removed.
+Resources without this project's tag are left as they are and never removed.
 """
 
 from __future__ import annotations
@@ -31,34 +31,34 @@ ABSENT: Final = "absent"
 
 @dataclass(frozen=True)
 class Step:
-    """One thing to do, or a reason to do nothing.
+    """One change to an account, or a reason not to change anything.
 
     Attributes
     ----------
     action
         `CREATE`, `SET`, `ADOPT` or `DELETE` change something; `KEEP`: it is as it should be;
-        `LEAVE`: it is not this project's; `REFUSE`: removing it would take others' things along;
-        `ABSENT`: there is none to remove.
+        `LEAVE`: it is not this project's; `REFUSE`: removing it would remove what others put there;
+        `ABSENT`: there is nothing to remove.
     kind, name
         The resource: ``"bucket"`` and its name.
     detail
-        What about it.
+        The setting, or the reason.
     """
 
     action: str
     kind: str
     name: str
     detail: str = ""
-    _take: Callable[[], None] = field(default=lambda: None, repr=False, compare=False)
+    _apply: Callable[[], None] = field(default=lambda: None, repr=False, compare=False)
 
     @property
     def changes(self) -> bool:
-        """Whether taking the step changes the account."""
+        """Whether applying the step changes the account."""
         return self.action in (CREATE, SET, ADOPT, DELETE)
 
-    def take(self) -> None:
-        """Do it."""
-        self._take()
+    def apply(self) -> None:
+        """Carry it out."""
+        self._apply()
 
     def __str__(self) -> str:
         detail = f": {self.detail}" if self.detail else ""
@@ -71,7 +71,7 @@ def deployment(clients: AwsClients, options: Options, *, account: str | None = N
     Parameters
     ----------
     clients
-        AWS clients: their region is the deployment's.
+        AWS clients; their region is the deployment's.
     options
         The executor's: names of bucket, repository and role.
     account
@@ -92,7 +92,7 @@ def deployment(clients: AwsClients, options: Options, *, account: str | None = N
 
 
 def resources(clients: AwsClients, names: Deployment, *, vpc: bool = False) -> list[Resource]:
-    """Return what the account needs, in the order in which it is made.
+    """Return what the account needs, in the order in which it is created.
 
     Parameters
     ----------
@@ -107,53 +107,53 @@ def resources(clients: AwsClients, names: Deployment, *, vpc: bool = False) -> l
 
 
 def plan_bootstrap(wanted: Iterable[Resource], *, adopt: bool = False) -> list[Step]:
-    """Return what is to be done for an account to have what it needs; changes nothing.
+    """Return the steps after which an account has what it needs; change nothing.
 
     Parameters
     ----------
     wanted
-        Of `resources`.
+        As `resources` returns them.
     adopt
-        Whether to take over what exists without this project's tag.
+        Whether to adopt resources that exist without this project's tag.
     """
     return [step for resource in wanted for step in _bootstrap_steps(resource, adopt)]
 
 
 def plan_teardown(made: Iterable[Resource], *, force: bool = False) -> list[Step]:
-    """Return what is to be done to remove what `plan_bootstrap` made; changes nothing.
+    """Return the steps that remove what `plan_bootstrap` created; change nothing.
 
     Parameters
     ----------
     made
-        Of `resources`; the last is removed first.
+        As `resources` returns them; the last is removed first.
     force
-        Whether to remove what others have put into it, too.
+        Whether to remove also what others have put there.
     """
     return [_teardown_step(resource, force) for resource in reversed(list(made))]
 
 
 def check(steps: Iterable[Step]) -> None:
-    """Make sure that all steps can be taken.
+    """Make sure that all steps can be applied.
 
     Raises
     ------
     ConfigurationError
-        When one is a refusal.
+        When one of them is a refusal.
     """
     refused = [str(step) for step in steps if step.action == REFUSE]
     if refused:
         raise ConfigurationError(
             "Nothing was removed:\n" + "\n".join(refused),
-            hint="Remove functions with 'covalent-lambda gc', and what else is yours; or give "
-            "--force, which removes it all.",
+            hint="Remove functions with 'covalent-lambda gc' and other contents by hand, or give "
+            "--force, which removes everything.",
         )
 
 
-def take(steps: Sequence[Step], report: Callable[[Step], None]) -> None:
-    """Take all steps in order, if all can be taken; each that changes something is reported."""
+def apply(steps: Sequence[Step], report: Callable[[Step], None]) -> None:
+    """Apply all steps in order, if all can be applied; each that changes something is reported."""
     check(steps)
     for step in steps:
-        step.take()
+        step.apply()
         if step.changes or step.action == LEAVE:
             report(step)
 
@@ -163,18 +163,19 @@ def _bootstrap_steps(resource: Resource, adopt: bool) -> Iterable[Step]:
     if not resource.exists():
         yield Step(CREATE, kind, name, "", resource.create)
         for setting in resource.settings():
-            yield Step(SET, kind, name, setting.name, setting.apply)
+            # Some of them hold from the creation on.
+            yield Step(SET, kind, name, setting.name, setting.ensure)
         return
     ours = resource.is_ours()
     if not ours and adopt:
-        yield Step(ADOPT, kind, name, "it gets this project's tag", resource.adopt)
+        yield Step(ADOPT, kind, name, "add this project's tag", resource.adopt)
     for setting in resource.settings():
         if setting.holds():
             yield Step(KEEP, kind, name, setting.name)
         elif ours or adopt:
             yield Step(SET, kind, name, setting.name, setting.apply)
         else:
-            detail = f"not so: {setting.name}; it was not made here (--adopt takes it over)"
+            detail = f"not so: {setting.name}; it was not created by bootstrap (--adopt changes it)"
             yield Step(LEAVE, kind, name, detail)
 
 
@@ -183,7 +184,7 @@ def _teardown_step(resource: Resource, force: bool) -> Step:
     if not resource.exists():
         return Step(ABSENT, kind, name)
     if not resource.is_ours():
-        return Step(LEAVE, kind, name, "it was not made here")
+        return Step(LEAVE, kind, name, "it was not created by bootstrap")
     obstacles = "; ".join(resource.obstacles())
     if obstacles and not force:
         return Step(REFUSE, kind, name, obstacles)

@@ -53,7 +53,7 @@ def bootstrap(
     if only_plan:
         _show(output, names.account, steps)
         return
-    account.take(steps, lambda step: output.note(str(step)))
+    account.apply(steps, lambda step: output.note(str(step)))
     _show(output, names.account, steps, _configuration(given))
 
 
@@ -90,7 +90,7 @@ def teardown(
         for step in steps:
             output.note(str(step))
         click.confirm(f"Remove this from account {names.account}?", abort=True, err=True)
-    account.take(steps, lambda step: output.note(str(step)))
+    account.apply(steps, lambda step: output.note(str(step)))
     _show(output, names.account, steps)
 
 

@@ -32,6 +32,7 @@ _SECTIONS: Final = {
     "Dispatches": {
         "why": "why:why",
         "report": "report:report",
+        "tune": "tune:tune",
         "logs": "logs:logs",
     },
     "On this machine": {

@@ -28,7 +28,7 @@ def duration(text: str | timedelta) -> timedelta:
         return text
     match = re.fullmatch(r"(\d{1,6})([smhd])", text)
     if match is None:
-        raise click.BadParameter(f"{text!r} is no length of time: write 30d, 12h, 15m or 45s.")
+        raise click.BadParameter(f"{text!r} is not a duration: write 30d, 12h, 15m or 45s.")
     return timedelta(**{_UNITS[match[2]]: int(match[1])})
 
 

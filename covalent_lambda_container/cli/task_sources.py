@@ -27,7 +27,7 @@ def tasks_of_workflows(
 
     tasks: list[WorkItem] = []
     for workflow in workflows:
-        path, lattice = _path_and_lattice(workflow)
+        path, lattice = path_and_lattice(workflow)
         found = read_workflow(path, lattice, args=args, kwargs=kwargs)
         for guess in found.guesses:
             output.note(guess)
@@ -60,7 +60,7 @@ def tasks_of_dispatches(dispatches: Sequence[str], server: str | None) -> list[W
     return [task for dispatch_id in dispatches for task in read_dispatch(dispatch_id, server)]
 
 
-def _path_and_lattice(workflow: str) -> tuple[Path, str | None]:
+def path_and_lattice(workflow: str) -> tuple[Path, str | None]:
     """Take ``WORKFLOW.py[:LATTICE]`` apart."""
     path, colon, lattice = workflow.rpartition(":")
     if not colon or Path(workflow).exists():

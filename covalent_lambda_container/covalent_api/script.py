@@ -31,7 +31,7 @@ def imported(path: Path) -> Iterator[ModuleType]:
     """
     spec = importlib.util.spec_from_file_location(_MODULE_NAME, path)
     if spec is None or spec.loader is None:
-        raise ConfigurationError(f"{path} is no Python file.")
+        raise ConfigurationError(f"{path} is not a Python file.")
     module = importlib.util.module_from_spec(spec)
     sys.modules[_MODULE_NAME] = module
     sys.path.insert(0, str(path.resolve().parent))

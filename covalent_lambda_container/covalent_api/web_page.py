@@ -7,9 +7,9 @@ a column of the node's record, which nothing else uses.
 
 from __future__ import annotations
 
-import asyncio
 import logging
 import sys
+import threading
 from collections import OrderedDict
 from typing import Final
 
@@ -23,24 +23,28 @@ _corrected: OrderedDict[str, None] = OrderedDict()
 """Dispatches whose nodes were looked at."""
 
 
-async def let_page_find_output(dispatch_id: str) -> None:
+def let_page_find_output(dispatch_id: str) -> None:
     """Make Covalent's web page show the output of a dispatch's nodes on this executor.
 
-    Once for each dispatch, in a thread. Outside a dispatcher, and where Covalent's database is not
-    as expected, it does nothing.
+    Once for each dispatch, beside the event loop: nobody waits for it. Outside a dispatcher, and
+    where Covalent's database is not as expected, it does nothing.
     """
     if dispatch_id in _corrected or not in_dispatcher():
         return
     _corrected[dispatch_id] = None
     if len(_corrected) > _REMEMBERED:
         _corrected.popitem(last=False)
+    threading.Thread(target=_correct, args=(dispatch_id,), daemon=True).start()
+
+
+def _correct(dispatch_id: str) -> None:
     try:
-        await asyncio.get_running_loop().run_in_executor(None, _correct, dispatch_id)
+        _write_folders(dispatch_id)
     except Exception:
         log.debug("Output of dispatch %s is not shown in the page.", dispatch_id, exc_info=True)
 
 
-def _correct(dispatch_id: str) -> None:
+def _write_folders(dispatch_id: str) -> None:
     from covalent_dispatcher._dal.result import get_result_object
     from covalent_dispatcher._db import models
     from covalent_dispatcher._object_store.local import local_store

@@ -145,7 +145,7 @@ class _Search:
         args, kwargs = arguments_of(graph, node)
         sub, metadata, args = args[0], args[1], args[2:]
         if sub is UNKNOWN or metadata is UNKNOWN:
-            self.guesses.append(f"{place} is made by the run itself. {ASK_A_RUN}")
+            self.guesses.append(f"{place} is created while the workflow runs. {ASK_A_RUN}")
             return
         parent = json.loads(metadata)
         for key, value in sub.metadata.items():

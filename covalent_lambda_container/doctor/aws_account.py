@@ -141,12 +141,12 @@ class AwsAccount:
                 ) from None
         if not trusts_lambda(role["AssumeRolePolicyDocument"]):
             raise ConfigurationError(
-                f"role {name!r} cannot be taken by Lambda: its trust policy does not name "
+                f"Lambda cannot assume role {name!r}: its trust policy does not name "
                 "lambda.amazonaws.com",
                 hint="'covalent-lambda bootstrap' mends the role that it made; or name another in "
                 "lambda_role_name.",
             )
-        return f"{role['Arn']}: Lambda may take it"
+        return f"{role['Arn']}: Lambda may assume it"
 
     def concurrency(self) -> str:
         """Look how many tasks the account runs at once."""

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import contextlib
 import math
-import os
 import shutil
 from collections.abc import Iterator
 from pathlib import Path
@@ -12,8 +11,10 @@ from typing import Final
 
 import docker
 from docker.errors import DockerException, ImageNotFound, NotFound
-from requests.exceptions import RequestException
 
+from covalent_lambda_container.adapters.docker.address import engine_address
+from covalent_lambda_container.adapters.docker.connection import connect, registry_credentials
+from covalent_lambda_container.adapters.docker.failures import explained, reason
 from covalent_lambda_container.doctor.examination import Check, Unknown
 from covalent_lambda_container.errors import ConfigurationError, ImageBuildError
 from covalent_lambda_container.model.names import lambda_architecture
@@ -77,8 +78,7 @@ class Engine:
         """Look how much room there is where it keeps images."""
         with self._client() as client:
             folder = client.info()["DockerRootDir"]
-        host = os.environ.get("DOCKER_HOST", "")
-        if (host and not host.startswith("unix:")) or not Path(folder).exists():
+        if not engine_address().is_local or not Path(folder).exists():
             raise Unknown(f"the engine keeps images in {folder} of another machine")
         free_gb = shutil.disk_usage(folder).free / _GB
         if free_gb < self._least_free_gb:
@@ -99,10 +99,12 @@ class Engine:
             else:
                 return f"{self._root_image}: on this machine"
             try:
-                client.images.get_registry_data(self._root_image)
+                credentials = registry_credentials(self._root_image)
+                client.images.get_registry_data(self._root_image, auth_config=credentials)
             except (NotFound, DockerException) as exc:
                 raise ConfigurationError(
-                    f"{self._root_image} is not on this machine and cannot be pulled: {exc}",
+                    f"{self._root_image} is not on this machine and cannot be pulled: "
+                    f"{reason(exc)}",
                     hint="Check the network and Docker's proxy, log in to the image's registry, or "
                     "name another root in base_image.",
                 ) from exc
@@ -110,12 +112,9 @@ class Engine:
 
     @contextlib.contextmanager
     def _client(self) -> Iterator[docker.DockerClient]:
-        try:
-            with contextlib.closing(docker.from_env(timeout=math.ceil(self._timeout_s))) as client:
-                yield client
-        except (DockerException, RequestException) as exc:
-            raise ImageBuildError(
-                f"no Docker engine answers: {exc}",
-                hint="Start one (check with 'docker info'), or set DOCKER_HOST. Without, tasks run "
-                "whose images are in ECR, and no others: see 'covalent-lambda prebuild'.",
-            ) from exc
+        address = engine_address()
+        with (
+            explained("be asked", address),
+            contextlib.closing(connect(address, timeout_s=math.ceil(self._timeout_s))) as client,
+        ):
+            yield client

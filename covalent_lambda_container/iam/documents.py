@@ -1,4 +1,4 @@
-"""IAM documents, and the names of a deployment that stand in them."""
+"""IAM documents, and the names of a deployment that they contain."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ TRUST_LAMBDA: Final[Document] = {
     "Version": "2012-10-17",
     "Statement": [
         {
-            "Sid": "LambdaTakesTheRole",
+            "Sid": "LambdaAssumesTheRole",
             "Effect": "Allow",
             "Principal": {"Service": "lambda.amazonaws.com"},
             "Action": "sts:AssumeRole",
@@ -37,20 +37,20 @@ LAMBDA_MAY_PULL: Final[Document] = {
     ],
 }
 """Policy of the repository ("Container image permissions", Lambda developer guide, read 2026-11).
-Lambda would add it itself, with ecr:SetRepositoryPolicy of whoever makes the function: with the
+Lambda would add it itself, if whoever creates the function has ecr:SetRepositoryPolicy: with the
 policy in place, nobody needs that."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class Deployment:
-    """The names of what one AWS account has for the executor.
+    """The names of the resources that one AWS account has for the executor.
 
     Parameters
     ----------
     account
         Its number, twelve digits.
     region, partition
-        Where; ``"aws"`` is every region but China's and the government's.
+        Where they are; the partition is ``"aws"`` except in China and for AWS GovCloud.
     bucket, repository
         S3 bucket and ECR repository.
     role
@@ -106,13 +106,43 @@ def actions(document: Document) -> list[str]:
 
 
 def without(document: Document, action: str) -> Document:
-    """Return a policy of this module less one action."""
+    """Return a policy of this module without one action."""
     kept = []
     for stated in document["Statement"]:
         rest = [allowed for allowed in stated["Action"] if allowed != action]
         if rest:
             kept.append(stated | {"Action": rest})
     return document | {"Statement": kept}
+
+
+def states(document: Document, wanted: Document) -> bool:
+    """Tell whether a document has all statements of another, word for word."""
+    present = listed(document.get("Statement", []))
+    return all(statement in present for statement in wanted["Statement"])
+
+
+def with_statements(document: Document, added: Document) -> Document:
+    """Return a document with the statements of another in addition.
+
+    What it has under their Sids, which must be unique, or says alike, is replaced.
+    """
+    sids = {statement["Sid"] for statement in added["Statement"]}
+    bare = [_without_sid(statement) for statement in added["Statement"]]
+    kept = [
+        statement
+        for statement in listed(document.get("Statement", []))
+        if statement.get("Sid") not in sids and _without_sid(statement) not in bare
+    ]
+    return added | document | {"Statement": [*kept, *added["Statement"]]}
+
+
+def listed(value: Any) -> list[Any]:
+    """Return a list of what IAM writes as a list or, if there is only one, by itself."""
+    return value if isinstance(value, list) else [value]
+
+
+def _without_sid(statement: Document) -> Document:
+    return {key: value for key, value in statement.items() if key != "Sid"}
 
 
 def allow(
@@ -123,7 +153,7 @@ def allow(
     Parameters
     ----------
     where
-        Condition keys and what they must equal.
+        Condition keys and the values that they must equal.
     """
     stated = {"Sid": sid, "Effect": "Allow", "Action": sorted(allowed), "Resource": resource}
     return stated | {"Condition": {"StringEquals": dict(where)}} if where else stated

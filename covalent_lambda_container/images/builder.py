@@ -244,7 +244,9 @@ class _Build:
             return name
         stage = self._scratch / "stage"
         with step_log.step("image.install", name) as facts:
-            progress.report(f"installing the packages of {len(spec.requirements)} requirements")
+            count = len(spec.requirements)
+            noun = "requirement" if count == 1 else "requirements"
+            progress.report(f"installing the packages of {count} {noun}")
             system = functools.partial(self._system, base)
             self._installer.install(
                 spec, self._root, system, stage, self._scratch, refresh=self._anew

@@ -27,6 +27,7 @@ from typing import Any, Final
 import docker
 from filelock import FileLock, Timeout
 
+from covalent_lambda_container.adapters.docker.connection import connect
 from covalent_lambda_container.errors import LocalStackError
 from covalent_lambda_container.local.child_process import log_tail, python_path
 from covalent_lambda_container.local.engine import docker_engine
@@ -160,7 +161,7 @@ class Background:
                 self._pid_file.unlink(missing_ok=True)
 
     def _serve(self) -> None:
-        with docker_engine(print), contextlib.closing(docker.from_env()) as client:
+        with docker_engine(print), contextlib.closing(connect()) as client:
             version = ".".join(platform.python_version_tuple()[:2])
             root_image = ensure_root_image(client, version, print)
             registry = ""
@@ -178,16 +179,7 @@ class Background:
     def _tell_ready(self, stack: LocalStack, root_image: str) -> None:
         told = BackgroundStack(
             environment=stack.environment,
-            options={
-                "endpoint_url": stack.endpoint_url,
-                "region": stack.region,
-                "credentials_file": str(stack.credentials_file),
-                "profile": stack.profile,
-                "s3_bucket_name": stack.bucket,
-                "lambda_role_name": stack.role_name,
-                "ecr_repository": stack.repository,
-                "base_image": root_image,
-            },
+            options=stack.executor_options(root_image),
             log_file=str(stack.log_file),
         )
         # Whole, or not there.

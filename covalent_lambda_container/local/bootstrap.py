@@ -55,7 +55,7 @@ def bootstrap(endpoint_url: str, region: str, root: AccessKey, options: Options)
     target = AwsTarget(region=region, endpoint_url=endpoint_url)
     clients = AwsClients(target, _session(region, root))
     names = account.deployment(clients, options)
-    account.take(account.plan_bootstrap(account.resources(clients, names)), lambda _: None)
+    account.apply(account.plan_bootstrap(account.resources(clients, names)), lambda _: None)
     # `reserved_concurrency` is an option like any other here.
     dispatcher = running.dispatcher(names, reserves_concurrency=True)
     return Users(

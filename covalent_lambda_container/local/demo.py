@@ -20,9 +20,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
 
-import docker
-
 from covalent_lambda_container import step_log
+from covalent_lambda_container.adapters.docker.connection import connect
 from covalent_lambda_container.errors import LocalStackError
 from covalent_lambda_container.local.covalent_server import CovalentServer, covalent_server
 from covalent_lambda_container.local.engine import docker_engine
@@ -89,7 +88,7 @@ def dispatch_twice(workflow: Path, report: Callable[[str], None]) -> tuple[Dispa
         docker_engine(report),
     ):
         folder = Path(scratch)
-        with contextlib.closing(docker.from_env()) as client:
+        with contextlib.closing(connect()) as client:
             version = ".".join(platform.python_version_tuple()[:2])
             root_image = ensure_root_image(client, version, report)
         report(f"Root image: {root_image}")
@@ -109,14 +108,7 @@ def _server(
     journal_file: Path,
     report: Callable[[str], None],
 ) -> Iterator[CovalentServer]:
-    options = {
-        "endpoint_url": stack.endpoint_url,
-        "region": stack.region,
-        "credentials_file": str(stack.credentials_file),
-        "profile": stack.profile,
-        "base_image": root_image,
-        "cache_dir": str(folder / "cache"),
-    }
+    options = stack.executor_options(root_image) | {"cache_dir": str(folder / "cache")}
     environment = {step_log.VARIABLE: str(journal_file)}
     with covalent_server(
         folder / "covalent", environment, report, executors={SHORT_NAME: options}

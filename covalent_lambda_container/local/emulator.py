@@ -12,6 +12,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Final
 
+from covalent_lambda_container.adapters.docker.address import engine_address
 from covalent_lambda_container.local.child_process import python_path
 
 REGION: Final = "us-east-1"
@@ -30,8 +31,7 @@ _DOCKER_TIMEOUT_S: Final = 120
 #: Few are inherited, because many a name would reach the emulator or its containers: AWS_*,
 #: LAMBDA_*, a proxy between it and a container's port.
 _INHERITED: Final = (
-    "DOCKER_CERT_PATH", "DOCKER_HOST", "DOCKER_TLS_VERIFY", "HOME", "LANG", "LC_ALL",
-    "LD_LIBRARY_PATH", "PATH", "PYTHONUSERBASE", "VIRTUAL_ENV",
+    "HOME", "LANG", "LC_ALL", "LD_LIBRARY_PATH", "PATH", "PYTHONUSERBASE", "VIRTUAL_ENV",
 )  # fmt: skip
 
 
@@ -104,28 +104,33 @@ class Emulator:
     def environment(self) -> dict[str, str]:
         """Return the whole environment of the command."""
         inherited = {name: os.environ[name] for name in _INHERITED if name in os.environ}
-        return inherited | {
-            "AUTH": "true",
-            "AWS_ACCESS_KEY_ID": self.root_key,
-            "AWS_SECRET_ACCESS_KEY": self.root_secret,
-            "DOCKER_CONFIG": str(self.scratch),
-            "GATEWAY_PORT": str(self.port),
-            # These two would listen on all addresses.
-            "IOT_MTLS_ENABLED": "0",
-            "SFTP_ENABLED": "0",
-            **self.limits.environment(),
-            "LAMBDA_STRICT": "1",
-            "MINISTACK_DOCKER_TIMEOUT": str(_DOCKER_TIMEOUT_S),
-            "MINISTACK_HOSTNAME": self.name,
-            "MINISTACK_REGION": REGION,
-            "PERSIST_STATE": "0",
-            "PYTHONPATH": python_path(),
-            "PYTHONUNBUFFERED": "1",
-            REGISTRY_PASSWORD_VARIABLE: self.registry_password,
-            "S3_PERSIST": "0",
-            "SERVICES": _SERVICES,
-            "TMPDIR": str(self.scratch),
-        }
+        # The emulator knows nothing of Docker contexts, and these are in the user's configuration.
+        return (
+            inherited
+            | engine_address().environment
+            | {
+                "AUTH": "true",
+                "AWS_ACCESS_KEY_ID": self.root_key,
+                "AWS_SECRET_ACCESS_KEY": self.root_secret,
+                "DOCKER_CONFIG": str(self.scratch),
+                "GATEWAY_PORT": str(self.port),
+                # These two would listen on all addresses.
+                "IOT_MTLS_ENABLED": "0",
+                "SFTP_ENABLED": "0",
+                **self.limits.environment(),
+                "LAMBDA_STRICT": "1",
+                "MINISTACK_DOCKER_TIMEOUT": str(_DOCKER_TIMEOUT_S),
+                "MINISTACK_HOSTNAME": self.name,
+                "MINISTACK_REGION": REGION,
+                "PERSIST_STATE": "0",
+                "PYTHONPATH": python_path(),
+                "PYTHONUNBUFFERED": "1",
+                REGISTRY_PASSWORD_VARIABLE: self.registry_password,
+                "S3_PERSIST": "0",
+                "SERVICES": _SERVICES,
+                "TMPDIR": str(self.scratch),
+            }
+        )
 
     def write_docker_config(self) -> None:
         """Log the emulator's own Docker client in to its registry, and nowhere else.

@@ -15,10 +15,11 @@ import signal
 import sys
 from typing import Any, cast
 
-import docker
 from hypercorn.asyncio import serve
 from hypercorn.config import Config
 
+from covalent_lambda_container.adapters.docker.connection import connect
+from covalent_lambda_container.adapters.docker.failures import ENGINE_ERRORS
 from covalent_lambda_container.local.containers import remove_containers
 from covalent_lambda_container.local.gateway import app
 
@@ -44,8 +45,8 @@ def main(container_label: str, descriptors: list[str]) -> None:
 
 def _remove_containers(label: str) -> None:
     with (
-        contextlib.suppress(docker.errors.DockerException),
-        contextlib.closing(docker.from_env()) as client,
+        contextlib.suppress(*ENGINE_ERRORS),
+        contextlib.closing(connect()) as client,
     ):
         remove_containers(client, label=label)
 

@@ -11,9 +11,9 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Final
 
-import docker
-import requests
-
+from covalent_lambda_container.adapters.docker.address import EngineAddress, engine_address
+from covalent_lambda_container.adapters.docker.connection import connect
+from covalent_lambda_container.adapters.docker.failures import ENGINE_ERRORS
 from covalent_lambda_container.errors import LocalStackError
 from covalent_lambda_container.local import debian
 from covalent_lambda_container.local.child_process import child_process, wait_until
@@ -34,9 +34,9 @@ _STOP_GRACE_S: Final = 45.0
 def docker_engine(report: Callable[[str], None]) -> Iterator[None]:
     """Have a Docker engine while the context is open.
 
-    An engine that answers, at ``DOCKER_HOST`` or at the usual socket, is used and left alone.
-    Without one, on Debian or Ubuntu and as root, an engine is installed if need be and started; at
-    the end it is stopped, and the containers made meanwhile are gone.
+    An engine that answers at ``DOCKER_HOST``, in the current Docker context or at the usual socket
+    is used and left alone. Without one, on Debian or Ubuntu and as root, an engine is installed if
+    need be and started; at the end it is stopped, and its new containers are removed.
 
     Parameters
     ----------
@@ -51,8 +51,9 @@ def docker_engine(report: Callable[[str], None]) -> Iterator[None]:
     if _engine_answers():
         yield
         return
-    if os.environ.get("DOCKER_HOST") or not debian.can_install():
-        raise _no_engine()
+    address = engine_address()
+    if address.is_chosen or not debian.can_install():
+        raise _no_engine(address)
     if _find_dockerd() is None:
         debian.install(_PACKAGES, report)
         # Where a service manager runs, the package has just started the engine as a service.
@@ -101,7 +102,7 @@ def _own_engine(report: Callable[[str], None]) -> Iterator[None]:
 @contextmanager
 def _no_containers_left() -> Iterator[None]:
     # What an earlier engine left in the same store is not ours to remove.
-    with contextlib.closing(docker.from_env()) as client:
+    with contextlib.closing(connect()) as client:
         before = {str(container.id) for container in client.containers.list(all=True, sparse=True)}
         try:
             yield
@@ -112,9 +113,9 @@ def _no_containers_left() -> Iterator[None]:
 def _engine_answers() -> bool:
     # A `docker` client on the PATH proves nothing.
     try:
-        with contextlib.closing(docker.from_env(timeout=_PING_TIMEOUT_S)) as client:
+        with contextlib.closing(connect(timeout_s=_PING_TIMEOUT_S)) as client:
             client.ping()
-    except (docker.errors.DockerException, requests.RequestException):
+    except ENGINE_ERRORS:
         return False
     return True
 
@@ -133,12 +134,12 @@ def _remove_stale_pid_file() -> None:
         pass
 
 
-def _no_engine() -> LocalStackError:
-    host = os.environ.get("DOCKER_HOST")
-    if host:
+def _no_engine(address: EngineAddress) -> LocalStackError:
+    if address.is_chosen:
         return LocalStackError(
-            f"No Docker engine answers at DOCKER_HOST={host}.",
-            hint="Start it, or unset DOCKER_HOST to use the local engine.",
+            f"No Docker engine answers at {address}.",
+            hint="Start it; or, for the local engine, unset DOCKER_HOST and choose the context "
+            "'default'.",
         )
     if _SOCKET.exists() and not os.access(_SOCKET, os.R_OK | os.W_OK):
         return LocalStackError(
@@ -151,6 +152,6 @@ def _no_engine() -> LocalStackError:
             "On Debian or Ubuntu run this as root, which installs and starts one, or do both by "
             f"hand: `apt-get install {' '.join(_PACKAGES)}`, then `systemctl start docker` or "
             "`dockerd`. Elsewhere install Docker and start it. For an engine in another place set "
-            "DOCKER_HOST."
+            "DOCKER_HOST or a Docker context."
         ),
     )

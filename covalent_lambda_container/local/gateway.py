@@ -28,7 +28,7 @@ from urllib.parse import parse_qsl, urlencode
 
 from ministack.app import app as ministack_app  # type: ignore[import-untyped]
 
-from covalent_lambda_container.local import permissions
+from covalent_lambda_container.local import container_settings, permissions
 from covalent_lambda_container.local.emulator import (
     HEALTH_PATH,
     REGISTRY_PASSWORD_VARIABLE,
@@ -58,6 +58,7 @@ _UNSIGNED: Final = (
 
 
 permissions.ask_for_what_is_named()
+container_settings.remove_shared_memory()
 
 
 async def app(scope: Scope, receive: Receive, send: Send) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shlex
 import shutil
 import subprocess
 import tempfile
@@ -19,8 +20,8 @@ from covalent_lambda_container.local import debian
 from covalent_lambda_container.options.limits import AWS_ROOT_IMAGE
 
 _LOCAL_REPOSITORY: Final = "covalent-lambda-root"
-#: Debian's release whose `python3` is of that version.
-_SUITES: Final = {"3.11": "bookworm", "3.13": "trixie"}
+#: Debian's release whose `python3` has that version. No release has had 3.10 or 3.12.
+_SUITES: Final = {"3.11": "bookworm", "3.13": "trixie", "3.14": "forky"}
 #: libstdc++6 is for the native part of Lambda's runtime interface client, which does without any
 #: word of it in its error.
 _PACKAGES: Final = ("python3", "python3-pip", "ca-certificates", "libstdc++6")
@@ -122,15 +123,25 @@ def _find_mmdebstrap(aws: str, refusal: str, report: Callable[[str], None]) -> s
     return found
 
 
+def _check_version(python_version: str) -> str:
+    """Return a program that fails under another Python."""
+    version = tuple(map(int, python_version.split(".")))
+    return f"import sys; sys.exit(sys.version_info[:2] != {version})"
+
+
 def _make_from_debian(
     client: docker.DockerClient, mmdebstrap: str, suite: str, reference: str
 ) -> None:
+    python_version = reference.rpartition(":")[2]
     command = [
         mmdebstrap,
-        "--variant=essential",
+        # With apt, for what DepsBash may install.
+        "--variant=apt",
         f"--include={','.join(_PACKAGES)}",
         "--dpkgopt=path-exclude=/usr/share/doc/*",
         "--dpkgopt=path-exclude=/usr/share/man/*",
+        # A release that is not out yet may get another Python.
+        f'--customize-hook=chroot "$1" python3 -c {shlex.quote(_check_version(python_version))}',
         *(suite, "-", *_machine_sources(suite)),
     ]
     with tempfile.TemporaryFile() as log:

@@ -14,7 +14,10 @@ from typing import Final
 
 import docker
 
-from covalent_lambda_container.errors import LocalStackError
+from covalent_lambda_container.adapters.docker.address import engine_address
+from covalent_lambda_container.adapters.docker.connection import connect
+from covalent_lambda_container.adapters.docker.failures import explained
+from covalent_lambda_container.errors import ImageBuildError, LocalStackError
 from covalent_lambda_container.local.bootstrap import AccessKey, Users, bootstrap
 from covalent_lambda_container.local.child_process import (
     answers_http,
@@ -25,12 +28,15 @@ from covalent_lambda_container.local.child_process import (
 from covalent_lambda_container.local.containers import remove_containers
 from covalent_lambda_container.local.emulator import HEALTH_PATH, REGION, Emulator, Limits
 from covalent_lambda_container.local.listeners import listen_here_only
+from covalent_lambda_container.local.loopback import check_loopback
+from covalent_lambda_container.model.names import ARCHITECTURES, lambda_architecture
 from covalent_lambda_container.options.schema import Options
 
 PROFILE: Final = "covalent-lambda-local"
 OWNER_PROFILE: Final = "covalent-lambda-local-owner"
 
 _START_TIMEOUT_S: Final = 60.0
+_ENGINE_TIMEOUT_S: Final = 60
 #: The emulator removes its containers, then gives connections that are open 3 s.
 _STOP_GRACE_S: Final = 20.0
 #: Inherited credentials win over a profile; empty, they count as absent.
@@ -58,6 +64,8 @@ class LocalStack:
         A profile in the same file whose user may do everything.
     bucket, role_name, repository
         S3 bucket, IAM role and ECR repository, ready for use.
+    architecture
+        The engine's, and so that of functions: ``"x86_64"`` or ``"arm64"``.
     log_file
         MiniStack's log.
     """
@@ -70,7 +78,28 @@ class LocalStack:
     bucket: str
     role_name: str
     repository: str
+    architecture: str
     log_file: Path
+
+    def executor_options(self, root_image: str) -> dict[str, str]:
+        """Return the executor's options that lead here.
+
+        Parameters
+        ----------
+        root_image
+            What images are built on: see `ensure_root_image`.
+        """
+        return {
+            "endpoint_url": self.endpoint_url,
+            "region": self.region,
+            "credentials_file": str(self.credentials_file),
+            "profile": self.profile,
+            "s3_bucket_name": self.bucket,
+            "lambda_role_name": self.role_name,
+            "ecr_repository": self.repository,
+            "base_image": root_image,
+            "architecture": self.architecture,
+        }
 
     @property
     def environment(self) -> dict[str, str]:
@@ -111,7 +140,8 @@ def local_stack(
     Raises
     ------
     LocalStackError
-        MiniStack is not installed or did not start, or no Docker engine answers.
+        MiniStack is not installed or did not start, no Docker engine answers, or the engine cannot
+        reach this machine's loopback address.
     """
     if any(importlib.util.find_spec(name) is None for name in ("ministack", "hypercorn")):
         raise LocalStackError(
@@ -126,6 +156,8 @@ def local_stack(
         scratch = Path(cleanup.enter_context(tempfile.TemporaryDirectory(dir=state_dir)))
         client = _docker_client()
         cleanup.callback(client.close)
+        architecture = _architecture(client)
+        check_loopback(client)
         sockets = [cleanup.enter_context(sock) for sock in listen_here_only(client)]
         port = int(sockets[0].getsockname()[1])
         emulator = Emulator(port=port, scratch=scratch, limits=limits or Limits())
@@ -171,19 +203,31 @@ def local_stack(
             bucket=options.s3_bucket_name,
             role_name=options.lambda_role_name,
             repository=options.ecr_repository,
+            architecture=architecture,
             log_file=log_file,
         )
         report("Stopping MiniStack")
 
 
 def _docker_client() -> docker.DockerClient:
+    address = engine_address()
     try:
-        return docker.from_env()
-    except docker.errors.DockerException as exc:
+        with explained("run the functions of the local stack", address):
+            return connect(address, timeout_s=_ENGINE_TIMEOUT_S)
+    except ImageBuildError as exc:
+        raise LocalStackError(exc.message, hint=exc.hint) from exc
+
+
+def _architecture(client: docker.DockerClient) -> str:
+    """Return Lambda's name of the engine's processor."""
+    found = lambda_architecture(client.version()["Arch"])
+    if found not in ARCHITECTURES:
         raise LocalStackError(
-            f"The local AWS runs functions in Docker containers, but no engine answers: {exc}",
-            hint="Start Docker first.",
-        ) from exc
+            f"The Docker engine's processor is {found}; Lambda's functions run on "
+            f"{' or '.join(ARCHITECTURES)}.",
+            hint="Use an engine on one of these.",
+        )
+    return found
 
 
 def _write_credentials(path: Path, users: Users) -> None:

@@ -14,7 +14,7 @@ _USD_PER_GB_SECOND: Final = 0.0000166667
 """Memory of an x86_64 function while it runs, first tier of a month's usage: most regions.
 
 "AWS Lambda Pricing" page, as of `PRICES_AS_OF`."""
-_DEARER_REGIONS: Final = {
+DEARER_REGIONS: Final = {
     "af-south-1": 0.0000224,
     "ap-east-1": 0.0000232,
     "ap-northeast-3": 0.0000216,
@@ -67,7 +67,7 @@ def usd_per_gb_second(region: str, architecture: str) -> float:
     architecture
         ``"x86_64"`` or ``"arm64"``.
     """
-    price = _DEARER_REGIONS.get(region, _USD_PER_GB_SECOND)
+    price = DEARER_REGIONS.get(region, _USD_PER_GB_SECOND)
     return price if architecture == "x86_64" else price * _ARM_SHARE
 
 

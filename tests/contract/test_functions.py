@@ -14,23 +14,23 @@ from covalent_lambda_container.adapters.aws.lambda_functions import LambdaFuncti
 from covalent_lambda_container.errors import ProvisionError
 from covalent_lambda_container.model.specs import FunctionSpec, ImageReference
 from covalent_lambda_container.ports.functions import ACTIVE, PENDING, Functions
-from tests.contract.conftest import SIDES
+from tests.contract.conftest import AWS_SIDES, real_side
 from tests.fakes import FakeFunctions
 from tests.fakes.examples import function_spec
 
 
-@pytest.fixture(params=SIDES)
+@pytest.fixture(params=AWS_SIDES)
 def side(request: pytest.FixtureRequest) -> Iterator[tuple[Functions, FunctionSpec]]:
     """Functions, and the spec of one that does not exist yet."""
     tags = (("test", uuid.uuid4().hex),)
     if request.param == "fake":
         yield FakeFunctions(), function_spec(tags=tags)
         return
-    clients, stack = request.getfixturevalue("clients"), request.getfixturevalue("stack")
-    functions = LambdaFunctions(clients)
-    uri = EcrRegistry(clients, stack.repository).ensure_repository()
+    account = real_side(request)
+    functions = LambdaFunctions(account.clients)
+    uri = EcrRegistry(account.clients, account.repository).ensure_repository()
     image = ImageReference(repository_uri=uri, digest=f"sha256:{'ab' * 32}")
-    role_arn = functions.role_arn(stack.role_name)
+    role_arn = functions.role_arn(account.role_name)
     spec = function_spec(tags=tags, image=image, role_arn=role_arn, memory_mb=128)
     yield functions, spec
     functions.delete(spec.name)
@@ -78,8 +78,12 @@ def test_a_function_that_is_not_there_cannot_be_waited_for(side: Side) -> None:
         functions.wait_active(spec.name)
 
 
-def test_functions_are_listed_with_their_image_and_our_tags(side: Side) -> None:
+def test_functions_are_listed_with_their_image_and_our_tags(
+    side: Side, request: pytest.FixtureRequest
+) -> None:
     functions, spec = side
+    if request.node.callspec.params["side"] == "moto":
+        pytest.skip("moto gives every function an image of its own making")
     assert spec.name not in {record.name for record in functions.list_functions()}
     functions.create(spec)
     functions.wait_active(spec.name)

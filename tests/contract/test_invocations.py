@@ -8,7 +8,7 @@ import pytest
 
 from covalent_lambda_container.adapters.aws.lambda_invocations import LambdaInvocations
 from covalent_lambda_container.ports.functions import FunctionMissing, Invocations
-from tests.contract.conftest import SIDES
+from tests.contract.conftest import SIDES, real_side
 from tests.fakes import FakeFunctions
 
 
@@ -16,7 +16,7 @@ from tests.fakes import FakeFunctions
 def side(request: pytest.FixtureRequest) -> Invocations:
     if request.param == "fake":
         return FakeFunctions()
-    return LambdaInvocations(request.getfixturevalue("clients"))
+    return LambdaInvocations(real_side(request).clients)
 
 
 def test_a_function_that_is_not_there_cannot_be_invoked(side: Invocations) -> None:

@@ -11,7 +11,7 @@ import pytest
 from covalent_lambda_container.adapters.aws.cloudwatch_logs import FunctionLogs
 from covalent_lambda_container.errors import InvocationError
 from covalent_lambda_container.ports.stores import Logs
-from tests.contract.conftest import SIDES
+from tests.contract.conftest import AWS_SIDES, real_side
 from tests.fakes import FakeLogs
 
 NAME = f"covalent-{uuid.uuid4().hex}"
@@ -21,14 +21,14 @@ NOW = datetime.now(timezone.utc).replace(microsecond=0)
 Side = tuple[Logs, Callable[[datetime, str], None]]
 
 
-@pytest.fixture(params=SIDES)
+@pytest.fixture(params=AWS_SIDES)
 def side(request: pytest.FixtureRequest) -> Iterator[Side]:
     """Logs, and a way to let a function write that has written nothing yet."""
     if request.param == "fake":
         fake = FakeLogs()
         yield fake, lambda time, text: fake.write(NAME, time, text)
         return
-    clients = request.getfixturevalue("clients")
+    clients = real_side(request).clients
     group = {"logGroupName": f"/aws/lambda/{NAME}"}
 
     def write(time: datetime, text: str) -> None:

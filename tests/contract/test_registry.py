@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 import uuid
 from collections.abc import Callable, Iterator
@@ -13,7 +14,7 @@ import pytest
 from covalent_lambda_container.adapters.aws.ecr import EcrRegistry
 from covalent_lambda_container.errors import UnusableImage
 from covalent_lambda_container.ports.registry import Registry
-from tests.contract.conftest import SIDES
+from tests.contract.conftest import AWS_SIDES, real_side
 from tests.fakes import FakeRegistry
 
 DOCKER = "application/vnd.docker.distribution.manifest.v2+json"
@@ -22,22 +23,25 @@ INDEX = "application/vnd.oci.image.index.v1+json"
 Accept = Callable[..., Any]
 
 
-@pytest.fixture(params=SIDES)
+@pytest.fixture(params=AWS_SIDES)
 def side(request: pytest.FixtureRequest) -> Iterator[tuple[Registry, Accept]]:
     """A registry whose repository does not exist yet, and a way to put a manifest into it."""
     if request.param == "fake":
         fake = FakeRegistry()
         yield fake, fake.accept
         return
-    clients = request.getfixturevalue("clients")
+    clients = real_side(request).clients
     name = f"contract-{uuid.uuid4().hex}"
 
     def put(tag: str, content: str, media_type: str = DOCKER) -> None:
         config = {"mediaType": "application/json", "size": 2, "digest": f"sha256:{'0' * 64}"}
-        manifest = {"schemaVersion": 2, "mediaType": media_type, "config": config, "layers": []}
+        # What moto makes a digest of are the layers' digests.
+        digest = f"sha256:{hashlib.sha256(content.encode()).hexdigest()}"
+        layer = {"mediaType": "application/gzip", "size": 2, "digest": digest}
+        manifest = {"schemaVersion": 2, "mediaType": media_type, "config": config}
         clients.ecr.put_image(
             repositoryName=name,
-            imageManifest=json.dumps(manifest | {"annotations": {"content": content}}),
+            imageManifest=json.dumps(manifest | {"layers": [layer]}),
             imageManifestMediaType=media_type,
             imageTag=tag,
         )

@@ -164,7 +164,7 @@ def test_what_others_made_stays_until_it_is_adopted(
     )
     left = actions(covalent_lambda("bootstrap", "--json"))
     assert set(left["bucket"]) <= {"leave", "keep"}
-    assert "not made here" in covalent_lambda("teardown", "--plan").stdout
+    assert "not created by bootstrap" in covalent_lambda("teardown", "--plan").stdout
     assert covalent_lambda("teardown", "--yes").exit_code == 0
     aws("s3").head_bucket(Bucket=names["bucket"])
 

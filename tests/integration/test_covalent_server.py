@@ -14,6 +14,7 @@ from pathlib import Path
 import psutil
 import pytest
 
+from covalent_lambda_container.local.child_process import python_path
 from covalent_lambda_container.local.covalent_server import CovalentServer, covalent_server
 
 WORKFLOW = """
@@ -89,6 +90,19 @@ def test_passes_the_environment_to_the_server(home: Path, tmp_path: Path):
     script = WORKFLOW.replace("a + b", "a + b + int(__import__('os').environ['EXTRA'])")
     with covalent_server(tmp_path / "state", {"EXTRA": "100"}, print) as server:
         assert _client(server, script) == "205"
+
+
+@pytest.mark.parametrize("method", ["spawn", "forkserver"])
+def test_runs_where_processes_are_not_forked(home: Path, tmp_path: Path, method: str):
+    # As on macOS, and on Linux from Python 3.14 on.
+    customized = tmp_path / "customized"
+    customized.mkdir()
+    (customized / "sitecustomize.py").write_text(
+        f"import multiprocessing\nmultiprocessing.set_start_method({method!r})\n"
+    )
+    environment = {"PYTHONPATH": os.pathsep.join([str(customized), python_path()])}
+    with covalent_server(tmp_path / "state", environment, print) as server:
+        assert _client(server, WORKFLOW) == "5"
 
 
 def test_ends_with_a_task_that_runs(home: Path, tmp_path: Path):

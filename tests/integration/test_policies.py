@@ -162,7 +162,7 @@ class Work:
         """Set an account up, mend it, take it over, and take it back."""
         ecr, iam, s3 = self.owner("ecr"), self.owner("iam"), self.owner("s3")
         resources = account.resources(self.clients, KEPT)
-        account.take(account.plan_bootstrap(resources), lambda _: None)
+        account.apply(account.plan_bootstrap(resources), lambda _: None)
         s3.delete_bucket_tagging(Bucket=KEPT.bucket)
         for key in ("photograph", "another"):
             s3.put_object(Bucket=KEPT.bucket, Key=key, Body=b"")
@@ -173,8 +173,8 @@ class Work:
         nobody = json.dumps({"Version": "2012-10-17", "Statement": []})
         iam.update_assume_role_policy(RoleName=KEPT.role, PolicyDocument=nobody)
         iam.attach_role_policy(RoleName=KEPT.role, PolicyArn=MANAGED_POLICY)
-        account.take(account.plan_bootstrap(resources, adopt=True), lambda _: None)
-        account.take(account.plan_teardown(resources, force=True), lambda _: None)
+        account.apply(account.plan_bootstrap(resources, adopt=True), lambda _: None)
+        account.apply(account.plan_teardown(resources, force=True), lambda _: None)
 
     def write_logs(self, group: str = "/aws/lambda/covalent-policies") -> None:
         """Do what Lambda does in the name of the role."""

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import ast
+import os
 import re
 import subprocess
 import sys
+from html.parser import HTMLParser
 from pathlib import Path
 
 import pytest
@@ -22,6 +24,8 @@ LINK = re.compile(r"\[[^\]]*\]\(([^)\s]+)\)")
     [
         ("make_options.py", "options.md"),
         ("draw_electron.py", "electron.svg"),
+        ("draw_benchmarks.py", "benchmarks.svg"),
+        ("make_cost.py", "cost.md"),
     ],
 )
 def test_what_a_script_writes_is_what_is_there(script: str, written: str) -> None:
@@ -29,6 +33,49 @@ def test_what_a_script_writes_is_what_is_there(script: str, written: str) -> Non
         [sys.executable, ROOT / "docs" / script], capture_output=True, text=True, check=True
     )
     assert (ROOT / "docs" / written).read_text() == made.stdout, "run: make docs"
+
+
+class Loaded(HTMLParser):
+    """Collects the addresses on other hosts that a page loads; links do not count."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.found: set[str] = set()
+
+    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        given = dict(attrs)
+        address = given.get("src") or (given.get("href") if tag == "link" else None) or ""
+        if re.match(r"(https?:)?//", address) and given.get("rel") != "canonical":
+            self.found.add(address)
+
+
+def test_the_site_has_no_broken_link_and_loads_nothing_from_other_hosts(tmp_path: Path) -> None:
+    built = subprocess.run(
+        [sys.executable, "-m", "mkdocs", "build", "--strict", "--site-dir", tmp_path / "site"],
+        cwd=ROOT,
+        capture_output=True,
+        text=True,
+        check=False,
+        env={**os.environ, "NO_MKDOCS_2_WARNING": "1"},
+    )
+    assert built.returncode == 0, built.stderr
+    pages = sorted((tmp_path / "site").glob("*.html"))
+    names = {page.stem for page in pages}
+    assert {page.stem for page in (ROOT / "docs").glob("*.md")} | {"index", "contributing"} <= names
+    for page in pages:
+        loaded = Loaded()
+        loaded.feed(page.read_text("utf-8"))
+        assert loaded.found == set(), page.name
+
+
+def test_every_page_is_in_the_navigation() -> None:
+    listed = (ROOT / "mkdocs.yml").read_text("utf-8")
+    assert [page.name for page in (ROOT / "docs").glob("*.md") if page.name not in listed] == []
+
+
+def test_screenshots_are_small() -> None:
+    pictures = sorted((ROOT / "docs" / "pictures").glob("*.png"))
+    assert [picture.name for picture in pictures if picture.stat().st_size >= 150_000] == []
 
 
 def anchors(page: Path) -> set[str]:

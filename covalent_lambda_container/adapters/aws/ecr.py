@@ -14,7 +14,7 @@ from botocore.exceptions import ClientError
 from covalent_lambda_container.adapters.aws.aws_errors import error_code, explained
 from covalent_lambda_container.adapters.aws.session import AwsClients
 from covalent_lambda_container.errors import RegistryError, UnusableImage
-from covalent_lambda_container.iam.documents import LAMBDA_MAY_PULL, Document
+from covalent_lambda_container.iam.documents import LAMBDA_MAY_PULL, Document, with_statements
 from covalent_lambda_container.model.image_labels import ImageContents, contents
 from covalent_lambda_container.model.names import OWN_TAG, REVISIONS, revised_tag
 from covalent_lambda_container.model.specs import ImageReference
@@ -267,11 +267,8 @@ def create_repository(ecr: ECRClient, repository: str) -> str:
 
 
 def allow_pull(ecr: ECRClient, repository: str, *, beside: Document) -> None:
-    """Let Lambda pull from a repository, beside what its policy says already."""
-    ours = LAMBDA_MAY_PULL["Statement"]
-    sids = {statement["Sid"] for statement in ours}
-    others = [stated for stated in beside.get("Statement", []) if stated.get("Sid") not in sids]
-    policy = LAMBDA_MAY_PULL | {"Statement": [*others, *ours]}
+    """Let Lambda pull from a repository, in addition to what its policy says."""
+    policy = with_statements(beside, LAMBDA_MAY_PULL)
     ecr.set_repository_policy(repositoryName=repository, policyText=json.dumps(policy))
 
 

@@ -20,6 +20,7 @@ from docker.utils.config import find_config_file
 from covalent_lambda_container.errors import ImageBuildError
 
 DEFAULT_HOST: Final = "unix:///var/run/docker.sock"
+_DEFAULT_SOURCE: Final = "the default"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -53,6 +54,11 @@ class EngineAddress:
         }
 
     @property
+    def is_chosen(self) -> bool:
+        """Whether a setting names the engine, and not the default."""
+        return self.source != _DEFAULT_SOURCE
+
+    @property
     def is_local(self) -> bool:
         """Whether the engine is reached by a socket of this machine's file system."""
         return self.host.startswith(("unix:", "npipe:", "http+unix:"))
@@ -79,7 +85,7 @@ def engine_address(environment: Mapping[str, str] = os.environ) -> EngineAddress
         )
     name, source = _context_name(environment)
     if name == "default":
-        return EngineAddress(host=DEFAULT_HOST, source="the default")
+        return EngineAddress(host=DEFAULT_HOST, source=_DEFAULT_SOURCE)
     try:
         context = ContextAPI.get_context(name)
         host = context.Host if context else None

@@ -58,7 +58,7 @@ def test_what_is_missing_is_made_with_all_its_settings() -> None:
     assert actions(steps) == [("create", ""), ("set", "private"), ("set", "tidy")]
     assert not thing.there
     reported: list[account.Step] = []
-    account.take(steps, reported.append)
+    account.apply(steps, reported.append)
     assert reported == steps
     assert thing.there
     assert thing.holding == {"private", "tidy"}
@@ -66,7 +66,7 @@ def test_what_is_missing_is_made_with_all_its_settings() -> None:
 
 def test_the_second_time_nothing_is_done() -> None:
     thing = Thing()
-    account.take(account.plan_bootstrap([thing]), lambda _: None)
+    account.apply(account.plan_bootstrap([thing]), lambda _: None)
     again = account.plan_bootstrap([thing])
     assert actions(again) == [("keep", "private"), ("keep", "tidy")]
     assert not any(step.changes for step in again)
@@ -82,14 +82,14 @@ def test_what_others_made_is_left_as_it_is() -> None:
     thing = Thing(there=True)
     steps = account.plan_bootstrap([thing])
     assert [step.action for step in steps] == ["leave", "leave"]
-    account.take(steps, lambda _: None)
+    account.apply(steps, lambda _: None)
     assert thing.holding == set()
     assert not thing.ours
 
 
 def test_what_others_made_can_be_taken_over() -> None:
     thing = Thing(there=True)
-    account.take(account.plan_bootstrap([thing], adopt=True), lambda _: None)
+    account.apply(account.plan_bootstrap([thing], adopt=True), lambda _: None)
     assert thing.ours
     assert thing.holding == {"private", "tidy"}
 
@@ -98,7 +98,7 @@ def test_the_last_made_is_removed_first() -> None:
     things = [Thing("first", there=True, ours=True), Thing("last", there=True, ours=True)]
     steps = account.plan_teardown(things)
     assert [(step.action, step.name) for step in steps] == [("delete", "last"), ("delete", "first")]
-    account.take(steps, lambda _: None)
+    account.apply(steps, lambda _: None)
     assert not any(thing.there for thing in things)
 
 
@@ -112,9 +112,9 @@ def test_nothing_is_removed_if_anything_holds_what_is_others() -> None:
     free, full = Thing("free", there=True, ours=True), Thing("full", there=True, ours=True)
     full.in_the_way = ["it holds photographs"]
     with pytest.raises(ConfigurationError, match=r"full: it holds photographs(.|\n)*--force"):
-        account.take(account.plan_teardown([full, free]), lambda _: None)
+        account.apply(account.plan_teardown([full, free]), lambda _: None)
     assert free.there
-    account.take(account.plan_teardown([full, free], force=True), lambda _: None)
+    account.apply(account.plan_teardown([full, free], force=True), lambda _: None)
     assert not full.there
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 import os
 import sys
+from importlib.util import find_spec
 from pathlib import Path
 
 import pytest
@@ -24,7 +25,14 @@ def pip_conf(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 @pytest.fixture(autouse=True)
 def _no_programs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("PATH", str(tmp_path / "bin"))
+    """No program is on the PATH but pip, where this virtual environment has none of its own."""
+    folder = tmp_path / "bin"
+    monkeypatch.setenv("PATH", str(folder))
+    if find_spec("pip") is None:
+        base = Path(sys.base_prefix) / "bin" / f"python3.{sys.version_info.minor}"
+        folder.mkdir()
+        (folder / "pip").write_text(f'#!/bin/sh\nexec {base} -m pip "$@"\n')
+        (folder / "pip").chmod(0o755)
 
 
 def test_a_machine_without_settings_has_none() -> None:

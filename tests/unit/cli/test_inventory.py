@@ -150,7 +150,7 @@ def test_what_is_younger_stays(run: Run, stores: Any) -> None:
 def test_a_time_is_a_number_and_a_unit(run: Run, stores: Any, keep: str) -> None:
     ended = run("gc", "--dry-run", f"--keep={keep}")
     assert ended.exit_code == 2
-    assert f"{keep!r} is no length of time: write 30d, 12h, 15m or 45s." in ended.stderr
+    assert f"{keep!r} is not a duration: write 30d, 12h, 15m or 45s." in ended.stderr
 
 
 def test_logs_show_what_a_function_wrote(run: Run, stores: Any, name: str) -> None:

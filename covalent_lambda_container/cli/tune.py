@@ -1,0 +1,112 @@
+"""``covalent-lambda tune``: which memory size a workflow's electrons should have."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any, Final
+
+import click
+
+from covalent_lambda_container.cli.help import command
+from covalent_lambda_container.cli.output import Output, reporting
+from covalent_lambda_container.cli.task_sources import as_json, path_and_lattice
+from covalent_lambda_container.options.limits import MEMORY_MB
+
+_LEAST_SIZES: Final = 2
+
+
+def _sizes(_context: click.Context, _parameter: click.Parameter, text: str) -> list[int]:
+    least, most = MEMORY_MB
+    words = [word.strip() for word in text.split(",") if word.strip()]
+    sizes = sorted({int(word) for word in words if word.isascii() and word.isdigit()})
+    wrong = [word for word in words if not word.isdigit()]
+    wrong += [str(size) for size in sizes if not least <= size <= most]
+    if wrong or len(sizes) < _LEAST_SIZES:
+        seen = f"{wrong[0]!r} is not one" if wrong else f"{text!r} has {len(sizes)}"
+        raise click.BadParameter(
+            f"{seen}: give at least {_LEAST_SIZES} sizes from {least} to {most} MB, separated by "
+            "commas."
+        )
+    return sizes
+
+
+@command()
+@click.argument("workflow")
+@click.option(
+    "--memory",
+    metavar="SIZES",
+    default="512,1024,1769,3538",
+    show_default=True,
+    callback=_sizes,
+    help="Memory sizes in MB, separated by commas.",
+)
+@click.option(
+    "--runs",
+    type=click.IntRange(1, 100),
+    default=3,
+    show_default=True,
+    help="Dispatches to measure for each size; one more comes first, for cold starts.",
+)
+@click.option("--args", metavar="JSON", help="Positional arguments of the lattice, as a list.")
+@click.option("--kwargs", metavar="JSON", help="Keyword arguments of the lattice, as an object.")
+@click.option(
+    "--html",
+    "html_file",
+    metavar="FILE",
+    type=click.Path(dir_okay=False, writable=True, path_type=Path),
+    help="Also write a page with plots to one HTML file, which needs no network.",
+)
+@click.option("--yes", is_flag=True, help="Do not ask.")
+@reporting
+def tune(
+    workflow: str,
+    memory: list[int],
+    runs: int,
+    args: str | None,
+    kwargs: str | None,
+    html_file: Path | None,
+    yes: bool,
+    output: Output,
+) -> None:
+    """Run a workflow with several memory sizes, and show time and cost of its electrons.
+
+    WORKFLOW is a file and the name of a lattice in it. It is dispatched to Covalent's server; all
+    sizes use the same image. Cold starts are left out. The tasks really run: what they change,
+    they change each time.
+
+    \b
+    Example:
+      covalent-lambda tune workflow.py:train --memory 512,1024,1769,3538
+    """
+    from covalent_lambda_container.covalent_api.dispatch_nodes import read_nodes
+    from covalent_lambda_container.covalent_api.resized import dispatch_resized, options_in_graph
+    from covalent_lambda_container.report import tuning
+    from covalent_lambda_container.report.electrons import electrons_of
+
+    path, lattice = path_and_lattice(workflow)
+    given: dict[str, Any] = {
+        "args": as_json(args, "--args", list) or [],
+        "kwargs": as_json(kwargs, "--kwargs", dict) or {},
+    }
+    options = options_in_graph(path, lattice, **given)
+    dispatches = (runs + 1) * len(memory)
+    region = next((one.region for one in options if one.region), "us-east-1")
+    most = tuning.highest_cost_usd(options, memory, runs + 1, region)
+    output.note(
+        f"{dispatches} dispatches with {len(options) * dispatches} invocations. On AWS they cost "
+        f"at most ${most:.2f} for Lambda, if every task runs into its timeout."
+    )
+    if not yes:
+        click.confirm("Go on?", abort=True, err=True)
+    ran = []
+    for size in memory:
+        for number in range(runs + 1):
+            kind = f"run {number} of {runs}" if number else "cold start"
+            output.note(f"memory_size={size}: {kind}")
+            dispatch_id = dispatch_resized(path, lattice, size, **given)
+            ran.append((size, electrons_of(read_nodes(dispatch_id).nodes)))
+    results = tuning.tuned(ran)
+    if html_file is not None:
+        html_file.write_text(tuning.page_of(workflow, results).html, "utf-8")
+        output.note(f"Wrote {html_file}")
+    output.table(tuning.document_of(results), tuning.COLUMNS, tuning.rows_of(results))

@@ -1,0 +1,109 @@
+"""Dispatches of a workflow with another memory size than its own."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from copy import deepcopy
+from pathlib import Path
+from typing import Any
+
+import covalent as ct
+from covalent._workflow.lattice import Lattice
+
+from covalent_lambda_container.covalent_api.script import imported, lattices_of
+from covalent_lambda_container.covalent_api.workflow import executor_options
+from covalent_lambda_container.errors import ConfigurationError
+from covalent_lambda_container.model.names import SHORT_NAME
+from covalent_lambda_container.options.schema import Options
+
+
+class _Resized(Lattice):
+    """A lattice whose electrons on the executor get a memory size when its graph is built."""
+
+    memory_mb: int
+
+    def build_graph(self, *args: Any, **kwargs: Any) -> None:
+        """Build the graph as Covalent does, then change the options of the executors in it."""
+        super().build_graph(*args, **kwargs)
+        nodes = self.transport_graph._graph.nodes
+        for node in nodes:
+            metadata = nodes[node]["metadata"]
+            if metadata["executor"] == SHORT_NAME:
+                metadata["executor_data"] = _with_memory(metadata["executor_data"], self.memory_mb)
+
+
+def dispatch_resized(
+    path: Path,
+    name: str | None,
+    memory_mb: int,
+    *,
+    args: Sequence[Any],
+    kwargs: Mapping[str, Any],
+) -> str:
+    """Dispatch a file's lattice with a memory size, and wait until it has ended.
+
+    Electrons of sublattices keep their own: Covalent builds their graphs later.
+
+    Returns
+    -------
+    str
+        The dispatch id.
+
+    Raises
+    ------
+    ConfigurationError
+        The file does not have one such lattice, or the dispatch did not complete.
+    """
+    with imported(path) as module:
+        lattices = lattices_of(module, path, name)
+        if len(lattices) > 1:
+            raise ConfigurationError(
+                f"{path} has the lattices {', '.join(lattices)}.",
+                hint=f"Name one: {path}:{next(iter(lattices))}",
+            )
+        resized = deepcopy(next(iter(lattices.values())))
+        resized.__class__ = _Resized
+        resized.memory_mb = memory_mb
+        dispatch_id = str(ct.dispatch(resized)(*args, **kwargs))
+        result = ct.get_result(
+            dispatch_id, wait=True, workflow_output=False, intermediate_outputs=False
+        )
+    if str(result.status) != "COMPLETED":
+        raise ConfigurationError(
+            f"Dispatch {dispatch_id} with memory_size={memory_mb} ended as {result.status}: "
+            f"{result.error}",
+            hint=f"See: covalent-lambda why {dispatch_id}",
+        )
+    return dispatch_id
+
+
+def options_in_graph(
+    path: Path, name: str | None, *, args: Sequence[Any], kwargs: Mapping[str, Any]
+) -> list[Options]:
+    """Return the options of each electron on the executor in a lattice's graph.
+
+    Raises
+    ------
+    ConfigurationError
+        The file does not have one such lattice.
+    """
+    with imported(path) as module:
+        lattice = deepcopy(next(iter(lattices_of(module, path, name).values())))
+        lattice.build_graph(*args, **kwargs)
+        nodes = lattice.transport_graph._graph.nodes
+        return [
+            executor_options(nodes[node]["metadata"]["executor_data"])
+            for node in nodes
+            if nodes[node]["metadata"]["executor"] == SHORT_NAME
+            and not nodes[node]["name"].startswith(":")
+        ]
+
+
+def _with_memory(executor_data: Mapping[str, Any] | None, memory_mb: int) -> dict[str, Any]:
+    data: Mapping[str, Any] = executor_data or {}
+    if not data.get("attributes"):
+        # By its name alone: the configuration has its options.
+        executor: Any = ct.executor.AWSLambdaContainerExecutor(memory_size=memory_mb)
+        named: dict[str, Any] = executor.to_dict()
+        return named
+    return {**data, "attributes": {**data["attributes"], "memory_size": memory_mb}}

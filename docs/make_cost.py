@@ -1,0 +1,102 @@
+"""Writes the page on cost: ``python docs/make_cost.py > docs/cost.md``."""
+
+# ruff: noqa: E501 - lines of a page
+
+from __future__ import annotations
+
+from covalent_lambda_container.tasks import prices
+from covalent_lambda_container.tasks.prices import cost_usd
+
+TASKS, SECONDS, MEMORY_MB, IMAGE_MB = 1000, 10, 1024, 300
+REGION = "us-east-1"
+
+HEAD = """\
+# Cost
+
+Written by `docs/make_cost.py` from the prices in the code: AWS's list prices as of {as_of}, in US dollars, before the
+free tier, savings plans and taxes. This project adds no price of its own, and no server runs between tasks.
+
+## What AWS charges for
+
+| what | price | when |
+|---|---|---|
+| memory of running tasks, x86_64 | ${x86:.10f} per GB and second | while a task runs, and while an execution environment starts |
+| the same, arm64 | ${arm:.10f} per GB and second | |
+| invocations | ${request:.2f} per million | each task, retries and prewarming included |
+| `ephemeral_storage` above {free} MB | ${storage:.10f} per GB and second | while a task runs |
+| images in ECR | ${image:.2f} per GB and month | as long as they exist, used or not; shared layers count once |
+| S3 requests | ${put:.3f} per 1,000 PUT, ${get:.4f} per 1,000 GET | tasks and results over 6 MB or after 10 s; a running task also looks for its cancellation every 2 s |
+| CloudWatch Logs | see AWS's page | what tasks print is logged; log groups are kept until you delete them |
+
+In {regions}, memory costs more; the usage lines and reports use the region's price. Prices in China are in another
+currency, and no cost is shown there.
+
+**Idle functions, roles and buckets cost nothing.** What remains after a workflow is the storage of its images:
+`covalent-lambda gc` removes those that nobody uses.
+
+## An example
+
+{tasks:,} tasks of {seconds} s with {memory} MB, in an image with scikit-learn ({image_mb} MB in ECR), in {region}:
+
+| item | calculation | cost |
+|---|---|---|
+| memory | {tasks:,} × {seconds} s × {gb:g} GB | ${compute:.4f} |
+| invocations | {tasks:,} | ${requests:.4f} |
+| looking for cancellations | {tasks:,} × {checks} GET | ${checks_usd:.4f} |
+| answers through S3 | {tasks:,} × (1 PUT + 1 GET) | ${answers:.4f} |
+| **the run** | | **${run:.4f}** |
+| the image | {image_mb} MB | ${month:.4f} a month |
+
+## What a dispatch did cost
+
+The last line of each task's stderr has its share, and [`covalent-lambda report`](watching.md#after-it-has-run) sums
+them up. Both leave out attempts that crashed or timed out, prewarming and logs. `covalent-lambda report --images` asks
+ECR for the size of the images.
+"""
+
+
+def page() -> str:
+    seconds_in_all = TASKS * SECONDS
+    compute = seconds_in_all * MEMORY_MB / 1024 * prices.usd_per_gb_second(REGION, "x86_64")
+    requests = TASKS * prices.USD_PER_REQUEST
+    one = cost_usd(
+        SECONDS * 1000,
+        region=REGION,
+        memory_mb=MEMORY_MB,
+        architecture="x86_64",
+        ephemeral_storage_mb=512,
+    )
+    if abs(one * TASKS - compute - requests) > 1e-9:
+        raise SystemExit("The example does not agree with the usage line.")
+    checks = SECONDS // 2 + 1
+    checks_usd = TASKS * checks * prices.USD_PER_S3_GET
+    answers = TASKS * (prices.USD_PER_S3_PUT + prices.USD_PER_S3_GET)
+    return HEAD.format(
+        as_of=prices.PRICES_AS_OF,
+        x86=prices.usd_per_gb_second(REGION, "x86_64"),
+        arm=prices.usd_per_gb_second(REGION, "arm64"),
+        request=prices.USD_PER_REQUEST * 1e6,
+        free=prices.FREE_STORAGE_MB,
+        storage=prices.USD_PER_STORAGE_GB_SECOND,
+        image=prices.USD_PER_IMAGE_GB_MONTH,
+        put=prices.USD_PER_S3_PUT * 1000,
+        get=prices.USD_PER_S3_GET * 1000,
+        regions=", ".join(f"`{region}`" for region in sorted(prices.DEARER_REGIONS)),
+        tasks=TASKS,
+        seconds=SECONDS,
+        memory=MEMORY_MB,
+        gb=MEMORY_MB / 1024,
+        image_mb=IMAGE_MB,
+        region=f"`{REGION}`",
+        compute=compute,
+        requests=requests,
+        checks=checks,
+        checks_usd=checks_usd,
+        answers=answers,
+        run=compute + requests + checks_usd + answers,
+        month=IMAGE_MB / 1000 * prices.USD_PER_IMAGE_GB_MONTH,
+    )
+
+
+if __name__ == "__main__":
+    print(page(), end="")

@@ -1,0 +1,78 @@
+"""A workflow's electrons get another memory size, whatever way their executor is given."""
+
+from __future__ import annotations
+
+from copy import deepcopy
+from pathlib import Path
+
+import covalent as ct
+import pytest
+
+from covalent_lambda_container.covalent_api.resized import _Resized, options_in_graph
+from covalent_lambda_container.covalent_api.script import imported, lattices_of
+from covalent_lambda_container.covalent_api.workflow import executor_options
+
+WORKFLOW = """
+import covalent as ct
+
+executor = ct.executor.AWSLambdaContainerExecutor(memory_size=256, timeout=77)
+
+
+@ct.electron(executor=executor)
+def by_value(x):
+    return x
+
+
+@ct.electron(executor="awslambda_container")
+def by_name(x):
+    return x
+
+
+@ct.electron(executor="local")
+def elsewhere(x):
+    return x
+
+
+@ct.lattice
+def workflow(x):
+    return elsewhere(by_name(by_value(x)))
+"""
+
+
+@pytest.fixture
+def path(tmp_path: Path) -> Path:
+    path = tmp_path / "workflow.py"
+    path.write_text(WORKFLOW)
+    return path
+
+
+def test_only_memory_changes_and_only_on_this_executor(path: Path) -> None:
+    with imported(path) as module:
+        (lattice,) = lattices_of(module, path, None).values()
+        resized = deepcopy(lattice)
+        resized.__class__ = _Resized
+        resized.memory_mb = 3008
+        # As `covalent.dispatch` does.
+        copy = deepcopy(resized)
+        copy.build_graph(1)
+        nodes = copy.transport_graph._graph.nodes
+        by_name = {nodes[node]["name"]: nodes[node]["metadata"] for node in nodes}
+        for name, timeout in (("by_value", 77), ("by_name", 60)):
+            options = executor_options(by_name[name]["executor_data"])
+            assert (options.memory_size, options.timeout) == (3008, timeout)
+        assert by_name["elsewhere"]["executor"] == "local"
+        # The lattice itself is left as it was.
+        lattice.build_graph(1)
+        nodes = lattice.transport_graph._graph.nodes
+        assert 256 in [
+            executor_options(nodes[node]["metadata"]["executor_data"]).memory_size for node in nodes
+        ]
+
+
+def test_a_resized_lattice_can_be_dispatched() -> None:
+    assert issubclass(_Resized, type(ct.lattice(lambda: None)))
+
+
+def test_the_electrons_of_the_graph_are_counted(path: Path) -> None:
+    options = options_in_graph(path, "workflow", args=[1], kwargs={})
+    assert [one.timeout for one in options] == [77, 60]

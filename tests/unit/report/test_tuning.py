@@ -1,0 +1,109 @@
+"""Which memory size is the cheapest, the fastest, and the knee."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import replace
+
+import pytest
+
+from covalent_lambda_container.options.schema import Options
+from covalent_lambda_container.report.electrons import Electron, electrons_of
+from covalent_lambda_container.report.tuning import (
+    Tuned,
+    document_of,
+    highest_cost_usd,
+    page_of,
+    rows_of,
+    tuned,
+)
+from covalent_lambda_container.tasks.prices import cost_usd
+from tests.unit.report.dispatches import node, usage
+
+SIZES = (512, 1024, 1769, 3538, 7076)
+
+
+def electron(memory_mb: int, duration_ms: float, *, cold: bool = False, region: str) -> Electron:
+    used = usage(
+        memory_mb=memory_mb,
+        duration_ms=duration_ms,
+        billed_ms=round(duration_ms),
+        cold=cold,
+        region=region,
+    )
+    return electrons_of([node(0, used)])[0]
+
+
+def runs_of(duration_ms: dict[int, float], region: str = "us-east-1") -> Tuned:
+    """Return an electron that took so long: a cold run, and three warm ones with one outlier."""
+    runs = [
+        (size, [electron(size, took * factor, cold=cold, region=region)])
+        for size, took in duration_ms.items()
+        for factor, cold in ((50, True), (1, False), (1.01, False), (9, False))
+    ]
+    (found,) = tuned(runs)
+    return found
+
+
+@pytest.mark.parametrize("region", ["us-east-1", ""])
+def test_the_knee_is_where_more_memory_brings_no_more_speed(region: str) -> None:
+    found = runs_of({size: 1000 * max(1.0, 1769 / size) for size in SIZES}, region)
+    assert found.knee.memory_mb == 1769
+    assert found.fastest.memory_mb == 1769
+
+
+def test_a_task_that_only_waits_is_best_small() -> None:
+    found = runs_of(dict.fromkeys(SIZES, 1000.0))
+    assert {found.knee.memory_mb, found.cheapest.memory_mb, found.fastest.memory_mb} == {512}
+
+
+def test_a_task_that_uses_all_processors_is_best_large() -> None:
+    found = runs_of({size: 1_000_000 / size for size in SIZES})
+    assert found.knee.memory_mb == found.fastest.memory_mb == 7076
+
+
+def test_cold_runs_and_outliers_do_not_count() -> None:
+    found = runs_of({512: 1000.0, 1024: 500.0})
+    assert [size.runs for size in found.sizes] == [3, 3]
+    assert [size.duration_s for size in found.sizes] == pytest.approx([1.01, 0.505])
+
+
+def test_a_size_without_a_warm_run_is_left_out() -> None:
+    cold = [(512, [electron(512, 1.0, cold=True, region="")])]
+    assert tuned(cold) == []
+    warm = [(1024, [electron(1024, 1.0, region="")])]
+    assert [size.memory_mb for size in tuned(cold + warm)[0].sizes] == [1024]
+
+
+def test_electrons_with_another_size_and_covalents_own_nodes_take_no_part() -> None:
+    other = electron(2048, 1.0, region="")
+    own = replace(electron(512, 1.0, region=""), name=":sublattice:x")
+    assert tuned([(512, [other, own])]) == []
+
+
+def test_no_cost_is_shown_where_nothing_was_billed() -> None:
+    found = [runs_of({512: 1000.0, 1024: 500.0}, region="")]
+    assert "$" not in json.dumps(document_of(found)) + str(rows_of(found))
+    assert "cents" not in page_of("w.py", found).html
+    assert "cents" in page_of("w.py", [runs_of({512: 1000.0, 1024: 500.0})]).html
+
+
+def test_the_table_marks_the_sizes() -> None:
+    rows = rows_of([runs_of({size: 1000 * max(1.0, 1769 / size) for size in SIZES})])
+    assert rows[2][-1] == "cheapest, fastest, knee"
+
+
+def test_it_says_before_what_it_may_cost() -> None:
+    options = [Options(timeout=100), Options(timeout=10, architecture="arm64")]
+    expected = 4 * sum(
+        cost_usd(
+            one.timeout * 1000,
+            region="us-east-1",
+            memory_mb=size,
+            architecture=one.architecture,
+            ephemeral_storage_mb=512,
+        )
+        for one in options
+        for size in (512, 1024)
+    )
+    assert highest_cost_usd(options, (512, 1024), 4, "us-east-1") == pytest.approx(expected)

@@ -41,7 +41,7 @@ def render(
     builds give an image with the same content in other layers.
 
     \b
-    Examples:
+    Example:
       covalent-lambda render scikit-learn==1.7.2 pandas
       covalent-lambda render pandas --context pandas-image && docker build pandas-image
     """

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import os
+import platform
 import shutil
+import sys
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -125,3 +127,16 @@ def test_what_has_only_a_source_archive_may_be_built(
     (folder / "index.html").write_text('<a href="beta-1.tar.gz">beta-1.tar.gz</a>')
     with pytest.raises(WheelsMissing, match="Wheels are required for `beta`"):
         installed("beta")
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="the container's uv comes from an index")
+def test_uv_for_a_container_of_this_processor_is_this_machines_own(tmp_path: Path) -> None:
+    architecture = {"aarch64": "arm64"}.get(platform.machine(), platform.machine())
+    program = UvInstaller(tmp_path / "cache").program(
+        tmp_path,
+        settings=IndexSettings(index_url="https://index.example.com/simple"),
+        python_version="3.11",
+        architecture=architecture,
+        glibc="2.36",
+    )
+    assert os.access(program, os.X_OK)

@@ -56,7 +56,7 @@ Result = TypeVar("Result")
 # Covalent cancels through another instance of the executor than the one that runs the task.
 _under_way = CancellationRegistry()
 _start_limiter = PerLoop(StartLimiter)
-_node_progress = PerLoop(lambda: NodeProgress(_show))
+_node_progress = PerLoop(lambda: NodeProgress(node_updates.show_output))
 # The loop itself holds tasks weakly.
 _left_alone: set[asyncio.Task[Any]] = set()
 
@@ -261,6 +261,7 @@ class AWSLambdaContainerExecutor(AsyncBaseExecutor):
             finally:
                 _under_way.end(dispatch_id, node_id, cancellation)
         except Cancelled:
+            await _node_progress.get().leave(dispatch_id, node_id)
             raise TaskCancelledError from None
         if transport.is_transportable(ended):
             return ended
@@ -322,7 +323,7 @@ class AWSLambdaContainerExecutor(AsyncBaseExecutor):
         """Call off a task; called by Covalent's dispatcher.
 
         The dispatcher stops waiting at once. A task that has been sent is told by an object in S3,
-        for which its handler looks every `poll_freq` / 2 seconds, at most every 2.
+        for which its handler looks every `poll_freq` / 2 seconds, at least every second.
 
         Returns
         -------
@@ -339,11 +340,6 @@ class AWSLambdaContainerExecutor(AsyncBaseExecutor):
 
     def _options(self) -> Options:
         return stored(vars(self))
-
-
-async def _show(dispatch_id: str, node_id: int, text: str) -> None:
-    await node_updates.show_output(dispatch_id, node_id, text)
-    await web_page.refresh_page(dispatch_id)
 
 
 async def _loaded_wiring() -> Any:

@@ -83,6 +83,10 @@ class PayloadTooLarge(InvocationError):
     """A task or a result exceeds what Lambda carries."""
 
 
+class ResultNotStored(InvocationError):
+    """The task ended, but S3 did not take its result; it is not run again."""
+
+
 class TaskTimedOut(InvocationError):
     """The function's timeout passed before the task ended."""
 

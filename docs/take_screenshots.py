@@ -22,6 +22,7 @@ from typing import Any
 import docker
 from PIL import Image
 from playwright.sync_api import Page, sync_playwright
+from playwright.sync_api import TimeoutError as PageTimeout
 
 from covalent_lambda_container.local.covalent_server import CovalentServer, covalent_server
 from covalent_lambda_container.local.engine import docker_engine
@@ -52,8 +53,10 @@ def main() -> None:
     PICTURES.mkdir(exist_ok=True)
     with server() as running, browser() as page:
         dispatch_id = dispatched(running, fail=False)
-        open_node(page, running, dispatch_id, "Load")
-        page.get_by_text("adding layer").wait_for(timeout=300_000)
+        for _ in range(60):
+            open_node(page, running, dispatch_id, "Load")
+            if page.get_by_text("adding layer").is_visible():
+                break
         save(page, "building.png")
         wait(page, "Completed")
         open_node(page, running, dispatch_id, "Best")
@@ -121,8 +124,12 @@ def dispatched(running: CovalentServer, *, fail: bool) -> str:
 
 def open_node(page: Page, running: CovalentServer, dispatch_id: str, node: str | None) -> None:
     """Open a dispatch's page, and the panel of a node."""
-    page.goto(f"{running.address}/{dispatch_id}")
-    page.get_by_text("Load", exact=True).first.wait_for()
+    for _ in range(10):
+        page.goto(f"{running.address}/{dispatch_id}")
+        # The page asks once, and shows nothing if the server did not answer then.
+        with contextlib.suppress(PageTimeout):
+            page.get_by_text("Load", exact=True).first.wait_for(timeout=8000)
+            break
     time.sleep(3)
     if node:
         page.get_by_text(node, exact=True).first.click()

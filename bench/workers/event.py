@@ -9,12 +9,13 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import json
+import tempfile
 from typing import Any
 
 from bench.stage import Stub
 from bench.workers import protocol
 from bench.workers.dispatcher import DispatchedTask, nothing, watched
-from covalent_lambda_container.runtime.handler import handle
+from covalent_lambda_container.runtime.invocation import Handler
 
 
 async def caught_event(options: dict[str, Any], stub: Stub) -> str:
@@ -35,7 +36,9 @@ async def caught_event(options: dict[str, Any], stub: Stub) -> str:
 def measure(request: dict[str, Any]) -> dict[str, Any]:
     """Return ``event`` and ``answer``, both JSON texts."""
     event = asyncio.run(caught_event(request["options"], Stub(request["stub_port"])))
-    return {"event": event, "answer": json.dumps(handle(json.loads(event), None))}
+    with tempfile.TemporaryDirectory() as scratch:
+        answer = Handler(scratch).handle(json.loads(event), None)
+    return {"event": event, "answer": json.dumps(answer)}
 
 
 if __name__ == "__main__":

@@ -1,4 +1,4 @@
-"""Tasks that are under way in this process, and how to call one off."""
+"""The tasks that run in this process, and how to cancel one."""
 
 from __future__ import annotations
 
@@ -13,17 +13,17 @@ log = logging.getLogger(__name__)
 Key = tuple[str, int]
 
 _REMEMBERED: Final = 10_000
-"""Tasks called off that were not under way; most have ended, and are never asked for again."""
+"""Cancelled tasks that were not running; most have ended and never come up again."""
 
 
 class Cancelled(Exception):
-    """The task was called off before it was sent."""
+    """The task was cancelled."""
 
 
 class Cancellation:
-    """Whether one task was called off; asked by the thread that runs it, told by another."""
+    """Whether one task was cancelled: set by one thread, checked by the one that runs the task."""
 
-    # One for all, held for a moment only: thousands of tasks are under way at once.
+    # One lock for all instances, never held for long: thousands of tasks run at once.
     _lock: ClassVar = threading.Lock()
 
     def __init__(self) -> None:
@@ -32,16 +32,16 @@ class Cancellation:
 
     @property
     def requested(self) -> bool:
-        """Whether the task was called off."""
+        """Whether the task was cancelled."""
         return self._requested
 
     def check(self) -> None:
-        """Raise `Cancelled` if the task was called off."""
+        """Raise `Cancelled` if the task was cancelled."""
         if self._requested:
             raise Cancelled
 
     def on_request(self, action: Callable[[], object]) -> None:
-        """Have `action` called when the task is called off; at once, if it was."""
+        """Call `action` when the task is cancelled; at once, if it already was."""
         with self._lock:
             if not self._requested:
                 self._actions.append(action)
@@ -49,7 +49,7 @@ class Cancellation:
         _attempt(action)
 
     def request(self) -> None:
-        """Call the task off."""
+        """Cancel the task."""
         with self._lock:
             self._requested = True
             actions, self._actions = self._actions, []
@@ -61,11 +61,11 @@ def _attempt(action: Callable[[], object]) -> None:
     try:
         action()
     except Exception:
-        log.warning("A cancelled task could not be told so.", exc_info=True)
+        log.warning("A cancelled task could not be told.", exc_info=True)
 
 
 class CancellationRegistry:
-    """The tasks under way, by dispatch and node; and those called off before they came."""
+    """Running tasks by dispatch and node, and tasks that were cancelled before they began."""
 
     def __init__(self) -> None:
         self._lock = threading.Lock()
@@ -73,12 +73,12 @@ class CancellationRegistry:
         self._early: OrderedDict[Key, None] = OrderedDict()
 
     def begin(self, dispatch_id: str, node_id: int) -> Cancellation:
-        """Enter a task, until its `end`.
+        """Register a task until its `end`.
 
         Raises
         ------
         Cancelled
-            The task was called off before.
+            The task was cancelled before it began.
         """
         key = (dispatch_id, node_id)
         cancellation = Cancellation()
@@ -90,14 +90,14 @@ class CancellationRegistry:
         return cancellation
 
     def end(self, dispatch_id: str, node_id: int, cancellation: Cancellation) -> None:
-        """Take a task out again, unless it has begun anew meanwhile."""
+        """Remove a task, unless it has begun again meanwhile."""
         key = (dispatch_id, node_id)
         with self._lock:
             if self._running.get(key) is cancellation:
                 del self._running[key]
 
     def cancel_task(self, dispatch_id: str, node_id: int) -> Cancellation | None:
-        """Return the cancellation of a task under way; note any other, in case it comes yet."""
+        """Return a running task's cancellation; remember any other, in case it begins."""
         key = (dispatch_id, node_id)
         with self._lock:
             if key not in self._running:

@@ -1,4 +1,4 @@
-"""What goes with an event loop: values that belong to one, work beside it, turns on it."""
+"""Values bound to an event loop, work in threads beside it, and a limit on starts per turn."""
 
 from __future__ import annotations
 
@@ -12,20 +12,20 @@ from typing import Any, Final, Generic, TypeVar
 Value = TypeVar("Value")
 
 BRIEF_BYTES: Final = 256 * 1024
-"""What is smaller is read, written or hashed on the event loop; what is larger, beside it."""
+"""Smaller payloads are parsed, written or hashed on the event loop; larger ones in a thread."""
 
 _BEGIN_EACH_TURN: Final = 32
-"""Pieces of work that begin in one turn of the loop. Each takes a quarter of a millisecond: others
-on the loop wait for 8 ms. Of fewer, each takes longer, since a turn has a price of its own."""
+"""Pieces of work that begin in one turn of the loop. Each takes a quarter of a millisecond, so that
+others on the loop wait for 8 ms. With fewer, each takes longer, since a turn costs time as well."""
 
 
 class PerLoop(Generic[Value]):
-    """One value for each event loop, made when it is first asked for there.
+    """One value for each event loop, created when it is first asked for.
 
     Parameters
     ----------
     make
-        Makes a value for the running loop.
+        Creates a value for the running loop.
     """
 
     def __init__(self, make: Callable[[], Value]) -> None:
@@ -37,7 +37,7 @@ class PerLoop(Generic[Value]):
         """Return the running loop's value."""
         loop = asyncio.get_running_loop()
         if loop not in self._values:
-            # Loops of other threads may come at the same moment.
+            # Loops of other threads may ask at the same moment.
             with self._lock:
                 kept = {one: of for one, of in self._values.items() if not one.is_closed()}
                 self._values = kept | {loop: self._make()}
@@ -45,7 +45,7 @@ class PerLoop(Generic[Value]):
 
 
 class StartLimiter:
-    """Lets a few pieces of work begin in each turn of the event loop.
+    """Limits how many pieces of work begin in each turn of the event loop.
 
     Thousands that begin in the same turn would keep everything else on the loop waiting.
     """
@@ -63,8 +63,8 @@ class StartLimiter:
 async def in_thread(function: Callable[..., Value], *args: Any) -> Value:
     """Run a blocking function in a thread of its own.
 
-    Not in a pool: a pool's size would limit what is under way, and Python waits for a pool's
-    threads when it ends, which would keep Covalent's server from stopping while a task runs.
+    A pool would not do: its size would limit how many tasks run at once, and Python waits for a
+    pool's threads at exit, which would keep Covalent's server from stopping while a task runs.
     """
     loop = asyncio.get_running_loop()
     ended: asyncio.Future[Value] = loop.create_future()
@@ -72,18 +72,23 @@ async def in_thread(function: Callable[..., Value], *args: Any) -> Value:
     def work() -> None:
         try:
             result = function(*args)
+        except StopIteration as exc:
+            # asyncio refuses it: raised in a coroutine, it would seem to end that.
+            error = RuntimeError(f"{function!r} raised StopIteration")
+            error.__cause__ = exc
+            settle = functools.partial(_unless_done, ended.set_exception, ended, error)
         except BaseException as exc:
-            tell = functools.partial(_unless_done, ended.set_exception, ended, exc)
+            settle = functools.partial(_unless_done, ended.set_exception, ended, exc)
         else:
-            tell = functools.partial(_unless_done, ended.set_result, ended, result)
-        # A loop that was closed meanwhile has nobody left to tell.
+            settle = functools.partial(_unless_done, ended.set_result, ended, result)
+        # On a loop that was closed meanwhile, nobody waits any more.
         with contextlib.suppress(RuntimeError):
-            loop.call_soon_threadsafe(tell)
+            loop.call_soon_threadsafe(settle)
 
     threading.Thread(target=work, name="covalent-lambda", daemon=True).start()
     return await ended
 
 
-def _unless_done(tell: Callable[[Any], None], ended: asyncio.Future[Any], what: Any) -> None:
+def _unless_done(settle: Callable[[Any], None], ended: asyncio.Future[Any], value: Any) -> None:
     if not ended.done():
-        tell(what)
+        settle(value)

@@ -1,4 +1,4 @@
-"""Work on the event loop that many want done and one does."""
+"""Work on the event loop that many callers want and that is done once."""
 
 from __future__ import annotations
 
@@ -15,15 +15,22 @@ Value = TypeVar("Value")
 
 Work = Callable[[Callable[[], None]], Awaitable[Value]]
 """Does the work; it is given a function to call between its steps, which raises `Cancelled` when
-nobody wants it any more."""
+nobody wants the work any more."""
 
 
 class _Flight(Generic[Value]):
-    """Work that is under way or done, and those who want it."""
+    """Work that is running or done, and those who want it."""
 
     def __init__(self, work: Work[Value]) -> None:
         self.wanted_by: list[Cancellation] = []
         self.running = asyncio.ensure_future(self._run(work))
+
+    @property
+    def was_cancelled(self) -> bool:
+        """Whether the work ended because nobody wanted it any more."""
+        if not self.running.done():
+            return False
+        return self.running.cancelled() or isinstance(self.running.exception(), Cancelled)
 
     async def _run(self, work: Work[Value]) -> Value:
         value = await work(self._check)
@@ -36,28 +43,28 @@ class _Flight(Generic[Value]):
 
 
 class SharedWork(Generic[Key, Value]):
-    """Remembers the outcome of work by its key; while it is under way, everyone waits for it.
+    """Caches the outcome of work by its key; while the work is running, all callers wait for it.
 
-    A failure is told to those who waited, and not remembered. Whoever is called off while waiting
-    leaves the work to the others; when the last has left, it stops at its next step.
+    A failure is raised in those who waited, and not cached. A caller that is cancelled while
+    waiting leaves the work to the others; when the last has left, it stops at its next step.
     """
 
     def __init__(self) -> None:
         self._by_loop: PerLoop[dict[Key, _Flight[Value]]] = PerLoop(dict)
 
     async def get(self, key: Key, work: Work[Value], cancellation: Cancellation) -> Value:
-        """Return the value of a key, made by `work` if it is not there yet.
+        """Return the value of a key, computed by `work` if it is not cached.
 
         Raises
         ------
         Cancelled
-            Whoever asks was called off.
+            The caller was cancelled.
         """
         flights = self._by_loop.get()
         while True:
             cancellation.check()
             flight = flights.get(key)
-            if flight is None:
+            if flight is None or flight.was_cancelled:
                 flight = flights[key] = _Flight(work)
                 flight.running.add_done_callback(partial(_forget_failure, flights, key))
             elif flight.running.done():
@@ -72,8 +79,19 @@ class SharedWork(Generic[Key, Value]):
             return value
 
     def forget(self, key: Key) -> None:
-        """Have the work done anew for the next who asks."""
+        """Have the work done again for the next caller."""
         self._by_loop.get().pop(key, None)
+
+    def forget_done(self, outdated: Callable[[Key], bool]) -> list[Value]:
+        """Drop the cached values whose keys are outdated; return them."""
+        flights = self._by_loop.get()
+        keys = [key for key, flight in flights.items() if flight.running.done() and outdated(key)]
+        dropped = [flights.pop(key).running for key in keys]
+        return [
+            running.result()
+            for running in dropped
+            if not running.cancelled() and running.exception() is None
+        ]
 
 
 def _forget_failure(

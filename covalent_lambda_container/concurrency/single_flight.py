@@ -1,4 +1,4 @@
-"""Something that many threads want, made once by one of them."""
+"""A value that many threads need, computed once by one of them."""
 
 from __future__ import annotations
 
@@ -12,9 +12,9 @@ Value = TypeVar("Value")
 
 
 class SingleFlight(Generic[Key, Value]):
-    """Remembers what was made; while it is being made, everyone waits for the one who makes it.
+    """Caches values; while one is being computed, all other callers wait for it.
 
-    A failure is not remembered: it is told to those who waited, and the next caller tries again.
+    A failure is not cached: it is raised in those who waited, and the next caller tries again.
     """
 
     def __init__(self) -> None:
@@ -22,7 +22,7 @@ class SingleFlight(Generic[Key, Value]):
         self._lock = threading.Lock()
 
     def get(self, key: Key, make: Callable[[], Value]) -> Value:
-        """Return the value of `key`, made by `make` if it is not there yet."""
+        """Return the value of `key`, computed by `make` if it is not cached."""
         with self._lock:
             flight = self._flights.get(key)
             leads = flight is None
@@ -42,6 +42,6 @@ class SingleFlight(Generic[Key, Value]):
         return value
 
     def forget(self, key: Key) -> None:
-        """Let the next caller make the value anew."""
+        """Let the next caller compute the value again."""
         with self._lock:
             self._flights.pop(key, None)

@@ -8,7 +8,6 @@ a column of the node's record, which nothing else uses.
 from __future__ import annotations
 
 import logging
-import sys
 import threading
 from collections import OrderedDict
 from typing import Final
@@ -71,19 +70,3 @@ def _write_folders(dispatch_id: str) -> None:
             )
             .execution_options(synchronize_session=False)
         )
-
-
-async def refresh_page(dispatch_id: str) -> None:
-    """Let browsers that show a running dispatch load it again; they do so every 3 s at most.
-
-    The event is the one that Covalent's page listens for, and that its server does not send.
-    """
-    page = sys.modules.get("covalent_ui.api.main")
-    if page is None:
-        return
-    try:
-        await page.sio.emit(
-            "result-update", {"result": {"dispatch_id": dispatch_id, "status": "RUNNING"}}
-        )
-    except Exception:
-        log.debug("The page of dispatch %s was not refreshed.", dispatch_id, exc_info=True)

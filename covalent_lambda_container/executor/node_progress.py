@@ -118,6 +118,13 @@ class NodeProgress:
             async with node.writing:
                 pass
 
+    async def leave(self, dispatch_id: str, node_id: int) -> None:
+        """Write nothing more to a node, whose task was cancelled while work for it goes on."""
+        node = self._nodes.pop((dispatch_id, node_id), None)
+        if node is not None:
+            async with node.writing:
+                node.written = ""
+
     async def _update_all(self) -> None:
         """Update the nodes in turn until none is left."""
         try:

@@ -31,7 +31,12 @@ from covalent_lambda_container.model.specs import (
 )
 from covalent_lambda_container.options.schema import Options
 from covalent_lambda_container.packages.local_packages import LocalPackage, read_local_packages
-from covalent_lambda_container.ports.functions import FunctionMissing, Functions, Invocations
+from covalent_lambda_container.ports.functions import (
+    FunctionMissing,
+    Functions,
+    ImageMissing,
+    Invocations,
+)
 from covalent_lambda_container.ports.stores import BlobStore
 from covalent_lambda_container.progress import ReportProgress
 from covalent_lambda_container.tasks.call import Call
@@ -40,6 +45,9 @@ from covalent_lambda_container.tasks.outcome import Outcome
 from covalent_lambda_container.tasks.usage import Usage
 
 log = logging.getLogger(__name__)
+
+Needs = tuple[Hashable, tuple[LocalPackage, ...], int]
+"""What a function is prepared for: a task's needs, the user's own code, the images rebuilt."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -100,8 +108,9 @@ class Service:
         self._invoker = invoker
         self._prepared = prepared
         self._renew_credentials = renew_credentials
-        self._activities: dict[Hashable, Activity] = {}
-        self._targets: SharedWork[Hashable, FunctionTarget] = SharedWork()
+        self._activities: dict[Needs, Activity] = {}
+        self._targets: SharedWork[Needs, FunctionTarget] = SharedWork()
+        self._packages: tuple[LocalPackage, ...] = ()
 
     async def run(
         self,
@@ -155,6 +164,7 @@ class Service:
         waiting: WaitingNode,
     ) -> Outcome:
         packages = await self._local_packages()
+        self._drop_outdated(packages)
         for attempt in ("first", "last"):
             waiting.wait_for(self._activities.setdefault(self._needs(task, packages), Activity()))
             target = await self._target(task, packages, cancellation)
@@ -168,12 +178,25 @@ class Service:
                 return _accounted(outcome, target)
             except FunctionMissing:
                 # Somebody deleted it since this process last looked; nothing ran.
-                self.provisioner.forget(target.image, target.function)
+                self._forget(target.image, target.function)
                 self._targets.forget(self._needs(task, packages))
-                self._prepared.discard((target.function.name, self._options.prewarm))
                 if attempt == "last":
                     raise
         raise AssertionError("unreachable")
+
+    def _forget(self, image: ImageSpec, function: FunctionSpec) -> None:
+        self.provisioner.forget(image, function)
+        self._prepared.discard((function.name, self._options.prewarm))
+
+    def _drop_outdated(self, packages: tuple[LocalPackage, ...]) -> None:
+        """Forget what earlier states of the user's own code needed; they are megabytes each."""
+        if packages == self._packages:
+            return
+        for target in self._targets.forget_done(lambda needs: needs[1] == self._packages):
+            self.provisioner.forget(target.image, target.function)
+        for needs in [needs for needs in self._activities if needs[1] == self._packages]:
+            del self._activities[needs]
+        self._packages = packages
 
     async def _local_packages(self) -> tuple[LocalPackage, ...]:
         """Read the user's own code as it is now."""
@@ -186,7 +209,7 @@ class Service:
         prepare = partial(self._prepare, task, packages)
         return await self._targets.get(self._needs(task, packages), prepare, cancellation)
 
-    def _needs(self, task: Task, packages: tuple[LocalPackage, ...]) -> Hashable:
+    def _needs(self, task: Task, packages: tuple[LocalPackage, ...]) -> Needs:
         return task.needs, packages, self.provisioner.rebuilds
 
     async def _prepare(
@@ -198,15 +221,25 @@ class Service:
         report("checking the account")
         await in_thread(self._check_account)
         check()
-        report("looking for the image")
-        image = await in_thread(self._ensure_image, spec, report)
-        check()
-        function_spec = self.function_spec(image)
-        report("looking for the function")
-        await in_thread(self.provisioner.ensure_function, function_spec, report)
-        report("preparing the function")
-        await self._make_ready(function_spec.name)
-        return FunctionTarget(image=spec, function=function_spec)
+        for attempt in ("first", "last"):
+            report("looking for the image")
+            image = await in_thread(self._ensure_image, spec, report)
+            check()
+            function_spec = self.function_spec(image)
+            try:
+                report("looking for the function")
+                await in_thread(self.provisioner.ensure_function, function_spec, report)
+                report("preparing the function")
+                await self._make_ready(function_spec.name)
+                return FunctionTarget(image=spec, function=function_spec)
+            except (FunctionMissing, ImageMissing) as exc:
+                # Somebody removed what this process remembers.
+                log.warning("%s", exc.message)
+                self._forget(spec, function_spec)
+                if attempt == "last":
+                    raise
+            check()
+        raise AssertionError("unreachable")
 
     def _ensure_image(self, spec: ImageSpec, report: ReportProgress) -> ImageReference:
         return self.provisioner.ensure_image(spec, report, anew=self._options.force_rebuild)

@@ -1,4 +1,4 @@
-"""What there is in an account, and what of it nobody needs any more."""
+"""The images and functions of an account, and which of them are unused."""
 
 from __future__ import annotations
 
@@ -13,23 +13,23 @@ from covalent_lambda_container.ports.functions import FunctionRecord, Functions
 from covalent_lambda_container.ports.registry import ImageRecord, Registry
 from covalent_lambda_container.ports.stores import Logs
 
-_LOOKS_AT_ONCE: Final = 5
+_REQUESTS_AT_ONCE: Final = 5
 """DescribeLogStreams is allowed 25 times a second ("CloudWatch Logs quotas" page, read 2026-11)."""
 
 RUNNING: Final = timedelta(minutes=15)
-"""How long a task may run; what was used that recently may be in use, whatever is asked for."""
+"""Longest time a task may run: whatever was used more recently may still be in use."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class FunctionEntry:
-    """A function of ours.
+    """A function that this project created.
 
     Parameters
     ----------
     record
-        What Lambda says of it.
+        The function as Lambda describes it.
     last_used
-        When it last wrote to its log; None if it never did.
+        When it last wrote to its log; None if it never has.
     """
 
     record: FunctionRecord
@@ -42,27 +42,27 @@ class FunctionEntry:
 
     @property
     def creator(self) -> str:
-        """Who made it: an ARN; empty if it does not say."""
+        """ARN of the identity that created it; empty if its tags do not say."""
         return self.record.tags.get(CREATOR_TAG, "")
 
     @property
     def needed_at(self) -> datetime:
-        """When somebody last needed it, as far as one can see."""
+        """When it was last used or changed, as far as AWS records it."""
         return max(self.record.modified, self.last_used or self.record.modified)
 
 
 @dataclass(frozen=True, kw_only=True)
 class Inventory:
-    """What there is.
+    """The images and functions of an account.
 
     Parameters
     ----------
     images
-        Those of the repository that a spec gave its tag.
+        Images of the repository whose tags come from image specs.
     functions
-        Those that bear our tag.
+        Functions tagged as created by this project.
     digests_of_others
-        Images that functions use which do not bear it.
+        Images used by functions that are not tagged so.
     """
 
     images: tuple[ImageRecord, ...]
@@ -72,13 +72,13 @@ class Inventory:
 
 @dataclass(frozen=True, kw_only=True)
 class Unused:
-    """What can go."""
+    """What can be removed."""
 
     functions: tuple[FunctionEntry, ...]
     images: tuple[ImageRecord, ...]
 
     def still(self, later: Unused) -> Unused:
-        """Return what of it can go when one has looked again."""
+        """Return the part that is still unused in a later inventory."""
         names = {entry.record.name for entry in later.functions}
         digests = {image.digest for image in later.images}
         return Unused(
@@ -88,12 +88,12 @@ class Unused:
 
 
 def take_inventory(registry: Registry, functions: Functions, logs: Logs) -> Inventory:
-    """Look at the images of a repository and at the functions of the account."""
+    """List the images of a repository and the functions of the account."""
     records = functions.list_functions()
     key, value = OWN_TAG
     ours = [record for record in records if record.tags.get(key) == value]
     others = [record for record in records if record.tags.get(key) != value]
-    with ThreadPoolExecutor(_LOOKS_AT_ONCE) as pool:
+    with ThreadPoolExecutor(_REQUESTS_AT_ONCE) as pool:
         last_used = list(pool.map(lambda record: logs.last_event(record.name), ours))
     return Inventory(
         images=tuple(
@@ -110,14 +110,15 @@ def take_inventory(registry: Registry, functions: Functions, logs: Logs) -> Inve
 
 
 def find_unused(inventory: Inventory, *, now: datetime, keep: timedelta) -> Unused:
-    """Return the functions that nobody has needed for a time, and the images that only they use.
+    """Return the functions unused for some time, and the images that only they use.
 
     Parameters
     ----------
     now
         Present time.
     keep
-        How long things are kept after they were made or last used; at least `RUNNING`.
+        How long images and functions are kept after they were created or last used; at least
+        `RUNNING`.
     """
     oldest = now - max(keep, RUNNING)
     functions = tuple(entry for entry in inventory.functions if entry.needed_at < oldest)
@@ -133,12 +134,12 @@ def find_unused(inventory: Inventory, *, now: datetime, keep: timedelta) -> Unus
 
 
 def remove(
-    what: Unused, registry: Registry, functions: Functions, tell: Callable[[str], None]
+    what: Unused, registry: Registry, functions: Functions, report: Callable[[str], None]
 ) -> None:
-    """Remove functions, then images: a function never loses its image."""
+    """Remove functions, then images, so that no function is left without its image."""
     for entry in what.functions:
-        tell(f"Removing function {entry.record.name}")
+        report(f"Removing function {entry.record.name}")
         functions.delete(entry.record.name)
     if what.images:
-        tell(f"Removing {len(what.images)} images")
+        report(f"Removing {len(what.images)} images")
         registry.remove_images([image.digest for image in what.images])

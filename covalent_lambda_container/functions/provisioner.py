@@ -1,7 +1,7 @@
 """From a spec to an image in the registry and a function that can be invoked.
 
-Nothing is made twice: within a process one caller makes a thing and the others wait for it, between
-processes of a machine a file lock does the same, and between machines the registry decides.
+Nothing is created twice: within a process one caller does the work and the others wait for it,
+between processes of a machine a file lock does the same, and between machines the registry decides.
 """
 
 from __future__ import annotations
@@ -38,7 +38,7 @@ def _silent(_: str) -> None:
 
 
 class Provisioner:
-    """Makes sure that images and functions exist.
+    """Ensures that images and functions exist.
 
     Parameters
     ----------
@@ -50,7 +50,7 @@ class Provisioner:
     Attributes
     ----------
     rebuilds
-        How many images were made anew here: what was found before may have been replaced.
+        How many images this process has rebuilt: images found before may have been replaced.
     """
 
     def __init__(
@@ -84,32 +84,32 @@ class Provisioner:
         spec
             What it must contain.
         tell
-            Takes a word on each step that takes long.
+            Called at the start of each long step.
         anew
-            Build and push another one although the registry has one; once in this process.
+            Build and push the image although the registry has it; once in this process.
         """
         if anew:
             self._rebuilt.get(spec, lambda: self._rebuild(spec, tell))
         return self._images.get(spec, lambda: self._find_or_build(spec, tell))
 
     def build_here(self, spec: ImageSpec) -> str:
-        """Build the image of a spec in the engine alone, and return its name there."""
+        """Build the image of a spec without pushing it, and return its name in the engine."""
         name = f"{_LOCAL_REPOSITORY}:{spec.tag}"
         with step_log.step("image.build", name):
             self._builder.build(spec, name)
         return name
 
     def find_function(self, spec: FunctionSpec) -> bool:
-        """Tell whether there is a function of a spec that can be invoked, now or soon."""
+        """Tell whether the function of a spec exists and can be invoked, now or soon."""
         state = self._functions.find(spec.name)
         return state is not None and state.state != FAILED
 
     def ensure_function(self, spec: FunctionSpec, tell: ReportProgress = _silent) -> str:
-        """Return the name of the function of a spec, which exists and can be invoked."""
+        """Return the name of the function of a spec, creating the function if it does not exist."""
         return self._names.get(spec, lambda: self._find_or_create(spec, tell))
 
     def forget(self, image: ImageSpec, function: FunctionSpec) -> None:
-        """Drop what is remembered of an image and its function, since it proved wrong."""
+        """Forget an image and its function, which have turned out not to exist."""
         self._names.forget(function)
         self._images.forget(image)
 
@@ -140,7 +140,7 @@ class Provisioner:
             raise ConfigurationError(
                 f"Image {spec.tag} is not in ECR and cannot be built: {self._lock_directory} "
                 f"cannot be written to: {exc}.",
-                hint="Name a folder that the dispatcher may write to by the option cache_dir.",
+                hint="Set the option cache_dir to a folder that the dispatcher may write to.",
             ) from exc
         try:
             yield
@@ -162,7 +162,7 @@ class Provisioner:
         with step_log.step("image.build", name), progress.reported_to(tell):
             self._builder.build(spec, name, anew=anew)
         if not anew:
-            # Another machine may have been faster: its image is as good, and the push is spared.
+            # Another machine may have been faster: its image will do, and there is nothing to push.
             found = self._registry.find(spec.tag)
             if found:
                 return found
@@ -180,7 +180,7 @@ class Provisioner:
         if found is None:
             raise RegistryError(
                 f"Image {name} was pushed, but ECR does not list it.",
-                hint="Try again; if it stays so, look at the repository's lifecycle policy.",
+                hint="Try again; if it happens again, check the repository's lifecycle policy.",
             )
         return found
 

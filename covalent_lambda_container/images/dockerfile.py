@@ -50,22 +50,6 @@ _PACKAGE = Path(__file__).resolve().parents[1]
 _ENTRYPOINT = "lambda-entrypoint.sh"
 _EMULATOR = "usr/local/bin/aws-lambda-rie"
 _COMMANDS = "opt/covalent-lambda/commands"
-_RUNTIME_MODULES = (
-    "__init__.py",
-    "capture.py",
-    "child_processes/__init__.py",
-    "child_processes/sitecustomize.py",
-    "execution.py",
-    "handler.py",
-    "processes.py",
-    "provenance.py",
-    "start.py",
-    "surroundings.py",
-    "system_packages.py",
-    "transfer.py",
-    "watch.py",
-    "wire.py",
-)
 
 
 def render_dockerfile(spec: ImageSpec, layers: Sequence[Layer] = ()) -> str:
@@ -195,7 +179,10 @@ def runtime_sources() -> list[Member]:
     """Return the runtime's modules, named by their path in the image."""
     runtime = _PACKAGE / "runtime"
     return files(
-        {f"{_RUNTIME_FOLDER}/{name}": (runtime / name).read_bytes() for name in _RUNTIME_MODULES}
+        {
+            f"{_RUNTIME_FOLDER}/{path.relative_to(runtime).as_posix()}": path.read_bytes()
+            for path in sorted(runtime.rglob("*.py"))
+        }
     )
 
 

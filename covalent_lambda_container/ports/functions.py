@@ -1,4 +1,4 @@
-"""Lambda functions: creating them, and running them."""
+"""Lambda functions: creating and invoking them."""
 
 from __future__ import annotations
 
@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any, Final, Protocol
 
+from covalent_lambda_container.errors import ProvisionError
 from covalent_lambda_container.model.specs import FunctionSpec
 
 ACTIVE: Final = "Active"
@@ -21,22 +22,44 @@ class NotAccepted(Exception):
     Parameters
     ----------
     said
-        Why it did not.
+        Lambda's reason.
     hint
-        What helps if it stays so; empty if that is not known.
+        What helps if it persists; empty if unknown.
+    brief
+        Whether it is over within a minute, or stays until somebody changes something.
     """
 
-    def __init__(self, said: str, hint: str = "") -> None:
+    def __init__(self, said: str, hint: str = "", *, brief: bool = False) -> None:
         super().__init__(said)
         self.hint = hint
+        self.brief = brief
 
 
 class Unreachable(NotAccepted):
     """No connection to Lambda could be made."""
 
+    def __init__(self, said: str) -> None:
+        super().__init__(said, brief=True)
 
-class FunctionMissing(Exception):
-    """There is no function of that name."""
+
+class FunctionMissing(ProvisionError):
+    """No function has that name.
+
+    Parameters
+    ----------
+    name
+        The name.
+    """
+
+    def __init__(self, name: str) -> None:
+        super().__init__(
+            f"Function {name} does not exist any more: somebody deleted it.",
+            hint="Dispatch the electron again: the function is created again.",
+        )
+
+
+class ImageMissing(ProvisionError):
+    """The image that a function was to be created from is not in the registry."""
 
 
 class ConnectionLost(Exception):
@@ -45,14 +68,14 @@ class ConnectionLost(Exception):
 
 @dataclass(frozen=True, kw_only=True)
 class FunctionState:
-    """What Lambda says of a function.
+    """State of a function, as Lambda reports it.
 
     Parameters
     ----------
     state
         `PENDING`, `ACTIVE`, `INACTIVE` (wakes when invoked) or `FAILED`.
     reason
-        Lambda's sentence about a state other than `ACTIVE`.
+        Lambda's explanation of a state other than `ACTIVE`.
     """
 
     state: str
@@ -61,18 +84,18 @@ class FunctionState:
 
 @dataclass(frozen=True, kw_only=True)
 class FunctionRecord:
-    """What Lambda says of a function that runs an image.
+    """A function that runs an image, as Lambda describes it.
 
     Parameters
     ----------
     name
         Its name.
     image
-        The image it was made from, ``"repository@sha256:…"``.
+        The image it was created from, ``"repository@sha256:…"``.
     memory_mb
         Its memory.
     modified
-        When it was made or last changed.
+        When it was created or last changed.
     tags
         Its AWS tags.
     """
@@ -86,14 +109,14 @@ class FunctionRecord:
 
 @dataclass(frozen=True, kw_only=True)
 class Reply:
-    """What an invocation brought back.
+    """The response to an invocation.
 
     Parameters
     ----------
     payload
-        The JSON the function answered, or Lambda's description of its failure.
+        The function's answer as JSON, or Lambda's description of its failure.
     function_error
-        Empty when the function answered; ``"Unhandled"`` and the like when it did not.
+        Empty when the function answered; ``"Unhandled"`` or the like when it failed.
     log_tail
         Last 4 KB of the invocation's log.
     """
@@ -104,19 +127,25 @@ class Reply:
 
 
 class Functions(Protocol):
-    """A place where functions are made."""
+    """Creates, finds and deletes functions."""
 
     def find(self, name: str) -> FunctionState | None:
-        """Return a function's state, or None when there is no such function."""
+        """Return a function's state, or None when it does not exist."""
 
     def create(self, spec: FunctionSpec) -> None:
-        """Ask for a function; one that exists is left as it is."""
+        """Request a function's creation; an existing one is left unchanged.
+
+        Raises
+        ------
+        ImageMissing
+            Its image is not in the registry.
+        """
 
     def wait_active(self, name: str) -> FunctionState:
         """Wait until a function is no longer pending; return its state."""
 
     def delete(self, name: str) -> None:
-        """Delete a function, if it is there."""
+        """Delete a function, if it exists."""
 
     def role_arn(self, name: str) -> str:
         """Return the ARN of an execution role, given by its name or its ARN.
@@ -124,21 +153,21 @@ class Functions(Protocol):
         Raises
         ------
         ConfigurationError
-            There is no such role.
+            The role does not exist.
         """
 
     def reserve(self, name: str, executions: int) -> None:
-        """Reserve concurrent executions for a function, which it will not exceed either."""
+        """Reserve concurrent executions for a function, which are also its limit."""
 
     def list_functions(self) -> list[FunctionRecord]:
-        """Return all functions of the account that run an image, whoever made them."""
+        """Return all functions of the account that run an image, whoever created them."""
 
 
 class Invocations(Protocol):
-    """A place where functions are run."""
+    """Invokes functions."""
 
     async def invoke(self, name: str, event: bytes, *, timeout_s: int) -> Reply:
-        """Run a function once and wait for its answer.
+        """Invoke a function once and wait for its answer.
 
         Raises
         ------

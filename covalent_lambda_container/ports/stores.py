@@ -14,14 +14,14 @@ Parsed = TypeVar("Parsed")
 
 @dataclass(frozen=True, kw_only=True)
 class LogLine:
-    """What a function wrote.
+    """One log event of a function.
 
     Parameters
     ----------
     time
-        When.
+        When it was written.
     text
-        One event, which may have several lines.
+        Its text, which may have several lines.
     """
 
     time: datetime
@@ -29,40 +29,40 @@ class LogLine:
 
 
 class Logs(Protocol):
-    """What functions wrote."""
+    """The logs of functions."""
 
     def last_event(self, function_name: str) -> datetime | None:
-        """Return when a function last wrote something; None if nothing is there."""
+        """Return when a function last wrote to its log; None if it never has."""
 
     def read(
         self, function_name: str, since: datetime, *, follow: bool = False
     ) -> Iterator[LogLine]:
-        """Yield what a function wrote, oldest first; with `follow`, then what it writes."""
+        """Yield a function's log events, oldest first; with `follow`, also new ones."""
 
 
 class BlobStore(Protocol):
-    """A place for objects too large for an invocation."""
+    """Object storage, for what is too large for an invocation."""
 
     def check(self) -> None:
-        """Check that the place is there and may be used.
+        """Check that the storage exists and may be used.
 
         Raises
         ------
         ConfigurationError
-            It is not.
+            It does not exist, or may not be used.
         """
 
     def put(self, key: str, body: bytes | Iterable[bytes]) -> None:
-        """Store an object, given whole or in pieces."""
+        """Store an object, given whole or in chunks."""
 
     def read(self, key: str, parse: Callable[[Readable], Parsed]) -> Parsed | None:
-        """Return what `parse` makes of an object's stream, or None when there is no such object.
+        """Parse an object from its stream; return None when the object does not exist.
 
-        A stream that breaks, or that `parse` finds incomplete (ValueError), is read again.
+        A stream that breaks, or in which `parse` finds an error (ValueError), is read again.
         """
 
     def delete(self, keys: list[str]) -> None:
-        """Remove objects; absent ones do not matter."""
+        """Remove objects; those that do not exist are ignored."""
 
     def read_url(self, key: str, *, valid_s: int) -> str:
         """Return a URL from which anyone may GET the object for a while."""

@@ -1,7 +1,7 @@
 """One task, run as Covalent would run it; whatever happens becomes part of the answer.
 
-Nothing of the user's is imported before the call, so that an import error is the task's error and
-comes back with its traceback.
+None of the user's modules is imported before the call, so that an import error is the task's error
+and comes back with its traceback.
 """
 
 from __future__ import annotations
@@ -11,21 +11,20 @@ import os
 import platform
 import sys
 import traceback
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from types import CoroutineType
-from typing import Any
+from typing import Any, BinaryIO
 
 import cloudpickle
 
 from . import system_packages, wire
 from .provenance import dump
-from .surroundings import captured_streams, surroundings
-from .watch import Cancelled, CancelWatch
 
 _TEXT_LIMIT = 64 * 1024
 """Characters kept of an error message or a traceback."""
 
 _LARGE_BYTES = 1024 * 1024
+_SHOWN_BYTES = 32
 _BUILT_IN_COLLECTIONS = (bytes, bytearray, list, tuple, set, frozenset, dict)
 
 _FILES_KEYWORD = "files"
@@ -58,41 +57,36 @@ _FILES_ADVICE = (
 )
 
 
-def execute(task: dict[str, Any], watch: CancelWatch) -> tuple[dict[str, Any], bytes | None]:
+class Cancelled(BaseException):
+    """Raised in the task when it is cancelled; not an Exception, so that tasks let it pass."""
+
+
+def execute(read: Callable[[], dict[str, Any]], result_file: BinaryIO) -> dict[str, Any]:
     """Run a task.
 
     Parameters
     ----------
-    task
-        As `wire` defines it; leaves are bytes-like.
-    watch
-        Ends the task when it is cancelled.
+    read
+        Returns the task as `wire` defines it; leaves are bytes-like.
+    result_file
+        Takes the pickle of the task's result.
 
     Returns
     -------
-    answer : dict
-        ``status``, ``result`` without its pickle, ``error``, ``stdout``, ``stderr``.
-    pickled : bytes or None
-        The result's pickle.
+    dict
+        ``status``, ``result`` without its pickle, ``error``.
     """
-    stdout, stderr = captured_streams()
-    stdout.begin()
-    stderr.begin()
     answer: dict[str, Any] = {"v": wire.VERSION, "result": None, "error": None}
-    pickled = None
-    with surroundings():
-        try:
-            with watch.over_task():
-                pickled, answer["result"] = _pickle_result(_call(task))
-            answer["status"] = wire.COMPLETED
-        except Cancelled:
-            answer["status"] = wire.CANCELLED
-        # A task may raise anything, SystemExit included; whatever it is belongs to the task.
-        except BaseException as exc:
-            answer["status"] = wire.FAILED
-            answer["error"] = _describe(exc)
-    answer["stdout"], answer["stderr"] = _sendable(stdout.take()), _sendable(stderr.take())
-    return answer, pickled
+    try:
+        answer["result"] = _pickle_result(_call(read()), result_file)
+        answer["status"] = wire.COMPLETED
+    except Cancelled:
+        answer["status"] = wire.CANCELLED
+    # A task may raise anything, SystemExit included; whatever it is belongs to the task.
+    except BaseException as exc:
+        answer["status"] = wire.FAILED
+        answer["error"] = _describe(exc)
+    return answer
 
 
 def _call(task: dict[str, Any]) -> Any:
@@ -139,10 +133,10 @@ def _run_command(command: str) -> None:
     ended.check_returncode()
 
 
-def _pickle_result(output: Any) -> tuple[bytes, dict[str, Any]]:
-    """Return the pickle and what Covalent keeps beside it in a TransportableObject."""
+def _pickle_result(output: Any, file: BinaryIO) -> dict[str, Any]:
+    """Write the pickle; return what Covalent keeps beside it in a TransportableObject."""
     try:
-        pickled, requires = dump(output)
+        requires = dump(output, file)
     except Exception as exc:
         raise TypeError(
             f"The task's return value, a {type(output).__qualname__}, cannot be pickled: "
@@ -157,7 +151,7 @@ def _pickle_result(output: Any) -> tuple[bytes, dict[str, Any]]:
         },
         "requires": requires,
     }
-    return pickled, {"header": header, "string": _shown(output, len(pickled))}
+    return {"header": header, "string": _shown(output, file.tell())}
 
 
 def _shown(output: Any, pickled_bytes: int) -> str:
@@ -170,6 +164,9 @@ def _shown(output: Any, pickled_bytes: int) -> str:
     if pickled_bytes > _LARGE_BYTES and isinstance(output, _BUILT_IN_COLLECTIONS):
         import reprlib
 
+        if isinstance(output, bytes | bytearray):
+            # reprlib would first make all of them into text.
+            return f"{output[:_SHOWN_BYTES]!r}…"
         return reprlib.repr(output)
     text = _safe_str(output)
     return _sendable(text if len(text) <= _TEXT_LIMIT else f"{text[:_TEXT_LIMIT]}…")

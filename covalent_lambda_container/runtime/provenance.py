@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-import io
 import json
 import os
 from functools import lru_cache
 from types import BuiltinFunctionType, FunctionType, ModuleType
-from typing import Any
+from typing import Any, BinaryIO
 
 import cloudpickle
 
@@ -21,7 +20,7 @@ _NAMED = (type, FunctionType, BuiltinFunctionType)
 class RecordingPickler(cloudpickle.Pickler):  # type: ignore[misc]
     """cloudpickle, remembering the top-level modules that the pickle refers to."""
 
-    def __init__(self, file: io.BytesIO) -> None:
+    def __init__(self, file: BinaryIO) -> None:
         super().__init__(file)
         self.modules: set[str] = set()
 
@@ -36,22 +35,18 @@ class RecordingPickler(cloudpickle.Pickler):  # type: ignore[misc]
         return super().reducer_override(obj)
 
 
-def dump(value: Any) -> tuple[bytes, list[str]]:
-    """Pickle a value.
+def dump(value: Any, file: BinaryIO) -> list[str]:
+    """Write a value's pickle, as ``cloudpickle.dump`` does, to a file.
 
     Returns
     -------
-    pickled : bytes
-        What ``cloudpickle.dumps`` returns.
-    requires : list of str
+    list of str
         Requirements of whoever unpickles it, such as ``"numpy==2.1.0"``, sorted.
     """
-    buffer = io.BytesIO()
-    pickler = RecordingPickler(buffer)
+    pickler = RecordingPickler(file)
     pickler.dump(value)
     installed = _installed()
-    required = {text for module in pickler.modules for text in installed.get(module, ())}
-    return buffer.getvalue(), sorted(required)
+    return sorted({text for module in pickler.modules for text in installed.get(module, ())})
 
 
 @lru_cache(maxsize=1)

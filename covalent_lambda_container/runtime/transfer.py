@@ -9,41 +9,77 @@ import urllib.parse
 import urllib.request
 from collections.abc import Iterator, Sequence
 from email.message import Message
+from http.client import HTTPException
+from typing import Protocol
 
-_ATTEMPTS = 3
-_TIMEOUT_S = 60
+_PATIENCE_S = 5.0
+_LONGEST_DELAY_S = 5.0
+_TIMEOUT_S = 60.0
+_SHORTEST_TIMEOUT_S = 1.0
+_LOOK_TIMEOUT_S = 1.0
 _CHUNK = 1024 * 1024
 _PART = 8 * 1024 * 1024
 _PARTS_AT_ONCE = 4
 
 
-def download(url: str) -> bytes | bytearray:
-    """GET a presigned URL; a large object in parts, several at once.
+class Clock(Protocol):
+    """The time, and how to let it pass."""
+
+    def now(self) -> float:
+        """Return seconds since some moment."""
+
+    def sleep(self, seconds: float) -> None:
+        """Wait."""
+
+
+class _SystemClock:
+    now = staticmethod(time.monotonic)
+    sleep = staticmethod(time.sleep)
+
+
+_CLOCK = _SystemClock()
+
+
+def download(
+    url: str, descriptor: int, *, patience_s: float = _PATIENCE_S, clock: Clock = _CLOCK
+) -> None:
+    """GET a presigned URL into a file; a large object in parts, several at once.
 
     One connection to S3 carries some 90 MB a second ("Best practices design patterns", S3 user
     guide, read 2026-11).
+
+    Parameters
+    ----------
+    url, descriptor
+        From where and to where.
+    patience_s
+        How long errors of S3 are retried.
+
+    Raises
+    ------
+    OSError
+        S3 refused, or did not answer in time.
     """
-    first, size = _part(url, 0)
-    if len(first) == size:
-        return first
-    from concurrent.futures import ThreadPoolExecutor
+    ends = clock.now() + patience_s
 
-    whole = bytearray(size)
-    whole[: len(first)] = first
+    def fill(start: int) -> int:
+        part, size = _part(url, start, ends, clock)
+        os.pwrite(descriptor, part, start)
+        return size
 
-    def fill(start: int) -> None:
-        part, _ = _part(url, start)
-        whole[start : start + len(part)] = part
+    size = fill(0)
+    if size > _PART:
+        from concurrent.futures import ThreadPoolExecutor
 
-    with ThreadPoolExecutor(_PARTS_AT_ONCE) as pool:
-        for _ in pool.map(fill, range(len(first), size, _PART)):
-            pass
-    return whole
+        with ThreadPoolExecutor(_PARTS_AT_ONCE) as pool:
+            for _ in pool.map(fill, range(_PART, size, _PART)):
+                pass
 
 
-def _part(url: str, start: int) -> tuple[bytes, int]:
+def _part(url: str, start: int, ends: float, clock: Clock) -> tuple[bytes, int]:
     """Return one part of an object, and the size of the whole object."""
-    content, headers = _send(url, "GET", span=f"bytes={start}-{start + _PART - 1}")
+    span = f"bytes={start}-{start + _PART - 1}"
+    content, headers = _send(url, "GET", span=span, ends=ends, clock=clock)
     seen = headers.get("Content-Range")
     size = int(seen.rpartition("/")[2]) if seen else len(content)
     if len(content) != min(_PART, size - start):
@@ -51,15 +87,34 @@ def _part(url: str, start: int) -> tuple[bytes, int]:
     return content, size
 
 
-def upload(url: str, parts: Sequence[bytes]) -> None:
-    """PUT the parts, one after the other, to a presigned URL."""
-    _send(url, "PUT", parts)
+def upload(
+    url: str,
+    parts: Sequence[bytes | memoryview],
+    *,
+    patience_s: float = _PATIENCE_S,
+    clock: Clock = _CLOCK,
+) -> None:
+    """PUT the parts, one after the other, to a presigned URL.
+
+    Parameters
+    ----------
+    url, parts
+        To where and what.
+    patience_s
+        How long errors of S3 are retried.
+
+    Raises
+    ------
+    OSError
+        S3 refused, or did not answer in time.
+    """
+    _send(url, "PUT", parts, ends=clock.now() + patience_s, clock=clock)
 
 
 def look(url: str) -> bytes | None:
-    """Return a presigned URL's object, or None if there is none: once, without trying again."""
+    """Return a presigned URL's object, or None if it does not exist; errors are not retried."""
     try:
-        with urllib.request.urlopen(_request(url, "GET", None), timeout=5) as answer:
+        with urllib.request.urlopen(_request(url, "GET", None), timeout=_LOOK_TIMEOUT_S) as answer:
             content: bytes = answer.read()
             return content
     except urllib.error.HTTPError as exc:
@@ -69,28 +124,39 @@ def look(url: str) -> bytes | None:
 
 
 def _send(
-    url: str, method: str, parts: Sequence[bytes] | None = None, span: str = ""
+    url: str,
+    method: str,
+    parts: Sequence[bytes | memoryview] | None = None,
+    *,
+    ends: float,
+    clock: Clock,
+    span: str = "",
 ) -> tuple[bytes, Message]:
-    for attempt in range(1, _ATTEMPTS + 1):
+    delay_s = 0.2
+    while True:
         request = _request(url, method, parts)
         if span:
             request.add_header("Range", span)
+        timeout_s = min(max(ends - clock.now(), _SHORTEST_TIMEOUT_S), _TIMEOUT_S)
         try:
-            with urllib.request.urlopen(request, timeout=_TIMEOUT_S) as answer:
+            with urllib.request.urlopen(request, timeout=timeout_s) as answer:
                 return answer.read(), answer.headers
         except urllib.error.HTTPError as exc:
+            error = OSError(f"S3 answered {method} with HTTP {exc.code} {exc.reason}")
             # 4xx is S3's last word: an expired or foreign URL does not get better.
-            if exc.code < 500 or attempt == _ATTEMPTS:
-                raise OSError(f"S3 answered {method} with HTTP {exc.code} {exc.reason}") from None
-        except OSError as exc:
-            if attempt == _ATTEMPTS:
-                # The URL carries a signature and stays out of the message.
-                raise OSError(f"S3 could not be reached for {method}: {exc}") from None
-        time.sleep(0.2 * 2**attempt)
-    raise AssertionError("unreachable")
+            final = exc.code < 500
+        except (OSError, HTTPException) as exc:
+            # The URL carries a signature and stays out of the message.
+            error, final = OSError(f"S3 could not be reached for {method}: {exc}"), False
+        if final or clock.now() + delay_s >= ends:
+            raise error
+        clock.sleep(delay_s)
+        delay_s = min(2 * delay_s, _LONGEST_DELAY_S)
 
 
-def _request(url: str, method: str, parts: Sequence[bytes] | None) -> urllib.request.Request:
+def _request(
+    url: str, method: str, parts: Sequence[bytes | memoryview] | None
+) -> urllib.request.Request:
     """Build the request, aimed at the local endpoint when the URL names the dispatcher's host.
 
     A presigned URL for a local endpoint says ``localhost``, which in a container is the container
@@ -101,8 +167,8 @@ def _request(url: str, method: str, parts: Sequence[bytes] | None) -> urllib.req
     headers = {"Content-Type": "application/octet-stream"}
     body = None
     if parts is not None:
-        # In pieces, so that a large object is not copied into one body first.
-        body = _pieces(parts)
+        # In chunks, so that a large object is not copied into one body first.
+        body = _chunks(parts)
         headers["Content-Length"] = str(sum(len(part) for part in parts))
     endpoint = os.environ.get("AWS_ENDPOINT_URL")
     if endpoint and target.hostname in ("localhost", "127.0.0.1", "::1"):
@@ -112,7 +178,7 @@ def _request(url: str, method: str, parts: Sequence[bytes] | None) -> urllib.req
     return urllib.request.Request(url, data=body, headers=headers, method=method)  # type: ignore[arg-type]
 
 
-def _pieces(parts: Sequence[bytes]) -> Iterator[memoryview]:
+def _chunks(parts: Sequence[bytes | memoryview]) -> Iterator[memoryview]:
     for part in parts:
         view = memoryview(part)
         for start in range(0, len(view), _CHUNK):

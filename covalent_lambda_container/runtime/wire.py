@@ -21,8 +21,11 @@ has its pickle as blob 0. When an answer went to S3, the invocation returns ``{"
 from __future__ import annotations
 
 import json
+import mmap
 from collections.abc import Callable, Sequence
 from typing import Any
+
+Packed = bytes | bytearray | mmap.mmap
 
 VERSION = 1
 """Version of this format; both sides refuse any other."""
@@ -30,6 +33,10 @@ VERSION = 1
 COMPLETED = "completed"
 FAILED = "failed"
 CANCELLED = "cancelled"
+CRASHED = "crashed"
+"""The task's process ended without an answer; ``error`` says how."""
+NOT_STORED = "not stored"
+"""The task ended, but S3 did not take its answer, which is too large to travel inline."""
 
 LAMBDA_PAYLOAD_LIMIT = 6 * 1024 * 1024
 """Bytes of a synchronous request or response (Lambda quotas page, read 2026-11)."""
@@ -55,7 +62,7 @@ def _map_hook(hook: list[Any], convert: Callable[[Any], Any]) -> list[Any]:
     return [convert(function), convert(args), convert(kwargs), retval_keyword]
 
 
-def pack(envelope: dict[str, Any], blobs: Sequence[bytes]) -> list[bytes]:
+def pack(envelope: dict[str, Any], blobs: Sequence[bytes | memoryview]) -> list[bytes | memoryview]:
     """Return the parts of one S3 object: the index, then the blobs themselves, not copied."""
     return [index(envelope, [len(blob) for blob in blobs]), *blobs]
 
@@ -66,7 +73,7 @@ def index(envelope: dict[str, Any], sizes: list[int]) -> bytes:
     return len(text).to_bytes(LENGTH_BYTES, "big") + text
 
 
-def unpack(packed: bytes | bytearray) -> tuple[dict[str, Any], list[memoryview]]:
+def unpack(packed: Packed) -> tuple[dict[str, Any], list[memoryview]]:
     """Split what `pack` made; the blobs are views into `packed`, not copies.
 
     Raises
@@ -86,7 +93,7 @@ def unpack(packed: bytes | bytearray) -> tuple[dict[str, Any], list[memoryview]]
     return described["envelope"], blobs
 
 
-def unpack_task(packed: bytes | bytearray) -> dict[str, Any]:
+def unpack_task(packed: Packed) -> dict[str, Any]:
     """Return a packed task; its leaves are bytes-like."""
     envelope, blobs = unpack(packed)
     return map_leaves(envelope, lambda leaf: blobs[leaf["blob"]])

@@ -19,7 +19,6 @@ from covalent_lambda_container.ports.functions import (
     Invocations,
     NotAccepted,
     Reply,
-    Unreachable,
 )
 from covalent_lambda_container.ports.stores import BlobStore
 from covalent_lambda_container.runtime import wire
@@ -40,13 +39,10 @@ log = logging.getLogger(__name__)
 INLINE_LIMIT: Final = wire.LAMBDA_PAYLOAD_LIMIT - 64 * 1024
 """Bytes of a request or an answer that still travels inline; the rest is left to the envelope."""
 
-DURABLE_AFTER_S: Final = 10.0
-"""A task that ran longer stores its answer in S3, where a lost connection cannot lose it."""
-
 _PATIENCE_S: Final = 900.0
 """How long a task that Lambda does not accept is offered again."""
 
-_CANCEL_POLL_S: Final = 2.0
+_CANCEL_POLL_S: Final = 1.0
 """Longest time between two checks of the handler for a cancellation."""
 
 
@@ -108,7 +104,7 @@ class Invoker:
         finally:
             if sign.close() or objects.used:
                 await self._transfers.run(self._clean, call, objects, sign)
-        return outcome_of(answer | {"log_tail": log_tail})
+        return outcome_of(call, answer | {"log_tail": log_tail})
 
     async def _event(self, call: Call, objects: TaskObjects) -> bytes:
         # A URL outlives the invocation that uses it, throttling included.
@@ -120,7 +116,7 @@ class Invoker:
             "cancel_url": self._signs.url(call.dispatch_id, valid_s=valid_s),
             "cancel_poll_s": min(call.poll_interval_s / 2, _CANCEL_POLL_S),
             "inline_limit": INLINE_LIMIT,
-            "durable_after_s": DURABLE_AFTER_S,
+            **self._recovery.instructions(call.function_name),
             "dispatch_id": call.dispatch_id,
             "node_id": call.node_id,
         }
@@ -145,7 +141,8 @@ class Invoker:
     ) -> tuple[Any, str]:
         """Return what the function answered, unchecked, and the end of the invocation's log."""
         try:
-            reply = await self._accepted(call, event, cancellation)
+            with self._recovery.in_flight(call.function_name):
+                reply = await self._accepted(call, event, cancellation)
         except ConnectionLost as exc:
             objects.used.append(objects.result_key)
             return await self._recovery.recover(call, objects, exc), ""
@@ -174,7 +171,7 @@ class Invoker:
                     call.function_name, event, timeout_s=call.timeout_s
                 )
             except NotAccepted as exc:
-                if isinstance(exc, Unreachable):
+                if exc.brief:
                     since, patience_s = reached, UNREACHABLE_PATIENCE_S
                 else:
                     reached = self._now()

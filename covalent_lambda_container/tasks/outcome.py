@@ -10,9 +10,9 @@ from covalent_lambda_container.errors import (
     FunctionCrashed,
     InvocationError,
     PayloadTooLarge,
+    ResultNotStored,
     TaskOutOfMemory,
     TaskTimedOut,
-    VersionMismatch,
 )
 from covalent_lambda_container.ports.functions import Reply
 from covalent_lambda_container.runtime import wire
@@ -58,17 +58,26 @@ class Outcome:
     used: Usage | None = None
 
 
-def outcome_of(answer: dict[str, Any]) -> Outcome:
-    if answer.get("v") != wire.VERSION:
-        raise VersionMismatch(
-            f"The image answered with envelope version {answer.get('v')!r}; this dispatcher reads "
-            f"version {wire.VERSION}."
-        )
-    if answer["status"] == wire.CANCELLED:
+def outcome_of(call: Call, answer: dict[str, Any]) -> Outcome:
+    """Return how a task ended, from its validated answer.
+
+    Raises
+    ------
+    Cancelled
+        The function ended the task because it was cancelled.
+    InvocationError
+        The task's process ended without an answer, or the answer could not be stored.
+    """
+    status = answer["status"]
+    if status == wire.CANCELLED:
         raise Cancelled
+    if status in (wire.CRASHED, wire.NOT_STORED):
+        error, printed = answer["error"], answer["stdout"] + answer["stderr"]
+        log = answer.get("log_tail") or printed
+        raise _explained(call, error["type"], error["message"], log)
     result = answer.get("result") or {}
     return Outcome(
-        completed=answer["status"] == wire.COMPLETED,
+        completed=status == wire.COMPLETED,
         header=result.get("header", {}),
         text=result.get("string", ""),
         pickled=result.get("pickle", ""),
@@ -81,11 +90,15 @@ def outcome_of(answer: dict[str, Any]) -> Outcome:
 
 
 def failure_of(call: Call, reply: Reply) -> InvocationError:
-    """Say what an invocation without an answer means."""
+    """Return the error for an invocation that Lambda reports as failed."""
     said = reply.payload if isinstance(reply.payload, dict) else {}
-    kind = str(said.get("errorType", ""))[:_LONGEST_MESSAGE]
-    message = str(said.get("errorMessage", ""))[:_LONGEST_MESSAGE]
-    logged = f"\nLast log lines:\n{reply.log_tail.strip()}" if reply.log_tail.strip() else ""
+    kind, message = str(said.get("errorType", "")), str(said.get("errorMessage", ""))
+    return _explained(call, kind, message, reply.log_tail)
+
+
+def _explained(call: Call, kind: str, message: str, log: str) -> InvocationError:
+    kind, message = kind[:_LONGEST_MESSAGE], message[:_LONGEST_MESSAGE]
+    logged = f"\nLast log lines:\n{log[-_LONGEST_MESSAGE:].strip()}" if log.strip() else ""
     where = f"Task {call.dispatch_id}:{call.node_id} on function {call.function_name}"
     if kind == "Sandbox.Timedout" or "Task timed out" in message:
         return TaskTimedOut(
@@ -100,4 +113,11 @@ def failure_of(call: Call, reply: Reply) -> InvocationError:
         )
     if kind == "Function.ResponseSizeTooLarge":
         return PayloadTooLarge(f"{where} answered with more than Lambda carries: {message}{logged}")
+    if kind == "ResultNotStored":
+        return ResultNotStored(
+            f"{where} ended, but S3 did not take its result: {message}. The task was not run "
+            f"again.{logged}",
+            hint="If S3 was out of order for a while, dispatch the electron again. A larger "
+            "timeout leaves more time for other attempts.",
+        )
     return FunctionCrashed(f"{where} ended without an answer: {kind}: {message}{logged}")

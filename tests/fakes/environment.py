@@ -21,21 +21,25 @@ from covalent_lambda_container.runtime.wire import LAMBDA_PAYLOAD_LIMIT
 _RUNTIME = Path(covalent_lambda_container.__file__).parent / "runtime"
 _LOG_TAIL_BYTES = 4096
 _REQUEST = "RequestId: 11111111-2222-3333-4444-555555555555 Error:"
-_WRITABLE = ("HOME", "XDG_CACHE_HOME", "MPLCONFIGDIR", "NUMBA_CACHE_DIR", "COVALENT_CONFIG_DIR")
 
 # What awslambdaric does around a handler: answers leave beside the task's own output, as strict
 # UTF-8, and an exception becomes a description of itself.
 _MAIN = f"""
-import json, os, sys
+import json, os, sys, time
 sys.path.insert(0, "")
-from {RUNTIME_PACKAGE} import handler, processes, surroundings
-# A real environment has a machine for itself. Here, processes and files of others stay untouched.
-processes._BEFORE = frozenset()
-surroundings._SCRATCH = os.getcwd()
+from {RUNTIME_PACKAGE}.invocation import Handler
+scratch = sys.argv[3]
+handler = Handler(scratch)
+class Context:
+    def __init__(self, timeout_s):
+        self.ends = time.monotonic() + timeout_s
+    def get_remaining_time_in_millis(self):
+        return int((self.ends - time.monotonic()) * 1000)
 questions, answers = os.fdopen(int(sys.argv[1]), "rb"), os.fdopen(int(sys.argv[2]), "wb")
 for question in questions:
     try:
-        answer = json.dumps([handler.handle(json.loads(question), None), ""], ensure_ascii=False)
+        event, timeout_s = json.loads(question)
+        answer = json.dumps([handler.handle(event, Context(timeout_s)), ""], ensure_ascii=False)
         answer = answer.encode()
     except BaseException as exc:
         problem = {{"errorMessage": str(exc), "errorType": type(exc).__name__}}
@@ -47,20 +51,32 @@ for question in questions:
 
 
 class Environment:
-    """Runs one invocation after the other, until it crashes or is closed."""
+    """Runs one invocation after the other, until it crashes or is closed.
 
-    def __init__(self) -> None:
+    Parameters
+    ----------
+    environment
+        Variables of the function's own.
+
+    Attributes
+    ----------
+    scratch
+        The folder that stands for ``/tmp``.
+    """
+
+    def __init__(self, environment: dict[str, str] | None = None) -> None:
         self._folder = tempfile.TemporaryDirectory(prefix="fake-lambda-")
         folder = Path(self._folder.name).resolve()
         (folder / RUNTIME_PACKAGE).symlink_to(_RUNTIME)
+        self.scratch = folder / "tmp"
+        self.scratch.mkdir()
         self._log = (folder / "log").open("w+b")
         theirs_in, self._questions = os.pipe()
         self._answers, theirs_out = os.pipe()
         self._process = subprocess.Popen(
-            [sys.executable, "-I", "-c", _MAIN, str(theirs_in), str(theirs_out)],
+            [sys.executable, "-I", "-c", _MAIN, str(theirs_in), str(theirs_out), str(self.scratch)],
             cwd=folder,
-            env={"PATH": os.defpath, "NO_PROXY": "*"}
-            | {name: str(folder / name.lower()) for name in _WRITABLE},
+            env={"PATH": os.defpath, "NO_PROXY": "*"} | (environment or {}),
             stdin=subprocess.DEVNULL,
             stdout=self._log,
             stderr=subprocess.STDOUT,
@@ -89,7 +105,7 @@ class Environment:
         """Answer one event, as Lambda would report it."""
         start = self._log.seek(0, os.SEEK_END)
         with open(self._questions, "wb", closefd=False) as questions:
-            questions.write(json.dumps(event).encode() + b"\n")
+            questions.write(json.dumps([event, timeout_s]).encode() + b"\n")
         line = self._line(time.monotonic() + timeout_s)
         self._log.seek(start)
         log_tail = self._log.read()[-_LOG_TAIL_BYTES:].decode("utf-8", "replace")

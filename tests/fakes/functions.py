@@ -29,6 +29,7 @@ from covalent_lambda_container.runtime.wire import LAMBDA_PAYLOAD_LIMIT
 from tests.fakes.clock import FakeClock
 from tests.fakes.environment import Environment
 
+_WAKING_S = 20.0
 _LONGEST_HOLD_S = 0.02
 """Tests do not wait as long as dispatchers do."""
 
@@ -176,6 +177,11 @@ class FakeFunctions:
             raise FunctionMissing(name)
         if len(event) > LAMBDA_PAYLOAD_LIMIT:
             raise InvocationError(f"invoke function {name!r}: RequestTooLargeException")
+        if state.state == INACTIVE:
+            # The invocation that wakes it is refused ("Lambda function states", developer guide).
+            self.states[name] = FunctionState(state=PENDING, reason="The function is restored.")
+            self._clock.after(_WAKING_S, partial(self._wake, name))
+            raise NotAccepted("CodeArtifactUserPendingException: still being provisioned")
         if state.state in (PENDING, FAILED):
             raise NotAccepted(f"ResourceConflictException: the function is {state.state}")
         if "task" in content or "task_url" in content:
@@ -183,12 +189,13 @@ class FakeFunctions:
         hold_s = min(content.get("hold_s", 0), _LONGEST_HOLD_S)
         return self._in_environment(content | {"hold_s": hold_s}, timeout_s)
 
+    def _wake(self, name: str) -> None:
+        self.states[name] = FunctionState(state=ACTIVE)
+
     def _invoke_task(self, name: str, event: dict[str, Any], timeout_s: int) -> Reply:
         self.offers += 1
         if self._refusals:
             raise self._refusals.pop(0)
-        if self.states[name].state == INACTIVE:
-            self.states[name] = FunctionState(state=ACTIVE)
         if self._replies:
             return self._replies.pop(0)
         if self._lost:

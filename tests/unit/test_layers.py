@@ -69,7 +69,7 @@ MAY_IMPORT: dict[str, set[str]] = {
     "adapters": {"errors", "files", "model", "packages", "ports"},
     "adapters/docker": {"errors", "files", "model", "packages", "ports", "progress"},
     "adapters/aws": {"concurrency", "errors", "files", "iam", "model", "ports"},
-    "ports": {"files", "model", "packages"},
+    "ports": {"errors", "files", "model", "packages"},
     "iam": {"model"},
     # Values.
     "options": {"errors", "model", "packages"},

@@ -1,4 +1,4 @@
-"""AWS's errors, told as this project's: what was attempted, on what, and what to do about it."""
+"""AWS's errors, translated into this project's: what was attempted, on what, and what to do."""
 
 from __future__ import annotations
 
@@ -44,12 +44,12 @@ def error_code(exc: ClientError) -> str:
 
 
 def error_message(exc: ClientError) -> str:
-    """Return AWS's own sentence about an error."""
+    """Return AWS's message of an error."""
     return str(exc.response.get("Error", {}).get("Message", ""))
 
 
 def is_denial(error: LambdaContainerError) -> bool:
-    """Tell whether an error of ours says that the identity is not allowed to do something."""
+    """Tell whether an error of this project stems from a missing permission."""
     return isinstance(error.__cause__, ClientError) and error_code(error.__cause__) in _DENIED
 
 
@@ -57,7 +57,7 @@ def is_denial(error: LambdaContainerError) -> bool:
 def explained(
     operation: str, subject: str, kind: type[LambdaContainerError] = LambdaContainerError
 ) -> Iterator[None]:
-    """Turn what boto3 raises into an error that names the operation and its object.
+    """Translate boto3's errors into one that names the operation and its object.
 
     Parameters
     ----------
@@ -66,7 +66,7 @@ def explained(
     subject
         Name of the object.
     kind
-        Error class for answers that have no clearer meaning.
+        Error class for everything that has no class of its own.
     """
     try:
         yield
@@ -87,8 +87,8 @@ def explained(
     except (NoCredentialsError, PartialCredentialsError, ProfileNotFound) as exc:
         raise ConfigurationError(
             f"{operation} {subject!r}: {exc}.",
-            hint="Give credentials as boto3 takes them, or the options credentials_file and "
-            "profile.",
+            hint="Provide credentials in one of boto3's ways, or set the options credentials_file "
+            "and profile.",
         ) from exc
     except (SSOError, TokenRetrievalError) as exc:
         raise ConfigurationError(

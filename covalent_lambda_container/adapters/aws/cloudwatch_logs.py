@@ -1,4 +1,4 @@
-"""CloudWatch Logs: what functions wrote, and when they last did."""
+"""CloudWatch Logs: the logs of functions."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from covalent_lambda_container.ports.stores import LogLine
 _FOLLOW_INTERVAL_S: Final = 2.0
 _REMEMBERED: Final = 10_000
 _LATE_S: Final = 10.0
-"""Events arrive out of order; those of the last seconds are looked for again."""
+"""Events arrive out of order; those of the last seconds are read again."""
 
 
 class FunctionLogs:
@@ -36,9 +36,9 @@ class FunctionLogs:
         self._sleep = sleep
 
     def last_event(self, function_name: str) -> datetime | None:
-        """Return when a function last wrote something; None if nothing is there.
+        """Return when a function last wrote to its log; None if it never has.
 
-        CloudWatch knows it within an hour ("DescribeLogStreams", CloudWatch Logs API reference,
+        CloudWatch updates it within an hour ("DescribeLogStreams", CloudWatch Logs API reference,
         read 2026-11).
         """
         group = _group(function_name)
@@ -57,16 +57,16 @@ class FunctionLogs:
     def read(
         self, function_name: str, since: datetime, *, follow: bool = False
     ) -> Iterator[LogLine]:
-        """Yield what a function wrote, oldest first; with `follow`, then what it writes, for ever.
+        """Yield a function's log events, oldest first; with `follow`, also new ones, without end.
 
         Raises
         ------
         InvocationError
-            The function has written nothing yet, and is not followed.
+            The function has not written anything yet, and `follow` is false.
         """
         group = _group(function_name)
         start = _milliseconds(since)
-        # Looks overlap, since events arrive late.
+        # Reads overlap, since events arrive late.
         seen: dict[Any, None] = {}
         while True:
             for event in self._events(group, start, follow=follow):
@@ -94,7 +94,7 @@ class FunctionLogs:
                 if not follow:
                     raise InvocationError(
                         f"There is no log group {group}: no function of that name has run.",
-                        hint="See the names of all functions: covalent-lambda list",
+                        hint="List the names of all functions: covalent-lambda list",
                     ) from exc
 
 

@@ -1,4 +1,4 @@
-"""Lambda functions: found, made, waited for."""
+"""Lambda's control plane: functions are found, created, awaited and deleted."""
 
 from __future__ import annotations
 
@@ -23,36 +23,40 @@ from covalent_lambda_container.ports.functions import (
     FunctionMissing,
     FunctionRecord,
     FunctionState,
+    ImageMissing,
 )
 
 _ROLE_NOT_READY: Final = "cannot be assumed by Lambda"
 _ROLE_PATIENCE_S: Final = 90.0
 """IAM is eventually consistent: a new role is refused for some seconds."""
 
-_LOOKS_AT_ONCE: Final = 8
+_REQUESTS_AT_ONCE: Final = 8
 """GetFunction is allowed 100 times a second ("Lambda quotas" page, read 2026-11)."""
 
 _CONFLICT_PATIENCE_S: Final = 30.0
-"""How long another change of a function, made elsewhere at the same time, is waited for."""
+"""How long to wait for a change of a function that somebody else makes at the same time."""
+
+_IMAGE_MISSING: Final = re.compile(r"[Ss]ource image .*(does not exist|not found)")
+"""What CreateFunction says, with the code of any wrong parameter, of an image that was removed."""
 
 _NOT_IN_TAGS: Final = re.compile(r"[^\w .:/=+@-]")
 _TAG_CHARACTERS: Final = 256
-"""What a tag's value may hold, and how much ("Using tags on Lambda functions", developer guide,
-read 2026-11). Names in IAM may hold commas, and paths of users be longer."""
+"""Characters and length that a tag's value may have ("Using tags on Lambda functions", developer
+guide, read 2026-11). Names in IAM may contain commas, and users' paths may be longer."""
 
 _PENDING_PATIENCE_S: Final = 600.0
 """How long Lambda may prepare an image."""
 
 
 class LambdaFunctions:
-    """Lambda's API for our functions.
+    """Lambda's control plane for the functions of this project.
 
     Parameters
     ----------
     clients
         AWS clients of the account.
     creator
-        Says who makes functions here, for a tag on them; empty if it is not known.
+        Returns the ARN of who creates functions here, for a tag on them; empty if unknown.
     sleep, now
         Clock, for tests.
     """
@@ -76,7 +80,7 @@ class LambdaFunctions:
         Raises
         ------
         ConfigurationError
-            When there is no such role.
+            When the role does not exist.
         """
         if role.startswith("arn:"):
             return role
@@ -89,12 +93,12 @@ class LambdaFunctions:
         raise ConfigurationError(
             f"AWSLambdaContainerExecutor option lambda_role_name={role!r}: there is no such role "
             "in this account.",
-            hint="Make it with 'covalent-lambda bootstrap', or name another that "
+            hint="Create it with 'covalent-lambda bootstrap', or name another that "
             "lambda.amazonaws.com may assume.",
         )
 
     def find(self, name: str) -> FunctionState | None:
-        """Return a function's state, or None when there is no such function."""
+        """Return a function's state, or None when it does not exist."""
         with explained("look for function", name, ProvisionError):
             try:
                 answer = self._clients.functions.get_function(FunctionName=name)
@@ -109,14 +113,16 @@ class LambdaFunctions:
         )
 
     def create(self, spec: FunctionSpec) -> None:
-        """Create a function; one that exists already is left as it is.
+        """Create a function; an existing one is left unchanged.
 
-        Returns when Lambda has taken the request; `wait_active` waits for the function.
+        Returns when Lambda has accepted the request; `wait_active` waits for the function.
 
         Raises
         ------
+        ImageMissing
+            When ECR does not have its image.
         ProvisionError
-            When Lambda refuses, with its reason.
+            When Lambda refuses otherwise, with its reason.
         """
         patience_ends = self._now() + _ROLE_PATIENCE_S
         delay_s = 1.0
@@ -129,6 +135,13 @@ class LambdaFunctions:
                 except ClientError as exc:
                     if error_code(exc) == "ResourceConflictException":
                         return
+                    if _IMAGE_MISSING.search(error_message(exc)):
+                        raise ImageMissing(
+                            f"Function {spec.name} could not be created: image {spec.image.uri} "
+                            f"is not in ECR. AWS answered: {error_message(exc)}",
+                            hint="Somebody removed it. Dispatch the electron again: the image is "
+                            "built again.",
+                        ) from exc
                     not_ready = _ROLE_NOT_READY in error_message(exc)
                     if not not_ready or self._now() + delay_s > patience_ends:
                         raise
@@ -136,15 +149,14 @@ class LambdaFunctions:
                 delay_s = min(delay_s * 1.5, 8.0)
 
     def reserve(self, name: str, concurrency: int) -> None:
-        """See to it that Lambda reserves this many executions for a function.
+        """Reserve this many concurrent executions for a function; does nothing if they already are.
 
-        The function must not be Pending: Lambda changes nothing on one that is. Does nothing when
-        they are reserved already.
+        The function must not be Pending: Lambda refuses to change a function that is.
 
         Raises
         ------
         FunctionMissing
-            There is no such function.
+            The function does not exist.
         ProvisionError
             When Lambda refuses, with its reason.
         """
@@ -173,32 +185,32 @@ class LambdaFunctions:
         Raises
         ------
         ProvisionError
-            When there is no such function, or it stays Pending for ten minutes.
+            When the function does not exist, or stays Pending for ten minutes.
         """
         patience_ends = self._now() + _PENDING_PATIENCE_S
         delay_s = 0.1
-        # Not botocore's waiter, which asks at fixed intervals: one function is there at once,
-        # another takes a minute. GetFunction, since GetFunctionConfiguration spends the 15 requests
-        # a second that the account's control plane has.
+        # botocore's waiter polls at fixed intervals, but one function is ready at once and another
+        # takes a minute. GetFunctionConfiguration would use up the 15 requests a second of the
+        # account's control plane; GetFunction has a quota of its own.
         while True:
             state = self.find(name)
             if state is None:
                 raise ProvisionError(
-                    f"Function {name} is not there any more.",
-                    hint="Somebody deleted it; the next task makes it again.",
+                    f"Function {name} no longer exists.",
+                    hint="Somebody deleted it; the next task creates it again.",
                 )
             if state.state != PENDING:
                 return state
             if self._now() > patience_ends:
                 raise ProvisionError(
                     f"Function {name} is still Pending after {_PENDING_PATIENCE_S:.0f} s.",
-                    hint="Look at the function in Lambda's console; the next task tries again.",
+                    hint="Check the function in Lambda's console; the next task tries again.",
                 )
             self._sleep(delay_s)
             delay_s = min(delay_s * 1.5, 2.0)
 
     def delete(self, name: str) -> None:
-        """Delete a function, if it is there."""
+        """Delete a function, if it exists."""
         with explained("delete function", name, ProvisionError):
             try:
                 self._clients.functions.delete_function(FunctionName=name)
@@ -207,7 +219,7 @@ class LambdaFunctions:
                     raise
 
     def list_functions(self) -> list[FunctionRecord]:
-        """Return all functions of the account that run an image, whoever made them."""
+        """Return all functions of the account that run an image, whoever created them."""
         client = self._clients.functions
         with explained("list functions", "of the account", ProvisionError):
             names = [
@@ -216,11 +228,11 @@ class LambdaFunctions:
                 for function in page["Functions"]
                 if function.get("PackageType") == "Image"
             ]
-        with ThreadPoolExecutor(_LOOKS_AT_ONCE) as pool:
+        with ThreadPoolExecutor(_REQUESTS_AT_ONCE) as pool:
             return [record for record in pool.map(self._record, names) if record]
 
     def _record(self, name: str) -> FunctionRecord | None:
-        # Neither image nor tags are in the list.
+        # ListFunctions returns neither image nor tags.
         with explained("look for function", name, ProvisionError):
             try:
                 answer = self._clients.functions.get_function(FunctionName=name)
@@ -251,9 +263,9 @@ def _create_request(spec: FunctionSpec, creator: str) -> dict[str, Any]:
         "Timeout": spec.timeout_s,
         "EphemeralStorage": {"Size": spec.ephemeral_storage_mb},
         "Environment": {"Variables": dict(spec.environment)},
-        # Ours take no part in what the function is, and so in its name.
+        # These two do not count towards the function's identity, and so not towards its name.
         "Tags": dict(spec.tags) | own_tags,
-        "Description": "Runs Covalent electrons; made by covalent-lambda-container.",
+        "Description": "Runs Covalent electrons; created by covalent-lambda-container.",
     }
     if spec.subnet_ids:
         request["VpcConfig"] = {

@@ -1,8 +1,8 @@
-"""Lambda's Invoke, on the event loop: thousands may be under way without a thread each.
+"""Lambda's Invoke on the event loop: thousands of invocations at once, without a thread for each.
 
-boto3 has no asynchronous client. The requests are pyqwest's: threads that seldom need the
-interpreter's lock send them, and the garbage collector has next to nothing of them to look at.
-botocore finds the endpoint, the credentials and the proxy, signs, and reads errors.
+boto3 has no asynchronous client. pyqwest sends the requests, from threads that seldom need the
+interpreter's lock, and leaves next to nothing for the garbage collector to traverse. botocore finds
+the endpoint, the credentials and the proxy, signs requests, and parses errors.
 """
 
 from __future__ import annotations
@@ -38,27 +38,48 @@ from covalent_lambda_container.ports.functions import (
 
 _FEWER: Final = "or run fewer electrons at once."
 _NOT_ACCEPTED: Final = {
+    # The code artifact user is what Lambda reads an image as; it is provisioned again for a
+    # function that was Inactive.
+    "CodeArtifactUserDeletedException": "",
+    "CodeArtifactUserPendingException": "",
     "EC2ThrottledException": f"Wait until the VPC has its network interfaces, {_FEWER}",
     "ENILimitReachedException": f"Raise the VPC's quota of network interfaces, {_FEWER}",
+    "ENINotReadyException": "",
     "ResourceConflictException": "",
     "ResourceNotReadyException": "",
+    "SnapStartNotReadyException": "",
+    "SnapStartRegenerationFailureException": "",
     "SubnetIPAddressLimitReachedException": "Name subnets with free addresses by the option "
     f"subnet_ids, {_FEWER}",
     "TooManyRequestsException": f"Raise the account's concurrency quota for Lambda, {_FEWER}",
 }
-"""Answers to Invoke that say the function was not started and may be asked again, and what helps if
-they stay (Lambda API reference, "Invoke", read 2026-11)."""
+"""Responses to Invoke that say the function was not started and may be invoked again, each by its
+documentation, and what helps if they persist (Lambda API reference, "Invoke", read 2026-11)."""
+
+_CHECK_MOUNT: Final = (
+    "Check the file system's mount targets and the security groups of both: the function's must be "
+    "allowed to reach the file system's port."
+)
+_BRIEFLY_NOT_ACCEPTED: Final = {
+    "EC2UnexpectedException": "",
+    "EFSMountConnectivityException": _CHECK_MOUNT,
+    "EFSMountTimeoutException": _CHECK_MOUNT,
+    "S3FilesMountConnectivityException": _CHECK_MOUNT,
+    "S3FilesMountTimeoutException": _CHECK_MOUNT,
+    "SnapStartTimeoutException": "",
+}
+"""The same, of what is either over within a minute or wrong until somebody changes it."""
 
 _UNDECIDED: Final = frozenset({"ServiceException"})
-"""Answers to Invoke that do not say whether the function was started. What else Lambda documents
-was found before its start, whatever the status: a key, a network or a file system that it may not
-use has status 502 or 403 (the same page)."""
+"""Responses to Invoke that leave open whether the function was started. All other documented errors
+are found before the start, whatever their status: a key, a network or a file system that the
+function may not use has status 502 or 403 (the same page)."""
 
 _NO_FILE_LEFT: Final = tuple(f"(os error {code})" for code in (errno.EMFILE, errno.ENFILE))
 _NOT_TRUSTED: Final = "invalid peer certificate"
 _NO_TUNNEL: Final = ("tunnel error: proxy authorization required", "tunnel error: unsuccessful")
-"""What pyqwest says of connections that will not come about by another try at once; its errors have
-no codes."""
+"""pyqwest's messages for connections that another attempt will not bring about; its errors have no
+codes."""
 
 _PATH: Final = "/2015-03-31/functions/{}/invocations"
 _HEADERS: Final = {
@@ -72,14 +93,14 @@ _SERVER_ERROR: Final = 500
 _CONNECT_TIMEOUT_S: Final = 10
 _READ_RESERVE_S: Final = 30
 _IDLE_CONNECTION_S: Final = 15
-"""How long a connection without a request is kept; shorter than Lambda keeps it, which would
-otherwise close it at the moment of the next request."""
+"""How long an idle connection is kept: less than Lambda keeps it, which might otherwise close it at
+the moment of the next request."""
 _PORTS: Final = 2**16
-"""More connections than there can be: none that is idle is closed for their number."""
+"""More connections than can exist: no idle connection is closed because there are too many."""
 _KEEP_ALIVE_S: Final = 5
-"""How often the other side is asked again for a sign of life. pyqwest asks first after 15 seconds
-of silence, and gives a connection up after 30 without an answer. So it stays known to AWS's NAT
-gateways and load balancers, which forget one that is silent for 350 seconds ("NAT gateway basics",
+"""Interval of TCP keep-alive probes. pyqwest sends the first after 15 seconds of silence and
+gives up after 30 without a reply. Probes keep the connection known to AWS's NAT gateways and load
+balancers, which forget one that is silent for 350 seconds ("NAT gateway basics",
 VPC user guide, read 2026-11); a task may be silent for 900."""
 
 
@@ -114,9 +135,9 @@ class LambdaInvocations:
         Raises
         ------
         NotAccepted
-            The function was not started: throttled, not ready, or (`Unreachable`) not reached.
+            The function was not started: throttled, not ready, or not reached (`Unreachable`).
         FunctionMissing
-            There is no such function.
+            The function does not exist.
         ConnectionLost
             No answer came; the task may be running.
         """
@@ -153,16 +174,16 @@ class LambdaInvocations:
         client = self._client(name, timeout_s)
         try:
             return await client.post(url, headers, event)
-        # Of all errors, the one that comes before there is a connection.
+        # The only error that is raised before there is a connection.
         except ConnectionError as exc:
             raise self._not_connected(name, str(exc)) from exc
         except (TypeError, ValueError):
-            # What it says would show the header, which may be a credential.
+            # Its message would show the header, which may be a credential.
             raise InvocationError(
-                f"invoke function {name!r}: HTTP has no way to send the request's headers.",
+                f"invoke function {name!r}: the request's headers cannot be sent by HTTP.",
                 hint="Is there a line break in one of the AWS credentials?",
             ) from None
-        # Whatever it is, the request may have gone out.
+        # Whatever happened, the request may have been sent.
         except Exception as exc:
             raise ConnectionLost(str(exc) or type(exc).__name__) from exc
 
@@ -176,9 +197,9 @@ class LambdaInvocations:
         try:
             return self._clients_by_timeout(timeout_s)
         except (OSError, RuntimeError, ValueError):
-            # What it says may show the proxy's password.
+            # Its message may show the proxy's password.
             raise InvocationError(
-                f"invoke function {name!r}: no HTTP client can be made with the authorities in "
+                f"invoke function {name!r}: no HTTP client can be created with the authorities in "
                 f"{self._clients.certificates} and the proxy of the environment.",
                 hint="Check AWS_CA_BUNDLE, a file of PEM certificates, and HTTPS_PROXY.",
             ) from None
@@ -186,11 +207,11 @@ class LambdaInvocations:
     def _new_client(self, timeout_s: int) -> Client:
         """Return an HTTP client for functions with a timeout; it serves all event loops.
 
-        HTTP/1.1 alone: by HTTP/2 a server may ask for a request once more.
+        It speaks HTTP/1.1 only: with HTTP/2 a server may have a request sent a second time.
         """
         proxy = self._clients.proxy_for(self._endpoint)
-        # One that is for other requests than these: pyqwest looks for a proxy by itself if it has
-        # none, and by other rules than botocore.
+        # A proxy for another scheme than the requests': without any, pyqwest would look for one
+        # itself, by other rules than botocore's.
         none = Proxy(
             "http://unused.example.com",
             scheme="http" if urlsplit(self._endpoint).scheme == "https" else "https",
@@ -204,9 +225,9 @@ class LambdaInvocations:
             pool_idle_timeout=_IDLE_CONNECTION_S,
             pool_max_idle_per_host=_PORTS,
             tcp_keepalive_interval=_KEEP_ALIVE_S,
-            # AWS's names are looked up once for thousands of connections: a VPC takes 1,024 packets
-            # of questions a second ("Hybrid Cloud DNS Options for Amazon VPC", read 2026-11).
-            # Others may be known to this machine alone.
+            # AWS's names are resolved once for thousands of connections: a VPC resolver takes 1,024
+            # packets a second ("Hybrid Cloud DNS Options for Amazon VPC", read 2026-11). Other
+            # names may be known to this machine only.
             use_system_dns=not self._clients.is_aws(self._endpoint) or proxy is not None,
             enable_gzip=False,
             enable_brotli=False,
@@ -217,7 +238,7 @@ class LambdaInvocations:
         return Client(transport)
 
     def _not_connected(self, name: str, said: str) -> Exception:
-        """Return what it means that no connection came about."""
+        """Return the error for a connection that was not established."""
         if _NOT_TRUSTED in said:
             return InvocationError(
                 f"invoke function {name!r}: no trusted connection to {self._endpoint}: {said}.",
@@ -237,7 +258,7 @@ class LambdaInvocations:
         return Unreachable(said)
 
     def _refusal(self, name: str, answer: FullResponse) -> Exception:
-        """Return what an answer other than 200 means."""
+        """Return the error for a response whose status is not 200."""
         read = {
             "status_code": answer.status,
             "headers": dict(answer.headers.items()),
@@ -245,8 +266,11 @@ class LambdaInvocations:
         }
         exc = ClientError(self._errors.parse(read, self._operation.output_shape), "Invoke")
         said = f"{error_code(exc)}: {error_message(exc)}"
-        if error_code(exc) in _NOT_ACCEPTED:
-            return NotAccepted(said, _NOT_ACCEPTED[error_code(exc)])
+        code = error_code(exc)
+        if code in _NOT_ACCEPTED:
+            return NotAccepted(said, _NOT_ACCEPTED[code])
+        if code in _BRIEFLY_NOT_ACCEPTED:
+            return NotAccepted(said, _BRIEFLY_NOT_ACCEPTED[code], brief=True)
         if error_code(exc) == "ResourceNotFoundException":
             return FunctionMissing(name)
         if answer.status >= _SERVER_ERROR and error_code(exc) not in self._decided:
@@ -275,7 +299,7 @@ class LambdaInvocations:
 
 @lru_cache(maxsize=1)
 def _sending_process() -> int:
-    """Return the process that has pyqwest's threads; a fork of it would wait for them for ever."""
+    """Return the process that has pyqwest's threads; a fork of it would wait for them forever."""
     return os.getpid()
 
 
@@ -293,7 +317,7 @@ def _log_tail(encoded: str) -> str:
     try:
         return base64.b64decode(encoded).decode("utf-8", "replace")
     except ValueError:
-        # The answer is worth more than its log.
+        # The answer matters more than its log.
         return ""
 
 

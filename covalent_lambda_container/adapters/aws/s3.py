@@ -31,11 +31,11 @@ _NO_SUCH_RANGE: Final = "InvalidRange"
 _READ_ATTEMPTS: Final = 3
 _PART_BYTES: Final = 8 * 1024 * 1024
 _PARTS_AHEAD: Final = 4
-"""A large object is read in parts of this size, so many at once."""
+"""A large object is read in parts of this size, this many at once."""
 _TRANSFER: Final = TransferConfig(
     multipart_threshold=16 * 1024 * 1024, multipart_chunksize=16 * 1024 * 1024, max_concurrency=4
 )
-"""Parts of a large task: few and large enough that memory stays far below the task's own size."""
+"""Parts of a large task: few enough that memory stays far below the task's own size."""
 
 
 class S3Bucket:
@@ -54,14 +54,14 @@ class S3Bucket:
         self.bucket = bucket
 
     def check(self) -> None:
-        """Make sure that the bucket exists, in the functions' region, and can be listed.
+        """Check that the bucket exists in the functions' region and can be listed.
 
         Raises
         ------
         ConfigurationError
-            When S3 says that it does not exist, that it is in another region, where presigned URLs
-            would not hold, or that this identity may not list it. To those who may not, S3 says
-            of objects that are not there that they are forbidden ("GetObject", S3 API reference,
+            When it does not exist, is in another region, where presigned URLs would be refused, or
+            may not be listed by this identity. To those who may not list it, S3 reports absent
+            objects as forbidden ("GetObject", S3 API reference,
             read 2026-11).
         """
         with explained("look for S3 bucket", self.bucket, ConfigurationError):
@@ -72,7 +72,7 @@ class S3Bucket:
                 if error_code(exc) in ("404", "NoSuchBucket"):
                     raise ConfigurationError(
                         f"{told}there is no such bucket.",
-                        hint="Make it with 'covalent-lambda bootstrap', or name another.",
+                        hint="Create it with 'covalent-lambda bootstrap', or name another.",
                     ) from None
                 if error_code(exc) == "403":
                     raise ConfigurationError(
@@ -89,17 +89,17 @@ class S3Bucket:
             )
 
     def put(self, key: str, body: bytes | Iterable[bytes]) -> None:
-        """Store an object; one given in pieces goes up in several parts at once if it is large."""
+        """Store an object; a large one given in chunks is uploaded in several parts at once."""
         with explained("write S3 object", f"{self.bucket}/{key}", InvocationError):
             if isinstance(body, bytes):
                 self._clients.s3.put_object(Bucket=self.bucket, Key=key, Body=body)
             else:
-                # Buffered: boto3 takes a short read for the end of the stream.
+                # Buffered, since boto3 takes a short read for the end of the stream.
                 stream = reader(body)
                 self._clients.s3.upload_fileobj(stream, self.bucket, key, Config=_TRANSFER)
 
     def read(self, key: str, parse: Callable[[Readable], Parsed]) -> Parsed | None:
-        """Return what `parse` makes of an object's stream, or None when there is no such object."""
+        """Parse an object from its stream; return None when the object does not exist."""
         with explained("read S3 object", f"{self.bucket}/{key}", InvocationError):
             for attempt in range(1, _READ_ATTEMPTS + 1):
                 try:
@@ -140,7 +140,7 @@ class S3Bucket:
             return
 
         def fetch(start: int) -> bytes:
-            # Of the same object as the first part, should somebody write another.
+            # Part of the same object as the first, should somebody overwrite it.
             return self._part(key, start, IfMatch=first["ETag"])["Body"].read()
 
         starts = iter(range(_PART_BYTES, size, _PART_BYTES))
@@ -151,13 +151,13 @@ class S3Bucket:
                 ahead.extend(pool.submit(fetch, start) for start in islice(starts, 1))
 
     def delete(self, keys: list[str]) -> None:
-        """Remove objects; those that are not there do not matter."""
+        """Remove objects; those that do not exist are ignored."""
         with explained("delete S3 objects in", self.bucket, InvocationError):
             answer = self._clients.s3.delete_objects(
                 Bucket=self.bucket,
                 Delete={"Objects": [{"Key": key} for key in keys], "Quiet": True},
             )
-        # Of each object that could not be deleted, S3 says so inside an answer of status 200.
+        # S3 reports objects that it could not delete in a response with status 200.
         for error in answer.get("Errors", ()):
             raise InvocationError(
                 f"delete S3 object '{self.bucket}/{error.get('Key')}': AWS answered "
@@ -174,7 +174,7 @@ class S3Bucket:
 
     def _presign(self, method: str, key: str, valid_s: int) -> str:
         with explained("presign S3 object", f"{self.bucket}/{key}", InvocationError):
-            # Without boto3's client, which finds the endpoint anew for every URL.
+            # boto3's client would resolve the endpoint again for every URL.
             credentials, second = self._clients.frozen_credentials(), int(time.time())
             urls = _presigned(credentials, self._region, method, valid_s, self._base_url, second)
             return urls.of(quote(key))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import functools
 import threading
 import time
@@ -19,7 +20,7 @@ from botocore.httpsession import get_cert_path
 from botocore.utils import get_environ_proxies
 
 from covalent_lambda_container.adapters.aws.aws_errors import explained
-from covalent_lambda_container.concurrency.event_loop import in_thread
+from covalent_lambda_container.concurrency.event_loop import PerLoop, in_thread
 from covalent_lambda_container.errors import ConfigurationError
 
 if TYPE_CHECKING:
@@ -32,11 +33,11 @@ if TYPE_CHECKING:
 _QUICK_S: Final = 3
 
 _S3_CONNECTIONS: Final = 64
-"""Kept open; of botocore's own ten, further ones would be opened and closed for each object."""
+"""Connections kept open. Beyond botocore's default of ten, each object would open and close one."""
 
 _RENEWED_S: Final = 60
-"""How long credentials are signed with that were asked for anew and are about to end all the same:
-their source has no others yet."""
+"""How long renewed credentials are used that are about to expire all the same, because their source
+has no newer ones yet."""
 
 _RETRIES: Final[Any] = {"mode": "standard", "max_attempts": 3}
 _CONTROL_PLANE_RETRIES: Final[Any] = {"mode": "standard", "max_attempts": 8}
@@ -54,20 +55,21 @@ class AwsTarget:
 
 
 class AwsClients:
-    """The clients of one target, each made when first asked for.
+    """The clients of one target, each created when first used.
 
     Parameters
     ----------
     target
         Account, identity, region and endpoint.
     session
-        A session that knows them already; default: one made for the target.
+        An existing session; default: one created for the target.
     """
 
     def __init__(self, target: AwsTarget, session: boto3.Session | None = None) -> None:
         self.target = target
         self._lock = threading.Lock()
         self._renewed: tuple[float, ReadOnlyCredentials] | None = None
+        self._renewals: PerLoop[list[asyncio.Future[None]]] = PerLoop(list)
         with explained("open an AWS session", target.profile or "default profile"):
             self._core = session._session if session else _core_session(target)
             self._session = session or boto3.Session(botocore_session=self._core)
@@ -93,7 +95,7 @@ class AwsClients:
 
     @functools.cached_property
     def sts(self) -> STSClient:
-        # Nothing waits for it that could not do without.
+        # Callers can do without its answer, so they do not wait for long.
         config = Config(connect_timeout=_QUICK_S, read_timeout=_QUICK_S, retries=_RETRIES)
         client: STSClient = self._client("sts", config)
         return client
@@ -104,7 +106,7 @@ class AwsClients:
 
     @functools.cached_property
     def caller_arn(self) -> str:
-        """ARN of the identity that these clients have; empty if AWS does not say it."""
+        """ARN of these clients' identity; empty if AWS does not tell it."""
         try:
             return self.sts.get_caller_identity()["Arn"]
         except (BotoCoreError, ClientError):
@@ -117,23 +119,38 @@ class AwsClients:
         return client
 
     async def renew_credentials(self) -> None:
-        """Have credentials that can sign, renewed beside the event loop when that is due."""
+        """Renew the credentials, in a thread, when they are about to expire."""
         credentials = self._credentials
-        if isinstance(credentials, RefreshableCredentials) and credentials.refresh_needed():
-            frozen = await in_thread(credentials.get_frozen_credentials)
-            self._renewed = time.monotonic(), frozen
+        if not isinstance(credentials, RefreshableCredentials) or self._renewed_lately:
+            return
+        if not credentials.refresh_needed():
+            return
+        # One renewal for all tasks that need it, whose number may be in the thousands.
+        renewals = self._renewals.get()
+        if not renewals:
+            renewals.append(asyncio.ensure_future(self._renew(credentials)))
+            renewals[0].add_done_callback(renewals.remove)
+        await asyncio.shield(renewals[0])
+
+    async def _renew(self, credentials: RefreshableCredentials) -> None:
+        frozen = await in_thread(credentials.get_frozen_credentials)
+        self._renewed = time.monotonic(), frozen
+
+    @property
+    def _renewed_lately(self) -> bool:
+        return self._renewed is not None and time.monotonic() < self._renewed[0] + _RENEWED_S
 
     def frozen_credentials(self) -> ReadOnlyCredentials:
-        """Return what to sign with now; without waiting, after `renew_credentials`.
+        """Return the credentials to sign with; does not block after `renew_credentials`.
 
         Raises
         ------
         NoCredentialsError
-            When boto3 finds none.
+            When boto3 finds no credentials.
         """
         if self._credentials is None:
             raise NoCredentialsError
-        if self._renewed and time.monotonic() < self._renewed[0] + _RENEWED_S:
+        if self._renewed is not None and self._renewed_lately:
             return self._renewed[1]
         return self._credentials.get_frozen_credentials()
 
@@ -143,26 +160,26 @@ class AwsClients:
 
     @property
     def certificates(self) -> str:
-        """Path of the PEM file with the authorities that AWS's endpoints are checked against."""
+        """Path of the PEM file of authorities that AWS's endpoints are verified against."""
         configured = self._core.get_config_variable("ca_bundle")
         return str(get_cert_path(configured or True))
 
     def proxy_for(self, url: str) -> str | None:
-        """Return the URL of the environment's proxy for an address, or None."""
+        """Return the environment's proxy for a URL, or None."""
         return get_environ_proxies(url).get(urlsplit(url).scheme)
 
     @property
     def registry_host(self) -> str | None:
-        """Host and port of a custom endpoint, which serves the registry too; None for AWS."""
+        """Host and port of a custom endpoint, which also serves the registry; None for AWS."""
         url = self.ecr.meta.endpoint_url
         return None if self.is_aws(url) else urlsplit(url).netloc
 
     def is_aws(self, url: str) -> bool:
-        """Tell whether an address is one of AWS's own, in any partition."""
+        """Tell whether a URL is AWS's own, in any partition."""
         return (urlsplit(url).hostname or "").endswith(self._aws_domains())
 
     def registry_of(self, account: str) -> str:
-        """Return the host of an account's registry, without a call.
+        """Return the host of an account's registry, without calling AWS.
 
         ``123456789012.dkr.ecr.REGION.amazonaws.com``, or below the domain of another partition
         ("Amazon ECR private registry", read 2026-11).
@@ -176,7 +193,7 @@ class AwsClients:
         return self.registry_host or f"{account}.dkr.ecr.{meta.region_name}.{domain}"
 
     def _aws_domains(self) -> tuple[str, ...]:
-        """Return the ends of AWS's own host names, in all partitions."""
+        """Return the domains of AWS's own host names, in all partitions."""
         return tuple(
             f".{partition['outputs'][name]}"
             for partition in self._partitions
@@ -188,7 +205,7 @@ class AwsClients:
         return self._core.get_data("partitions")["partitions"]
 
     def _client(self, service: str, config: Config) -> Any:
-        # boto3 sessions are not safe to use from several threads while they make clients.
+        # boto3 sessions must not create clients in several threads at once.
         with self._lock, explained(f"open an AWS {service} client", self.target.region or "aws"):
             return self._session.client(  # type: ignore[call-overload]
                 service, config=config, endpoint_url=self.target.endpoint_url or None
@@ -208,7 +225,7 @@ def _core_session(target: AwsTarget) -> botocore.session.Session:
         if not path.is_file():
             raise ConfigurationError(
                 f"AWSLambdaContainerExecutor option credentials_file={target.credentials_file!r}: "
-                "there is no such file on the machine of the dispatcher."
+                "the file does not exist on the dispatcher's machine."
             )
         core.set_config_variable("credentials_file", str(path))
     if target.profile:

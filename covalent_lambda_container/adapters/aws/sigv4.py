@@ -1,8 +1,8 @@
-"""AWS's signatures of requests that differ in one place only.
+"""AWS's signatures for requests that differ in one place only.
 
-botocore takes every request that it signs apart, and puts its canonical form together, which takes
-longer than all else that a small task needs here. These classes have it do so once, for a specimen;
-the requests that are like it are signed from what botocore has made of that.
+For every request that it signs, botocore builds the canonical form from the ground up, which takes
+longer than everything else a small task needs here. These classes have botocore sign one specimen,
+and derive the signatures of similar requests from its canonical form.
 """
 
 from __future__ import annotations
@@ -19,18 +19,18 @@ from botocore.credentials import ReadOnlyCredentials
 
 
 class PresignedUrls:
-    """Presigned URLs of S3 objects, all of one moment.
+    """Presigned URLs of S3 objects, all signed at the same time.
 
     Parameters
     ----------
     credentials, region
-        Who signs, and where the objects are.
+        Credentials to sign with, and the bucket's region.
     method
-        What the URLs are for, ``"GET"`` or ``"PUT"``.
+        Method that the URLs allow, ``"GET"`` or ``"PUT"``.
     valid_s
-        How long they hold.
+        How long they are valid.
     base_url
-        What stands before the objects' keys.
+        The URL up to the objects' keys.
     """
 
     def __init__(
@@ -55,22 +55,22 @@ class PresignedUrls:
         Parameters
         ----------
         key
-            Its key, quoted as it stands in URLs.
+            Its key, percent-encoded.
         """
         return f"{self._head}{key}{self._query}{self._specimen.signature(key)}"
 
 
 class SignedPosts:
-    """Headers of requests by POST to one address, all of one moment.
+    """Headers of POST requests to one URL, all signed at the same time.
 
     Parameters
     ----------
     credentials, region, service
-        Who signs, and to whom the requests go: ``"lambda"``.
+        Credentials to sign with, and the service's region and name, such as ``"lambda"``.
     url
-        The address.
+        The URL.
     headers
-        What is signed and sent beside what the signature needs.
+        Headers to sign and send besides those that the signature needs.
     """
 
     def __init__(
@@ -97,7 +97,7 @@ class SignedPosts:
 
 
 class _HeaderAuth(SigV4Auth):
-    """Keeps the canonical form of the request that it has signed."""
+    """Keeps the canonical form of the request that it signed."""
 
     canonical = ""
 
@@ -107,27 +107,27 @@ class _HeaderAuth(SigV4Auth):
 
 
 class _QueryAuth(_HeaderAuth, S3SigV4QueryAuth):
-    """The same for signatures that stand in a URL."""
+    """The same for signatures in a URL."""
 
 
 class _Specimen:
-    """A request that botocore signs here, and the one place in which others differ from it."""
+    """A request that botocore signs, and the one place in which similar requests differ."""
 
     def __init__(self, auth: _HeaderAuth, request: AWSRequest, place: str) -> None:
         auth.add_auth(request)
         before, _, after = auth.canonical.partition(place)
         self._before, self._after = sha256(before.encode()), after.encode()
-        # What is signed ends with the hash of the canonical form.
+        # The string to sign ends with the hash of the canonical form.
         digest = sha256(auth.canonical.encode()).hexdigest()
         start = auth.string_to_sign(request, auth.canonical).removesuffix(digest)
-        # Good for a whole day ("Create a signed AWS API request", IAM user guide, read 2026-11);
-        # botocore derives it anew for each signature.
+        # The key is valid for a day ("Create a signed AWS API request", IAM user guide, read
+        # 2026-11); botocore derives it again for each signature.
         scope = auth.credential_scope(request).split("/")
         key = reduce(_derived, scope, f"AWS4{auth.credentials.secret_key}".encode())
         self._start = hmac.new(key, start.encode(), sha256)
 
     def signature(self, content: str) -> str:
-        """Return the signature of a request that has other content in that place."""
+        """Return the signature of a request with other content in that place."""
         canonical, signature = self._before.copy(), self._start.copy()
         canonical.update(content.encode() + self._after)
         signature.update(canonical.hexdigest().encode())

@@ -116,3 +116,12 @@ def test_few_begin_in_each_turn_and_all_do_in_the_end() -> None:
 
     asyncio.run(all_of_them())
     assert begun == list(range(1000))
+
+
+def test_a_thread_that_raises_stop_iteration_does_not_stay_silent() -> None:
+    def stop() -> None:
+        raise StopIteration("odd")
+
+    with pytest.raises(RuntimeError, match="raised StopIteration") as caught:
+        asyncio.run(asyncio.wait_for(in_thread(stop), 5))
+    assert isinstance(caught.value.__cause__, StopIteration)

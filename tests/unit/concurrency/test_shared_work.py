@@ -123,3 +123,44 @@ def test_whoever_was_called_off_before_begins_nothing() -> None:
         assert make.begun == 0
 
     asyncio.run(ask())
+
+
+def test_who_comes_after_work_was_cancelled_does_not_get_its_cancellation() -> None:
+    async def ask() -> None:
+        work: SharedWork[str, int] = SharedWork()
+        make, cancelled = Maker(), Cancellation()
+        first = asyncio.ensure_future(work.get("a", make, cancelled))
+        await asyncio.sleep(0)
+        cancelled.request()
+        make.go_on.set()
+        late: list[asyncio.Future[int]] = []
+
+        def come(_: object) -> None:
+            # In the same turn of the loop, before anybody has noticed the end.
+            late.append(asyncio.ensure_future(work.get("a", make, Cancellation())))
+
+        (running,) = (one for one in asyncio.all_tasks() if "_Flight._run" in repr(one))
+        running.add_done_callback(come)
+        with pytest.raises(Cancelled):
+            await first
+        assert await late[0] == 1
+
+    asyncio.run(ask())
+
+
+def test_outdated_values_are_dropped_and_work_that_is_running_is_not() -> None:
+    async def ask() -> None:
+        work: SharedWork[str, int] = SharedWork()
+        make, slow = Maker(), Maker()
+        make.go_on.set()
+        assert await work.get("a", make, Cancellation()) == 1
+        assert await work.get("b", make, Cancellation()) == 2
+        running = asyncio.ensure_future(work.get("slow", slow, Cancellation()))
+        await asyncio.sleep(0)
+        assert work.forget_done(lambda key: key != "b") == [1]
+        assert await work.get("b", make, Cancellation()) == 2
+        assert await work.get("a", make, Cancellation()) == 3
+        slow.go_on.set()
+        assert await running == 1
+
+    asyncio.run(ask())

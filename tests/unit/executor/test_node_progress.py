@@ -114,6 +114,24 @@ def test_a_task_that_never_began_leaves_nothing(error: type[BaseException]) -> N
     assert shown(scenario).of(1) == ["building", ""]
 
 
+def test_a_cancelled_task_gets_no_update_while_its_work_goes_on() -> None:
+    async def scenario(progress: NodeProgress, nodes: Nodes) -> None:
+        async def work() -> None:
+            async with progress.shown("d", 1) as node:
+                node.activity.report("building")
+                await asyncio.sleep(FAST_S * 8)
+                node.activity.report("pushing")
+                await asyncio.sleep(FAST_S * 8)
+                raise ValueError
+
+        task = asyncio.create_task(work())
+        await asyncio.sleep(FAST_S * 6)
+        await progress.leave("d", 1)
+        await asyncio.gather(task, return_exceptions=True)
+
+    assert shown(scenario).of(1) == ["building"]
+
+
 def test_a_failed_update_is_made_up_for() -> None:
     async def scenario(progress: NodeProgress, nodes: Nodes) -> None:
         nodes.fails = True

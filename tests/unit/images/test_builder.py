@@ -208,8 +208,8 @@ def test_a_changed_runtime_is_the_last_layer_only(
     builder(engine, installer, tmp_path).build(spec_of("numpy"), NAME)
     installed = list(installer.installed)
     del engine.builds[:]
-    modules = (*dockerfile._RUNTIME_MODULES[:-1],)
-    monkeypatch.setattr(dockerfile, "_RUNTIME_MODULES", modules)
+    sources = dockerfile.runtime_sources()
+    monkeypatch.setattr(dockerfile, "runtime_sources", lambda: sources[:-1])
     builder(engine, installer, tmp_path).build(spec_of("numpy", recipe="1" * 64), NAME)
     assert stages(engine) == ["registry.example.com/covalent-lambda"]
     assert installer.installed == installed

@@ -1,55 +1,70 @@
-"""The handler in this process, as Lambda starts it: once, with streams of its own."""
+"""The handler in a process of its own, as Lambda starts it."""
 
 from __future__ import annotations
 
-import collections
-import io
 import itertools
-from collections.abc import Callable
-from contextlib import redirect_stderr, redirect_stdout
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
+import cloudpickle
 import pytest
 
-from covalent_lambda_container.runtime import handler, processes, surroundings, wire
+from covalent_lambda_container.runtime import wire
 from tests.fakes import examples
+from tests.fakes.environment import Environment
 
 Run = Callable[..., dict[str, Any]]
 
+TIMEOUT_S = 30
+
+
+class InvocationFailed(Exception):
+    """The handler raised, or its process ended."""
+
 
 class Process:
-    """A process before its first task.
+    """A handler's process.
+
+    Parameters
+    ----------
+    environment
+        Variables of the function's own.
 
     Attributes
     ----------
-    stdout, stderr
-        What reaches CloudWatch.
+    log
+        What the last invocation wrote to the log.
     """
 
-    def __init__(self) -> None:
-        self.stdout = io.StringIO()
-        self.stderr = io.StringIO()
+    def __init__(self, environment: dict[str, str] | None = None) -> None:
+        self._environment = Environment(environment)
         self._numbers = itertools.count(1)
+        self.log = ""
+
+    @property
+    def scratch(self) -> Path:
+        """The folder that stands for /tmp."""
+        return self._environment.scratch
 
     def run(
         self,
         function: Callable[..., Any] | None,
         *args: Any,
-        before: Any = (),
-        after: Any = (),
         event: dict[str, Any] | None = None,
-        task: dict[str, Any] | None = None,
+        timeout_s: float = TIMEOUT_S,
         **kwargs: Any,
     ) -> dict[str, Any]:
         """Run a function as task 1, 2, …; return the answer.
 
         Parameters
         ----------
-        function, args, kwargs, before, after
+        function, args, kwargs
             See `tests.fakes.examples.task`.
-        event, task
-            Changes of the event and of the task in it.
+        event
+            Changes of the event.
+        timeout_s
+            The function's timeout.
         """
         sent = {
             "v": wire.VERSION,
@@ -59,30 +74,48 @@ class Process:
             "durable_after_s": 30,
         }
         if function is not None:
-            made = examples.task(function, *args, before=before, after=after, **kwargs)
-            sent["task"] = made | (task or {})
-        with redirect_stdout(self.stdout), redirect_stderr(self.stderr):
-            return handler.handle(sent | (event or {}), None)
+            sent["task"] = examples.task(function, *args, **kwargs)
+        return self._invoke(sent | (event or {}), timeout_s)
 
-    def ask(self, **question: Any) -> dict[str, Any]:
-        """Ask the handler something; return what it says."""
-        return handler.handle({"v": wire.VERSION} | question, None)
+    def value(self, function: Callable[..., Any], *args: Any) -> Any:
+        """Run a function and return what it returned."""
+        return examples.value_of(self.run(function, *args)["result"]["pickle"])
+
+    def ping(self, **question: Any) -> dict[str, Any]:
+        """Ask the handler something; return what it answers."""
+        asked = {"v": wire.VERSION, "ping": True, "hold_s": 0} | question
+        return self._invoke(asked, TIMEOUT_S)
+
+    def close(self) -> None:
+        self._environment.close()
+
+    def _invoke(self, event: dict[str, Any], timeout_s: float) -> dict[str, Any]:
+        reply = self._environment.invoke(event, timeout_s)
+        self.log = reply.log_tail
+        if reply.function_error:
+            raise InvocationFailed("{errorType}: {errorMessage}".format_map(reply.payload))
+        return reply.payload
 
 
 @pytest.fixture
-def process(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Process:
-    # This is no machine of its own: strangers' processes and files stay untouched.
-    monkeypatch.setattr(processes, "_BEFORE", frozenset())
-    monkeypatch.setattr(surroundings, "_SCRATCH", str(tmp_path))
-    monkeypatch.setattr(surroundings, "_scratch_before", None)
-    monkeypatch.setattr(surroundings, "_streams", None)
-    monkeypatch.setattr(handler, "_invocations", 0)
-    monkeypatch.setattr(handler, "_recent", collections.OrderedDict())
-    folders = {name: str(tmp_path / name) for name in surroundings._WRITABLE_DIRECTORIES}
-    monkeypatch.setattr(surroundings, "_WRITABLE_DIRECTORIES", folders)
-    for name in folders:
-        monkeypatch.delenv(name, raising=False)
-    return Process()
+def start(request: pytest.FixtureRequest) -> Iterator[Callable[..., Process]]:
+    """Start a handler's process; functions of the test's module travel by value."""
+    processes: list[Process] = []
+
+    def start(environment: dict[str, str] | None = None) -> Process:
+        processes.append(Process(environment))
+        return processes[-1]
+
+    cloudpickle.register_pickle_by_value(request.module)
+    yield start
+    cloudpickle.unregister_pickle_by_value(request.module)
+    for process in processes:
+        process.close()
+
+
+@pytest.fixture
+def process(start: Callable[..., Process]) -> Process:
+    return start()
 
 
 @pytest.fixture

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import collections
+import io
 import json
 import pickle
 from collections.abc import Iterator
@@ -33,9 +34,10 @@ def _image(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
 
 
 def requires(value: Any) -> list[str]:
-    pickled, required = dump(value)
-    assert pickled == cloudpickle.dumps(value)
-    pickle.loads(pickled)
+    file = io.BytesIO()
+    required = dump(value, file)
+    assert file.getvalue() == cloudpickle.dumps(value)
+    pickle.loads(file.getvalue())
     return required
 
 
@@ -68,7 +70,7 @@ def test_a_module_of_several_distributions_requires_them_all(
     def function() -> None: ...
 
     function.__module__ = "google.cloud"
-    assert dump(function)[1] == ["google-a==1", "google-b==2"]
+    assert dump(function, io.BytesIO()) == ["google-a==1", "google-b==2"]
 
 
 def test_without_a_list_of_modules_nothing_is_required(tmp_path: Path) -> None:

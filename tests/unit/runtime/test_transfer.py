@@ -2,24 +2,24 @@
 
 from __future__ import annotations
 
+import tempfile
+
 import pytest
 
-from covalent_lambda_container.runtime import transfer
 from covalent_lambda_container.runtime.transfer import _request, download, look, upload
 from tests.fakes import FakeBlobStore, FakeClock
 
 
-@pytest.fixture(autouse=True)
-def clock(monkeypatch: pytest.MonkeyPatch) -> FakeClock:
-    """The clock that transfers wait by."""
-    fake = FakeClock()
-    monkeypatch.setattr(transfer, "time", fake)
-    return fake
+def fetched(url: str, clock: FakeClock | None = None, patience_s: float = 5) -> bytes:
+    """Download an object and return it."""
+    with tempfile.TemporaryFile() as file:
+        download(url, file.fileno(), patience_s=patience_s, clock=clock or FakeClock())
+        return file.read()
 
 
 def test_bytes_go_both_ways(blobs: FakeBlobStore) -> None:
     upload(blobs.write_url("a key", valid_s=60), [b"\x00", b"", b"\xff"])
-    assert download(blobs.read_url("a key", valid_s=60)) == b"\x00\xff"
+    assert fetched(blobs.read_url("a key", valid_s=60)) == b"\x00\xff"
 
 
 def test_a_large_object_is_sent_in_pieces_of_known_length(blobs: FakeBlobStore) -> None:
@@ -32,7 +32,7 @@ def test_a_large_object_is_fetched_in_parts_and_whole(blobs: FakeBlobStore, size
     body = b"".join(number.to_bytes(4, "big") for number in range(size // 4 + 1))[:size]
     blobs.put("key", body)
     blobs.failing_requests = 1
-    assert download(blobs.read_url("key", valid_s=60)) == body
+    assert fetched(blobs.read_url("key", valid_s=60)) == body
     assert len(blobs.requests) == 1 + -(-size // (8 * 1024 * 1024))
 
 
@@ -52,19 +52,30 @@ def test_whether_an_object_is_there_is_not_guessed(blobs: FakeBlobStore) -> None
 
 def test_a_server_error_is_tried_again(blobs: FakeBlobStore) -> None:
     blobs.failing_requests = 1
-    upload(blobs.write_url("key", valid_s=60), [b"bo", b"dy"])
+    upload(blobs.write_url("key", valid_s=60), [b"bo", b"dy"], clock=FakeClock())
     assert blobs.requests == ["PUT key"] * 2
     assert blobs.objects["key"] == b"body"
 
 
-def test_a_server_that_stays_down_is_given_up_with_its_last_word(
-    blobs: FakeBlobStore, clock: FakeClock
-) -> None:
+def test_a_server_that_stays_down_is_given_up_with_its_last_word(blobs: FakeBlobStore) -> None:
     blobs.failing_requests = 99
+    clock = FakeClock()
     with pytest.raises(OSError, match=r"^S3 answered GET with HTTP 503 Service Unavailable$"):
-        download(blobs.read_url("key", valid_s=60))
-    assert len(blobs.requests) == 3
-    assert clock.sleeps == [0.4, 0.8]
+        fetched(blobs.read_url("key", valid_s=60), clock)
+    assert clock.now() == 3
+    assert clock.sleeps == [0.2, 0.4, 0.8, 1.6]
+
+
+def test_an_upload_is_tried_as_long_as_there_is_time(blobs: FakeBlobStore) -> None:
+    blobs.failing_requests = 20
+    clock = FakeClock()
+    upload(blobs.write_url("key", valid_s=60), [b"body"], patience_s=800, clock=clock)
+    assert blobs.objects["key"] == b"body"
+    assert max(clock.sleeps) == 5
+    blobs.failing_requests = 999
+    with pytest.raises(OSError, match="503"):
+        upload(blobs.write_url("key", valid_s=60), [b"body"], patience_s=100, clock=clock)
+    assert clock.now() <= 78 + 100
 
 
 def test_a_refusal_is_final_and_does_not_show_the_signature(blobs: FakeBlobStore) -> None:
@@ -75,12 +86,12 @@ def test_a_refusal_is_final_and_does_not_show_the_signature(blobs: FakeBlobStore
 
 def test_an_expired_url_is_refused(blobs: FakeBlobStore) -> None:
     with pytest.raises(OSError, match="403"):
-        download(blobs.read_url("key", valid_s=-1))
+        fetched(blobs.read_url("key", valid_s=-1))
 
 
 def test_an_unreachable_server_is_named_without_its_url() -> None:
     with pytest.raises(OSError, match=r"^S3 could not be reached for GET: ") as caught:
-        download("http://127.0.0.1:1/key?signature=secret")
+        fetched("http://127.0.0.1:1/key?signature=secret", patience_s=0)
     assert "secret" not in str(caught.value)
 
 

@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 import contextlib
+import json
+import os
+import re
 import signal
-import threading
+import socket
 import time
 from collections.abc import Callable
 from typing import Any
@@ -12,10 +15,8 @@ from typing import Any
 import pytest
 
 from covalent_lambda_container.runtime import wire
-from covalent_lambda_container.runtime.watch import Cancelled, CancelWatch
 from tests.fakes import FakeBlobStore
-
-Run = Callable[..., dict[str, Any]]
+from tests.unit.runtime.conftest import Process, Run
 
 
 @pytest.fixture
@@ -65,7 +66,7 @@ def test_a_task_that_catches_everything_once_is_told_again(run: Run, event: dict
 def test_a_task_without_a_sign_ends_by_itself(
     run: Run, event: dict[str, Any], blobs: FakeBlobStore
 ) -> None:
-    assert run(time.sleep, 0.1, event=event)["status"] == wire.COMPLETED
+    assert run(time.sleep, 1.5, event=event)["status"] == wire.COMPLETED
     assert len(blobs.requests) >= 2
     looks = len(blobs.requests)
     time.sleep(0.1)
@@ -87,18 +88,74 @@ def test_not_to_be_told_is_no_reason_to_stop(
     assert run(time.sleep, 0.1, event=event)["status"] == wire.COMPLETED
 
 
-def test_a_task_without_a_url_is_not_watched(run: Run) -> None:
-    assert run(lambda: threading.active_count()) is not None
-    before = signal.getsignal(signal.SIGUSR1)
-    with CancelWatch(None, "task 1", 0.01).over_task():
-        assert signal.getsignal(signal.SIGUSR1) is before
+def test_a_task_that_catches_everything_is_killed(
+    run: Run, event: dict[str, Any], blobs: FakeBlobStore
+) -> None:
+    def cling() -> None:
+        print("holding on")
+        while True:
+            with contextlib.suppress(BaseException):
+                time.sleep(30)
+
+    assert_ends_early(run, event, blobs, cling)
 
 
-def test_the_signal_of_a_process_is_put_back(run: Run, event: dict[str, Any]) -> None:
-    before = signal.getsignal(signal.SIGUSR1)
-    run(abs, -1, event=event)
-    assert signal.getsignal(signal.SIGUSR1) is before
+def test_a_task_that_holds_the_interpreters_lock_is_killed(
+    run: Run, event: dict[str, Any], blobs: FakeBlobStore
+) -> None:
+    def match() -> None:
+        print("holding on")
+        re.match(r"(a+)+$", "a" * 50 + "b")
+
+    assert_ends_early(run, event, blobs, match)
 
 
-def test_a_cancellation_is_no_exception_that_tasks_catch() -> None:
-    assert not issubclass(Cancelled, Exception)
+def test_a_task_that_ignores_signals_is_killed(
+    run: Run, event: dict[str, Any], blobs: FakeBlobStore
+) -> None:
+    def ignore() -> None:
+        print("holding on")
+        for number in (signal.SIGUSR1, signal.SIGTERM, signal.SIGINT):
+            signal.signal(number, signal.SIG_IGN)
+        time.sleep(30)
+
+    assert_ends_early(run, event, blobs, ignore)
+
+
+def assert_ends_early(
+    run: Run, event: dict[str, Any], blobs: FakeBlobStore, function: Callable[[], None]
+) -> None:
+    blobs.put("cancel", b'["task 1"]')
+    started = time.monotonic()
+    answer = run(function, event=event)
+    assert time.monotonic() - started < 5
+    assert (answer["status"], answer["stdout"]) == (wire.CANCELLED, "holding on\n")
+    assert run(abs, -1)["status"] == wire.COMPLETED, "the next task"
+
+
+def test_a_slow_s3_delays_neither_answer_nor_output(
+    run: Run, event: dict[str, Any], blobs: FakeBlobStore
+) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as silent:
+        url = f"http://127.0.0.1:{silent.getsockname()[1]}/cancel"
+        started = time.monotonic()
+        answer = run(time.sleep, 0.3, event=event | {"cancel_url": url})
+    assert answer["status"] == wire.COMPLETED
+    assert answer["usage"]["duration_ms"] < 900
+    assert time.monotonic() - started < 5
+
+
+def test_the_signal_of_a_cancelled_task_does_not_reach_the_next(
+    process: Process, event: dict[str, Any], blobs: FakeBlobStore
+) -> None:
+    blobs.put("cancel", json.dumps([f"task {2 * n + 1}" for n in range(10)]).encode())
+    ended = [process.run(time.sleep, seconds, event=event)["status"] for seconds in [30, 0.1] * 5]
+    assert ended == [wire.CANCELLED, wire.COMPLETED] * 5
+
+
+def test_a_task_that_was_not_cancelled_cannot_say_so(run: Run) -> None:
+    def signal_myself() -> None:
+        os.kill(os.getpid(), signal.SIGUSR1)
+        time.sleep(30)
+
+    assert run(signal_myself)["status"] == wire.CRASHED

@@ -7,6 +7,7 @@ import time
 from collections.abc import Iterable
 from concurrent.futures import ThreadPoolExecutor
 
+from covalent_lambda_container.errors import InvocationError
 from covalent_lambda_container.runtime.transfer import look
 from covalent_lambda_container.tasks.cancel_signs import CancelSigns
 from tests.fakes import FakeBlobStore, FakeClock
@@ -103,3 +104,39 @@ def test_dispatches_without_tasks_are_forgotten(blobs: FakeBlobStore) -> None:
     for number in range(100):
         signs.of(str(number), "1")
     assert len(signs._dispatches) == 0
+
+
+def test_a_sign_that_could_not_be_put_is_put_again_until_the_task_ends() -> None:
+    class Failing(FakeBlobStore):
+        failures = 3
+
+        def put(self, key: str, body: bytes | Iterable[bytes]) -> None:
+            if self.failures:
+                self.failures -= 1
+                raise InvocationError("write S3 object: AWS answered SlowDown")
+            super().put(key, body)
+
+    with Failing() as blobs:
+        signs = CancelSigns(blobs, retry_s=0.01)
+        sign = signs.of("dispatch", "1")
+        sign.put()
+        ends = time.monotonic() + 5
+        while KEY not in blobs.objects and time.monotonic() < ends:
+            time.sleep(0.01)
+        assert json.loads(blobs.objects[KEY]) == ["1"]
+        assert sign.close()
+        sign.remove()
+        assert blobs.objects == {}
+
+        blobs.failures = 1000
+        other = signs.of("dispatch", "2")
+        other.put()
+        time.sleep(0.05)
+        assert other.close()
+        time.sleep(0.05)
+        left = blobs.failures
+        time.sleep(0.1)
+        assert blobs.failures == left, "nobody tries any more"
+        blobs.failures = 0
+        other.remove()
+        assert blobs.objects == {}

@@ -18,6 +18,7 @@ from covalent_lambda_container.errors import (
     FunctionCrashed,
     InvocationError,
     PayloadTooLarge,
+    ResultNotStored,
     TaskOutOfMemory,
     TaskTimedOut,
     VersionMismatch,
@@ -277,9 +278,13 @@ def test_a_throttled_task_outlasts_a_moment_without_a_network(
     assert clock.now() > 100
 
 
-def test_a_function_that_slept_is_woken(invoker: Runner, functions: FakeFunctions) -> None:
+def test_a_function_that_slept_refuses_once_and_is_waited_for(
+    invoker: Runner, functions: FakeFunctions, clock: FakeClock
+) -> None:
     functions.states[NAME] = FunctionState(state=INACTIVE)
     assert invoker.run(call(task(abs, -1), NAME)).completed
+    assert clock.now() >= 20
+    assert len(functions.executions) == 1
 
 
 def test_a_missing_function_is_told_to_the_caller(
@@ -357,7 +362,8 @@ def test_a_short_tasks_answer_is_recalled_from_the_environment_that_ran_it(
     outcome = invoker.run(call(task(divmod, 17, 5), NAME))
     assert value_of(outcome.pickled) == (3, 2)
     assert (functions.offers, len(functions.executions)) == (1, 1)
-    assert blobs.requests == []
+    assert [request.split()[0] for request in blobs.requests] == ["PUT"]
+    assert blobs.objects == {}
 
 
 @pytest.mark.parametrize("arrives", [True, False])
@@ -378,7 +384,7 @@ def test_the_answer_is_looked_for_as_often_as_was_asked(
     functions.task_duration_s = 11
     functions.lose_connection()
     invoker.run(call(task(abs, -1), NAME, poll_interval_s=2.5))
-    assert set(clock.sleeps) == {2.5}
+    assert set(clock.sleeps) == {1.0, 2.5}, "the first until the first round of questions"
 
 
 # -- cancellation ---------------------------------------------------------------------------------
@@ -456,6 +462,29 @@ def test_a_process_that_was_killed_needed_more_memory(invoker: Runner) -> None:
 
     with pytest.raises(TaskOutOfMemory, match=r"more than its 512 MB(.|\n)*memory_size"):
         invoker.run(call(task(be_killed), NAME))
+
+
+def test_a_process_that_ended_in_a_task_of_a_lost_connection_has_crashed_too(
+    invoker: Runner, functions: FakeFunctions
+) -> None:
+    def end() -> None:
+        print("about to end")
+        os._exit(3)
+
+    functions.lose_connection()
+    with pytest.raises(FunctionCrashed, match=r"exit status 3\nLast log lines:\nabout to end$"):
+        invoker.run(call(task(end), NAME))
+
+
+def test_a_result_that_s3_did_not_take_is_an_error_of_its_own(
+    invoker: Runner, functions: FakeFunctions, blobs: FakeBlobStore
+) -> None:
+    blobs.failing_requests = 999
+    with pytest.raises(
+        ResultNotStored, match=r"ended, but S3 did not take its result: S3 answ.*503"
+    ):
+        invoker.run(call(task(bytearray, LARGE), NAME, timeout_s=3))
+    assert len(functions.executions) == 1
 
 
 def test_a_task_that_takes_too_long_has_timed_out(invoker: Runner) -> None:

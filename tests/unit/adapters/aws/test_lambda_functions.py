@@ -17,6 +17,7 @@ from covalent_lambda_container.ports.functions import (
     INACTIVE,
     FunctionMissing,
     FunctionState,
+    ImageMissing,
 )
 from tests.fakes import FakeClock
 from tests.fakes.aws_http import FakeAwsHttp
@@ -116,10 +117,19 @@ def test_a_role_that_never_becomes_ready_is_an_error(
 def test_another_refusal_is_not_tried_again(
     functions: LambdaFunctions, aws: FakeAwsHttp, clock: FakeClock
 ) -> None:
-    aws.error("InvalidParameterValueException", "Source image does not exist.")
-    with pytest.raises(ProvisionError, match=rf"create function '{SPEC.name}': .*Source image"):
+    aws.error("InvalidParameterValueException", "The architecture does not match the image.")
+    with pytest.raises(ProvisionError, match=rf"create function '{SPEC.name}': .*architecture"):
         functions.create(SPEC)
     assert clock.sleeps == []
+
+
+def test_an_image_that_was_removed_is_told_from_other_refusals(
+    functions: LambdaFunctions, aws: FakeAwsHttp
+) -> None:
+    said = f"Source image {SPEC.image.uri} does not exist. Provide a valid source image."
+    aws.error("InvalidParameterValueException", said)
+    with pytest.raises(ImageMissing, match=rf"{SPEC.image.uri} is not in ECR(.|\n)*built again"):
+        functions.create(SPEC)
 
 
 # -- find, wait, delete ---------------------------------------------------------------------------
@@ -173,6 +183,15 @@ def test_a_function_that_stays_pending_is_an_error(
 def test_deleting_what_is_gone_is_no_error(functions: LambdaFunctions, aws: FakeAwsHttp) -> None:
     aws.error("ResourceNotFoundException", status=404)
     functions.delete("name")
+    assert aws.operations == ["DeleteFunction"]
+
+
+def test_a_function_that_may_not_be_deleted_is_an_error(
+    functions: LambdaFunctions, aws: FakeAwsHttp
+) -> None:
+    aws.error("AccessDeniedException", status=403)
+    with pytest.raises(ProvisionError, match="delete function 'name'"):
+        functions.delete("name")
 
 
 def test_an_arn_of_a_role_is_taken_as_it_is(functions: LambdaFunctions) -> None:

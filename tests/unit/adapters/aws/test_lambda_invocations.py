@@ -15,6 +15,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+import botocore.session
 import pytest
 import trustme
 from botocore.auth import SigV4Auth
@@ -172,6 +173,15 @@ def test_a_function_error_is_no_answer(invocations: LambdaInvocations, aws: Answ
         ("EC2ThrottledException", "network interfaces"),
         ("ENILimitReachedException", "quota of network interfaces"),
         ("SubnetIPAddressLimitReachedException", "subnet_ids"),
+        ("CodeArtifactUserPendingException", ""),
+        ("CodeArtifactUserDeletedException", ""),
+        ("ENINotReadyException", ""),
+        ("SnapStartNotReadyException", ""),
+        ("SnapStartRegenerationFailureException", ""),
+        ("SnapStartTimeoutException", ""),
+        ("EC2UnexpectedException", ""),
+        ("EFSMountConnectivityException", "security groups"),
+        ("EFSMountTimeoutException", "mount targets"),
     ],
 )
 def test_a_task_that_lambda_did_not_accept_is_not_sent_again_here(
@@ -403,7 +413,16 @@ def test_a_failure_of_lambdas_may_have_started_the_task(
 
 @pytest.mark.parametrize(
     ("code", "status"),
-    [("KMSAccessDeniedException", 502), ("EFSMountFailureException", 403)],
+    [
+        ("KMSAccessDeniedException", 502),
+        ("KMSDisabledException", 502),
+        ("KMSInvalidStateException", 502),
+        ("EFSMountFailureException", 403),
+        ("EFSIOException", 410),
+        ("CodeArtifactUserFailedException", 409),
+        ("ServiceQuotaExceededException", 402),
+        ("InvalidSecurityGroupIDException", 502),
+    ],
 )
 def test_what_lambda_found_before_the_start_is_final(
     invocations: LambdaInvocations, aws: Answers, code: str, status: int
@@ -435,3 +454,35 @@ def test_refused_credentials_are_a_matter_of_configuration(
     aws.error("ExpiredTokenException", "The security token included in the request is expired")
     with pytest.raises(ConfigurationError, match="renew the login"):
         invoke(invocations)
+
+
+def test_every_error_that_botocore_knows_has_been_decided_upon(
+    invocations: LambdaInvocations, aws: Answers
+) -> None:
+    # A new release of botocore may know more: read what they say, and decide.
+    session = botocore.session.get_session()
+    operation = session.get_service_model("lambda").operation_model("Invoke")
+    final = {
+        *("CodeArtifactUserFailedException", "DurableExecutionAlreadyStartedException"),
+        *("EC2AccessDeniedException", "EFSIOException", "EFSMountFailureException"),
+        *("InvalidParameterValueException", "InvalidRequestContentException"),
+        *("InvalidRuntimeException", "InvalidSecurityGroupIDException", "InvalidSubnetIDException"),
+        *("InvalidZipFileException", "KMSAccessDeniedException", "KMSDisabledException"),
+        *("KMSInvalidStateException", "KMSNotFoundException", "ModeNotSupportedException"),
+        *(
+            "NoPublishedVersionException",
+            "RecursiveInvocationException",
+            "RequestTooLargeException",
+        ),
+        *("S3FilesMountFailureException", "SerializedRequestEntityTooLargeException"),
+        *("ServiceQuotaExceededException", "SnapStartException", "UnsupportedMediaTypeException"),
+    }
+    kinds: dict[str, set[str]] = {"final": set(), "again": set(), "other": set()}
+    for shape in operation.error_shapes:
+        aws.error(shape.name, "said", shape.metadata["error"]["httpStatusCode"])
+        with pytest.raises(Exception, match=r"said|does not exist any more") as caught:
+            invoke(invocations)
+        kind = {NotAccepted: "again", InvocationError: "final"}.get(caught.type, "other")
+        kinds[kind].add(shape.name)
+    assert kinds["final"] == final
+    assert kinds["other"] == {"ResourceNotFoundException", "ServiceException"}

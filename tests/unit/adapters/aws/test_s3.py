@@ -33,6 +33,16 @@ def test_a_bucket_in_the_functions_region_is_taken(
 ) -> None:
     aws.answers.append((200, said, b""))
     bucket.check()
+    assert aws.operations == ["HeadBucket"]
+
+
+@pytest.mark.parametrize(("status", "told"), [(404, "no such bucket"), (403, "may not list it")])
+def test_a_bucket_that_cannot_be_used_is_refused(
+    bucket: S3Bucket, aws: FakeAwsHttp, status: int, told: str
+) -> None:
+    aws.answers.append((status, {}, b""))
+    with pytest.raises(ConfigurationError, match=told):
+        bucket.check()
 
 
 def test_a_bucket_of_another_region_is_refused(bucket: S3Bucket, aws: FakeAwsHttp) -> None:

@@ -227,7 +227,7 @@ def test_credentials_without_successors_are_asked_for_beside_the_event_loop_alon
 def test_a_credentials_file_that_is_not_there_is_named(tmp_path: Path) -> None:
     target = AwsTarget(credentials_file=str(tmp_path / "nowhere"))
     with pytest.raises(
-        ConfigurationError, match=r"option credentials_file='.*nowhere': there is no"
+        ConfigurationError, match=r"option credentials_file='.*nowhere': the file does not exist"
     ):
         AwsClients(target)
 

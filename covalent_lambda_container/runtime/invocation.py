@@ -1,0 +1,132 @@
+"""One invocation after the other: what comes in, and what goes out."""
+
+from __future__ import annotations
+
+import json
+import os
+import time
+from typing import Any
+
+from . import wire
+from .delivery import Deliveries
+from .memory_file import memory_file, write_all
+from .task_process import Cancellation, Ended, task_process
+from .template import Template
+
+_RESERVE_S = 1.0
+"""What is left of the function's time when the last attempt to store an answer ends."""
+
+_FOREVER_S = 900.0
+
+
+class Handler:
+    """Answers invocations.
+
+    Parameters
+    ----------
+    scratch
+        The folder that tasks may write to, and that is emptied between them.
+    """
+
+    def __init__(self, scratch: str) -> None:
+        self._template = Template(scratch)
+        self._deliveries = Deliveries()
+        self._invocations = 0
+
+    def handle(self, event: dict[str, Any], context: Any) -> dict[str, Any]:
+        """Answer one invocation.
+
+        Parameters
+        ----------
+        event
+            A task: ``v``, ``id``, ``task`` or ``task_url``, ``result_url``, ``cancel_url``,
+            ``cancel_poll_s``, ``inline_limit`` (bytes), ``durable_after_s``; or ``v`` and ``ping``
+            with ``hold_s``. Both may have ``store``, ids of tasks whose answers are to be put in
+            S3; a ping holds for ``hold_s`` after that.
+        context
+            Lambda's context, which knows the remaining time; None for a whole quarter of an hour.
+
+        Returns
+        -------
+        dict
+            The answer as `wire` defines it, ``{"v", "result_at": "s3"}`` when it went to S3, or
+            ``{"v", "pong", "cold", "stored"}``.
+        """
+        started = time.perf_counter()
+        _check_version(event)
+        self._invocations += 1
+        cold = self._invocations == 1
+        stored: list[str] = []
+        if event.get("store"):
+            stored = self._deliveries.store(event["store"], _remaining_s(context))
+        if event.get("ping"):
+            time.sleep(event["hold_s"])
+            return {"v": wire.VERSION, "pong": True, "cold": cold, "stored": stored}
+        task_file = memory_file("task")
+        try:
+            packed = _receive(event, task_file, _remaining_s(context))
+            with task_process(self._template, task_file, packed=packed) as process:
+                ended = process.wait(_cancellation(event))
+                answer = _answer(ended)
+                if answer["status"] == wire.COMPLETED:
+                    peak_bytes = ended.peak_kb * 1024 + os.fstat(process.result_file).st_size
+                else:
+                    peak_bytes = ended.peak_kb * 1024
+                elapsed_s = time.perf_counter() - started
+                answer["usage"] = {
+                    "cold": cold,
+                    "duration_ms": round(elapsed_s * 1000, 3),
+                    "peak_memory_mb": round(peak_bytes / 2**20, 1),
+                }
+                return self._deliveries.send(
+                    event, answer, process.result_file, elapsed_s, _remaining_s(context)
+                )
+        finally:
+            os.close(task_file)
+
+
+def _check_version(event: dict[str, Any]) -> None:
+    if event.get("v") != wire.VERSION:
+        raise ValueError(
+            f"This image reads envelope version {wire.VERSION} and was sent {event.get('v')!r}. "
+            "Dispatcher and image come from different releases of covalent-lambda-container."
+        )
+
+
+def _remaining_s(context: Any) -> float:
+    if context is None:
+        return _FOREVER_S
+    remaining_s: float = context.get_remaining_time_in_millis() / 1000 - _RESERVE_S
+    return max(remaining_s, 0.0)
+
+
+def _receive(event: dict[str, Any], task_file: int, remaining_s: float) -> bool:
+    """Write the task to a file; return whether it is packed."""
+    if "task" in event:
+        write_all(task_file, json.dumps(event["task"]).encode())
+        return False
+    from .transfer import download
+
+    download(event["task_url"], task_file, patience_s=remaining_s / 2)
+    return True
+
+
+def _cancellation(event: dict[str, Any]) -> Cancellation | None:
+    url = event.get("cancel_url")
+    return Cancellation(url, event["id"], event.get("cancel_poll_s", 1.0)) if url else None
+
+
+def _answer(ended: Ended) -> dict[str, Any]:
+    """Return the answer to a task that has ended, without its pickle and usage."""
+    given = ended.answer or {}
+    answer: dict[str, Any] = {"v": wire.VERSION, "result": None, "error": None}
+    if given.get("status") == wire.COMPLETED and isinstance(given.get("result"), dict):
+        answer |= {"status": wire.COMPLETED, "result": given["result"]}
+    elif ended.cancelled:
+        answer["status"] = wire.CANCELLED
+    elif given.get("status") == wire.FAILED and isinstance(given.get("error"), dict):
+        answer |= {"status": wire.FAILED, "error": given["error"]}
+    else:
+        error = {"type": "Runtime.ExitError", "message": ended.how, "traceback": ""}
+        answer |= {"status": wire.CRASHED, "error": error}
+    return answer | {"stdout": ended.stdout, "stderr": ended.stderr}

@@ -1,0 +1,239 @@
+"""The handler's side of one task: its process, its output, its cancellation, its end."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import os
+import select
+import signal
+import socket
+import time
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Any
+
+from .capture import CapturedOutput
+from .memory_file import memory_file, write_all
+from .template import Template
+from .watch import CancelWatch
+
+_PIPE_BYTES = 64 * 1024
+_DRAINED_BYTES = 1024 * 1024
+_MESSAGE_BYTES = 1024
+_GRACE_S = 0.5
+"""What a cancelled task has for an end of its own."""
+
+
+@dataclass(frozen=True)
+class Cancellation:
+    """How a task may be cancelled.
+
+    Parameters
+    ----------
+    url, task_id, poll_s
+        As of `CancelWatch`; the first request goes out after `poll_s`.
+    """
+
+    url: str
+    task_id: str
+    poll_s: float
+
+
+@dataclass(frozen=True)
+class Ended:
+    """A task that has ended.
+
+    Parameters
+    ----------
+    answer
+        What it answered, unchecked; None if it ended without an answer.
+    how
+        How its process ended: ``"exit status 3"``, ``"signal: killed"``.
+    cancelled
+        Whether it was cancelled.
+    stdout, stderr
+        What was printed.
+    peak_kb
+        Most memory that its processes had, each by itself.
+    """
+
+    answer: dict[str, Any] | None
+    how: str
+    cancelled: bool
+    stdout: str
+    stderr: str
+    peak_kb: int
+
+
+class TaskProcess:
+    """One task's process.
+
+    Parameters
+    ----------
+    template
+        Where the process comes from.
+    task_file
+        Descriptor of the task.
+    packed
+        Whether it is packed, as `wire` defines it.
+    """
+
+    def __init__(self, template: Template, task_file: int, *, packed: bool) -> None:
+        self._template = template
+        self._stdout = CapturedOutput()
+        self._stderr = CapturedOutput()
+        self._pid, self._process = template.next_process()
+        self._answer_file = memory_file("answer")
+        self.result_file = memory_file("result")
+        stdout, their_stdout = os.pipe()
+        stderr, their_stderr = os.pipe()
+        self._outputs = {stdout: (1, self._stdout), stderr: (2, self._stderr)}
+        theirs = (task_file, self._answer_file, self.result_file, their_stdout, their_stderr)
+        try:
+            # A process that was killed while it waited has ended without an answer.
+            with contextlib.suppress(OSError):
+                message = json.dumps({"packed": packed}).encode()
+                socket.send_fds(self._process, [message], theirs)
+        finally:
+            os.close(their_stdout)
+            os.close(their_stderr)
+
+    def wait(self, cancellation: Cancellation | None) -> Ended:
+        """Wait for the task's end, passing on what it prints, and return how it ended."""
+        cancelled = False
+        ending: bytes | None = None
+        with contextlib.ExitStack() as watches:
+            look_at = time.monotonic() + cancellation.poll_s if cancellation else None
+            watch: CancelWatch | None = None
+            kill_at: float | None = None
+            while ending is None:
+                ready = self._ready([watch] if watch else [], look_at, kill_at)
+                if self._process in ready:
+                    ending = self._ending()
+                now = time.monotonic()
+                if watch and watch in ready:
+                    watches.close()
+                    watch, cancelled, kill_at = None, True, now + _GRACE_S
+                    self._signal(signal.SIGUSR1)
+                if kill_at is not None and now >= kill_at:
+                    kill_at = now + _GRACE_S
+                    self._signal(signal.SIGKILL)
+                if cancellation and look_at is not None and now >= look_at:
+                    look_at = None
+                    watch = CancelWatch(cancellation.url, cancellation.task_id, cancellation.poll_s)
+                    watches.callback(watch.close)
+        return self._ended(ending, cancelled=cancelled)
+
+    def close(self) -> None:
+        """Release what it had."""
+        self._process.close()
+        for descriptor in (*self._outputs, self._answer_file, self.result_file):
+            os.close(descriptor)
+        self._outputs.clear()
+
+    def _ended(self, ending: bytes, *, cancelled: bool) -> Ended:
+        answer = self._answer() if ending else None
+        if answer is None:
+            # What it printed is complete only when its process has ended.
+            report = self._template.end_task((), wait=True)
+        else:
+            report = {"status": 0, "peak_kb": _peak_kb(ending)}
+            self._template.end_task(_modules(answer), wait=False)
+        self._drain()
+        return Ended(
+            answer=answer,
+            how=_how(report["status"]),
+            cancelled=cancelled,
+            stdout=self._stdout.text(),
+            stderr=self._stderr.text(),
+            peak_kb=report["peak_kb"],
+        )
+
+    def _ready(self, others: list[Any], *times: float | None) -> list[Any]:
+        """Wait until something happens, and pass on output; return the other sources."""
+        moments = [moment for moment in times if moment is not None]
+        timeout = max(min(moments) - time.monotonic(), 0) if moments else None
+        ready, _, _ = select.select([*self._outputs, self._process, *others], [], [], timeout)
+        for descriptor in [one for one in ready if one in self._outputs]:
+            self._pass_on(descriptor)
+        return ready
+
+    def _ending(self) -> bytes:
+        """Return what the process says at its end; nothing if it ended without a word."""
+        try:
+            return self._process.recv(_MESSAGE_BYTES)
+        except OSError:
+            return b""
+
+    def _pass_on(self, descriptor: int) -> bool:
+        content = os.read(descriptor, _PIPE_BYTES)
+        if not content:
+            # Every process that could write has closed it.
+            os.close(descriptor)
+            del self._outputs[descriptor]
+            return False
+        target, captured = self._outputs[descriptor]
+        captured.add(content)
+        with contextlib.suppress(OSError):
+            write_all(target, content)
+        return True
+
+    def _drain(self) -> None:
+        """Take what is still in the pipes."""
+        for descriptor in list(self._outputs):
+            os.set_blocking(descriptor, False)
+            with contextlib.suppress(BlockingIOError):
+                # No more than fits into a pipe: what a task has left running may write for ever.
+                for _ in range(_DRAINED_BYTES // _PIPE_BYTES):
+                    if not self._pass_on(descriptor):
+                        break
+
+    def _signal(self, number: int) -> None:
+        with contextlib.suppress(ProcessLookupError):
+            os.kill(self._pid, number)
+
+    def _answer(self) -> dict[str, Any] | None:
+        size = os.fstat(self._answer_file).st_size
+        try:
+            answer = json.loads(os.pread(self._answer_file, size, 0))
+        except ValueError:
+            return None
+        return answer if isinstance(answer, dict) else None
+
+
+@contextlib.contextmanager
+def task_process(template: Template, task_file: int, *, packed: bool) -> Iterator[TaskProcess]:
+    """Have a task's process while the context is open."""
+    process = TaskProcess(template, task_file, packed=packed)
+    try:
+        yield process
+    finally:
+        process.close()
+
+
+def _peak_kb(ending: bytes) -> int:
+    try:
+        return int(json.loads(ending)["peak_kb"])
+    except (KeyError, TypeError, ValueError):
+        return 0
+
+
+def _modules(answer: dict[str, Any]) -> list[str]:
+    """Return the modules that a task says it imported, if they have names of modules."""
+    modules = answer.get("modules")
+    if not isinstance(modules, list):
+        return []
+    return [name for name in modules if isinstance(name, str) and _is_name(name)]
+
+
+def _is_name(name: str) -> bool:
+    return all(part.isidentifier() for part in name.split("."))
+
+
+def _how(status: int) -> str:
+    code = os.waitstatus_to_exitcode(status)
+    if code >= 0:
+        return f"exit status {code}"
+    description = signal.strsignal(-code) or str(-code)
+    return f"signal: {description.lower()}"

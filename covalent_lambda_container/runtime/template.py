@@ -1,0 +1,243 @@
+"""The process from which each task's process is forked.
+
+It is forked from the handler before the first invocation, so that its memory, of which every task
+gets a copy, has never held anything of another task. It ends what a task leaves running, empties
+the folder that tasks write to, imports what they have imported, and then forks the next task's
+process, which waits for its task: all this while the handler delivers an answer, or nothing is to
+be done.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import gc
+import importlib
+import json
+import os
+import signal
+import socket
+import subprocess
+import sys
+import warnings
+from collections.abc import Iterable, Iterator
+from typing import Any
+
+from . import prctl
+from .scratch import Scratch
+from .surroundings import prepare_template
+from .task_main import wait_and_run
+
+_MESSAGE_BYTES = 64 * 1024
+_MODULES_BYTES = 32 * 1024
+_PATIENCE_S = 30.0
+
+
+class TemplateEnded(Exception):
+    """The template's process has ended; a task of the same user may kill it."""
+
+
+class Template:
+    """The handler's side of it.
+
+    Parameters
+    ----------
+    scratch
+        The folder that tasks write to.
+    patience_s
+        How long the template may take to import what tasks have imported.
+    """
+
+    def __init__(self, scratch: str, patience_s: float = _PATIENCE_S) -> None:
+        self._scratch = Scratch(scratch)
+        self._patience_s = patience_s
+        self._imports = True
+        self._known: set[str] = set()
+        self._control, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
+        for stream in (sys.stdout, sys.stderr):
+            stream.flush()
+        if not os.fork():
+            self._control.close()
+            serve(theirs, self._scratch)
+        theirs.close()
+        prctl.hide_memory()
+        prctl.adopt_orphans()
+
+    def next_process(self) -> tuple[int, socket.socket]:
+        """Return the id of the process for the next task, and the connection to it."""
+        self._control.settimeout(self._patience_s)
+        try:
+            return self._next_process()
+        except TemplateEnded as exc:
+            if isinstance(exc.__cause__, TimeoutError):
+                # A module that a task could import hangs when it is imported there.
+                self._imports = False
+            self._restart()
+            return self._next_process()
+        finally:
+            self._control.settimeout(None)
+
+    def _next_process(self) -> tuple[int, socket.socket]:
+        try:
+            message, descriptors, _, _ = socket.recv_fds(self._control, _MESSAGE_BYTES, 1)
+        except OSError as exc:
+            raise TemplateEnded from exc
+        if not message:
+            raise TemplateEnded
+        return json.loads(message)["pid"], socket.socket(fileno=descriptors[0])
+
+    def end_task(self, modules: Iterable[str], *, wait: bool) -> dict[str, Any]:
+        """Have the task's process ended, and another made.
+
+        Parameters
+        ----------
+        modules
+            What the task has imported; the next one finds it imported.
+        wait
+            Whether to wait until the process has ended.
+
+        Returns
+        -------
+        dict
+            ``status`` of the process and its ``peak_kb``, if it was waited for.
+        """
+        message = json.dumps({"modules": self._new(modules), "report": wait}).encode()
+        try:
+            self._control.send(message)
+            if wait:
+                report: dict[str, Any] = json.loads(self._control.recv(_MESSAGE_BYTES))
+                return report
+        except (OSError, ValueError):
+            # Killed by the task, most likely, whose process ends with it.
+            self._restart()
+        return {"status": signal.SIGKILL, "peak_kb": 0}
+
+    def _new(self, modules: Iterable[str]) -> list[str]:
+        new, size = list[str](), 0
+        if not self._imports:
+            return new
+        for name in modules:
+            size += len(name) + 4
+            if size > _MODULES_BYTES:
+                break
+            if name not in self._known:
+                new.append(name)
+        self._known.update(new)
+        return new
+
+    def _restart(self) -> None:
+        """Start another template process, in an interpreter that knows nothing of this one."""
+        end_children()
+        self._control.close()
+        self._known.clear()
+        self._control, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
+        with theirs:
+            arguments = [str(theirs.fileno()), self._scratch.path, *self._scratch.kept]
+            subprocess.Popen(
+                [sys.executable, "-m", __name__, *arguments],
+                env=os.environ | {"PYTHONPATH": os.pathsep.join(filter(None, sys.path))},
+                stdin=subprocess.DEVNULL,
+                pass_fds=[theirs.fileno()],
+            )
+
+
+def serve(control: socket.socket, scratch: Scratch) -> None:
+    """Fork one process for a task after the other; never returns."""
+    try:
+        prctl.hide_memory()
+        prctl.adopt_orphans()
+        prepare_template(scratch)
+        while True:
+            # Objects that the collector does not look at are not copied for its sake.
+            gc.freeze()
+            pid = _fork(control, scratch)
+            message = control.recv(_MESSAGE_BYTES)
+            if not message:
+                os._exit(0)
+            asked = json.loads(message)
+            if not asked["report"]:
+                with contextlib.suppress(ProcessLookupError):
+                    os.kill(pid, signal.SIGKILL)
+            _, status, usage = os.wait4(pid, 0)
+            end_children()
+            if asked["report"]:
+                report = {"status": status, "peak_kb": usage.ru_maxrss}
+                control.send(json.dumps(report).encode())
+            _import(asked["modules"])
+            scratch.renew()
+    except ConnectionError:
+        # The handler has ended.
+        pass
+    except BaseException as exc:
+        # The handler sees the connection end.
+        print(f"The template of task processes ended: {exc!r}", file=sys.stderr, flush=True)
+    finally:
+        os._exit(1)
+
+
+def _fork(control: socket.socket, scratch: Scratch) -> int:
+    """Fork a process that waits for its task, and give the handler the connection to it."""
+    ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
+    with warnings.catch_warnings():
+        # Modules may have started threads when they were imported.
+        warnings.simplefilter("ignore", DeprecationWarning)
+        pid = os.fork()
+    if not pid:
+        control.close()
+        ours.close()
+        wait_and_run(theirs, scratch)
+    theirs.close()
+    with ours:
+        socket.send_fds(control, [json.dumps({"pid": pid}).encode()], [ours.fileno()])
+    return pid
+
+
+def end_children() -> None:
+    """Kill all descendants of this process; orphans among them become its children."""
+    while True:
+        try:
+            pid, _ = os.waitpid(-1, os.WNOHANG)
+        except ChildProcessError:
+            return
+        if pid:
+            continue
+        for child in _children():
+            with contextlib.suppress(ProcessLookupError):
+                os.kill(child, signal.SIGKILL)
+        with contextlib.suppress(ChildProcessError):
+            os.waitpid(-1, 0)
+
+
+def _children() -> Iterator[int]:
+    own = str(os.getpid())
+    for name in os.listdir("/proc"):
+        if not name.isdigit():
+            continue
+        with contextlib.suppress(OSError):
+            with open(f"/proc/{name}/stat", encoding="utf-8", errors="replace") as file:
+                # The command's name stands in parentheses and may contain anything.
+                fields = file.read().rpartition(")")[2].split()
+            if fields[1] == own:
+                yield int(name)
+
+
+def _import(modules: Iterable[str]) -> None:
+    """Import what tasks have imported, so that the next ones find it imported."""
+    if not modules:
+        return
+    environment, folder = dict(os.environ), os.getcwd()
+    with (
+        open(os.devnull, "w", encoding="utf-8") as nowhere,
+        contextlib.redirect_stdout(nowhere),
+        contextlib.redirect_stderr(nowhere),
+    ):
+        for name in modules:
+            # A module that cannot be imported here is the task's own concern.
+            with contextlib.suppress(BaseException):
+                importlib.import_module(name)
+    os.chdir(folder)
+    os.environ.clear()
+    os.environ.update(environment)
+
+
+if __name__ == "__main__":
+    serve(socket.socket(fileno=int(sys.argv[1])), Scratch(sys.argv[2], sys.argv[3:]))

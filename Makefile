@@ -3,22 +3,32 @@
 PYTHON ?= python3
 VENV := .venv
 RUN := $(VENV)/bin/python
+UV := $(VENV)/bin/uv
+# moto needs other versions of what the package needs, so it has a virtual environment of its own.
+MOTO := .venv-moto
 
-.PHONY: help demo test test-unit test-slow bench lint format docs lock clean
+.PHONY: help demo test test-unit test-pythons test-engines test-slow bench lint format docs lock clean
 
 help: ## print this list
-	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{ printf "%-10s  %s\n", $$1, $$2 }'
+	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{ printf "%-12s  %s\n", $$1, $$2 }'
 
 demo: $(VENV)/.installed ## run an example twice on a local stand-in for AWS (Docker, 2 min)
 	$(VENV)/bin/covalent-lambda demo examples/iris_svm.py
 
-test: $(VENV)/.installed ## run all tests but the long ones (Docker, 15 min)
-	$(RUN) -m pytest -m "not slow" --durations=10
+test: $(VENV)/.installed $(MOTO)/.installed ## run all tests but the long ones (Docker, 15 min)
+	$(RUN) -m pytest -n auto --durations=10 tests/unit
+	$(RUN) -m pytest -m "not slow" --durations=10 tests/contract tests/integration tests/e2e
 
 test-unit: $(VENV)/.installed ## run the unit tests (1 min)
-	$(RUN) -m pytest tests/unit
+	$(RUN) -m pytest -n auto tests/unit
 
-test-slow: $(VENV)/.installed ## run fault injection and bulk tests (Docker, 30 min)
+test-pythons: $(VENV)/.installed ## run the unit tests on Python 3.10 to 3.14 and on the oldest libraries (10 min)
+	$(RUN) tests/pythons.py $(ONLY)
+
+test-engines: $(VENV)/.installed ## run engine tests on newer Docker and podman (root, Debian, 10 min)
+	$(RUN) tests/engines.py $(ONLY)
+
+test-slow: $(VENV)/.installed $(MOTO)/.installed ## run fault injection and bulk tests (Docker, 30 min)
 	$(RUN) -m pytest -m slow
 
 bench: $(VENV)/.installed ## measure all figures, or some with ONLY=warm,cold (Docker, 30 min)
@@ -44,16 +54,26 @@ docs: $(VENV)/.installed ## write what scripts produce, and build the site with 
 
 # Rewrites the lock from pyproject.toml; it names versions and no addresses.
 lock: $(VENV)/.installed ## rewrite requirements.lock from pyproject.toml
-	$(RUN) -m pip install --quiet uv
-	$(VENV)/bin/uv pip compile --quiet --universal --python-version 3.10 --upgrade \
+	$(UV) pip compile --quiet --universal --python-version 3.10 --upgrade \
 		--no-header --no-emit-index-url --no-emit-find-links \
 		--extra local --extra report --extra dev pyproject.toml --output-file requirements.lock
 
+# uv installs in seconds what pip takes minutes for. Where it cannot, since it does not read pip's
+# configuration, pip does, and shows what it is doing.
 $(VENV)/.installed: requirements.lock pyproject.toml
 	$(PYTHON) -m venv $(VENV)
-	$(RUN) -m pip install --quiet --disable-pip-version-check -r requirements.lock
-	$(RUN) -m pip install --quiet --disable-pip-version-check --no-deps --editable .
+	$(RUN) -m pip install --disable-pip-version-check "$$(sed -n 's/^\(uv==[^ ;]*\).*/\1/p' requirements.lock)"
+	$(UV) pip install --python $(RUN) -r requirements.lock \
+		|| $(RUN) -m pip install --disable-pip-version-check -r requirements.lock
+	$(UV) pip install --python $(RUN) --no-deps --editable . \
+		|| $(RUN) -m pip install --disable-pip-version-check --no-deps --editable .
 	touch $@
 
-clean: ## remove .venv and the files of the local stack
-	rm -rf $(VENV) .local-stack site
+$(MOTO)/.installed: $(VENV)/.installed
+	$(PYTHON) -m venv $(MOTO)
+	$(UV) pip install --python $(MOTO)/bin/python "moto[server]>=5" \
+		|| $(MOTO)/bin/python -m pip install --disable-pip-version-check "moto[server]>=5"
+	touch $@
+
+clean: ## remove the virtual environments and the files of the local stack
+	rm -rf $(VENV) $(VENV)-* .local-stack .engines site

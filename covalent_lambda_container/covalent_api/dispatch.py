@@ -1,6 +1,6 @@
-"""The tasks of a dispatch that has run, from Covalent's server: what the executor was given.
+"""The tasks of a finished dispatch, read from Covalent's server.
 
-Unlike a workflow's graph, they say what arguments brought along.
+Unlike a workflow's graph, they include the packages that arguments require.
 """
 
 from __future__ import annotations
@@ -59,7 +59,7 @@ def read_dispatch(dispatch_id: str, server: str | None = None) -> tuple[Workflow
 
 @contextmanager
 def asked_of(address: str, dispatch_id: str) -> Iterator[None]:
-    """Turn what Covalent raises when it asks for a dispatch into an error that says so.
+    """Translate Covalent's errors on reading a dispatch.
 
     Raises
     ------

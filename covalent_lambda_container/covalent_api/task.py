@@ -21,7 +21,12 @@ from covalent._workflow.transport import TransportableObject
 from packaging.version import InvalidVersion, Version
 
 from covalent_lambda_container.covalent_api.pickles import plain_value, references
-from covalent_lambda_container.covalent_api.transport import Origin, origins_of, pickle_of
+from covalent_lambda_container.covalent_api.transport import (
+    Origin,
+    header_size,
+    origins_of,
+    pickle_of,
+)
 from covalent_lambda_container.errors import InvocationError, RequirementError, VersionMismatch
 from covalent_lambda_container.packages.requirements import Requirements
 from covalent_lambda_container.packages.requirements_files import (
@@ -40,6 +45,8 @@ _TRANSFER_PACKAGES: Final = {
     "covalent._file_transfer.strategies.s3_strategy": "boto3",
 }
 
+_LONGEST_TEXTS: Final = 1024 * 1024
+"""Most characters of a DepsPip or a DepsBash."""
 
 Hook = tuple[TransportableObject, TransportableObject, TransportableObject, str]
 
@@ -65,7 +72,7 @@ class Task:
     origins
         Where those of its arguments and hooks come from that need packages.
     refers_to_covalent
-        Whether its function or one of its hooks needs Covalent where it runs.
+        Whether its function, an argument or a hook needs Covalent where it runs.
     covalent_version
         The client's Covalent, for a task that refers to it; filled by who knows it.
     """
@@ -92,9 +99,15 @@ _NEEDS: Final = attrgetter(
 )
 
 
-def payload_bytes(args: Sequence[Any], kwargs: Mapping[str, Any]) -> int:
-    """Return the length of the base64 text of a task's arguments."""
-    return sum(len(value.get_serialized()) for value in (*args, *kwargs.values()))
+def size_of(function: Callable[..., Any], args: Sequence[Any], kwargs: Mapping[str, Any]) -> int:
+    """Return the length of all that `read_task` reads: pickles as base64 text, and headers."""
+    values = [*args, *kwargs.values()]
+    if isinstance(function, partial) and len(function.args) == 3:
+        transportable, call_before, call_after = function.args
+        hooks = [part for hook in (*call_before, *call_after) for part in hook[:3]]
+        values += [transportable, *hooks]
+    pickles = sum(len(value.get_serialized()) for value in values)
+    return pickles + sum(header_size(value) for value in values)
 
 
 def read_task(function: Callable[..., Any], args: Sequence[Any], kwargs: Mapping[str, Any]) -> Task:
@@ -150,6 +163,8 @@ def read_task(function: Callable[..., Any], args: Sequence[Any], kwargs: Mapping
             _refers_to_covalent(part)
             for part in (
                 transportable,
+                *args,
+                *kwargs.values(),
                 *(part for hook in (*before, *after) for part in hook[:3]),
             )
         ),
@@ -199,6 +214,11 @@ def _canonical_version(text: str, form: str) -> str:
     return form.format(Version(text.removesuffix("+")))
 
 
+def installs_packages(hook: Hook) -> bool:
+    """Tell whether a hook is DepsPip or DepsBash, which a task without a function does not need."""
+    return _is(hook, _PIP_HOOK) or _is(hook, _BASH_HOOK)
+
+
 def _is(hook: Hook, reference: tuple[str, str]) -> bool:
     """Tell whether a hook's function is one of Covalent's own, by name and by reference."""
     function = hook[0]
@@ -227,10 +247,7 @@ def _transfer_origins(hooks: Sequence[Hook]) -> frozenset[Origin]:
 def _pip_requirements(hook: Hook) -> Requirements:
     """Read the arguments of DepsPip: a list of packages and a requirements file's content."""
     packages, file_content = _plain_arguments(hook, [[], ""])
-    if not all(isinstance(package, str) for package in packages):
-        raise RequirementError(
-            f"DepsPip packages={packages!r}: every package must be a string such as 'numpy==2.1'."
-        )
+    _check_texts("DepsPip", "package", [*packages, file_content], "'numpy==2.1'")
     if file_content:
         # As Covalent does: the file overrides the list.
         return read_requirements_text(file_content, origin="DepsPip reqs_path")
@@ -240,7 +257,28 @@ def _pip_requirements(hook: Hook) -> Requirements:
 def _bash_commands(hook: Hook) -> list[str]:
     """Read the argument of DepsBash: a list of commands."""
     (commands,) = _plain_arguments(hook, [[]])
-    return [str(command) for command in commands]
+    _check_texts("DepsBash", "command", commands, "'dnf install -y git'")
+    return list(commands)
+
+
+def _check_texts(hook: str, one: str, texts: Sequence[Any], example: str) -> None:
+    """Refuse what is no text, and more text than an image can be built from.
+
+    A pickle of a hundred bytes can repeat a list until it fills all memory when it is shown.
+    """
+    total = 0
+    for text in texts:
+        if not isinstance(text, str):
+            raise RequirementError(
+                f"{hook} has a {type(text).__name__}: every {one} must be a string such as "
+                f"{example}."
+            )
+        total += len(text)
+    if total > _LONGEST_TEXTS:
+        raise RequirementError(
+            f"{hook} has {total} characters; {_LONGEST_TEXTS} are the limit.",
+            hint="Put what is that long into a package of your own, by the option local_packages.",
+        )
 
 
 def _plain_arguments(hook: Hook, form: list[Any]) -> list[Any]:

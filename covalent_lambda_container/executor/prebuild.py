@@ -1,4 +1,4 @@
-"""Images and functions looked for, or made, before any task asks for them."""
+"""Images and functions found or created before any task needs them."""
 
 from __future__ import annotations
 
@@ -32,14 +32,14 @@ class WorkItem(Protocol):
 
 @dataclass(frozen=True, kw_only=True, eq=False)
 class BuildTarget:
-    """An image and a function that tasks ask for.
+    """An image and a function that tasks need.
 
     Parameters
     ----------
     spec
         The image.
     options
-        What the function is made with.
+        Options of the function.
     names
         The tasks.
     """
@@ -128,7 +128,7 @@ def build_here(target: BuildTarget, service: Service) -> str:
 def in_parallel(
     work: Callable[[Item], Made], items: Sequence[Item], *, at_once: int
 ) -> Iterator[tuple[Item, Made | Exception]]:
-    """Do a work for every item, some at once; yield each with what came of it, as they end.
+    """Process items in parallel; yield each with its result or error, as they finish.
 
     The threads are daemons: a program that is interrupted ends, and does not wait for builds, which
     the engine gives up when their connection closes.

@@ -66,6 +66,7 @@ class Provisioner:
         self._functions = functions
         self._lock_directory = lock_directory
         self._images: SingleFlight[ImageSpec, ImageReference] = SingleFlight()
+        self._contents: SingleFlight[tuple[str, int], frozenset[str]] = SingleFlight()
         self._rebuilt: SingleFlight[ImageSpec, None] = SingleFlight()
         self.rebuilds = 0
         self._names: SingleFlight[FunctionSpec, str] = SingleFlight()
@@ -91,6 +92,20 @@ class Provisioner:
         if anew:
             self._rebuilt.get(spec, lambda: self._rebuild(spec, tell))
         return self._images.get(spec, lambda: self._find_or_build(spec, tell))
+
+    def installed(self, spec: ImageSpec) -> frozenset[str]:
+        """Return the pins of all that is installed in the image of a spec, as its labels say.
+
+        Raises
+        ------
+        RegistryError
+            The image's configuration cannot be read.
+        """
+        return self._contents.get((spec.tag, self.rebuilds), lambda: self._read_pins(spec))
+
+    def _read_pins(self, spec: ImageSpec) -> frozenset[str]:
+        contents = self._registry.contents(spec.tag)
+        return frozenset(contents.packages) if contents else frozenset()
 
     def build_here(self, spec: ImageSpec) -> str:
         """Build the image of a spec without pushing it, and return its name in the engine."""

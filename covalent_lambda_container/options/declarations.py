@@ -347,6 +347,16 @@ class FunctionOptions:
         Truth,
         Option("End each task's stderr with a line on its duration, memory and estimated cost."),
     ] = True
+    sublattice_executors: Annotated[
+        list[Text],
+        Option(
+            "Further executors that the electrons of a sublattice may use if its graph is built in "
+            'Lambda, by name; "*": any executor, with any hooks.',
+            remark="Without it, a sublattice may use this executor and those that its own "
+            "`@ct.lattice` and its parent's name. A task can forge the graph, and Covalent's "
+            "server runs it: `local` is the server's own machine.",
+        ),
+    ] = []
     cache_dir: Annotated[
         Text,
         Option(

@@ -6,6 +6,7 @@ The real one is an engine that others use, too: only the test's own images are s
 from __future__ import annotations
 
 import contextlib
+import os
 import platform
 import uuid
 from collections.abc import Callable, Iterator
@@ -27,6 +28,15 @@ from tests.fakes import FakeImageStore
 
 MARK = "covalent-lambda-tests"
 SIZE = 100_000
+DOCKERS_OWN_STORE = os.environ.get("COVALENT_LAMBDA_ENGINE", "docker") == "docker"
+"""Whether the engine counts bytes, and ties images to what they were made on. containerd's store
+and podman count blocks of a disk or of an archive, and remove either without the other."""
+
+
+def about(size: int) -> Any:
+    """Return what equals a size, as exactly as the engine counts."""
+    return size if DOCKERS_OWN_STORE else pytest.approx(size, rel=0.1)
+
 
 Make = Callable[..., str]
 Side = tuple[ImageStore, Make]
@@ -73,7 +83,9 @@ def side(request: pytest.FixtureRequest, value: str) -> Iterator[Side]:
     with contextlib.closing(docker.from_env()) as client:
         while images := store.list_images():
             for image_id in {image.id for image in images} - {image.parent for image in images}:
-                client.images.remove(image_id, force=True)
+                # podman removes with an image what it was made on.
+                with contextlib.suppress(docker.errors.NotFound):
+                    client.images.remove(image_id, force=True)
 
 
 def found(store: ImageStore, image_id: str) -> StoredImage | None:
@@ -89,7 +101,8 @@ def test_an_image_is_listed_with_what_it_was_made_on(side: Side, value: str) -> 
     assert named is not None
     assert unnamed is not None
     assert (named.names, unnamed.names) == ((name,), ())
-    assert unnamed.size - named.size == named.size == SIZE
+    assert named.size == about(SIZE)
+    assert unnamed.size - named.size == about(SIZE)
     assert unnamed.layers[:-1] == named.layers
     assert len(named.layers) == 1
     assert not named.in_use
@@ -112,15 +125,23 @@ def test_an_image_with_another_name_stays(side: Side, value: str) -> None:
 
 
 def test_an_image_without_a_name_stays_while_something_is_made_on_it(
-    side: Side, value: str
+    side: Side, value: str, request: pytest.FixtureRequest
 ) -> None:
     store, make = side
     below = make("")
     top = make(f"{MARK}:{value}", on=below)
-    assert not store.remove_unused(below, below)
-    assert found(store, below)
+    if request.node.callspec.params["side"] == "fake" or DOCKERS_OWN_STORE:
+        assert not store.remove_unused(below, below)
+        assert found(store, below)
+    else:
+        store.remove_unused(below, below)
+        whole = found(store, top)
+        assert whole is not None
+        assert whole.size == about(2 * SIZE)
     # What has no name goes with the last that was made on it.
     assert store.remove_unused(f"{MARK}:{value}", top)
+    if not DOCKERS_OWN_STORE:
+        assert all(store.remove_unused(image.id, image.id) for image in store.list_images())
     assert store.list_images() == []
 
 
@@ -138,10 +159,10 @@ def test_old_images_go_and_young_ones_keep_what_they_are_made_on(
 
     assert old(timedelta(days=11)) == []
     what = old(timedelta(days=9))
-    assert [(each.names, each.size_bytes) for each in what] == [
-        ((packages,), 2 * SIZE),
-        ((base,), SIZE),
-    ]
+    assert [each.names for each in what] == [(packages,), (base,)]
+    assert sum(each.size_bytes for each in what) == about(3 * SIZE)
+    if DOCKERS_OWN_STORE:
+        assert [each.size_bytes for each in what] == [2 * SIZE, SIZE]
     own = make(f"{MARK}:{value}", on=base_id)
     gone = remove(what, tmp_path, store, lambda: old(timedelta(days=9)), lambda _: None)
     assert [each.names for each in gone] == [(packages,)]

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-import importlib.util
+import subprocess
+import sys
 from collections import Counter
 from typing import Any
 
@@ -10,7 +11,8 @@ IN_DISPATCHER = (":parameter:", ":electron_list:", ":electron_dict:")
 
 
 def test_data_brings_its_packages_along(dispatcher: Any):
-    assert importlib.util.find_spec("numpy") is None
+    client = [sys.executable, "-c", "import numpy"]
+    assert subprocess.run(client, env=dispatcher.server.environment, check=False).returncode == 1
     before = len(dispatcher.steps("task.invoke"))
     outcome = dispatcher.outcome("data_follows.py")
     assert outcome["result"] == [9, 13, 10, 3, 4, 6]

@@ -5,6 +5,7 @@ from __future__ import annotations
 import base64
 import json
 import re
+import ssl
 from typing import Any
 from urllib.parse import parse_qsl, unquote, urlsplit
 
@@ -70,8 +71,8 @@ class FakeDockerApi(LoopbackServer):
 
     handler = _Handler
 
-    def __init__(self) -> None:
-        super().__init__()
+    def __init__(self, context: ssl.SSLContext | None = None) -> None:
+        super().__init__(context)
         self.streams: list[list[dict[str, Any]]] = []
         self.answers: dict[str, tuple[int, Any]] = {
             "/version": (200, {"ApiVersion": "1.41", "Arch": "amd64"})

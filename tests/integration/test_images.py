@@ -137,7 +137,7 @@ def test_what_builds_have_left_can_go(spec: ImageSpec, tmp_path: Path):
     # A command of its own: nobody else makes images of this spec, or on them.
     spec = replace(spec, requirements=PACKAGES[-1:], commands=(f": {uuid.uuid4()}",))
     engine, name = OwnImages(spec), f"{NAME}:{spec.tag}"
-    builder = image_builder(engine, read_index_settings, tmp_path)
+    builder = image_builder(DockerEngine(), read_index_settings, tmp_path)
     builder.build(spec, name)
     # The second takes both names away from the first.
     builder.build(spec, name, anew=True)

@@ -99,7 +99,7 @@ CONFINED = {
     "pybase64": {"tasks/answers", "tasks/s3_envelope"},
     "pydantic": {"options", "tasks/answers"},
     "pyqwest": {"adapters/aws/lambda_invocations"},
-    "sqlalchemy": {"covalent_api/web_page"},
+    "sqlalchemy": {"covalent_api/post_processing", "covalent_api/web_page"},
     "uv": {"adapters/uv_installer"},
 }
 

@@ -33,7 +33,7 @@ class DockerImageStore:
     def list_images(self) -> list[StoredImage]:
         """Return all images and the steps of their builds, whoever created them."""
         with self._connection.api("list its images") as engine:
-            in_use = {container["ImageID"] for container in engine.containers(all=True)}
+            in_use = {_full_id(container["ImageID"]) for container in engine.containers(all=True)}
             found = []
             for image in engine.images(all=True):
                 # Another process may remove it meanwhile.
@@ -50,7 +50,7 @@ class DockerImageStore:
         with self._connection.api("remove an image") as engine:
             try:
                 found: dict[str, Any] = engine.inspect_image(name)  # type: ignore[no-untyped-call]
-                if found["Id"] == image_id:
+                if _full_id(found["Id"]) == image_id:
                     engine.remove_image(name)
             except NotFound:
                 return True
@@ -77,15 +77,20 @@ def _stored(engine: docker.APIClient, image: Mapping[str, Any], in_use: set[str]
     created = datetime.fromtimestamp(image["Created"], timezone.utc)
     tagged = (details.get("Metadata") or {}).get("LastTagTime")
     return StoredImage(
-        id=image["Id"],
-        parent=image.get("ParentId") or "",
+        id=_full_id(image["Id"]),
+        parent=_full_id(image.get("ParentId") or ""),
         names=_names(image),
         labels=image.get("Labels") or {},
         layers=tuple(details["RootFS"].get("Layers") or ()),
         size=image_size(engine, details),
         made=max(created, _time(tagged)) if tagged else created,
-        in_use=image["Id"] in in_use,
+        in_use=_full_id(image["Id"]) in in_use,
     )
+
+
+def _full_id(image_id: str) -> str:
+    """Return an ID with its algorithm, which podman leaves out of some."""
+    return f"sha256:{image_id}" if image_id and ":" not in image_id else image_id
 
 
 def _names(image: Mapping[str, Any]) -> tuple[str, ...]:

@@ -26,8 +26,8 @@ def pip_conf(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 @pytest.fixture(autouse=True)
 def _no_programs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """No program is on the PATH but pip, where this virtual environment has none of its own."""
-    folder = tmp_path / "bin"
-    monkeypatch.setenv("PATH", str(folder))
+    folder = tmp_path / "pip"
+    monkeypatch.setenv("PATH", f"{tmp_path / 'bin'}{os.pathsep}{folder}")
     if find_spec("pip") is None:
         base = Path(sys.base_prefix) / "bin" / f"python3.{sys.version_info.minor}"
         folder.mkdir()
@@ -181,6 +181,7 @@ def test_a_machine_whose_python_has_no_pip_may_have_one_elsewhere(
 ) -> None:
     monkeypatch.setattr(sys, "executable", os.devnull)
     monkeypatch.setattr(sys, "path", [])
+    monkeypatch.setenv("PATH", str(tmp_path / "bin"))
     assert read_index_settings() == IndexSettings()
     program = tmp_path / "bin" / "pip3"
     program.parent.mkdir()

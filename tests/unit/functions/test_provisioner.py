@@ -454,3 +454,26 @@ def test_what_was_forgotten_is_made_again(
     provisioner.ensure_function(FUNCTION)
     assert functions.created == [FUNCTION, FUNCTION]
     assert len(builder.builds) == 1, "the image is still in the registry"
+
+
+# -- what is installed -----------------------------------------------------------------------------
+
+
+def test_what_an_image_says_of_itself_is_read_once(
+    provisioner: Provisioner, registry: FakeRegistry
+) -> None:
+    provisioner.ensure_image(SPEC)
+    registry.installed[SPEC.tag] = {"numpy==2.1.0": 1, "mine @ git+https://example.com/a@0a": 2}
+    found = provisioner.installed(SPEC)
+    assert found == {"numpy==2.1.0", "mine @ git+https://example.com/a@0a"}
+    registry.installed.clear()
+    assert provisioner.installed(SPEC) == found
+
+
+def test_an_image_that_cannot_be_read_is_asked_again(
+    provisioner: Provisioner, registry: FakeRegistry
+) -> None:
+    with pytest.raises(RegistryError):
+        provisioner.installed(SPEC)
+    provisioner.ensure_image(SPEC)
+    assert provisioner.installed(SPEC) == frozenset()

@@ -136,7 +136,7 @@ def read_task(function: Callable[..., Any], args: Sequence[Any], kwargs: Mapping
     transportable, call_before, call_after = function.args
     requirements = Requirements()
     commands: list[str] = []
-    before = []
+    before, after = [], []
     for hook in call_before:
         if _is(hook, _PIP_HOOK):
             requirements |= _pip_requirements(hook)
@@ -144,12 +144,19 @@ def read_task(function: Callable[..., Any], args: Sequence[Any], kwargs: Mapping
             commands.extend(_bash_commands(hook))
         else:
             before.append(hook)
+    for hook in call_after:
+        # Nothing can be installed on Lambda: the image has it from the beginning. Commands run
+        # when Covalent runs them.
+        if _is(hook, _PIP_HOOK):
+            requirements |= _pip_requirements(hook)
+        else:
+            after.append(hook)
     payload = {
         "function": transportable.get_serialized(),
         "args": tuple(argument.get_serialized() for argument in args),
         "kwargs": {name: argument.get_serialized() for name, argument in kwargs.items()},
         "before": tuple(map(_hook_payload, before)),
-        "after": tuple(map(_hook_payload, call_after)),
+        "after": tuple(map(_hook_payload, after)),
     }
     header = transportable.header
     return Task(
@@ -160,14 +167,14 @@ def read_task(function: Callable[..., Any], args: Sequence[Any], kwargs: Mapping
         payload_bytes=_size(payload),
         name=_name(header),
         commands=tuple(commands),
-        origins=origins_of([*args, *kwargs.values()]) | _transfer_origins((*before, *call_after)),
+        origins=origins_of([*args, *kwargs.values()]) | _transfer_origins((*before, *after)),
         refers_to_covalent=any(
             _refers_to_covalent(part)
             for part in (
                 transportable,
                 *args,
                 *kwargs.values(),
-                *(part for hook in (*before, *call_after) for part in hook[:3]),
+                *(part for hook in (*before, *after) for part in hook[:3]),
             )
         ),
     )

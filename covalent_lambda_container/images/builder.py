@@ -23,7 +23,11 @@ from covalent_lambda_container.errors import ImageBuildError
 from covalent_lambda_container.files.archives import Member, files
 from covalent_lambda_container.files.cache_folder import LONGEST_BUILD_S, SCRATCH, using
 from covalent_lambda_container.images.byte_code import PackageCompiler
-from covalent_lambda_container.images.distributions import Distribution, distributions_in
+from covalent_lambda_container.images.distributions import (
+    Distribution,
+    check_modules,
+    distributions_in,
+)
 from covalent_lambda_container.images.dockerfile import (
     local_sources,
     packages_context,
@@ -223,6 +227,7 @@ class _Build:
                 spec, self._root, system, stage, self._scratch, refresh=self._rebuild
             )
             found = distributions_in(stage)
+            check_modules(found)
             facts["packages"] = [each.pinned for each in found]
         self._check_size(base, found)
         layers = package_layers(self._compiler, found, stage, background)

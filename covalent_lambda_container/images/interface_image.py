@@ -12,6 +12,8 @@ from covalent_lambda_container.files.archives import Member
 from covalent_lambda_container.images.byte_code import PackageCompiler
 from covalent_lambda_container.images.distributions import distributions_in
 from covalent_lambda_container.images.dockerfile import (
+    EMULATOR,
+    INTERFACE_CLIENT,
     INTERFACE_ROOT,
     REQUIREMENTS,
     interface_context,
@@ -23,15 +25,12 @@ from covalent_lambda_container.model.image_labels import BASE_REPOSITORY
 from covalent_lambda_container.model.specs import ImageSpec
 from covalent_lambda_container.ports.installer import WheelsMissing
 
-_CLIENT: Final = "awslambdaric==4.2.2"
-_EMULATOR: Final = "aws-sam-cli==1.170.0"
-"""Its wheel contains the emulator, a static binary, for both architectures."""
 _EMULATOR_FILE: Final = "samcli/local/rapid/aws-lambda-rie-{architecture}"
 
 
 def interface_image_name(spec: ImageSpec, root_id: str) -> str:
     """Return the engine's name of the interface image of a spec, on a root image's ID."""
-    parts = root_id, interface_recipe(), _CLIENT, _EMULATOR
+    parts = root_id, interface_recipe(), INTERFACE_CLIENT, EMULATOR
     key = hashlib.sha256("\0".join(parts).encode()).hexdigest()[:32]
     return f"{BASE_REPOSITORY}:{spec.python_version}-{spec.architecture}-{key}"
 
@@ -52,8 +51,8 @@ def interface_members(
     client, tools = scratch / "client", scratch / "tools"
     install = functools.partial(installer.install_wheels, scratch=scratch, spec=spec, root=root)
     try:
-        install({REQUIREMENTS: _CLIENT}, client)
-        install({REQUIREMENTS: _EMULATOR}, tools, options=("--no-deps",))
+        install({REQUIREMENTS: INTERFACE_CLIENT}, client)
+        install({REQUIREMENTS: EMULATOR}, tools, options=("--no-deps",))
     except WheelsMissing as exc:
         raise ImageBuildError(
             f"Lambda's runtime interface cannot be installed on {spec.base_image}:\n{exc}",

@@ -160,7 +160,8 @@ def test_a_package_that_does_not_exist(options: Any, cache_dir: str, aws: Any, s
     functions, stored = names(aws), images(aws, stack)
     executor = AWSLambdaContainerExecutor(**options, cache_dir=cache_dir)
     missing = ct.DepsPip(["covalent-lambda-no-such-package==9.9"])
-    with pytest.raises(ImageBuildError, match="No matching distribution found for covalent-lambda"):
+    said = "there is no package covalent-lambda-no-such-package on"
+    with pytest.raises(ImageBuildError, match=said):
         run(executor, abs, -1, pip=missing)
     assert names(aws) == functions
     assert images(aws, stack) == stored
@@ -262,3 +263,28 @@ def test_nothing_answers_at_the_endpoint(options: Any, cache_dir: str):
     executor = AWSLambdaContainerExecutor(**given, cache_dir=cache_dir)
     with pytest.raises(ConfigurationError, match="option endpoint_url"):
         run(executor, abs, -1)
+
+
+def test_the_standard_library_comes_before_packages(options: Any, cache_dir: str):
+    """Packages that replace modules of the interpreter where they come first."""
+
+    def look() -> Any:
+        import enum
+        import subprocess
+        import typing
+
+        import six
+
+        child = subprocess.run(
+            ["python3", "-c", "import enum, re, typing, six; print(enum.__file__, six.__file__)"],
+            capture_output=True,
+            text=True,
+            check=False,
+        )
+        return enum.__file__, typing.__file__, six.__file__, child.stdout.split(), child.stderr
+
+    executor = AWSLambdaContainerExecutor(**options, cache_dir=cache_dir)
+    backports = ct.DepsPip(["enum34==1.1.10", "typing==3.7.4.3", "six==1.17.0"])
+    enum_file, typing_file, six_file, child, stderr = run(executor, look, pip=backports)[0]
+    assert "/var/task" not in enum_file + typing_file
+    assert (six_file, child, stderr) == ("/var/task/six.py", [enum_file, "/var/task/six.py"], "")

@@ -109,6 +109,13 @@ def test_function_and_arguments_travel_as_the_text_they_are() -> None:
     }
 
 
+def test_pip_dependencies_of_call_after_go_into_the_image_as_well() -> None:
+    before, after = ct.DepsPip(["numpy"]), ct.DepsPip(["inflection==0.5.1"])
+    task = read_task(with_deps(before=[before], after=[after, ct.DepsCall(add, [2])]), [], {})
+    assert task.requirements.packages == ("inflection==0.5.1", "numpy")
+    assert (len(task.payload["before"]), len(task.payload["after"])) == (0, 1)
+
+
 def test_versions_are_those_of_the_client() -> None:
     function = sealed(add)
     function.header.update(py_version="3.12.1+", cloudpickle_version="2.2.1")

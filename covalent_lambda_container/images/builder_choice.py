@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 from collections.abc import Callable
 
-from covalent_lambda_container.errors import ImageBuildError
+from covalent_lambda_container.errors import ImageBuildError, LambdaContainerError
 from covalent_lambda_container.model.specs import ImageSpec
 from covalent_lambda_container.ports.registry import ImageBuilder, RegistryLogin
 
@@ -49,7 +49,17 @@ class DockerOrRegistry:
                 spec.tag,
             )
             self._builders[name] = self._registry
-        self._builders[name].build(spec, name, rebuild=rebuild)
+        try:
+            self._builders[name].build(spec, name, rebuild=rebuild)
+        except LambdaContainerError as exc:
+            if self._builders.pop(name) is self._docker:
+                raise
+            raise ImageBuildError(
+                f"No Docker engine answers, and image {spec.tag} cannot be built without one: "
+                f"{exc.message}",
+                hint=f"{exc.hint or ''}\nStart a Docker engine on the dispatcher's machine, or "
+                "build the image elsewhere with 'covalent-lambda prebuild'.".lstrip(),
+            ) from exc
 
     def push(self, name: str, login: RegistryLogin) -> str:
         """Push an image that was built; return its manifest's ``sha256:…`` digest.

@@ -141,7 +141,8 @@ class PackageInstaller:
             shutil.rmtree(target, ignore_errors=True)
             progress.report("building packages that have no wheels")
             try:
-                with _building("Packages without wheels for it"):
+                named = ", ".join(sorted(names_to_build(str(exc))))
+                with _building(f"Packages without wheels ({named})" if named else "Sources"):
                     self._sources.install(
                         steps,
                         target,
@@ -241,8 +242,8 @@ def _building(what: str) -> Iterator[None]:
     except CannotRun as exc:
         raise ImageBuildError(
             f"{exc} {what} cannot be built here.",
-            hint="Set up an emulator on the engine's machine (QEMU's binfmt handlers), build on a "
-            "machine with that processor, or require versions that have wheels.",
+            hint="Require versions that have wheels, or build where an engine runs such images: on "
+            "a machine with that processor, or with an emulator (QEMU's binfmt handlers).",
         ) from exc
 
 

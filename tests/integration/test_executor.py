@@ -172,9 +172,12 @@ def test_a_package_that_does_not_exist(options: Any, cache_dir: str, aws: Any, s
 
 def test_no_docker_engine(options: Any, cache_dir: str, monkeypatch: pytest.MonkeyPatch, tmp_path):
     monkeypatch.setenv("DOCKER_HOST", f"unix://{tmp_path}/nothing.sock")
-    executor = AWSLambdaContainerExecutor(**options, cache_dir=cache_dir)
+    unreachable = options | {"base_image": "localhost:9/root:3.11"}
+    executor = AWSLambdaContainerExecutor(**unreachable, cache_dir=cache_dir)
     fresh = ct.DepsPip(["iniconfig==1.1.1"])
-    with pytest.raises(ImageBuildError, match="Start a Docker engine"):
+    with pytest.raises(
+        ImageBuildError, match=r"No Docker engine answers[\s\S]*Start a Docker engine"
+    ):
         run(executor, abs, -1, pip=fresh)
 
 
@@ -236,7 +239,9 @@ def test_wrong_credentials(options: Any, cache_dir: str, tmp_path: Path):
 def test_missing_credentials_file(options: Any, cache_dir: str):
     given = options | {"credentials_file": "/no/such/file"}
     executor = AWSLambdaContainerExecutor(**given, cache_dir=cache_dir)
-    with pytest.raises(ConfigurationError, match="credentials_file='/no/such/file': there is no"):
+    with pytest.raises(
+        ConfigurationError, match="credentials_file='/no/such/file': the file does not"
+    ):
         run(executor, abs, -1)
 
 

@@ -230,6 +230,8 @@ def root_with_git(root_image: str) -> Iterator[str]:
     programs += [f"{core}/{name}" for name in ("git", "git-remote-http", "git-remote-https")]
     needed = subprocess.check_output(["ldd", *programs], text=True)
     libraries = re.findall(r"=> (/\S+)", needed)
+    # uv asks for submodules of every repository.
+    programs += [f"{core}/{name}" for name in ("git-submodule", "git-sh-setup", "git-sh-i18n")]
     context = io.BytesIO()
     with tarfile.open(fileobj=context, mode="w") as archive:
         dockerfile = f"FROM {root_image}\nCOPY files/ /\n".encode()

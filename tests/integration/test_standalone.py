@@ -84,6 +84,11 @@ def test_docker_builds_a_written_context(client: docker.DockerClient, context: P
     container = client.containers.run(NAME, detach=True)
     try:
         event = {"v": wire.VERSION, "ping": True, "hold_s": 0}
-        assert ask(container, event) == {"v": wire.VERSION, "pong": True, "cold": True}
+        assert ask(container, event) == {
+            "v": wire.VERSION,
+            "pong": True,
+            "cold": True,
+            "stored": [],
+        }
     finally:
         container.remove(force=True)

@@ -5,13 +5,13 @@ from __future__ import annotations
 import json
 from pathlib import Path
 
-from covalent_lambda_container.images.builder import LOCK_FILE
 from covalent_lambda_container.images.distributions import (
     distributions_in,
     lock_text,
     modules_text,
 )
 from covalent_lambda_container.images.in_container import list_packages
+from covalent_lambda_container.images.package_layers import LOCK_FILE
 from covalent_lambda_container.runtime.provenance import MODULES_FILE
 from tests.fakes.engine import wheel, write
 

@@ -165,7 +165,7 @@ def test_an_image_is_whole_and_says_what_it_is(dispatcher: Dispatcher, server: A
         "LAMBDA_RUNTIME_DIR=/var/runtime",
     ]
     assert settings["Entrypoint"] == ["/lambda-entrypoint.sh"]
-    assert settings["Cmd"] == ["covalent_lambda_runtime.handler.handle"]
+    assert settings["Cmd"] == ["covalent_lambda_runtime.start.handle"]
     assert settings["WorkingDir"] == "/var/task"
     found = contents(settings["Labels"])
     assert found is not None
@@ -330,7 +330,9 @@ def test_a_command_needs_an_engine(dispatcher: Dispatcher) -> None:
 
 
 def test_a_package_without_wheels_needs_an_engine(dispatcher: Dispatcher) -> None:
-    with pytest.raises(ImageBuildError, match=r"no Docker engine(.|\n)*no wheels of source==1"):
+    with pytest.raises(
+        ImageBuildError, match=r"no Docker engine(.|\n)*without wheels \(source==1\)"
+    ):
         dispatcher.make("source==1")
 
 

@@ -53,7 +53,6 @@ def without_docker(tmp_path: Path) -> dict[str, str]:
     return {
         "PATH": str(Path(sys.executable).parent),
         "DOCKER_HOST": f"unix://{tmp_path}/absent.sock",
-        "HOME": str(tmp_path),
     }
 
 

@@ -364,11 +364,11 @@ def test_whoever_sets_an_account_up_can_take_it_back(
     work(BOOTSTRAP).keep_an_account()
 
 
-@pytest.mark.slow
 # S3 encrypts every bucket by itself since 2023; the action is for endpoints that do not.
 NEEDED = [a for a in documents.actions(BOOTSTRAP) if a != "s3:PutEncryptionConfiguration"]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("action", NEEDED)
 def test_each_action_is_needed_to_keep_an_account(
     work: Callable[[Document], Work], nothing_kept: None, action: str

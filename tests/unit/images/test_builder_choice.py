@@ -8,6 +8,7 @@ import pytest
 
 from covalent_lambda_container.errors import ImageBuildError
 from covalent_lambda_container.images.builder_choice import DockerOrRegistry
+from covalent_lambda_container.model.specs import ImageSpec
 from covalent_lambda_container.ports.registry import RegistryLogin
 from tests.fakes.examples import image_spec
 from tests.fakes.images import FakeImageBuilder, FakeRegistry
@@ -38,3 +39,26 @@ def test_only_what_was_built_is_pushed() -> None:
     builder = FakeImageBuilder(registry)
     with pytest.raises(ImageBuildError, match="was not built here"):
         DockerOrRegistry(builder, builder, lambda: True).push("absent:tag", LOGIN)
+
+
+class Failing(FakeImageBuilder):
+    """A builder that cannot read the root image."""
+
+    def build(self, spec: ImageSpec, name: str, *, rebuild: bool = False) -> None:
+        raise ImageBuildError("The root image could not be read.", hint="Log in to its registry.")
+
+
+def test_what_fails_without_an_engine_says_first_that_there_is_none() -> None:
+    registry = FakeRegistry()
+    choice = DockerOrRegistry(FakeImageBuilder(registry), Failing(registry), lambda: False)
+    with pytest.raises(ImageBuildError, match="No Docker engine answers") as caught:
+        choice.build(image_spec(), f"{registry.uri}:tag")
+    assert "The root image could not be read." in str(caught.value)
+    assert "Log in to its registry.\nStart a Docker engine" in str(caught.value)
+
+
+def test_what_fails_with_an_engine_is_told_as_it_is() -> None:
+    registry = FakeRegistry()
+    choice = DockerOrRegistry(Failing(registry), FakeImageBuilder(registry), lambda: True)
+    with pytest.raises(ImageBuildError, match="^The root image could not be read"):
+        choice.build(image_spec(), f"{registry.uri}:tag")

@@ -60,5 +60,5 @@ def test_what_fails_without_an_engine_says_first_that_there_is_none() -> None:
 def test_what_fails_with_an_engine_is_told_as_it_is() -> None:
     registry = FakeRegistry()
     choice = DockerOrRegistry(Failing(registry), FakeImageBuilder(registry), lambda: True)
-    with pytest.raises(ImageBuildError, match="^The root image could not be read"):
+    with pytest.raises(ImageBuildError, match=r"^The root image could not be read"):
         choice.build(image_spec(), f"{registry.uri}:tag")

@@ -55,7 +55,7 @@ def main() -> None:
         dispatch_id = dispatched(running, fail=False)
         for _ in range(60):
             open_node(page, running, dispatch_id, "Load")
-            if page.get_by_text("adding layer").is_visible():
+            if page.get_by_text("layer").is_visible():
                 break
         save(page, "building.png")
         wait(page, "Completed")

@@ -7,7 +7,7 @@ UV := $(VENV)/bin/uv
 # moto needs other versions of what the package needs, so it has a virtual environment of its own.
 MOTO := .venv-moto
 
-.PHONY: help demo test test-unit test-pythons test-engines test-slow bench lint format docs lock clean
+.PHONY: help demo test test-unit test-pythons test-engines test-slow soak bench lint format docs lock clean
 
 help: ## print this list
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{ printf "%-12s  %s\n", $$1, $$2 }'
@@ -30,6 +30,9 @@ test-engines: $(VENV)/.installed ## run engine tests on newer Docker and podman 
 
 test-slow: $(VENV)/.installed $(MOTO)/.installed ## run fault injection and bulk tests (Docker, 30 min)
 	$(RUN) -m pytest -m slow
+
+soak: $(VENV)/.installed ## run tasks while everything breaks, MINUTES=20, SEED=n (Docker)
+	$(RUN) -m tests.soak $(if $(MINUTES),--minutes $(MINUTES)) $(if $(SEED),--seed $(SEED))
 
 bench: $(VENV)/.installed ## measure all figures, or some with ONLY=warm,cold (Docker, 30 min)
 	$(RUN) -m bench $(if $(ONLY),--only $(ONLY))

@@ -59,7 +59,15 @@ RUNS: Final = (
     ),
     Run(figures=("handler_import_ms",), measure=imports.handler, rounds=40, quick_rounds=5),
     Run(
-        figures=("first_result", "one_more_package", "image_overhead_mb", "runtime_change_s"),
+        figures=(
+            "first_result",
+            "one_more_package",
+            "first_result_registry",
+            "one_more_package_registry",
+            "runtime_change_registry_s",
+            "image_overhead_mb",
+            "runtime_change_s",
+        ),
         measure=images.sizes_and_times,
         rounds=3,
         quick_rounds=1,

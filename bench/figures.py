@@ -128,6 +128,22 @@ FIGURES: Final = (
         yardstick="the same Dockerfile, built and pushed, with scikit-learn as well; medians",
     ),
     Figure(
+        name="first_result_registry",
+        target=0.33,
+        yardstick="builder='registry' against the Dockerfile of first_result; medians",
+    ),
+    Figure(
+        name="one_more_package_registry",
+        target=0.12,
+        yardstick="builder='registry' against the Dockerfile of one_more_package; medians",
+    ),
+    Figure(
+        name="runtime_change_registry_s",
+        target=0.5,
+        unit="s",
+        yardstick="builder='registry': upload of the same packages with another runtime; median",
+    ),
+    Figure(
         name="image_overhead_mb",
         target=1,
         unit="MB",

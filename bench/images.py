@@ -70,12 +70,22 @@ class Site:
         self.base = self.image([], want="build")["base"]
         self._push_base()
 
-    def image(self, requirements: list[str], *, cache: str = "cache", **request: Any) -> Any:
+    def image(
+        self,
+        requirements: list[str],
+        *,
+        cache: str = "cache",
+        builder: str = "docker",
+        **request: Any,
+    ) -> Any:
         """Ask `bench.workers.image` for an image with these packages."""
         options = self._options | {
             "requirements": requirements,
             "cache_dir": str(self._scratch / cache),
+            "builder": builder,
         }
+        if builder == "registry":
+            options["base_image"] = f"{self._repository}:root"
         answer = self._stage.work("image", {"options": options} | request, self._environment)
         self._made |= {answer[name] for name in ("image", "packages", "base") if name in answer}
         return answer
@@ -103,7 +113,8 @@ class Site:
     def clear(self) -> None:
         """Remove every image that was built."""
         with contextlib.closing(docker.from_env()) as client:
-            for name in [*self._made, f"{self._repository}:base", self._root]:
+            pushed = [f"{self._repository}:base", f"{self._repository}:root"]
+            for name in [*self._made, *pushed, self._root]:
                 with contextlib.suppress(docker.errors.ImageNotFound):
                     client.images.remove(name, force=True)
 
@@ -125,30 +136,27 @@ class Site:
         """Have the base in the registry, as it is with every image but the first."""
         with contextlib.closing(docker.from_env()) as client:
             client.images.get(self.base).tag(f"{self._repository}:base")
+            client.images.get(self._root).tag(f"{self._repository}:root")
         clients = AwsClients(target_of(Options.check(self._options)))
         login = EcrRegistry(clients, self._stack.repository).login()
-        DockerEngine().push(f"{self._repository}:base", login)
+        for tag in ("base", "root"):
+            DockerEngine().push(f"{self._repository}:{tag}", login)
 
 
 def sizes_and_times(stage: Stage, rounds: int) -> dict[str, Measurement]:
     """Measure builds from nothing, with one package more, and with another runtime."""
     ours: dict[str, list[float]] = {"first": [], "more": [], "runtime": []}
+    without: dict[str, list[float]] = {"first": [], "more": [], "runtime": []}
     plain: dict[str, list[float]] = {"first": [], "more": []}
     overheads = []
     for number in range(rounds):
         with site(stage) as here:
-            for side in ("ours", "plain") if number % 2 == 0 else ("plain", "ours"):
-                if side == "ours":
-                    cache = uuid.uuid4().hex
-                    packages = list(PACKAGES)
-                    made = here.image(packages, cache=cache, want="result")
-                    more = here.image([*packages, ONE_MORE], cache=cache, want="image")
-                    changed = here.image(
-                        packages, cache=cache, want="image", runtime=uuid.uuid4().hex
-                    )
-                    ours["first"].append(made["seconds"])
-                    ours["more"].append(more["seconds"])
-                    ours["runtime"].append(changed["seconds"])
+            sides = ("docker", "registry", "plain")
+            for side in sides if number % 2 == 0 else sides[::-1]:
+                if side == "docker":
+                    made = _builds(here, "docker", ours)
+                elif side == "registry":
+                    _builds(here, "registry", without)
                 else:
                     first = here.plain(list(PACKAGES), invoke=True)
                     plain["first"].append(first["seconds"])
@@ -157,9 +165,30 @@ def sizes_and_times(stage: Stage, rounds: int) -> dict[str, Measurement]:
     return {
         "first_result": sampling.ratio(ours["first"], plain["first"], "s"),
         "one_more_package": sampling.ratio(ours["more"], plain["more"], "s"),
+        "first_result_registry": sampling.ratio(without["first"], plain["first"], "s"),
+        "one_more_package_registry": sampling.ratio(without["more"], plain["more"], "s"),
+        "runtime_change_registry_s": sampling.median(without["runtime"], "s"),
         "runtime_change_s": sampling.median(ours["runtime"], "s"),
         "image_overhead_mb": sampling.median(overheads, "MB"),
     }
+
+
+def _builds(here: Site, builder: str, seconds: dict[str, list[float]]) -> Any:
+    """Build from nothing, with one package more, and with another runtime; note how long it took.
+
+    What is known of the root, and the layers below the packages, are there on all sides.
+    """
+    cache, packages = uuid.uuid4().hex, list(PACKAGES)
+    if builder == "registry":
+        here.image([], cache=cache, builder=builder, want="image")
+    made = here.image(packages, cache=cache, builder=builder, want="result")
+    more = here.image([*packages, ONE_MORE], cache=cache, builder=builder, want="image")
+    changed = here.image(
+        packages, cache=cache, builder=builder, want="image", runtime=uuid.uuid4().hex
+    )
+    for name, answer in (("first", made), ("more", more), ("runtime", changed)):
+        seconds[name].append(answer["seconds"])
+    return made
 
 
 def use(stage: Stage, rounds: int) -> dict[str, Measurement]:

@@ -25,7 +25,6 @@ from covalent_lambda_container.concurrency.cancellation import (
     Cancelled,
 )
 from covalent_lambda_container.concurrency.event_loop import (
-    BRIEF_BYTES,
     PerLoop,
     StartLimiter,
     in_thread,
@@ -33,6 +32,8 @@ from covalent_lambda_container.concurrency.event_loop import (
 from covalent_lambda_container.covalent_api import (
     collections,
     node_updates,
+    post_processing,
+    sublattices,
     transport,
     web_page,
 )
@@ -52,6 +53,9 @@ EXECUTOR_PLUGIN_NAME = "AWSLambdaContainerExecutor"
 _EXECUTOR_PLUGIN_DEFAULTS = Options.defaults()
 
 Result = TypeVar("Result")
+
+_READ_ON_LOOP = 64 * 1024
+"""Characters of a task that is taken apart on the event loop: 48 KB of opcodes take 25 ms."""
 
 # Covalent cancels through another instance of the executor than the one that runs the task.
 _under_way = CancellationRegistry()
@@ -132,6 +136,9 @@ class AWSLambdaContainerExecutor(AsyncBaseExecutor):
         Root image; default: public.ecr.aws/lambda/python:X.Y, X.Y being the client's Python.
     architecture : str
         Processor of the functions: x86_64 or arm64. Default: "x86_64".
+    builder : str
+        What makes the images: docker, an engine on the dispatcher's machine, or registry, which
+        composes them without one and uploads them itself. Default: "docker".
     force_rebuild : bool
         Rebuild and push each image, once in each process of the dispatcher, although ECR has
         it. Default: False.
@@ -163,6 +170,9 @@ class AWSLambdaContainerExecutor(AsyncBaseExecutor):
     usage_report : bool
         End each task's stderr with a line on its duration, memory and estimated cost. Default:
         True.
+    sublattice_executors : list[str]
+        Further executors that the electrons of a sublattice may use if its graph is built in
+        Lambda, by name; "*": any executor, with any hooks.
     credentials : str
         Older name of `credentials_file`.
     log_stdout, log_stderr, time_limit, retries
@@ -200,6 +210,7 @@ class AWSLambdaContainerExecutor(AsyncBaseExecutor):
         bash_deps: str | None = None,
         base_image: str | None = None,
         architecture: str | None = None,
+        builder: str | None = None,
         force_rebuild: bool | None = None,
         max_image_mb: int | None = None,
         ca_bundle: str | None = None,
@@ -210,6 +221,7 @@ class AWSLambdaContainerExecutor(AsyncBaseExecutor):
         kms_key_arn: str | None = None,
         tags: dict[str, str] | None = None,
         usage_report: bool | None = None,
+        sublattice_executors: list[str] | None = None,
         credentials: str | None = None,
         log_stdout: str = "",
         log_stderr: str = "",
@@ -274,14 +286,14 @@ class AWSLambdaContainerExecutor(AsyncBaseExecutor):
 
     async def _outcome(
         self,
-        function: Callable[..., Any],
+        function: Any,
         args: list[Any],
         kwargs: dict[str, Any],
         dispatch_id: str,
         node_id: int,
         cancellation: Cancellation,
     ) -> Outcome | Any:
-        if covalent_task.payload_bytes(args, kwargs) < BRIEF_BYTES:
+        if covalent_task.size_of(function, args, kwargs) < _READ_ON_LOOP:
             task = _read(function, args, kwargs)
         else:
             task = await in_thread(_read, function, args, kwargs)
@@ -292,6 +304,7 @@ class AWSLambdaContainerExecutor(AsyncBaseExecutor):
             task = dataclasses.replace(task, covalent_version=version["covalent"])
         wiring = await _loaded_wiring()
         web_page.let_page_find_output(dispatch_id)
+        await post_processing.take_over(dispatch_id, self._stored)
         async with _node_progress.get().shown(dispatch_id, node_id) as waiting:
             outcome: Outcome = await wiring.service_for(self._options()).run(
                 task,
@@ -301,8 +314,27 @@ class AWSLambdaContainerExecutor(AsyncBaseExecutor):
                 retries=self.retries,
                 waiting=waiting,
             )
+        if outcome.completed and sublattices.builds_sublattice(function.args[0]):
+            await in_thread(self._check_sublattice, args, outcome.text)
         missing = outcome.error.get("missing_module") if outcome.error else ""
         return await in_thread(_advised, outcome, missing) if missing else outcome
+
+    def _stored(self) -> dict[str, Any]:
+        """Return this executor as Covalent stores it, without what belongs to a task."""
+        inherited = {
+            name: getattr(self, name)
+            for name in ("log_stdout", "log_stderr", "time_limit", "retries")
+        }
+        return {
+            "type": str(type(self)),
+            "short_name": SHORT_NAME,
+            "attributes": inherited | self._options().model_dump(),
+        }
+
+    def _check_sublattice(self, args: list[Any], archive: str) -> None:
+        options = self._options().model_dump()
+        limits = sublattices.limits_of(args, options, options["sublattice_executors"])
+        sublattices.check_archive(archive, limits)
 
     def _write_streams(self, outcome: Outcome) -> None:
         if self.task_stdout is None:
@@ -314,21 +346,21 @@ class AWSLambdaContainerExecutor(AsyncBaseExecutor):
         if self.usage_report and outcome.used:
             lines.append(outcome.used.line)
         self.task_stdout.write(outcome.stdout)
-        # What follows something begins a line of its own.
+        # Each part begins on its own line.
         self.task_stderr.write("\n".join(line.removesuffix("\n") for line in lines if line))
         if any(lines[1:]) or outcome.stderr.endswith("\n"):
             self.task_stderr.write("\n")
 
     async def cancel(self, task_metadata: dict[str, Any], job_handle: Any) -> bool:  # noqa: ARG002
-        """Call off a task; called by Covalent's dispatcher.
+        """Cancel a task; called by Covalent's dispatcher.
 
-        The dispatcher stops waiting at once. A task that has been sent is told by an object in S3,
-        for which its handler looks every `poll_freq` / 2 seconds, at least every second.
+        The dispatcher stops waiting at once. A running task is cancelled through an object in S3,
+        for which its handler checks every `poll_freq` / 2 seconds, at least every second.
 
         Returns
         -------
         bool
-            Whether the task was under way here. One that comes later is not begun.
+            Whether the task is running here. One that is cancelled before it starts never runs.
         """
         cancellation = _under_way.cancel_task(
             str(task_metadata["dispatch_id"]), int(task_metadata["node_id"])
@@ -365,28 +397,30 @@ def _either(credentials_file: str | None, credentials: str | None) -> str | None
 
 
 def _advised(outcome: Outcome, missing: str) -> Outcome:
-    """Add what this machine knows of a module that the task has missed."""
+    """Add advice on a module that the task could not import."""
     advice = missing_modules.advice(missing)
     error = outcome.error or {}
     return dataclasses.replace(outcome, error=error | {"advice": advice}) if advice else outcome
 
 
 def _message(error: Mapping[str, str]) -> str:
-    """Return what the task raised, and what may help, for Covalent to show."""
+    """Return the task's error and the advice on it, for Covalent to show."""
     message = f"{error['type']}: {error['message']}"
     return f"{message}\n{error['advice']}" if error.get("advice") else message
 
 
 def _read(function: Callable[..., Any], args: list[Any], kwargs: dict[str, Any]) -> Any:
-    """Return the task to run; or its result, if it is one of Covalent's own collections."""
-    collected = collections.collection(function, args, kwargs)
-    return covalent_task.read_task(function, args, kwargs) if collected is None else collected
+    """Return the task to run; or its result, if that can be put together unopened."""
+    result = collections.collection(function, args, kwargs)
+    if result is None:
+        result = post_processing.lattice_result(function, args, kwargs)
+    return covalent_task.read_task(function, args, kwargs) if result is None else result
 
 
 async def _unless_cancelled(
     work: Coroutine[Any, Any, Result], cancellation: Cancellation
 ) -> Result:
-    """Wait for the work; stop waiting at once, and raise, when the task is called off."""
+    """Wait for the work; stop waiting at once, and raise, when the task is cancelled."""
     loop = asyncio.get_running_loop()
     over: asyncio.Future[None] = loop.create_future()
     end = functools.partial(_end, over)
@@ -400,7 +434,7 @@ async def _unless_cancelled(
         raise
     if running.done():
         return running.result()
-    # It ends with the invocation; how, nobody wants to know any more.
+    # It ends with the invocation; its outcome is discarded.
     _left_alone.add(running)
     running.add_done_callback(_forget)
     raise Cancelled
@@ -420,8 +454,8 @@ def _forget(ended: asyncio.Task[Any]) -> None:
 def _complete_registration() -> None:
     """Register the plugin with a Covalent that this module has just imported.
 
-    Covalent loads its plugins while it is imported. Imported from here, it finds this module half
-    made and leaves it out.
+    Covalent loads its plugins while it is imported. Imported from here, it finds this module only
+    partly initialized and skips it.
     """
     executors = sys.modules.get("covalent.executor")
     manager = getattr(executors, "_executor_manager", None)

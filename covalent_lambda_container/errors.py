@@ -10,7 +10,7 @@ from typing import ClassVar
 
 
 class LambdaContainerError(Exception):
-    """Root of the taxonomy.
+    """Base class of all errors of this package.
 
     Parameters
     ----------
@@ -64,13 +64,13 @@ class UnusableImage(RegistryError):
 
 
 class ProvisionError(LambdaContainerError):
-    """AWS would not make or activate a function."""
+    """AWS did not create or activate a function."""
 
     exit_code = 6
 
 
 class InvocationError(LambdaContainerError):
-    """A task was sent to its function and no usable answer came back."""
+    """A task was sent to its function, and no usable answer was returned."""
 
     exit_code = 7
 
@@ -80,7 +80,7 @@ class UnusableAnswer(InvocationError):
 
 
 class PayloadTooLarge(InvocationError):
-    """A task or a result exceeds what Lambda carries."""
+    """A task or a result is larger than Lambda's payload limit."""
 
 
 class ResultNotStored(InvocationError):
@@ -96,16 +96,16 @@ class TaskOutOfMemory(InvocationError):
 
 
 class FunctionCrashed(InvocationError):
-    """The function's process ended without an answer; the last log lines are in the message."""
+    """The function's process ended without an answer; the message has the last log lines."""
 
 
 class VersionMismatch(LambdaContainerError):
-    """Dispatcher, client and image do not fit together."""
+    """The versions of dispatcher, client and image are incompatible."""
 
     exit_code = 8
 
 
 class LocalStackError(LambdaContainerError):
-    """The local stand-in for AWS, or something it needs, could not be started."""
+    """The local stack, or something that it needs, could not be started."""
 
     exit_code = 9

@@ -1,4 +1,4 @@
-"""A record of what was built, pushed, made and run, and how long each step took.
+"""A record of what was built, pushed, created and run, and how long each step took.
 
 Each step is one INFO record of the logger ``covalent_lambda_container.step_log``. When the
 environment variable ``COVALENT_LAMBDA_JOURNAL`` names a file, it is also appended to that file as a
@@ -66,7 +66,7 @@ def record(name: str, subject: str, started: float, facts: Mapping[str, Any]) ->
             with Path(path).open("a", encoding="utf-8") as journal:
                 journal.write(line)
         except OSError as exc:
-            # What was done is worth more than its record.
+            # The step itself succeeded; only its record is lost.
             log.warning("%s=%s cannot be written to: %s", VARIABLE, path, exc)
 
 

@@ -52,5 +52,8 @@ if __name__ == "__main__":
     dispatch_id = ct.dispatch(iris_svm)(copies=2000)
     result = ct.get_result(dispatch_id, wait=True)
     print(f"{dispatch_id} {result.status} accuracy={result.result}")
+    for node in result.get_all_node_results():
+        if node["error"]:
+            print(f"{node['node_name']}: {node['error']}")
     if str(result.status) != "COMPLETED":
-        raise SystemExit(str(result.error))
+        raise SystemExit(f"See all that is known: covalent-lambda why {dispatch_id}")

@@ -23,7 +23,8 @@ from covalent_lambda_container.executor.wiring import service_for
 from covalent_lambda_container.files.archives import Member
 from covalent_lambda_container.images import builder as image_build
 from covalent_lambda_container.images import dockerfile
-from covalent_lambda_container.images.builder import interface_image_name, packages_image_name
+from covalent_lambda_container.images.builder import packages_image_name
+from covalent_lambda_container.images.interface_image import interface_image_name
 from covalent_lambda_container.model.specs import ImageSpec
 from covalent_lambda_container.options.schema import Options
 from covalent_lambda_container.packages.requirements import Requirements

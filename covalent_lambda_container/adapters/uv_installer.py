@@ -6,10 +6,14 @@ other than the image's.
 
 from __future__ import annotations
 
+import functools
 import os
+import platform
+import re
 import subprocess
 import sys
 from collections.abc import Mapping, Sequence
+from importlib import metadata
 from pathlib import Path
 from typing import Final
 
@@ -18,7 +22,13 @@ import uv
 from covalent_lambda_container.errors import ImageBuildError
 from covalent_lambda_container.files.cache_folder import mark_used
 from covalent_lambda_container.packages.index_settings import IndexSettings
-from covalent_lambda_container.ports.installer import WheelsMissing
+from covalent_lambda_container.packages.install_failures import (
+    HEADING,
+    names_to_build,
+    shortened,
+    unsatisfiable,
+)
+from covalent_lambda_container.ports.installer import OVERRIDES, WheelsMissing
 
 _MACHINES: Final = {"x86_64": "x86_64", "arm64": "aarch64"}
 _GLIBC_MINORS: Final = (17, 28, *range(31, 41))
@@ -72,9 +82,10 @@ class UvInstaller:
         Raises
         ------
         WheelsMissing
-            When no set of wheels satisfies the requirements.
+            When packages have no wheels, and might be built.
         ImageBuildError
-            When uv failed for another reason; its output is in the message.
+            When the requirements cannot be satisfied, or uv failed for another reason; the message
+            says why and has uv's output.
         """
         for name, text in requirements.items():
             (scratch / name).write_text(text, "utf-8")
@@ -91,18 +102,101 @@ class UvInstaller:
             *("--target", str(target), "--requirements", "requirements.txt"),
             *options,
         ]
-        shared = settings.without_local_mirrors()
+        if OVERRIDES in requirements:
+            command += ["--overrides", OVERRIDES]
         try:
             _run(command, settings, scratch)
-        except WheelsMissing:
-            if shared == settings:
-                raise
-            # A mirror on this machine has the package, but not the version.
-            _run(command, shared, scratch)
+        except _Unsatisfiable as exc:
+            self._without_mirrors(command, settings, scratch, str(exc))
         mark_used(self._cache)
 
+    def program(
+        self,
+        scratch: Path,
+        *,
+        settings: IndexSettings,
+        python_version: str,
+        architecture: str,
+        glibc: str,
+    ) -> Path:
+        """Return uv's executable for Linux on a processor, to be run in a container.
 
-def _run(command: list[str], settings: IndexSettings, scratch: Path) -> None:
+        It is this machine's own where that runs there, so that no index has to have uv.
+
+        Parameters
+        ----------
+        scratch
+            Folder for an executable from an index.
+        settings, python_version, architecture, glibc
+            See `install`.
+
+        Raises
+        ------
+        ImageBuildError
+            When it is not this machine's, and no index has it.
+        """
+        if sys.platform == "linux" and platform.machine() == _MACHINES[architecture]:
+            return Path(uv.find_uv_bin())
+        target = scratch / "uv-for-container"
+        self.install(
+            {"requirements.txt": f"uv=={metadata.version('uv')}\n"},
+            target,
+            scratch,
+            settings=settings,
+            python_version=python_version,
+            architecture=architecture,
+            glibc=glibc,
+            options=("--no-deps",),
+        )
+        return target / "bin" / "uv"
+
+    def _without_mirrors(
+        self, command: list[str], settings: IndexSettings, scratch: Path, said: str
+    ) -> None:
+        """Try again without mirrors on this machine, which may lack a version; else say why.
+
+        Parameters
+        ----------
+        said
+            uv's output of the first try.
+        """
+        shared = settings.without_local_mirrors()
+        if shared != settings:
+            try:
+                _run(command, shared, scratch)
+            except _Unsatisfiable as exc:
+                said = said if names_to_build(said) else str(exc)
+            else:
+                return
+        if names_to_build(said):
+            raise WheelsMissing(said)
+        raise unsatisfiable(said, functools.partial(_newest, command, shared, scratch))
+
+
+class _Unsatisfiable(Exception):
+    """uv cannot satisfy the requirements; the message is its output."""
+
+
+def _newest(command: list[str], settings: IndexSettings, scratch: Path, name: str) -> str:
+    """Return the newest version of a package that could be installed, or ``""``."""
+    listed = scratch / "newest.txt"
+    listed.write_text(f"{name}\n", "utf-8")
+    query = [listed.name if part == "requirements.txt" else part for part in command]
+    try:
+        said = _run([*query, "--dry-run", "--no-deps"], settings, scratch)
+    except (_Unsatisfiable, ImageBuildError):
+        return ""
+    match = re.search(rf"^ \+ {re.escape(name)}==(\S+)", said, re.MULTILINE | re.IGNORECASE)
+    return match[1] if match else ""
+
+
+def _first_error(said: str) -> str:
+    """Return the first error of uv's output, in one line."""
+    match = re.search(r"^error: (.+)", said, re.MULTILINE)
+    return match[1].rstrip(".:") if match else "uv failed"
+
+
+def _run(command: list[str], settings: IndexSettings, scratch: Path) -> str:
     ca_file = scratch / "ca-bundle.crt"
     if settings.ca_bundle is not None:
         ca_file.write_bytes(settings.ca_bundle)
@@ -119,13 +213,13 @@ def _run(command: list[str], settings: IndexSettings, scratch: Path) -> None:
     )
     said = settings.redacted(ended.stdout.strip())
     if ended.returncode == _UNSATISFIABLE:
-        raise WheelsMissing(said)
+        raise _Unsatisfiable(said)
     if ended.returncode != 0:
         raise ImageBuildError(
-            f"The packages could not be installed: uv ended with status {ended.returncode}:\n"
-            f"{said}",
+            f"{HEADING}: {_first_error(said)}.\n{shortened(said)}",
             hint="Check that the package index can be reached from the dispatcher's machine.",
         )
+    return said
 
 
 def platform_name(architecture: str, glibc: str) -> str:

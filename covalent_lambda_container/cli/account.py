@@ -1,4 +1,4 @@
-"""``covalent-lambda bootstrap``, ``teardown``, ``policy``: an account, and who may do what."""
+"""``covalent-lambda bootstrap``, ``teardown``, ``policy``: the account and its permissions."""
 
 from __future__ import annotations
 
@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 import click
 
+from covalent_lambda_container.cli.config import as_toml, command_for
 from covalent_lambda_container.cli.help import command
 from covalent_lambda_container.cli.output import Output, reporting
 from covalent_lambda_container.cli.parameters import ACCOUNT, executor_options
@@ -16,27 +17,38 @@ from covalent_lambda_container.cli.wiring import wiring
 if TYPE_CHECKING:
     from covalent_lambda_container.account.steps import Step
 
+_IDENTITY: Final = ("profile", "credentials_file")
 _NAMES: Final = ("s3_bucket_name", "ecr_repository", "lambda_role_name")
 
 
 @command()
-@click.option("--plan", "only_plan", is_flag=True, help="Show what would be done, and do nothing.")
+@click.option("--plan", "only_plan", is_flag=True, help="Show what would be done; change nothing.")
 @click.option("--vpc", is_flag=True, help="Let the role connect functions to a VPC.")
 @click.option(
     "--adopt",
     is_flag=True,
-    help="Take over what exists and was made by something else; teardown removes it then.",
+    help="Take over what exists and was created by something else; teardown then removes it.",
+)
+@click.option(
+    "--configure",
+    is_flag=True,
+    help="Write the names and the region that were given into Covalent's configuration.",
 )
 @executor_options(*_NAMES, *ACCOUNT)
 @reporting
 def bootstrap(
-    only_plan: bool, vpc: bool, adopt: bool, given: dict[str, Any], output: Output
+    only_plan: bool,
+    vpc: bool,
+    adopt: bool,
+    configure: bool,
+    given: dict[str, Any],
+    output: Output,
 ) -> None:
-    """Give an AWS account what the executor needs: once, and again without harm.
+    """Set up an AWS account for the executor.
 
-    A bucket: private, encrypted, what tasks leave in it expires after a day. An ECR repository:
-    tags are immutable, Lambda may pull. An execution role: it may write its functions' logs, and
-    nothing else.
+    Creates a bucket (private and encrypted; objects of tasks expire after a day), an ECR repository
+    (tags are immutable, Lambda may pull) and an execution role (it may write its functions' logs
+    and nothing else). Running it again does no harm.
 
     \b
     Example:
@@ -54,22 +66,27 @@ def bootstrap(
         _show(output, names.account, steps)
         return
     account.apply(steps, lambda step: output.note(str(step)))
-    _show(output, names.account, steps, _configuration(given))
+    configuration = _configuration(given)
+    if configure and configuration:
+        from covalent_lambda_container.options.configuration import change_section
+
+        change_section(configuration)
+    _show(output, names.account, steps, configuration, written=configure)
 
 
 @command()
-@click.option("--plan", "only_plan", is_flag=True, help="Show what would be done, and do nothing.")
-@click.option("--yes", is_flag=True, help="Do not ask.")
-@click.option("--force", is_flag=True, help="Remove what others have put into it, too.")
+@click.option("--plan", "only_plan", is_flag=True, help="Show what would be done; change nothing.")
+@click.option("--yes", is_flag=True, help="Do not ask for confirmation.")
+@click.option("--force", is_flag=True, help="Also remove what others have put there.")
 @executor_options(*_NAMES, *ACCOUNT)
 @reporting
 def teardown(
     only_plan: bool, yes: bool, force: bool, given: dict[str, Any], output: Output
 ) -> None:
-    """Remove from an AWS account what `bootstrap` made, with all images and temporary objects.
+    """Undo `bootstrap`, and remove all images and temporary objects.
 
-    What bears no tag of this project stays. So does everything if a bucket or a repository holds
-    something else, or functions still run as the role: see `covalent-lambda gc`.
+    Resources without this project's tag stay. If a bucket or a repository holds something else, or
+    functions still use the role, nothing is removed: see `covalent-lambda gc`.
 
     \b
     Example:
@@ -99,9 +116,9 @@ def teardown(
     "who", type=click.Choice(["dispatcher", "ci", "operator", "bootstrap", "execution-role"])
 )
 @click.option("--account", metavar="NUMBER", help="AWS account; default: the credentials' own.")
-@click.option("--no-build", is_flag=True, help="dispatcher: it runs only what CI has built.")
-@click.option("--no-function", is_flag=True, help="ci: it makes images and no functions.")
-@click.option("--reserved-concurrency", is_flag=True, help="dispatcher: it reserves concurrency.")
+@click.option("--no-build", is_flag=True, help="dispatcher: runs only what CI has built.")
+@click.option("--no-function", is_flag=True, help="ci: creates images and no functions.")
+@click.option("--reserved-concurrency", is_flag=True, help="dispatcher: reserves concurrency.")
 @click.option("--vpc", is_flag=True, help="The functions join a VPC.")
 @executor_options(*_NAMES, *ACCOUNT)
 @reporting
@@ -115,12 +132,13 @@ def policy(
     given: dict[str, Any],
     output: Output,
 ) -> None:
-    """Print the IAM policy of WHO, with no action that is not used: for aws iam put-user-policy.
+    """Print the IAM policy that an identity needs.
 
-    WHO runs Covalent's server (dispatcher), prebuilds (ci), lists, collects garbage and reads logs
-    (operator), sets the account up (bootstrap), or is what functions run as (execution-role).
+    WHO runs Covalent's server (dispatcher), builds ahead of time (ci), lists, removes and reads
+    logs (operator), sets up the account (bootstrap), or is the role of the functions
+    (execution-role). The policy has no action that is not used, and fits `aws iam put-user-policy`.
 
-    Asks AWS for nothing but the number of the account, and with --account for nothing.
+    AWS is asked only for the account's number; with --account, it is not asked at all.
 
     \b
     Example:
@@ -152,7 +170,12 @@ def policy(
 
 
 def _show(
-    output: Output, number: str, steps: Sequence[Step], configuration: dict[str, Any] | None = None
+    output: Output,
+    number: str,
+    steps: Sequence[Step],
+    configuration: dict[str, Any] | None = None,
+    *,
+    written: bool = False,
 ) -> None:
     document: dict[str, Any] = {
         "account": number,
@@ -168,32 +191,39 @@ def _show(
     }
     if configuration:
         document["configuration"] = configuration
-    output.result(document, *_lines(number, steps, configuration))
+    output.result(document, *_lines(number, steps, configuration, written=written))
 
 
-def _lines(number: str, steps: Sequence[Step], configuration: dict[str, Any] | None) -> list[str]:
-    """Return the plan, or what is left to do after it has been carried out."""
+def _lines(
+    number: str, steps: Sequence[Step], configuration: dict[str, Any] | None, *, written: bool
+) -> list[str]:
+    """Return the plan, or what is left to do after it has been applied."""
     if configuration is None:
         return [f"Account {number}:", *(f"  {step}" for step in steps)]
     changed = sum(step.changes for step in steps)
     lines = [f"Account {number}: {changed} changes." if changed else f"Account {number}: ready."]
-    if configuration:
-        import toml
-
-        from covalent_lambda_container.model.names import SHORT_NAME
-
-        section = toml.dumps({"executors": {SHORT_NAME: configuration}})
-        lines += ["Now set in Covalent's configuration:", "", section.rstrip()]
+    if configuration and written:
+        lines += ["Written into Covalent's configuration:", "", as_toml(configuration)]
+    elif configuration:
+        lines += ["Now set it in Covalent's configuration:", "", f"  {command_for(configuration)}"]
+    lines += [
+        "",
+        "The dispatcher needs credentials of its own, with the policy that "
+        "'covalent-lambda policy dispatcher' prints.",
+    ]
     return lines
 
 
 def _configuration(given: dict[str, Any]) -> dict[str, Any]:
-    """Return the options that were given and that Covalent's configuration does not have."""
+    """Return the options that were given and that Covalent's configuration does not have.
+
+    Not as whom the account was set up: the dispatcher is not to be its administrator.
+    """
     from covalent_lambda_container.options.resolve import resolve
 
     configured = resolve({}).model_dump()
     return {
         name: value
         for name, value in given.items()
-        if value is not None and value != configured[name]
+        if value is not None and value != configured[name] and name not in _IDENTITY
     }

@@ -17,7 +17,9 @@ from covalent_lambda_container.options.suggestions import did_you_mean
 
 @group()
 def config() -> None:
-    """Show and change the executor's section of Covalent's configuration.
+    """Show and change options in Covalent's configuration.
+
+    They are in its section [executors.awslambda_container]; the rest of the file stays as it is.
 
     \b
     Example:
@@ -157,8 +159,8 @@ def _value(declared: Declared, text: str) -> Any:
     if not isinstance(value, (int, float) if declared.type is float else _kind(declared)):
         examples = {int: "512", float: "0.5", bool: "true", list: '["six"]', dict: '{"A": "1"}'}
         raise click.BadParameter(
-            f"{declared.name} is a {_kind(declared).__name__} and cannot be {text!r}: write it as "
-            f"JSON, such as {examples[_kind(declared)]}.",
+            f"{declared.name} cannot be {text!r}: write it as JSON, such as "
+            f"{examples[_kind(declared)]}.",
             param_hint="NAME=VALUE",
         )
     return value

@@ -1,4 +1,4 @@
-"""``covalent-lambda list`` and ``gc``: what there is, and what can go."""
+"""``covalent-lambda list`` and ``gc``: images and functions, and those no longer used."""
 
 from __future__ import annotations
 
@@ -14,22 +14,27 @@ from covalent_lambda_container.cli.parameters import ACCOUNT, duration, executor
 from covalent_lambda_container.cli.wiring import wiring
 
 if TYPE_CHECKING:
-    from covalent_lambda_container.functions.inventory import FunctionEntry, Unused
+    from covalent_lambda_container.functions.description import Purpose
+    from covalent_lambda_container.functions.inventory import FunctionEntry, Inventory, Unused
     from covalent_lambda_container.ports.registry import ImageRecord
 
 _SHORT: Final = 12
-_COLUMNS: Final = ("kind", "name", "image", "size", "memory", "age", "last use", "made by")
+_COLUMNS: Final = (
+    *("kind", "name", "packages", "for", "image", "size", "memory", "age", "last use", "made by"),
+)
+_WHOLE: Final = ("name",)
+"""Columns that people copy from."""
 
 
 @command("list")
 @executor_options(*ACCOUNT, "ecr_repository")
 @reporting
 def list_(given: dict[str, Any], output: Output) -> None:
-    """Show the images and functions that there are.
+    """Show images and functions, with their packages and tasks.
 
-    Only what executors have made: functions with their tag, images with a spec's.
-
-    Last use is what CloudWatch Logs (functions) and ECR (images, to a day) know of it.
+    Only those that executors have created: functions with this project's tag, images whose tag is
+    a spec's. The last use of a function is taken from CloudWatch Logs, that of an image from ECR,
+    which knows the day.
 
     \b
     Example:
@@ -45,14 +50,15 @@ def list_(given: dict[str, Any], output: Output) -> None:
     functions = sorted(there.functions, key=lambda entry: entry.record.modified)
     output.table(
         {
-            "images": [_image_document(image) for image in images],
+            "images": [_image_document(image, there.purpose_of(image)) for image in images],
             "functions": [_function_document(entry) for entry in functions],
         },
         _COLUMNS,
         [
-            *(_image_row(image, now) for image in images),
+            *(_image_row(image, there.purpose_of(image), now) for image in images),
             *(_function_row(entry, now) for entry in functions),
         ],
+        whole=_WHOLE,
     )
 
 
@@ -64,13 +70,13 @@ def list_(given: dict[str, Any], output: Output) -> None:
     default="30d",
     show_default=True,
     metavar="TIME",
-    help="Keep what was made or used within this time: 30d, 12h.",
+    help="Keep what was created or used within this time: 30d, 12h.",
 )
 @click.option("--yes", is_flag=True, help="Do not ask.")
 @click.option(
     "--local",
     is_flag=True,
-    help="What builds have left on this machine, instead of what is in the account.",
+    help="Remove what builds have left on this machine, instead of what is in the account.",
 )
 @executor_options(*ACCOUNT, "ecr_repository", "cache_dir")
 @reporting
@@ -82,11 +88,12 @@ def gc(
     given: dict[str, Any],
     output: Output,
 ) -> None:
-    """Remove functions and images that nobody uses.
+    """Remove functions and images that are no longer used.
 
-    Functions that were not used for a time, then images that no function uses. With --local, images
-    in the Docker engine and what is in the folder of the option cache_dir. Only what executors have
-    made: functions with their tag, images with a spec's. What is needed again is made again.
+    Functions that were not used for a while, then images that no function uses. With --local,
+    images in the Docker engine and files in the folder of the option cache_dir. Only what executors
+    have created is removed: functions with this project's tag, images whose tag is a spec's. What
+    is needed again is created again.
 
     \b
     Example:
@@ -109,38 +116,47 @@ def gc(
     what = find_unused(there, now=now, keep=keep)
     if not dry_run and (what.functions or what.images):
         if not yes:
-            _show(what, now, output.aside)
+            _show(what, there, now, output.aside)
             click.confirm("Remove these?", abort=True, err=True)
-            # Meanwhile somebody may have used them.
+            # They may have been used in the meantime.
             there = take_inventory(stores.registry, stores.functions, stores.logs)
             what = what.still(find_unused(there, now=now, keep=keep))
         remove(what, stores.registry, stores.functions, output.note)
-    _show(what, now, output, removed=not dry_run)
+    _show(what, there, now, output, removed=not dry_run)
 
 
-def _show(what: Unused, now: datetime, output: Output, *, removed: bool | None = None) -> None:
+def _show(
+    what: Unused,
+    there: Inventory,
+    now: datetime,
+    output: Output,
+    *,
+    removed: bool | None = None,
+) -> None:
     document = {
         "removed": removed,
         "functions": [_function_document(entry) for entry in what.functions],
-        "images": [_image_document(image) for image in what.images],
+        "images": [_image_document(image, there.purpose_of(image)) for image in what.images],
     }
     rows = [
         *(_function_row(entry, now) for entry in what.functions),
-        *(_image_row(image, now) for image in what.images),
+        *(_image_row(image, there.purpose_of(image), now) for image in what.images),
     ]
     if rows:
-        output.table(document, _COLUMNS, rows)
+        output.table(document, _COLUMNS, rows, whole=_WHOLE)
     else:
         output.result(document, "nothing to remove")
 
 
-def _image_document(image: ImageRecord) -> dict[str, Any]:
+def _image_document(image: ImageRecord, purpose: Purpose) -> dict[str, Any]:
     return {
         "tags": list(image.tags),
         "digest": image.digest,
         "size_bytes": image.size_bytes,
         "pushed": image.pushed.isoformat(),
         "last_used": image.pulled.isoformat() if image.pulled else None,
+        "packages": purpose.packages or None,
+        "for": purpose.tasks or None,
     }
 
 
@@ -152,14 +168,19 @@ def _function_document(entry: FunctionEntry) -> dict[str, Any]:
         "modified": entry.record.modified.isoformat(),
         "last_used": entry.last_used.isoformat() if entry.last_used else None,
         "made_by": entry.creator or None,
+        "packages": entry.purpose.packages or None,
+        "for": entry.purpose.tasks or None,
     }
 
 
-def _image_row(image: ImageRecord, now: datetime) -> list[str]:
+def _image_row(image: ImageRecord, purpose: Purpose, now: datetime) -> list[str]:
     size = megabytes(image.size_bytes)
     used = age(image.pulled, now)
     tag = image.tags[-1][:_SHORT]
-    return ["image", tag, _digest(image.digest), size, "–", age(image.pushed, now), used, "–"]
+    return [
+        *("image", tag, purpose.packages or "–", purpose.tasks or "–", _digest(image.digest)),
+        *(size, "–", age(image.pushed, now), used, "–"),
+    ]
 
 
 def _function_row(entry: FunctionEntry, now: datetime) -> list[str]:
@@ -167,6 +188,8 @@ def _function_row(entry: FunctionEntry, now: datetime) -> list[str]:
     return [
         "function",
         record.name,
+        entry.purpose.packages or "–",
+        entry.purpose.tasks or "–",
         _digest(entry.digest),
         "–",
         f"{record.memory_mb} MB",

@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import os
 import shlex
+from collections.abc import Iterator
 from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
 import click
 
+from covalent_lambda_container.cli.config import command_for
 from covalent_lambda_container.cli.help import group
 from covalent_lambda_container.cli.output import Body, Output, reporting
 
@@ -22,7 +25,7 @@ _FOLDER: Final = "~/.cache/covalent/lambda_container/local"
 def local() -> None:
     """Run a local stand-in for AWS.
 
-    It needs a Docker engine; on Debian or Ubuntu, as root, it installs and starts one if there is
+    It needs a Docker engine. On Debian and Ubuntu, as root, it installs and starts one if there is
     none.
 
     \b
@@ -37,33 +40,54 @@ def _in_folder(body: Body) -> Body:
         type=click.Path(file_okay=False, path_type=Path),
         default=_FOLDER,
         show_default=True,
-        help="Where it keeps its credentials and logs.",
+        help="Folder for its credentials and logs.",
     )
     return option(body)
 
 
 @local.command()
 @_in_folder
+@click.option(
+    "--port",
+    type=click.IntRange(1024, 65535),
+    metavar="PORT",
+    help="Where it listens, so that what is configured holds after a restart; default: a free one.",
+)
+@click.option(
+    "--configure",
+    is_flag=True,
+    help="Write where it is into Covalent's configuration; `local down` says how to undo it.",
+)
 @reporting
-def up(folder: Path, output: Output) -> None:
-    """Start it, unless it runs, and print the environment variables that lead there.
+def up(folder: Path, port: int | None, configure: bool, output: Output) -> None:
+    """Start the local stack, unless it runs, and print how to use it.
 
     \b
     Example:
-      covalent-lambda local up
+      covalent-lambda local up --port 4566 --configure
       eval "$(covalent-lambda local up)"
     """
     from covalent_lambda_container.local.background import Background
 
-    stack = Background(folder).up(output.note)
-    _show(stack, output)
+    stack = Background(folder).up(output.note, port=port or 0)
+    if configure:
+        from covalent_lambda_container.options.configuration import (
+            change_section,
+            configuration_file,
+        )
+
+        change_section(stack.options)
+        output.note(f"Written into {configuration_file()}.")
+    instructions(stack, output)
 
 
 @local.command()
 @_in_folder
 @reporting
 def down(folder: Path, output: Output) -> None:
-    """Stop it; its containers, files and images are removed.
+    """Stop the local stack, and remove its containers, files and images.
+
+    Prints how to undo what still leads there, in Covalent's configuration and in this shell.
 
     \b
     Example:
@@ -71,7 +95,12 @@ def down(folder: Path, output: Output) -> None:
     """
     from covalent_lambda_container.local.background import Background
 
-    was_there = Background(folder).down()
+    background = Background(folder)
+    stack = background.find()
+    was_there = background.down()
+    if stack:
+        for line in undoing(stack):
+            output.note(line)
     output.result({"stopped": was_there}, "stopped" if was_there else "it did not run")
 
 
@@ -79,7 +108,7 @@ def down(folder: Path, output: Output) -> None:
 @_in_folder
 @reporting
 def status(folder: Path, output: Output) -> None:
-    """Print how to use it, as `up` does; exit with 1 if it does not run.
+    """Print how to use the local stack; exit with 1 if it does not run.
 
     \b
     Example:
@@ -89,7 +118,7 @@ def status(folder: Path, output: Output) -> None:
 
     stack = Background(folder).find()
     if stack:
-        _show(stack, output)
+        instructions(stack, output)
         return
     output.note("The local stack does not run. Start it: covalent-lambda local up")
     if output.as_json:
@@ -97,17 +126,37 @@ def status(folder: Path, output: Output) -> None:
     click.get_current_context().exit(1)
 
 
-def _show(stack: BackgroundStack, output: Output) -> None:
+def instructions(stack: BackgroundStack, output: Output) -> None:
+    """Say how to use a stack; its variables are the result."""
     from covalent_lambda_container.local.stack import OWNER_PROFILE
+    from covalent_lambda_container.options.configuration import read_section
 
     document: dict[str, Any] = asdict(stack)
     variables = [f"export {name}={shlex.quote(v)}" for name, v in stack.environment.items()]
-    output.note("The local stack runs. For Covalent's configuration, covalent.conf:\n")
-    output.note("[executors.awslambda_container]")
-    for name, value in stack.options.items():
-        output.note(f'{name} = "{value}"')
+    output.note(f"The local stack is running: {stack.options['endpoint_url']}\n")
+    section = read_section()
+    if any(section.get(name) != value for name, value in stack.options.items()):
+        output.note("For workflows and covalent-lambda, in Covalent's configuration:\n")
+        output.note(f"{command_for(stack.options)}\n")
     output.note(
-        "\nFor a shell (AWS CLI, boto3), with a dispatcher's rights; the account's owner, who may "
-        f"list, gc and bootstrap, is AWS_PROFILE={OWNER_PROFILE}:\n"
+        "For a shell (AWS CLI, boto3), the variables below. Both have a dispatcher's rights; the "
+        f"account's owner, who may list, gc and bootstrap, is the profile {OWNER_PROFILE}:\n"
+        f"  covalent-lambda list --profile {OWNER_PROFILE}\n"
+        f"  AWS_PROFILE={OWNER_PROFILE} aws ecr describe-repositories\n"
     )
     output.result(document, *variables)
+
+
+def undoing(stack: BackgroundStack) -> Iterator[str]:
+    """Say how to undo what leads to a stack that was stopped."""
+    from covalent_lambda_container.options.configuration import read_section
+
+    section = read_section()
+    if section.get("endpoint_url") == stack.options["endpoint_url"]:
+        names = [name for name, value in stack.options.items() if section.get(name) == value]
+        yield "Covalent's configuration still leads there. Undo it:"
+        yield f"  {shlex.join(['covalent-lambda', 'config', 'unset', *names])}"
+    if os.environ.get("AWS_ENDPOINT_URL") == stack.environment.get("AWS_ENDPOINT_URL"):
+        names = [name for name, value in stack.environment.items() if os.environ.get(name) == value]
+        yield "This shell still leads there. Undo it:"
+        yield f"  unset {' '.join(names)}"

@@ -1,9 +1,13 @@
-"""``covalent-lambda logs``: what a function wrote."""
+"""``covalent-lambda logs``: what functions wrote."""
 
 from __future__ import annotations
 
+import heapq
+import queue
+import threading
+from collections.abc import Iterator, Sequence
 from datetime import datetime, timedelta, timezone
-from typing import Any
+from typing import TYPE_CHECKING, Any, Final
 
 import click
 
@@ -12,38 +16,121 @@ from covalent_lambda_container.cli.output import Output, reporting
 from covalent_lambda_container.cli.parameters import ACCOUNT, duration, executor_options
 from covalent_lambda_container.cli.wiring import wiring
 
+if TYPE_CHECKING:
+    from covalent_lambda_container.ports.stores import LogLine, Logs
+
+    Source = tuple[str, Logs]
+    """A function, and where its log is."""
+
+_SHORT: Final = 21
+"""Characters of a function's name that tell it from others: prefix and image."""
+
 
 @command()
-@click.argument("function")
-@click.option("-f", "--follow", is_flag=True, help="Go on with what it writes, until Ctrl-C.")
+@click.argument("function", required=False)
+@click.option(
+    "--dispatch",
+    "dispatch_id",
+    metavar="ID",
+    help="Show the functions that a finished dispatch used.",
+)
+@click.option("--server", metavar="URL", help="Covalent's server, for --dispatch.")
+@click.option("-f", "--follow", is_flag=True, help="Keep printing until Ctrl-C.")
 @click.option(
     "--since",
     type=duration,
-    default="1h",
-    show_default=True,
     metavar="TIME",
-    help="Begin this long ago: 10m, 2d.",
+    help="Begin this long ago: 10m, 2d.  [default: 1h; with --dispatch, its begin]",
 )
 @executor_options(*ACCOUNT)
 @reporting
 def logs(
-    function: str, follow: bool, since: timedelta, given: dict[str, Any], output: Output
+    function: str | None,
+    dispatch_id: str | None,
+    server: str | None,
+    follow: bool,
+    since: timedelta | None,
+    given: dict[str, Any],
+    output: Output,
 ) -> None:
-    """Show what a FUNCTION wrote.
+    """Show the logs of a function, or of a dispatch.
 
-    That is its tasks' output, and Lambda's own lines.
-
-    With --json, each event is a JSON document on a line of its own.
+    Logs hold the tasks' output and Lambda's own lines, also those of other dispatches that use the
+    same functions at the same time. With --json, each line is a JSON document.
 
     \b
     Example:
       covalent-lambda logs covalent-20193b0346945e4e-ddf6c09f7176e433 --follow
+      covalent-lambda logs --dispatch 9d8a2f2e-6b5c-4a57-8d0f-0f2b8f2f2c11
     """
     from covalent_lambda_container.options.resolve import resolve
 
-    stores = wiring().account_stores_for(resolve(given))
-    start = datetime.now(timezone.utc) - since
-    for line in stores.logs.read(function, start, follow=follow):
+    if bool(function) == bool(dispatch_id):
+        raise click.UsageError("Give a FUNCTION or a --dispatch.")
+    start = datetime.now(timezone.utc) - (since or timedelta(hours=1))
+    if dispatch_id:
+        sources, begun = _of_dispatch(dispatch_id, server, given)
+        start = start if since else begun
+    else:
+        sources = [(str(function), wiring().account_stores_for(resolve(given)).logs)]
+    for name, line in _lines(sources, start, follow=follow):
         time = line.time.isoformat(timespec="milliseconds")
         text = line.text.rstrip("\n")
-        output.line({"time": time, "text": text}, f"{time}  {text}")
+        document = {"time": time, "text": text}
+        shown = f"{time}  {text}"
+        if dispatch_id:
+            document["function"] = name
+            shown = f"{time}  {name[:_SHORT].removeprefix('covalent-')}  {text}"
+        output.line(document, shown)
+
+
+def _of_dispatch(
+    dispatch_id: str, server: str | None, given: dict[str, Any]
+) -> tuple[list[Source], datetime]:
+    """Return the functions that a dispatch used, and when it began."""
+    from covalent_lambda_container.covalent_api.dispatch import dispatch_started, read_dispatch
+    from covalent_lambda_container.errors import ConfigurationError
+    from covalent_lambda_container.executor.prebuild import build_targets, look
+
+    found: dict[str, Logs] = {}
+    for target in build_targets(read_dispatch(dispatch_id, server), given, None):
+        parts = wiring()
+        status = look(target, parts.service_for(target.options), with_function=True)
+        if status.function_exists:
+            found[status.function] = parts.account_stores_for(target.options).logs
+    if not found:
+        raise ConfigurationError(
+            f"No function of dispatch {dispatch_id!r} is there.",
+            hint="Show what failed in it: covalent-lambda why " + dispatch_id,
+        )
+    return list(found.items()), dispatch_started(dispatch_id, server)
+
+
+def _lines(
+    sources: Sequence[Source], start: datetime, *, follow: bool
+) -> Iterator[tuple[str, LogLine]]:
+    """Yield what functions wrote: in the order of time, or followed, as it comes."""
+    if len(sources) == 1 or not follow:
+        read = [_named(name, logs.read(name, start, follow=follow)) for name, logs in sources]
+        yield from heapq.merge(*read, key=lambda entry: entry[1].time)
+        return
+    arrived: queue.SimpleQueue[tuple[str, LogLine] | Exception] = queue.SimpleQueue()
+
+    def follow_one(name: str, logs: Logs) -> None:
+        try:
+            for line in logs.read(name, start, follow=True):
+                arrived.put((name, line))
+        except Exception as exc:
+            arrived.put(exc)
+
+    for source in sources:
+        threading.Thread(target=follow_one, args=source, daemon=True).start()
+    while True:
+        entry = arrived.get()
+        if isinstance(entry, Exception):
+            raise entry
+        yield entry
+
+
+def _named(name: str, lines: Iterator[LogLine]) -> Iterator[tuple[str, LogLine]]:
+    return ((name, line) for line in lines)

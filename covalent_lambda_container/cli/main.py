@@ -12,6 +12,7 @@ import click
 
 from covalent_lambda_container.cli.help import Group
 from covalent_lambda_container.cli.output import styled
+from covalent_lambda_container.cli.parameters import with_flags
 from covalent_lambda_container.errors import LambdaContainerError
 
 _SECTIONS: Final = {
@@ -80,14 +81,15 @@ class LazyGroup(Group):
                 )
 
     def invoke(self, ctx: click.Context) -> Any:
-        """Run a command; errors of ours become a message and an exit code, others stay as they are.
+        """Run a command; this project's errors become a message and an exit code.
 
-        Terminated is interrupted: what was begun is taken back.
+        SIGTERM counts as Ctrl-C, so that what was begun is undone.
         """
         try:
             return super().invoke(ctx)
         except LambdaContainerError as exc:
-            _fail(str(exc))
+            command = self.get_command(ctx, ctx.invoked_subcommand or "")
+            _fail(with_flags(str(exc), command.params if command else ()))
             ctx.exit(exc.exit_code)
         except KeyboardInterrupt:
             _fail("interrupted")

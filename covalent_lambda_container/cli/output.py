@@ -1,4 +1,4 @@
-"""What a command says: its result on stdout, all talk on stderr.
+"""What a command prints: its result on stdout, messages on stderr.
 
 On a terminal, progress is drawn and tables are as wide as it is; elsewhere, in CI and with
 ``--no-progress`` there are plain lines.
@@ -32,12 +32,12 @@ _FOLDER: Final = Path(__file__).parents[1]
 
 
 class Output:
-    """Where a command's result and its talk go.
+    """Where a command's result and its messages go.
 
     Parameters
     ----------
     stdout, stderr
-        Takes the result; takes the talk.
+        Streams of the result and of the messages.
     as_json
         Whether the result is a JSON document.
     progress
@@ -45,7 +45,7 @@ class Output:
     quiet
         Whether only the result and errors are written.
     verbose
-        Whether what is logged is talk: the output of builds, for one.
+        Whether what is logged is shown, such as the output of builds.
     """
 
     def __init__(
@@ -68,20 +68,20 @@ class Output:
 
     @property
     def aside(self) -> Output:
-        """An output whose results are talk: what is shown before a question."""
+        """An output whose results are messages, for what is shown before a question."""
         return Output(self._stderr, self._stderr, progress=False)
 
     def note(self, line: str) -> None:
-        """Say something beside the result."""
+        """Write a message."""
         if not self.quiet:
             self._write_aside(line)
 
     def warn(self, text: str) -> None:
-        """Say what should not be overlooked; also where all talk is unwanted."""
+        """Write a warning, even with ``--quiet``."""
         self._write_aside(styled(text, self._stderr, "Warning:", fg="yellow"))
 
     def error(self, text: str) -> None:
-        """Say what failed."""
+        """Write an error, even with ``--quiet``."""
         self._write_aside(styled(text, self._stderr, "Error:", fg="red"))
 
     def coloured(self, text: str, **style: Any) -> str:
@@ -139,9 +139,9 @@ class Output:
 
     @contextmanager
     def logging(self) -> Iterator[None]:
-        """Let what is logged be talk: warnings, or with ``--verbose`` everything.
+        """Show what is logged: warnings, or with ``--verbose`` everything.
 
-        Covalent's own handlers do not get it meanwhile: they would write through a drawing.
+        Covalent's own handlers do not get it meanwhile: they would disturb the progress display.
         """
         handler = _LogHandler(self)
         handler.setFormatter(logging.Formatter("%(message)s"))
@@ -172,7 +172,7 @@ class _LogHandler(logging.Handler):
         self._output = output
 
     def emit(self, record: logging.LogRecord) -> None:
-        """Write a record as talk."""
+        """Write a record as a message."""
         text = self.format(record)
         if record.levelno >= logging.WARNING:
             self._output.warn(text)
@@ -203,8 +203,8 @@ def in_ci() -> bool:
 def reporting(body: Body) -> Body:
     """Give a command ``--json``, ``--no-progress``, ``-q`` and ``-v``, and the keyword ``output``.
 
-    What anything else writes to stdout meanwhile (a workflow that is imported, Covalent's log) is
-    talk as well.
+    What anything else writes to stdout meanwhile (a workflow that is imported, Covalent's log)
+    goes to stderr.
     """
 
     @_flag("--json", "as_json", help="Write the result as JSON.")

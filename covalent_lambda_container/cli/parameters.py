@@ -86,3 +86,28 @@ def executor_options(*names: str) -> Callable[[Body], Body]:
         return decorated  # type: ignore[no-any-return]
 
     return decorate
+
+
+_LISTED: Final = re.compile(r"\boptions? ((?:[a-z0-9_]+(?:, | and | or ))*[a-z0-9_]+)")
+
+
+def with_flags(text: str, parameters: Iterable[click.Parameter]) -> str:
+    """Return an error's text with the flags of a command in place of the options they stand for.
+
+    Options that the command has no flag for stay as they are: they come from the configuration.
+    """
+    names = {each.name for each in parameters}
+    flags = {
+        name: declared.flag for name, declared in OPTIONS.items() if declared.flag and name in names
+    }
+
+    def flag(match: re.Match[str]) -> str:
+        return flags.get(match[0], match[0])
+
+    def listed(match: re.Match[str]) -> str:
+        return re.sub(r"[a-z0-9_]+", flag, match[0])
+
+    text = text.replace("AWSLambdaContainerExecutor option ", "option ")
+    text = _LISTED.sub(listed, text)
+    # Names of several words are nothing else, wherever they stand.
+    return re.sub(r"(?<![\w-])[a-z0-9]+(?:_[a-z0-9]+)+\b", flag, text)

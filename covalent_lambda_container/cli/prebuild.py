@@ -1,4 +1,4 @@
-"""``covalent-lambda prebuild``: images and functions made before anything is dispatched."""
+"""``covalent-lambda prebuild``: images and functions created ahead of a dispatch."""
 
 from __future__ import annotations
 
@@ -46,14 +46,14 @@ _THERE: Final = "there"
     "dispatches",
     multiple=True,
     metavar="ID",
-    help="What the tasks of a finished dispatch used, with what their data brought along.",
+    help="The tasks of a finished dispatch, with the packages that their data needed.",
 )
 @click.option("--server", metavar="URL", help="Covalent's server, for --dispatch.")
 @click.option("--args", "arguments", metavar="JSON", help="Arguments of the lattice: a list.")
 @click.option("--kwargs", "named", metavar="JSON", help="Arguments of the lattice: an object.")
-@click.option("--plan", is_flag=True, help="Say what would be made, and make nothing.")
-@click.option("--check", is_flag=True, help="As --plan; exit with 3 if something is missing.")
-@click.option("--no-function", is_flag=True, help="Make images only.")
+@click.option("--plan", is_flag=True, help="Show what would be created, and create nothing.")
+@click.option("--check", is_flag=True, help="Like --plan; exit with 3 if something is missing.")
+@click.option("--no-function", is_flag=True, help="Create images only.")
 @click.option("--no-push", is_flag=True, help="Build in the Docker engine only, without AWS.")
 @click.option(
     "-j", "--jobs", type=click.IntRange(min=1), default=4, show_default=True, help="Builds at once."
@@ -61,7 +61,7 @@ _THERE: Final = "there"
 @python_option
 @executor_options(
     *(*ACCOUNT, "ecr_repository", "lambda_role_name", "base_image", "architecture"),
-    *("pip_index_url", "ca_bundle"),
+    *("pip_index_url", "ca_bundle", "builder"),
 )
 @reporting
 def prebuild(
@@ -82,9 +82,9 @@ def prebuild(
 ) -> None:
     """Create the images and functions that WORKFLOWs need.
 
-    Builds, pushes and creates what is not there yet. A workflow's file is imported and the graphs
-    of its lattices are built, as a dispatch does it. Options given here go before those of its
-    executors.
+    Only what is missing is built, pushed and created. The file of a workflow is imported and the
+    graphs of its lattices are built, as in a dispatch. Options given here take precedence over
+    those of its executors.
 
     \b
     Example:
@@ -120,7 +120,7 @@ def prebuild(
 
 
 def _look(targets: Sequence[BuildTarget], *, with_function: bool) -> list[TargetStatus]:
-    """Look for everything at once; return it in the order of the targets."""
+    """Look for all targets at once; return their statuses in the same order."""
     from covalent_lambda_container.executor.prebuild import in_parallel, look
 
     looked: dict[BuildTarget, TargetStatus] = {}
@@ -139,7 +139,7 @@ def _look(targets: Sequence[BuildTarget], *, with_function: bool) -> list[Target
 def _make(
     statuses: Sequence[TargetStatus], jobs: int, output: Output, *, with_function: bool
 ) -> None:
-    """Make what is missing, and show what became of it; end with the first error's exit code."""
+    """Create what is missing and show the outcome; exit with the first error's code."""
     from covalent_lambda_container.executor.prebuild import in_parallel, make
 
     before = {status.target: status for status in statuses}
@@ -158,23 +158,23 @@ def _make(
             step = begin(_title(target))
             try:
                 service = service_for(target.options)
-                made = make(target, service, with_function=with_function, tell=step.report)
+                created = make(target, service, with_function=with_function, tell=step.report)
             except BaseException:
                 step.end("failed")
                 raise
             step.end("done")
-            return made
+            return created
 
-        for target, made in in_parallel(work, missing, at_once=jobs):
-            if isinstance(made, LambdaContainerError):
-                errors.append(made)
-                output.error(f"{_title(target)}: {made}")
+        for target, created in in_parallel(work, missing, at_once=jobs):
+            if isinstance(created, LambdaContainerError):
+                errors.append(created)
+                output.error(f"{_title(target)}: {created}")
                 states[target] = "failed"
-            elif isinstance(made, Exception):
-                raise made
+            elif isinstance(created, Exception):
+                raise created
             else:
-                after[target] = made
-                rebuilt = made.image != before[target].image
+                after[target] = created
+                rebuilt = created.image != before[target].image
                 states[target] = "built" if rebuilt else "function created"
     _show(list(after.values()), states, output, with_function=with_function)
     if errors:

@@ -1,4 +1,4 @@
-"""``covalent-lambda prewarm``: execution environments started before tasks come."""
+"""``covalent-lambda prewarm``: execution environments started ahead of tasks."""
 
 from __future__ import annotations
 
@@ -42,8 +42,8 @@ def prewarm(
 ) -> None:
     """Start execution environments before tasks come.
 
-    Those of a function, or of all functions of a workflow. They wait for tasks as long as Lambda
-    keeps them, usually some minutes; what they cost is the time of their start.
+    Of one function, or of all functions of a workflow. They wait for tasks as long as Lambda keeps
+    them, usually some minutes; only the time of their start is billed.
 
     \b
     Example:
@@ -103,7 +103,7 @@ def _functions_of(
     ]
     if not all(status.function_exists for status in statuses):
         raise ConfigurationError(
-            f"Not all functions of {workflow} are there.",
-            hint=f"Make them first: covalent-lambda prebuild {workflow}",
+            f"Some functions of {workflow} do not exist.",
+            hint=f"Create them first: covalent-lambda prebuild {workflow}",
         )
     return {status.function: status.target.options for status in statuses}

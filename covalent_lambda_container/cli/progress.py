@@ -1,4 +1,4 @@
-"""Work that is shown while it goes on: drawn on a terminal, elsewhere a line for each step."""
+"""Work in progress: drawn on a terminal, elsewhere a line for each step."""
 
 from __future__ import annotations
 
@@ -13,13 +13,13 @@ if TYPE_CHECKING:
 
 
 class Step(Protocol):
-    """A piece of work that is shown while it goes on."""
+    """A piece of work in progress."""
 
     def report(self, state: str) -> None:
-        """Say what is done now."""
+        """Show what is being done."""
 
     def end(self, outcome: str) -> None:
-        """Say what came of it; nothing is said afterwards."""
+        """Show the outcome; nothing follows."""
 
 
 class StepLines:

@@ -1,4 +1,4 @@
-"""``covalent-lambda gc --local``: what builds have left on this machine, and what of it can go."""
+"""``covalent-lambda gc --local``: what builds have left on this machine."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ _COLUMNS: Final = ("kind", "name", "size", "last use")
 def gc_local(
     given: dict[str, Any], output: Output, *, dry_run: bool, keep: timedelta, yes: bool
 ) -> None:
-    """Remove what builds have left here and nobody has needed for a time, once it is confirmed."""
+    """Remove what builds have left here and was not used for a while, after a confirmation."""
     from covalent_lambda_container.images.pruning import remove
     from covalent_lambda_container.options.resolve import resolve
 
@@ -37,7 +37,7 @@ def gc_local(
             what,
             stores.cache,
             stores.engine,
-            # Meanwhile somebody may have used them.
+            # They may have been used in the meantime.
             lambda: _find(stores, output, now, keep),
             output.note,
         )

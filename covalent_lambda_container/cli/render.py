@@ -1,4 +1,4 @@
-"""``covalent-lambda render``: the Dockerfile of a set of requirements."""
+"""``covalent-lambda render``: a Dockerfile with a set of requirements, and its build context."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from covalent_lambda_container.cli.help import command
 from covalent_lambda_container.cli.output import Output, reporting
 from covalent_lambda_container.cli.parameters import executor_options, files_option, python_option
 
-_SPEC_OPTIONS = ("base_image", "architecture")
+_SPEC_OPTIONS = ("base_image", "architecture", "ca_bundle")
 
 
 @command()
@@ -20,23 +20,38 @@ _SPEC_OPTIONS = ("base_image", "architecture")
 @files_option("Requirements file")
 @python_option
 @executor_options(*_SPEC_OPTIONS)
+@click.option(
+    "--context",
+    "folder",
+    type=click.Path(path_type=Path, file_okay=False),
+    help="Write the Dockerfile and all files that it copies to this new folder.",
+)
 @reporting
 def render(
     requirements: tuple[str, ...],
     files: tuple[Path, ...],
     python_version: str | None,
     given: dict[str, Any],
+    folder: Path | None,
     output: Output,
 ) -> None:
-    """Show the Dockerfile of these REQUIREMENTS.
+    """Show a Dockerfile of the image with these REQUIREMENTS.
+
+    With --context, write a folder that 'docker build' needs nothing else for. The executor's own
+    builds give an image with the same content in other layers.
 
     \b
     Example:
       covalent-lambda render scikit-learn==1.7.2 pandas
+      covalent-lambda render pandas --context pandas-image && docker build pandas-image
     """
     from covalent_lambda_container.covalent_api.task import bare_task
     from covalent_lambda_container.executor.image_spec import image_spec
-    from covalent_lambda_container.images.dockerfile import render_dockerfile
+    from covalent_lambda_container.images.standalone import (
+        standalone_context,
+        standalone_dockerfile,
+        write_context,
+    )
     from covalent_lambda_container.options.resolve import resolve
     from covalent_lambda_container.packages.requirements_files import (
         read_requirement_lines,
@@ -47,7 +62,13 @@ def render(
     for path in files:
         wanted |= read_requirements_file(path)
     task = bare_task(wanted, python_version=python_version)
-    spec = image_spec(resolve(given), task)
-    text = render_dockerfile(spec)
+    options = resolve(given)
+    spec = image_spec(options, task)
+    text = standalone_dockerfile(spec)
     document = {"tag": spec.tag, "spec": json.loads(spec.json), "dockerfile": text}
-    output.result(document, text.rstrip("\n"))
+    if folder is None:
+        output.result(document, text.rstrip("\n"))
+        return
+    authorities = Path(options.ca_bundle).read_bytes() if options.ca_bundle else None
+    write_context(standalone_context(spec, authorities), folder)
+    output.result({**document, "context": str(folder)}, f"Next: docker build {folder}")

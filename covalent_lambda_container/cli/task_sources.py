@@ -1,4 +1,4 @@
-"""What a command is about: the tasks of workflows, of requirements files, of dispatches."""
+"""Where a command's tasks come from: workflows, requirements files, dispatches."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ def tasks_of_workflows(
     kwargs: dict[str, Any] | None,
     output: Output,
 ) -> list[WorkItem]:
-    """Return the tasks of workflows that use the executor; say what had to be guessed."""
+    """Return the tasks of workflows that use the executor; report what had to be guessed."""
     from covalent_lambda_container.covalent_api.workflow import read_workflow
 
     tasks: list[WorkItem] = []
@@ -61,7 +61,7 @@ def tasks_of_dispatches(dispatches: Sequence[str], server: str | None) -> list[W
 
 
 def path_and_lattice(workflow: str) -> tuple[Path, str | None]:
-    """Take ``WORKFLOW.py[:LATTICE]`` apart."""
+    """Split ``WORKFLOW.py[:LATTICE]``."""
     path, colon, lattice = workflow.rpartition(":")
     if not colon or Path(workflow).exists():
         path, lattice = workflow, ""

@@ -25,9 +25,10 @@ _MOST_LINES: Final = 40
 @click.option("--server", metavar="URL", help="Covalent's server.")
 @reporting
 def why(dispatch_id: str, full: bool, server: str | None, output: Output) -> None:
-    """Show what failed in a dispatch: each failed task's error, traceback, output and image.
+    """Show what failed in a dispatch, and what helps.
 
-    Tasks of sublattices are included. Exit code 1 says that something failed.
+    For each failed task, those of sublattices included: its error and advice, its traceback, its
+    output and its image. The exit code is 1 if something failed.
 
     \b
     Example:
@@ -36,19 +37,19 @@ def why(dispatch_id: str, full: bool, server: str | None, output: Output) -> Non
     from covalent_lambda_container.covalent_api.failures import read_failures
 
     failures = read_failures(dispatch_id, server)
-    images = {node: _image(node) for node in failures.nodes}
+    failed = [(node, _image(node)) for node in failures.nodes]
     document = {
         "dispatch_id": dispatch_id,
         "workflow": failures.name,
         "status": failures.status,
         "error": failures.error,
-        "failed": [_document(node, images[node]) for node in failures.nodes],
+        "failed": [_document(node, image) for node, image in failed],
     }
     lines = [f"{failures.name}: {failures.status}, {len(failures.nodes)} failed tasks"]
     if failures.error:
         lines += ["", *textwrap.indent(failures.error, "  ").splitlines()]
-    for node in failures.nodes:
-        lines += ["", *_lines(node, images[node], output, most=None if full else _MOST_LINES)]
+    for node, image in failed:
+        lines += ["", *_lines(node, image, output, most=None if full else _MOST_LINES)]
     output.result(document, *lines)
     if failures.nodes or failures.error:
         click.get_current_context().exit(1)
@@ -87,7 +88,7 @@ def _lines(
     reason, *advice = node.error.splitlines() or ["no error was kept"]
     yield f"{output.coloured(node.name, fg='red', bold=True)} ({place})"
     yield f"  {output.coloured(reason, bold=True)}"
-    yield from (f"  → {line}" for line in advice)
+    yield from (f"  {' ' if number else '→'} {line}" for number, line in enumerate(advice))
     if image:
         packages = ", ".join(image.requirements) or "no packages"
         yield f"  image: {image.tag} ({packages})"

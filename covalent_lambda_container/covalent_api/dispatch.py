@@ -1,6 +1,6 @@
-"""The tasks of a dispatch that has run, from Covalent's server: what the executor was given.
+"""The tasks of a finished dispatch, read from Covalent's server.
 
-Unlike a workflow's graph, they say what arguments brought along.
+Unlike a workflow's graph, they include the packages that arguments require.
 """
 
 from __future__ import annotations
@@ -10,6 +10,7 @@ import urllib.request
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import replace
+from datetime import datetime, timezone
 from typing import Any
 from urllib.error import URLError
 
@@ -57,9 +58,28 @@ def read_dispatch(dispatch_id: str, server: str | None = None) -> tuple[Workflow
         return tuple(_tasks(dispatch_id, address))
 
 
+def dispatch_started(dispatch_id: str, server: str | None = None) -> datetime:
+    """Return when a dispatch began.
+
+    Raises
+    ------
+    ConfigurationError
+        The server does not answer, or has no such dispatch.
+    """
+    address = server or format_server_url()
+    with (
+        asked_of(address, dispatch_id),
+        tempfile.TemporaryDirectory(prefix="covalent-lambda-") as folder,
+    ):
+        manager = get_result_manager(dispatch_id, folder, dispatcher_addr=address)
+    started: datetime = manager.result_object.start_time or datetime.now(timezone.utc)
+    # Covalent's times are UTC, and do not say so.
+    return started if started.tzinfo else started.replace(tzinfo=timezone.utc)
+
+
 @contextmanager
 def asked_of(address: str, dispatch_id: str) -> Iterator[None]:
-    """Turn what Covalent raises when it asks for a dispatch into an error that says so.
+    """Translate Covalent's errors on reading a dispatch.
 
     Raises
     ------

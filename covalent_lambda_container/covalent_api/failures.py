@@ -5,16 +5,17 @@ from __future__ import annotations
 import tempfile
 from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Final
 
 from covalent._results_manager.results_manager import get_result_manager
-from covalent._shared_files.util_classes import RESULT_STATUS
 from covalent._shared_files.utils import format_server_url
 
 from covalent_lambda_container.covalent_api.dispatch import asked_of, task_of_node
 from covalent_lambda_container.covalent_api.workflow import WorkflowTask
 from covalent_lambda_container.errors import LambdaContainerError
 from covalent_lambda_container.model.names import SHORT_NAME
+
+_FAILED: Final = "FAILED"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -96,7 +97,7 @@ def _read(dispatch_id: str, address: str) -> DispatchFailures:
         manager.load_result_asset("error")
         return DispatchFailures(
             name=str(result.lattice.__name__),
-            status=str(result.status),
+            status=_word(result.status),
             error="" if nodes else str(result.error or ""),
             nodes=nodes,
         )
@@ -105,7 +106,7 @@ def _read(dispatch_id: str, address: str) -> DispatchFailures:
 def _failed_nodes(dispatch_id: str, manager: Any, address: str) -> Iterator[FailedNode]:
     for node in manager._manifest["lattice"]["transport_graph"]["nodes"]:
         metadata = node["metadata"]
-        if str(metadata["status"]) != str(RESULT_STATUS.FAILED):
+        if _word(metadata["status"]) != _FAILED:
             continue
         inner = metadata["sub_dispatch_id"]
         if inner:
@@ -123,6 +124,12 @@ def _failed_nodes(dispatch_id: str, manager: Any, address: str) -> Iterator[Fail
             stderr=_text(manager, node["id"], "stderr"),
             task=_task(dispatch_id, manager, node),
         )
+
+
+def _word(status: Any) -> str:
+    """Return a status as a word: Covalent wraps a member of an enumeration, or has it as it is."""
+    member = getattr(status, "STATUS", status)
+    return str(getattr(member, "value", member))
 
 
 def _text(manager: Any, node: int, key: str) -> str:

@@ -1,4 +1,4 @@
-"""A lattice's graph, built by Covalent's own code, with stand-ins for what only a run makes."""
+"""A lattice's graph, built by Covalent, with placeholders for values known only at run time."""
 
 from __future__ import annotations
 
@@ -21,15 +21,15 @@ from covalent._workflow.lattice import Lattice
 from covalent_lambda_container.errors import ConfigurationError
 
 ASK_A_RUN: Final = "Only a run tells: prebuild for a finished dispatch as well, with --dispatch."
-"""What to do about what cannot be known before."""
+"""Hint on values that are known only at run time."""
 
 
 class _Unknown:
-    """What only a run tells."""
+    """Type of `UNKNOWN`."""
 
 
 UNKNOWN: Final = _Unknown()
-"""Stands for a value that only a run makes."""
+"""Stands for a value that is known only at run time."""
 
 
 class _Prepared:

@@ -13,6 +13,18 @@ from typing import Any, Final
 _SUBIMPORT: Final = ("cloudpickle.cloudpickle", "subimport")
 """How cloudpickle refers to a module: a call of this function with the module's name."""
 
+_PUTS: Final = frozenset({"PUT", "BINPUT", "LONG_BINPUT"})
+_GETS: Final = frozenset({"GET", "BINGET", "LONG_BINGET"})
+_HASHING: Final = frozenset({"DICT", "SETITEM", "SETITEMS", "ADDITEMS", "FROZENSET"})
+_NO_TUPLE: Final = frozenset(
+    {
+        *("UNICODE", "BINUNICODE", "SHORT_BINUNICODE", "BINUNICODE8", "STRING", "BINSTRING"),
+        *("SHORT_BINSTRING", "BINBYTES", "SHORT_BINBYTES", "BINBYTES8", "BYTEARRAY8"),
+        *("EMPTY_LIST", "LIST", "EMPTY_DICT", "DICT", "EMPTY_SET"),
+    }
+)
+"""Opcodes that push a value that is no tuple."""
+
 PICKLE_PROTOCOL: Final = 5
 """Highest protocol of every Python that this project supports."""
 
@@ -80,7 +92,7 @@ def plain_value(pickled: bytes) -> Any:
         When the pickle refers to anything that would have to be imported, or is broken.
     """
     try:
-        _check_memo(pickled)
+        _check_cost(pickled)
         return _PlainUnpickler(io.BytesIO(pickled)).load()
     except pickle.UnpicklingError:
         raise
@@ -102,11 +114,33 @@ def pickled_dict(keys: bytes, values: bytes) -> bytes:
     return pickle.dumps(_call(dict, pairs), PICKLE_PROTOCOL)
 
 
-def _check_memo(pickled: bytes) -> None:
-    """Refuse memo indexes beyond the pickle's own length: the unpickler makes room for them."""
+def _check_cost(pickled: bytes) -> None:
+    """Refuse pickles whose cost is out of proportion to their size.
+
+    The unpickler allocates its memo up to the largest index. A key is hashed, and the hash of a
+    tuple visits all that it contains, as often as it is contained: tuples that are shared, and
+    nested, take for ever.
+    """
+    previous = ""
+    memoized = 0
+    maybe_tuples: set[int] = set()
+    shares_tuples = hashes = False
     for opcode, argument, _ in pickletools.genops(pickled):
-        if opcode.name in ("PUT", "BINPUT", "LONG_BINPUT") and int(argument or 0) > len(pickled):
-            raise pickle.UnpicklingError(f"its memo has an index {argument}")
+        name = opcode.name
+        if name == "MEMOIZE" or name in _PUTS:
+            index = memoized if name == "MEMOIZE" else int(argument or 0)
+            if index > len(pickled):
+                raise pickle.UnpicklingError(f"its memo has an index {argument}")
+            memoized += 1
+            if previous not in _NO_TUPLE:
+                maybe_tuples.add(index)
+        elif name in _GETS:
+            shares_tuples = shares_tuples or int(argument or 0) in maybe_tuples
+        shares_tuples = shares_tuples or name == "DUP"
+        hashes = hashes or name in _HASHING
+        previous = name
+    if shares_tuples and hashes:
+        raise pickle.UnpicklingError("it has keys and repeated tuples")
 
 
 class _PlainUnpickler(pickle.Unpickler):

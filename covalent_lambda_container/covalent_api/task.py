@@ -21,7 +21,12 @@ from covalent._workflow.transport import TransportableObject
 from packaging.version import InvalidVersion, Version
 
 from covalent_lambda_container.covalent_api.pickles import plain_value, references
-from covalent_lambda_container.covalent_api.transport import Origin, origins_of, pickle_of
+from covalent_lambda_container.covalent_api.transport import (
+    Origin,
+    header_size,
+    origins_of,
+    pickle_of,
+)
 from covalent_lambda_container.errors import InvocationError, RequirementError, VersionMismatch
 from covalent_lambda_container.packages.requirements import Requirements
 from covalent_lambda_container.packages.requirements_files import (
@@ -31,6 +36,7 @@ from covalent_lambda_container.packages.requirements_files import (
 
 log = logging.getLogger(__name__)
 
+_NAME_CHARACTERS: Final = 100
 _PIP_HOOK: Final = ("covalent._workflow.depspip", "apply_pip_deps")
 _BASH_HOOK: Final = ("covalent._workflow.depsbash", "apply_bash_commands")
 # What a file transfer imports where it runs, by the module of Covalent's that its hooks come from:
@@ -40,6 +46,8 @@ _TRANSFER_PACKAGES: Final = {
     "covalent._file_transfer.strategies.s3_strategy": "boto3",
 }
 
+_LONGEST_TEXTS: Final = 1024 * 1024
+"""Most characters of a DepsPip or a DepsBash."""
 
 Hook = tuple[TransportableObject, TransportableObject, TransportableObject, str]
 
@@ -65,9 +73,11 @@ class Task:
     origins
         Where those of its arguments and hooks come from that need packages.
     refers_to_covalent
-        Whether its function or one of its hooks needs Covalent where it runs.
+        Whether its function, an argument or a hook needs Covalent where it runs.
     covalent_version
         The client's Covalent, for a task that refers to it; filled by who knows it.
+    name
+        Name of its function; it decides nothing.
     """
 
     payload: dict[str, Any]
@@ -79,6 +89,7 @@ class Task:
     origins: frozenset[Origin] = frozenset()
     refers_to_covalent: bool = False
     covalent_version: str = ""
+    name: str = ""
 
     @property
     def needs(self) -> tuple[Hashable, ...]:
@@ -88,13 +99,23 @@ class Task:
 
 
 _NEEDS: Final = attrgetter(
-    *(field.name for field in fields(Task) if field.name not in ("payload", "payload_bytes"))
+    *(
+        field.name
+        for field in fields(Task)
+        if field.name not in ("payload", "payload_bytes", "name")
+    )
 )
 
 
-def payload_bytes(args: Sequence[Any], kwargs: Mapping[str, Any]) -> int:
-    """Return the length of the base64 text of a task's arguments."""
-    return sum(len(value.get_serialized()) for value in (*args, *kwargs.values()))
+def size_of(function: Callable[..., Any], args: Sequence[Any], kwargs: Mapping[str, Any]) -> int:
+    """Return the length of all that `read_task` reads: pickles as base64 text, and headers."""
+    values = [*args, *kwargs.values()]
+    if isinstance(function, partial) and len(function.args) == 3:
+        transportable, call_before, call_after = function.args
+        hooks = [part for hook in (*call_before, *call_after) for part in hook[:3]]
+        values += [transportable, *hooks]
+    pickles = sum(len(value.get_serialized()) for value in values)
+    return pickles + sum(header_size(value) for value in values)
 
 
 def read_task(function: Callable[..., Any], args: Sequence[Any], kwargs: Mapping[str, Any]) -> Task:
@@ -115,7 +136,7 @@ def read_task(function: Callable[..., Any], args: Sequence[Any], kwargs: Mapping
     transportable, call_before, call_after = function.args
     requirements = Requirements()
     commands: list[str] = []
-    before = []
+    before, after = [], []
     for hook in call_before:
         if _is(hook, _PIP_HOOK):
             requirements |= _pip_requirements(hook)
@@ -123,12 +144,19 @@ def read_task(function: Callable[..., Any], args: Sequence[Any], kwargs: Mapping
             commands.extend(_bash_commands(hook))
         else:
             before.append(hook)
+    for hook in call_after:
+        # Nothing can be installed on Lambda: the image has it from the beginning. Commands run
+        # when Covalent runs them.
+        if _is(hook, _PIP_HOOK):
+            requirements |= _pip_requirements(hook)
+        else:
+            after.append(hook)
     payload = {
         "function": transportable.get_serialized(),
         "args": tuple(argument.get_serialized() for argument in args),
         "kwargs": {name: argument.get_serialized() for name, argument in kwargs.items()},
         "before": tuple(map(_hook_payload, before)),
-        "after": tuple(map(_hook_payload, call_after)),
+        "after": tuple(map(_hook_payload, after)),
     }
     header = transportable.header
     return Task(
@@ -137,16 +165,26 @@ def read_task(function: Callable[..., Any], args: Sequence[Any], kwargs: Mapping
         python_version=_version(header, "py_version", "{0.major}.{0.minor}"),
         cloudpickle_version=_version(header, "cloudpickle_version", "{0}"),
         payload_bytes=_size(payload),
+        name=_name(header),
         commands=tuple(commands),
-        origins=origins_of([*args, *kwargs.values()]) | _transfer_origins((*before, *call_after)),
+        origins=origins_of([*args, *kwargs.values()]) | _transfer_origins((*before, *after)),
         refers_to_covalent=any(
             _refers_to_covalent(part)
             for part in (
                 transportable,
-                *(part for hook in (*before, *call_after) for part in hook[:3]),
+                *args,
+                *kwargs.values(),
+                *(part for hook in (*before, *after) for part in hook[:3]),
             )
         ),
     )
+
+
+def _name(header: Mapping[str, Any]) -> str:
+    """Return the name of a function, as its header has it; for people only."""
+    attributes = header.get("attrs")
+    name = attributes.get("name") if isinstance(attributes, Mapping) else None
+    return name[:_NAME_CHARACTERS] if isinstance(name, str) and name.isprintable() else ""
 
 
 def bare_task(requirements: Requirements, *, python_version: str | None = None) -> Task:
@@ -192,6 +230,11 @@ def _canonical_version(text: str, form: str) -> str:
     return form.format(Version(text.removesuffix("+")))
 
 
+def installs_packages(hook: Hook) -> bool:
+    """Tell whether a hook is DepsPip or DepsBash, which a task without a function does not need."""
+    return _is(hook, _PIP_HOOK) or _is(hook, _BASH_HOOK)
+
+
 def _is(hook: Hook, reference: tuple[str, str]) -> bool:
     """Tell whether a hook's function is one of Covalent's own, by name and by reference."""
     function = hook[0]
@@ -220,10 +263,7 @@ def _transfer_origins(hooks: Sequence[Hook]) -> frozenset[Origin]:
 def _pip_requirements(hook: Hook) -> Requirements:
     """Read the arguments of DepsPip: a list of packages and a requirements file's content."""
     packages, file_content = _plain_arguments(hook, [[], ""])
-    if not all(isinstance(package, str) for package in packages):
-        raise RequirementError(
-            f"DepsPip packages={packages!r}: every package must be a string such as 'numpy==2.1'."
-        )
+    _check_texts("DepsPip", "package", [*packages, file_content], "'numpy==2.1'")
     if file_content:
         # As Covalent does: the file overrides the list.
         return read_requirements_text(file_content, origin="DepsPip reqs_path")
@@ -233,7 +273,28 @@ def _pip_requirements(hook: Hook) -> Requirements:
 def _bash_commands(hook: Hook) -> list[str]:
     """Read the argument of DepsBash: a list of commands."""
     (commands,) = _plain_arguments(hook, [[]])
-    return [str(command) for command in commands]
+    _check_texts("DepsBash", "command", commands, "'dnf install -y git'")
+    return list(commands)
+
+
+def _check_texts(hook: str, one: str, texts: Sequence[Any], example: str) -> None:
+    """Refuse what is no text, and more text than an image can be built from.
+
+    A pickle of a hundred bytes can repeat a list until it fills all memory when it is shown.
+    """
+    total = 0
+    for text in texts:
+        if not isinstance(text, str):
+            raise RequirementError(
+                f"{hook} has a {type(text).__name__}: every {one} must be a string such as "
+                f"{example}."
+            )
+        total += len(text)
+    if total > _LONGEST_TEXTS:
+        raise RequirementError(
+            f"{hook} has {total} characters; {_LONGEST_TEXTS} are the limit.",
+            hint="Put what is that long into a package of your own, by the option local_packages.",
+        )
 
 
 def _plain_arguments(hook: Hook, form: list[Any]) -> list[Any]:

@@ -5,11 +5,13 @@ from __future__ import annotations
 import base64
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import Any, Final
 
 from covalent._workflow.transport import TransportableObject
 
-from covalent_lambda_container.packages.requirements import canonical_requirements
+from covalent_lambda_container.errors import InvocationError
+from covalent_lambda_container.packages.requirements import canonical_requirement
 
 REQUIRES: Final = "requires"
 """Key in a TransportableObject's header: requirements of whoever unpickles the value."""
@@ -17,6 +19,14 @@ REQUIRES: Final = "requires"
 
 MADE_IN: Final = "image"
 """Key in a TransportableObject's header: tag of the image in which the value was made."""
+
+_PIECE_CHARACTERS: Final = 4 * 256 * 1024
+"""A multiple of four: pieces of base64 that decode by themselves."""
+
+_MOST_REQUIREMENTS: Final = 1024
+_LONGEST_REQUIREMENT: Final = 512
+_READ_AS_CHARACTERS: Final = 1024
+"""Reading a requirement takes as long as reading that many characters of a pickle."""
 
 
 USAGE: Final = "usage"
@@ -66,14 +76,61 @@ def transportable(header: dict[str, Any], text: str, pickled: str) -> Transporta
 
 
 def origins_of(values: Sequence[TransportableObject]) -> frozenset[Origin]:
+    """Return where those values come from that need packages, as their headers say.
+
+    Raises
+    ------
+    InvocationError
+        A header has another form than this project gives it.
+    RequirementError
+        A header asks for something that no image can have.
+    """
     found = set()
     for value in values:
-        required = value.header.get(REQUIRES, ())
-        if required:
-            requirements = canonical_requirements(required, origin="An argument's header")
-            found.add(Origin(requirements=requirements, image=value.header.get(MADE_IN, "")))
+        required, image = value.header.get(REQUIRES), value.header.get(MADE_IN, "")
+        if not required:
+            continue
+        _check(required, image)
+        requirements = sorted({_canonical(text) for text in required})
+        found.add(Origin(requirements=tuple(requirements), image=image))
     return frozenset(found)
 
 
+def header_size(value: TransportableObject) -> int:
+    """Return about how many characters a header's requirements have."""
+    required = value.header.get(REQUIRES)
+    return _READ_AS_CHARACTERS * len(required) if isinstance(required, list) else 0
+
+
+def _check(required: Any, image: Any) -> None:
+    usable = (
+        isinstance(required, list)
+        and len(required) <= _MOST_REQUIREMENTS
+        and all(isinstance(text, str) and len(text) <= _LONGEST_REQUIREMENT for text in required)
+        and isinstance(image, str)
+    )
+    if not usable:
+        raise InvocationError(
+            f"An argument's header has {REQUIRES!r} or {MADE_IN!r} in a form that cannot be used: "
+            f"a list of at most {_MOST_REQUIREMENTS} requirements of up to {_LONGEST_REQUIREMENT} "
+            "characters, and a text, are expected.",
+            hint="A task, or a package in its image, may have forged it.",
+        )
+
+
+@lru_cache(maxsize=4096)
+def _canonical(text: str) -> str:
+    return canonical_requirement(text, "An argument's header")
+
+
 def pickle_of(transportable_object: TransportableObject) -> bytes:
-    return base64.b64decode(transportable_object.get_serialized())
+    """Return a value's pickle, unopened.
+
+    Large ones are decoded in pieces: the decoder holds the interpreter's lock, which the event loop
+    needs too.
+    """
+    text = transportable_object.get_serialized()
+    if len(text) <= _PIECE_CHARACTERS:
+        return base64.b64decode(text)
+    starts = range(0, len(text), _PIECE_CHARACTERS)
+    return b"".join(base64.b64decode(text[start : start + _PIECE_CHARACTERS]) for start in starts)

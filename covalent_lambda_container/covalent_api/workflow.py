@@ -1,4 +1,4 @@
-"""The tasks of a workflow that has not run: what its graph says that the executor will be given."""
+"""The tasks of a workflow that has not run, read from its graph."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ from covalent_lambda_container.options.schema import Options
 
 @dataclass(frozen=True, kw_only=True)
 class WorkflowTask:
-    """One task that the executor will be given.
+    """One task of a workflow on this executor.
 
     Parameters
     ----------
@@ -56,14 +56,14 @@ class WorkflowTask:
 
 @dataclass(frozen=True, kw_only=True)
 class Workflow:
-    """What was found in a workflow's file.
+    """The tasks found in a workflow's file.
 
     Parameters
     ----------
     tasks
         Those on this executor, in the order of the graph.
     guesses
-        Sentences on what had to be guessed, since only a run tells.
+        Sentences on what is known only when the workflow runs.
     """
 
     tasks: tuple[WorkflowTask, ...]
@@ -116,7 +116,7 @@ def read_workflow(
 
 
 class _Search:
-    """Goes through lattices and the sublattices in them."""
+    """Collects the tasks of lattices and of their sublattices."""
 
     def __init__(self) -> None:
         self.tasks: list[WorkflowTask] = []
@@ -141,7 +141,7 @@ class _Search:
         self._nodes(place, graph)
 
     def _sublattice(self, place: str, graph: Any, node: int) -> None:
-        """Add the tasks of a sublattice, as the node that builds it will."""
+        """Add the tasks of a sublattice, built as its node builds it."""
         args, kwargs = arguments_of(graph, node)
         sub, metadata, args = args[0], args[1], args[2:]
         if sub is UNKNOWN or metadata is UNKNOWN:

@@ -12,7 +12,12 @@ from packaging.requirements import Requirement
 
 from covalent_lambda_container.doctor.examination import Check
 from covalent_lambda_container.errors import ConfigurationError, VersionMismatch
-from covalent_lambda_container.model.names import SHORT_NAME
+from covalent_lambda_container.model.names import SECTION, SHORT_NAME
+from covalent_lambda_container.options.configuration import (
+    configuration_file,
+    read_section,
+    unknown_names,
+)
 
 _DISTRIBUTION: Final = "covalent-lambda-container"
 _GROUP: Final = "covalent.executor.executor_plugins"
@@ -33,7 +38,11 @@ class CovalentServer:
 
     def checks(self) -> list[Check]:
         """Return what can be asked about it."""
-        return [Check("Covalent server", self.server), Check("versions", self.versions)]
+        return [
+            Check("Covalent server", self.server),
+            Check("configuration", self.configuration),
+            Check("versions", self.versions),
+        ]
 
     def server(self) -> str:
         """Look whether it answers."""
@@ -50,6 +59,21 @@ class CovalentServer:
                 hint="Start it with 'covalent start', or set dispatcher.address and "
                 "dispatcher.port in Covalent's configuration.",
             ) from exc
+
+    def configuration(self) -> str:
+        """Look whether all names in the executor's section are options."""
+        path = configuration_file()
+        unknown = unknown_names(read_section())
+        if unknown:
+            listed = "; ".join(
+                f"{name}: {suggestion}" if suggestion else name
+                for name, suggestion in unknown.items()
+            )
+            raise ConfigurationError(
+                f"{path}, section [{SECTION}], has names that are no option: {listed}",
+                hint=f"Remove them: covalent-lambda config unset {' '.join(unknown)}",
+            )
+        return f"{path}: every name is an option"
 
     def versions(self) -> str:
         """Look whether what is installed here fits together, and the plugin is found."""

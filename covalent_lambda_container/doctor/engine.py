@@ -24,6 +24,13 @@ _LEAST_FREE_GB: Final = 5.0
 """Room for a root image, a large set of packages, and their copies in Docker's layers."""
 _GB: Final = 1024**3
 
+WITHOUT_ENGINE: Final = (
+    "Images of wheels are composed on this machine and uploaded; packages that must be compiled, "
+    "Covalent's SDK (sublattices), and commands of DepsBash at build need an engine. Tasks whose "
+    "images exist need none."
+)
+"""What works on a machine without an engine, and what does not."""
+
 
 class Engine:
     """The engine that builds would use.
@@ -55,6 +62,8 @@ class Engine:
 
     def checks(self) -> list[Check]:
         """Return what can be asked about it."""
+        if self._options.builder == "registry":
+            return [Check("Docker engine", self.engine)]
         return [
             Check("Docker engine", self.engine),
             Check("Docker disk", self.disk),
@@ -63,8 +72,15 @@ class Engine:
 
     def engine(self) -> str:
         """Look whether it answers, and for which processor it builds."""
-        with self._client() as client:
-            version = client.version()
+        if self._options.builder == "registry":
+            return f"builder='registry' needs none. {WITHOUT_ENGINE}"
+        try:
+            with self._client() as client:
+                version = client.version()
+        except ImageBuildError as exc:
+            raise ImageBuildError(
+                exc.message, hint=f"{exc.hint or ''}\nWithout an engine: {WITHOUT_ENGINE}".strip()
+            ) from exc
         architecture = lambda_architecture(version["Arch"])
         told = f"version {version['Version']} (API {version['ApiVersion']}), {architecture}"
         if architecture != self._options.architecture:

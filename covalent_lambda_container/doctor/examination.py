@@ -7,9 +7,10 @@ import time
 from collections.abc import Callable, Sequence
 from concurrent.futures import Future
 from concurrent.futures import TimeoutError as NoAnswer
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Final
 
+from covalent_lambda_container.adapters.aws.aws_errors import cause_of
 from covalent_lambda_container.errors import LambdaContainerError
 
 OK: Final = "ok"
@@ -31,7 +32,7 @@ class Check:
         What is looked at: ``"bucket"``.
     look
         Looks, and returns what is well. Raises an error of ours for what is not, its hint being how
-        to mend it, and `Unknown` for what it may not or cannot see.
+        to fix it, and `Unknown` for what it may not or cannot see.
     """
 
     name: str
@@ -51,13 +52,16 @@ class Finding:
     message
         What was seen.
     remedy
-        How to mend a problem.
+        How to fix a problem.
+    cause
+        What lies behind a problem, if that may lie behind others: they are told as one.
     """
 
     name: str
     status: str
     message: str
     remedy: str = ""
+    cause: str = field(default="", compare=False)
 
 
 def examine(checks: Sequence[Check], *, timeout_s: float) -> list[Finding]:
@@ -98,7 +102,8 @@ def _finding(check: Check, answer: Future[str], deadline: float, timeout_s: floa
         return Finding(check.name, UNKNOWN, str(exc))
     except LambdaContainerError as exc:
         remedy = exc.hint or ""
-        return Finding(check.name, PROBLEM, str(exc).removesuffix(f"\n{remedy}"), remedy)
+        message = str(exc).removesuffix(f"\n{remedy}")
+        return Finding(check.name, PROBLEM, message, remedy, cause_of(exc))
     except NoAnswer as exc:
         if answer.done():
             return Finding(check.name, PROBLEM, f"{type(exc).__name__}: {exc}")

@@ -1,4 +1,4 @@
-"""Images and functions looked for, or made, before any task asks for them."""
+"""Images and functions found or created before any task needs them."""
 
 from __future__ import annotations
 
@@ -9,8 +9,10 @@ from dataclasses import dataclass, replace
 from typing import Any, Protocol, TypeVar
 
 from covalent_lambda_container.covalent_api.task import Task
+from covalent_lambda_container.errors import ConfigurationError
 from covalent_lambda_container.executor.image_spec import image_spec
 from covalent_lambda_container.executor.service import Service
+from covalent_lambda_container.functions.description import description
 from covalent_lambda_container.model.specs import ImageReference, ImageSpec
 from covalent_lambda_container.options.schema import Options
 from covalent_lambda_container.progress import ReportProgress
@@ -32,14 +34,14 @@ class WorkItem(Protocol):
 
 @dataclass(frozen=True, kw_only=True, eq=False)
 class BuildTarget:
-    """An image and a function that tasks ask for.
+    """An image and a function that tasks need.
 
     Parameters
     ----------
     spec
         The image.
     options
-        What the function is made with.
+        Options of the function.
     names
         The tasks.
     """
@@ -112,23 +114,38 @@ def make(
     target: BuildTarget, service: Service, *, with_function: bool, tell: ReportProgress
 ) -> TargetStatus:
     """Create an image and its function where they do not exist."""
-    anew = target.options.force_rebuild
-    image = service.provisioner.ensure_image(target.spec, tell, anew=anew)
+    rebuild = target.options.force_rebuild
+    image = service.provisioner.ensure_image(target.spec, tell, rebuild=rebuild)
     if not with_function:
         return TargetStatus(target=target, image=image)
-    name = service.provisioner.ensure_function(service.function_spec(image), tell)
+    name = service.provisioner.ensure_function(
+        service.function_spec(image),
+        tell,
+        description=description(target.names, target.spec.requirements),
+    )
     return TargetStatus(target=target, image=image, function=name, function_exists=True)
 
 
 def build_here(target: BuildTarget, service: Service) -> str:
-    """Build an image in the Docker engine alone; return its name there."""
+    """Build an image in the Docker engine alone; return its name there.
+
+    Raises
+    ------
+    ConfigurationError
+        When the options ask for a builder without an engine.
+    """
+    if target.options.builder == "registry":
+        raise ConfigurationError(
+            "--no-push builds in the Docker engine; builder='registry' has none.",
+            hint="Give --builder docker.",
+        )
     return service.provisioner.build_here(target.spec)
 
 
 def in_parallel(
     work: Callable[[Item], Made], items: Sequence[Item], *, at_once: int
 ) -> Iterator[tuple[Item, Made | Exception]]:
-    """Do a work for every item, some at once; yield each with what came of it, as they end.
+    """Process items in parallel; yield each with its result or error, as they finish.
 
     The threads are daemons: a program that is interrupted ends, and does not wait for builds, which
     the engine gives up when their connection closes.

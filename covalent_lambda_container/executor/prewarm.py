@@ -1,4 +1,4 @@
-"""Execution environments started before tasks come."""
+"""Execution environments started ahead of tasks."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ async def prewarm(
     """Start execution environments of a function by as many pings at once.
 
     Each ping stays in its environment for a moment, so that none is left for the next one. A ping
-    that fails is logged and no error: the tasks that follow find out by themselves.
+    that fails is logged and raises no error: the tasks that follow report what is wrong.
 
     Parameters
     ----------

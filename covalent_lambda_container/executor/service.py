@@ -18,11 +18,13 @@ from covalent_lambda_container.concurrency.cancellation import Cancellation
 from covalent_lambda_container.concurrency.event_loop import in_thread
 from covalent_lambda_container.concurrency.shared_work import SharedWork
 from covalent_lambda_container.covalent_api.task import Task
-from covalent_lambda_container.covalent_api.transport import MADE_IN, USAGE
+from covalent_lambda_container.covalent_api.transport import REQUIRES, USAGE
 from covalent_lambda_container.errors import FunctionCrashed, TaskOutOfMemory, TaskTimedOut
 from covalent_lambda_container.executor.image_spec import image_spec
 from covalent_lambda_container.executor.node_progress import Activity, WaitingNode
 from covalent_lambda_container.executor.prewarm import prewarm
+from covalent_lambda_container.executor.provenance import verified
+from covalent_lambda_container.functions.description import description
 from covalent_lambda_container.functions.provisioner import Provisioner
 from covalent_lambda_container.model.specs import (
     FunctionSpec,
@@ -175,7 +177,7 @@ class Service:
                 call = self._call(task, target.function.name, dispatch_id, node_id)
                 with progress.reported_to(running.report):
                     outcome = await self._invoker.run(call, cancellation)
-                return _accounted(outcome, target)
+                return await self._accounted(outcome, target)
             except FunctionMissing:
                 # Somebody deleted it since this process last looked; nothing ran.
                 self._forget(target.image, target.function)
@@ -216,11 +218,14 @@ class Service:
         self, task: Task, packages: tuple[LocalPackage, ...], check: Callable[[], None]
     ) -> FunctionTarget:
         """Have an image and a function for a task; all that blocks, beside the event loop."""
-        spec = image_spec(self._options, task, packages)
         report = self._activities.setdefault(self._needs(task, packages), Activity()).report
         report("checking the account")
+        # Values may bring a thousand requirements along.
+        spec = await in_thread(image_spec, self._options, task, packages)
         await in_thread(self._check_account)
         check()
+        words = description([task.name or "an electron"], spec.requirements)
+        ensure = partial(self.provisioner.ensure_function, description=words)
         for attempt in ("first", "last"):
             report("looking for the image")
             image = await in_thread(self._ensure_image, spec, report)
@@ -228,7 +233,7 @@ class Service:
             function_spec = self.function_spec(image)
             try:
                 report("looking for the function")
-                await in_thread(self.provisioner.ensure_function, function_spec, report)
+                await in_thread(ensure, function_spec, report)
                 report("preparing the function")
                 await self._make_ready(function_spec.name)
                 return FunctionTarget(image=spec, function=function_spec)
@@ -242,7 +247,7 @@ class Service:
         raise AssertionError("unreachable")
 
     def _ensure_image(self, spec: ImageSpec, report: ReportProgress) -> ImageReference:
-        return self.provisioner.ensure_image(spec, report, anew=self._options.force_rebuild)
+        return self.provisioner.ensure_image(spec, report, rebuild=self._options.force_rebuild)
 
     async def _make_ready(self, function_name: str) -> None:
         """Do what a function needs before its first task in this process."""
@@ -290,6 +295,15 @@ class Service:
         """
         return FunctionSpec(image=image, role_arn=self._role_arn, **self._options.function_fields())
 
+    async def _accounted(self, outcome: Outcome, target: FunctionTarget) -> Outcome:
+        """Return the outcome with what the dispatcher knows of it: origin, and what was used."""
+        installed = partial(self.provisioner.installed, target.image)
+        if outcome.header.get(REQUIRES):
+            header = await in_thread(verified, outcome.header, installed, target.made_in)
+        else:
+            header = verified(outcome.header, installed, target.made_in)
+        return _with_usage(replace(outcome, header=header), target)
+
     def _payload(self, task: Task) -> dict[str, Any]:
         if task.commands and self._options.bash_deps == "runtime":
             return task.payload | {"commands": task.commands}
@@ -310,9 +324,9 @@ class Service:
         )
 
 
-def _accounted(outcome: Outcome, target: FunctionTarget) -> Outcome:
-    """Return the outcome with what the dispatcher knows of it: image, and what the task used."""
-    header = outcome.header | {MADE_IN: target.made_in}
+def _with_usage(outcome: Outcome, target: FunctionTarget) -> Outcome:
+    """Return the outcome with what the task used, in its header as well."""
+    header = dict(outcome.header)
     used = None
     if outcome.usage:
         used = Usage.measured(outcome.usage, target.function, outcome.log_tail)

@@ -16,21 +16,27 @@ from covalent_lambda_container.adapters.aws.lambda_functions import LambdaFuncti
 from covalent_lambda_container.adapters.aws.lambda_invocations import LambdaInvocations
 from covalent_lambda_container.adapters.aws.s3 import S3Bucket
 from covalent_lambda_container.adapters.aws.session import AwsClients, AwsTarget, clients_for
+from covalent_lambda_container.adapters.docker.connection import registry_credentials
 from covalent_lambda_container.adapters.docker.engine import DockerEngine
 from covalent_lambda_container.adapters.docker.image_store import DockerImageStore
 from covalent_lambda_container.adapters.pip_configuration import read_index_settings
+from covalent_lambda_container.adapters.registry.engine import RegistryEngine
+from covalent_lambda_container.adapters.registry.references import Reference
+from covalent_lambda_container.adapters.registry.repository import Repository
+from covalent_lambda_container.adapters.registry.root_images import RootImages
 from covalent_lambda_container.adapters.uv_installer import UvInstaller
 from covalent_lambda_container.errors import ConfigurationError
 from covalent_lambda_container.executor.service import Service
 from covalent_lambda_container.functions.provisioner import Provisioner
 from covalent_lambda_container.images.builder import TaskImageBuilder
+from covalent_lambda_container.images.builder_choice import DockerOrRegistry
 from covalent_lambda_container.images.installation import PackageInstaller
 from covalent_lambda_container.options.limits import LAMBDA_IMAGE_MB
 from covalent_lambda_container.options.schema import Options
 from covalent_lambda_container.packages.index_settings import IndexSettings
 from covalent_lambda_container.ports.engine import Engine, ImageStore
 from covalent_lambda_container.ports.functions import Functions, Invocations
-from covalent_lambda_container.ports.registry import Registry
+from covalent_lambda_container.ports.registry import Registry, RegistryLogin
 from covalent_lambda_container.ports.stores import Logs
 from covalent_lambda_container.tasks.invoker import Invoker
 
@@ -104,6 +110,7 @@ def _service(options_json: str) -> Service:
             options.cache_dir,
             read_settings,
             options.max_image_mb,
+            options.builder,
         ),
         functions=LambdaFunctions(clients),
         invocations=_invocations_for(target),
@@ -140,15 +147,56 @@ def _provisioner_for(
     cache_dir: str,
     read_settings: Callable[[], IndexSettings],
     max_image_mb: int,
+    builder: str,
 ) -> Provisioner:
     clients = clients_for(target)
     cache = _cache_folder(cache_dir)
+
+    def builder_on(engine: Engine) -> TaskImageBuilder:
+        return image_builder(engine, read_settings, cache, max_image_mb=max_image_mb)
+
+    without_engine = builder_on(_registry_engine(clients, repository, cache))
+    docker = DockerEngine()
     return Provisioner(
-        builder=image_builder(DockerEngine(), read_settings, cache, max_image_mb=max_image_mb),
+        builder=without_engine
+        if builder == "registry"
+        else DockerOrRegistry(builder_on(docker), without_engine, docker.answers),
         registry=EcrRegistry(clients, repository),
         functions=LambdaFunctions(clients, creator=lambda: clients.caller_arn),
         lock_directory=cache / "locks",
     )
+
+
+def _registry_engine(clients: AwsClients, repository: str, cache: Path) -> RegistryEngine:
+    """Return what composes images for an ECR repository without Docker."""
+    ecr = EcrRegistry(clients, repository)
+
+    def open_repository(reference: Reference) -> Repository:
+        def find_login() -> RegistryLogin | None:
+            if ecr.serves(reference.host):
+                return ecr.login()
+            # Docker's name of the registry that it calls its own.
+            host = reference.host.replace("registry-1.docker.io", "docker.io")
+            found = registry_credentials(f"{host}/{reference.repository}")
+            if not found.get("username"):
+                return None
+            return RegistryLogin(username=found["username"], password=found["password"])
+
+        own = ecr.serves(reference.host)
+        return Repository(
+            reference,
+            find_login,
+            certificates=clients.certificates if own else "",
+            url=ecr.registry_url(reference.host) if own else "",
+        )
+
+    @functools.cache
+    def target() -> Repository:
+        # Who builds has made sure of the repository before; its address stays the same.
+        host, _, path = ecr.ensure_repository().partition("/")
+        return open_repository(Reference(host=host, repository=path, version=""))
+
+    return RegistryEngine(RootImages(functools.cache(open_repository)), target, cache)
 
 
 def _cache_folder(cache_dir: str) -> Path:

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import io
 import tarfile
-from collections.abc import Iterable, Iterator, Set
+from collections.abc import Iterable, Iterator, Sequence, Set
+from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 from typing import IO, Final
@@ -96,6 +98,35 @@ def body(members: Iterable[Member], *, folders: bool = False) -> Iterator[bytes]
         yield bytes(-size % tarfile.BLOCKSIZE)
 
 
+def without_duplicates(contents: Sequence[bytes | Path]) -> tuple[Content, ...]:
+    """Return an archive with each path once, from archives that were strung together.
+
+    A folder stays where it comes first, and a file is what it was last, as when all are unpacked.
+    Who unpacks an image's layers refuses duplicates.
+
+    Parameters
+    ----------
+    contents
+        Pieces of archives as `body` makes them, each file one of them; the last piece is `END`.
+    """
+    archives: list[bytes | Path] = []
+    for content in contents:
+        if archives and isinstance(content, bytes) and isinstance(archives[-1], bytes):
+            archives[-1] += content
+        else:
+            archives.append(content)
+    if len(archives) == 1 or archives[1:] == [END]:
+        return tuple(contents)
+    entries = [entry for each in archives for entry in _entries(each)]
+    kept: dict[str, int] = {}
+    for number, (name, is_folder, _) in enumerate(entries):
+        if not is_folder or name not in kept:
+            kept[name] = number
+    chosen = set(kept.values())
+    parts = (part for number, (_, _, part) in enumerate(entries) if number in chosen)
+    return (*_joined(parts), END)
+
+
 def unpack(stream: IO[bytes], folder: Path) -> None:
     """Write an archive's plain files below a folder, and nothing else of it, nowhere else.
 
@@ -120,6 +151,40 @@ def read_archive(file: Path) -> dict[str, bytes]:
     with tarfile.open(file) as opened:
         contents = {member.name: opened.extractfile(member) for member in opened}
         return {name: content.read() for name, content in contents.items() if content}
+
+
+def _entries(archive: bytes | Path) -> Iterator[tuple[str, bool, bytes | Part]]:
+    """Yield the entries of an archive: name, whether it is a folder, and all its bytes."""
+    with ExitStack() as opened:
+        if isinstance(archive, bytes):
+            stream: IO[bytes] = io.BytesIO(archive)
+        else:
+            stream = opened.enter_context(archive.open("rb"))
+        for member in opened.enter_context(tarfile.open(fileobj=stream, mode="r:")):
+            end = member.offset_data + member.size + -member.size % tarfile.BLOCKSIZE
+            if isinstance(archive, bytes):
+                part: bytes | Part = archive[member.offset : end]
+            else:
+                part = Part(file=archive, start=member.offset, size=end - member.offset)
+            yield member.name, member.isdir(), part
+
+
+def _joined(parts: Iterable[bytes | Part]) -> Iterator[bytes | Part]:
+    """Yield parts, those of a file that follow one another as one."""
+    last: bytes | Part | None = None
+    for part in parts:
+        if (
+            isinstance(last, Part)
+            and isinstance(part, Part)
+            and (last.file, last.start + last.size) == (part.file, part.start)
+        ):
+            last = Part(file=last.file, start=last.start, size=last.size + part.size)
+            continue
+        if last is not None:
+            yield last
+        last = part
+    if last is not None:
+        yield last
 
 
 def _folders(folder: str, made: Set[str]) -> list[str]:

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Final
 
+from covalent_lambda_container.functions.description import Purpose, purpose
 from covalent_lambda_container.model.names import CREATOR_TAG, OWN_TAG, is_image_tag
 from covalent_lambda_container.ports.functions import FunctionRecord, Functions
 from covalent_lambda_container.ports.registry import ImageRecord, Registry
@@ -46,6 +47,11 @@ class FunctionEntry:
         return self.record.tags.get(CREATOR_TAG, "")
 
     @property
+    def purpose(self) -> Purpose:
+        """What it was created for."""
+        return purpose(self.record.description)
+
+    @property
     def needed_at(self) -> datetime:
         """When it was last used or changed, as far as AWS records it."""
         return max(self.record.modified, self.last_used or self.record.modified)
@@ -68,6 +74,13 @@ class Inventory:
     images: tuple[ImageRecord, ...]
     functions: tuple[FunctionEntry, ...]
     digests_of_others: frozenset[str]
+
+    def purpose_of(self, image: ImageRecord) -> Purpose:
+        """Return what the functions of an image were created for; empty if it has none."""
+        purposes = [entry.purpose for entry in self.functions if entry.digest == image.digest]
+        tasks = dict.fromkeys(each.tasks for each in purposes if each.tasks)
+        packages = next((each.packages for each in purposes if each.packages), "")
+        return Purpose(", ".join(tasks), packages)
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -66,6 +66,7 @@ class Provisioner:
         self._functions = functions
         self._lock_directory = lock_directory
         self._images: SingleFlight[ImageSpec, ImageReference] = SingleFlight()
+        self._contents: SingleFlight[tuple[str, int], frozenset[str]] = SingleFlight()
         self._rebuilt: SingleFlight[ImageSpec, None] = SingleFlight()
         self.rebuilds = 0
         self._names: SingleFlight[FunctionSpec, str] = SingleFlight()
@@ -75,7 +76,7 @@ class Provisioner:
         return self._registry.find(spec.tag)
 
     def ensure_image(
-        self, spec: ImageSpec, tell: ReportProgress = _silent, *, anew: bool = False
+        self, spec: ImageSpec, tell: ReportProgress = _silent, *, rebuild: bool = False
     ) -> ImageReference:
         """Return the image of a spec, building and pushing it only if the registry has none.
 
@@ -85,12 +86,26 @@ class Provisioner:
             What it must contain.
         tell
             Called at the start of each long step.
-        anew
+        rebuild
             Build and push the image although the registry has it; once in this process.
         """
-        if anew:
+        if rebuild:
             self._rebuilt.get(spec, lambda: self._rebuild(spec, tell))
         return self._images.get(spec, lambda: self._find_or_build(spec, tell))
+
+    def installed(self, spec: ImageSpec) -> frozenset[str]:
+        """Return the pins of all that is installed in the image of a spec, as its labels say.
+
+        Raises
+        ------
+        RegistryError
+            The image's configuration cannot be read.
+        """
+        return self._contents.get((spec.tag, self.rebuilds), lambda: self._read_pins(spec))
+
+    def _read_pins(self, spec: ImageSpec) -> frozenset[str]:
+        contents = self._registry.contents(spec.tag)
+        return frozenset(contents.packages) if contents else frozenset()
 
     def build_here(self, spec: ImageSpec) -> str:
         """Build the image of a spec without pushing it, and return its name in the engine."""
@@ -104,9 +119,21 @@ class Provisioner:
         state = self._functions.find(spec.name)
         return state is not None and state.state != FAILED
 
-    def ensure_function(self, spec: FunctionSpec, tell: ReportProgress = _silent) -> str:
-        """Return the name of the function of a spec, creating the function if it does not exist."""
-        return self._names.get(spec, lambda: self._find_or_create(spec, tell))
+    def ensure_function(
+        self, spec: FunctionSpec, tell: ReportProgress = _silent, *, description: str = ""
+    ) -> str:
+        """Return the name of the function of a spec, creating the function if it does not exist.
+
+        Parameters
+        ----------
+        spec
+            What it is.
+        tell
+            Takes a word on each step that takes long.
+        description
+            What it is for, in words for people; one that exists keeps its own.
+        """
+        return self._names.get(spec, lambda: self._find_or_create(spec, tell, description))
 
     def forget(self, image: ImageSpec, function: FunctionSpec) -> None:
         """Forget an image and its function, which have turned out not to exist."""
@@ -126,7 +153,7 @@ class Provisioner:
             replaced = None
             with contextlib.suppress(UnusableImage):
                 replaced = self._registry.find(spec.tag)
-            self._build(spec, tell, replaced=replaced, anew=True)
+            self._build(spec, tell, replaced=replaced, rebuild=True)
         self._images.forget(spec)
         self.rebuilds += 1
 
@@ -153,15 +180,15 @@ class Provisioner:
         tell: ReportProgress,
         *,
         replaced: ImageReference | None = None,
-        anew: bool = False,
+        rebuild: bool = False,
     ) -> ImageReference:
         repository = self._repository(spec)
-        tag = self._registry.next_tag(spec.tag) if anew else spec.tag
+        tag = self._registry.next_tag(spec.tag) if rebuild else spec.tag
         name = f"{repository}:{tag}"
         tell("building")
         with step_log.step("image.build", name), progress.reported_to(tell):
-            self._builder.build(spec, name, anew=anew)
-        if not anew:
+            self._builder.build(spec, name, rebuild=rebuild)
+        if not rebuild:
             # Another machine may have been faster: its image will do, and there is nothing to push.
             found = self._registry.find(spec.tag)
             if found:
@@ -214,23 +241,23 @@ class Provisioner:
                 "/etc/docker/daemon.json, and restart the engine.",
             ) from exc
 
-    def _find_or_create(self, spec: FunctionSpec, tell: ReportProgress) -> str:
+    def _find_or_create(self, spec: FunctionSpec, tell: ReportProgress, description: str) -> str:
         name = spec.name
         state = self._functions.find(name)
         if state is None:
-            state = self._create(spec, tell)
+            state = self._create(spec, tell, description)
         elif state.state == PENDING:
             state = self._functions.wait_active(name)
         if state.state == FAILED:
             log.warning("Function %s is Failed (%s): it is made again.", name, state.reason)
             self._functions.delete(name)
-            state = self._create(spec, tell)
+            state = self._create(spec, tell, description)
         if state.state == FAILED:
             raise ProvisionError(f"Function {name} could not be made: {state.reason}")
         return name
 
-    def _create(self, spec: FunctionSpec, tell: ReportProgress) -> FunctionState:
+    def _create(self, spec: FunctionSpec, tell: ReportProgress, description: str) -> FunctionState:
         tell("creating the function")
         with step_log.step("function.create", spec.name):
-            self._functions.create(spec)
+            self._functions.create(spec, description)
             return self._functions.wait_active(spec.name)

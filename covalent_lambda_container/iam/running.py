@@ -121,11 +121,14 @@ def execution_role(deployment: Deployment, *, vpc: bool = False) -> Document:
 
 
 def _images(deployment: Deployment, *, builds: bool) -> list[Document]:
+    log_in = allow("LogInToTheRegistry", ["ecr:GetAuthorizationToken"], "*")
+    # An image's configuration, which says what was installed, is read as a pull reads it.
+    read = ["ecr:BatchGetImage", "ecr:GetDownloadUrlForLayer"]
     if not builds:
-        return [allow("LookForImages", ["ecr:BatchGetImage"], deployment.repository_arn)]
-    seen = ["ecr:BatchGetImage", "ecr:DescribeRepositories"]
+        return [log_in, allow("LookForImages", read, deployment.repository_arn)]
+    seen = [*read, "ecr:DescribeRepositories"]
     return [
-        allow("LogInToTheRegistry", ["ecr:GetAuthorizationToken"], "*"),
+        log_in,
         allow("FindAndPushImages", sorted({*seen, *_PUSH}), deployment.repository_arn),
     ]
 

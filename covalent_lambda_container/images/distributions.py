@@ -7,8 +7,9 @@ import contextlib
 import hashlib
 import json
 import os
-from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass
+from collections import Counter
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
 from importlib import metadata
 from pathlib import Path
 from typing import Final
@@ -17,12 +18,14 @@ from packaging.utils import InvalidName, canonicalize_name
 from packaging.version import InvalidVersion, Version
 
 from covalent_lambda_container.errors import ImageBuildError
+from covalent_lambda_container.packages.local_packages import RESERVED_MODULES
 from covalent_lambda_container.packages.urls import PACKAGE_SCHEMES, UnusableUrl, checked_url
 
 _CLOUDPICKLE: Final = "cloudpickle"
 """Every image has the client's version: no value requires it."""
 _OF_ONE_INSTALLATION: Final = frozenset({"INSTALLER", "RECORD", "REQUESTED", "uv_cache.json"})
 """Metadata about an installation rather than about the distribution."""
+_CHUNK_BYTES: Final = 1 << 20
 _LOCK: Final = ".lock"
 """Lock file that uv leaves in a target folder."""
 _INTERPRETER: Final = b"#!/usr/bin/env python3\n"
@@ -42,12 +45,15 @@ class InstalledFile:
         Size of the file on disk, in bytes.
     content
         Content in the image, where it differs from the file on disk.
+    overwritten
+        Whether the file on disk belongs to another distribution that has the same path.
     """
 
     path: str
     digest: str
     size: int
     content: bytes | None = None
+    overwritten: bool = False
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -109,7 +115,44 @@ def distributions_in(folder: Path) -> list[Distribution]:
     """
     present = dict(_plain_files(folder))
     found = [_read(entry, folder, present) for entry in metadata.distributions(path=[str(folder)])]
-    return sorted(found, key=lambda distribution: distribution.name)
+    return sorted(_each_file_once(found), key=lambda distribution: distribution.name)
+
+
+def is_sound(folder: Path, file: InstalledFile) -> bool:
+    """Tell whether a file on disk has the content that its distribution recorded for it."""
+    if file.content is not None:
+        return True
+    seen = hashlib.sha256()
+    with (folder / file.path).open("rb") as opened:
+        while piece := opened.read(_CHUNK_BYTES):
+            seen.update(piece)
+    return seen.hexdigest() == file.digest
+
+
+def _each_file_once(found: Sequence[Distribution]) -> list[Distribution]:
+    """Mark the files that another distribution has overwritten.
+
+    A file under the path of several distributions belongs to those whose RECORD has its hash. If
+    none has, as with a wheel whose hashes are wrong, it belongs to the first: pip installs such
+    files, too.
+    """
+    claims = Counter(file.path for each in found for file in each.files)
+    owners: dict[str, set[str]] = {path: set() for path, number in claims.items() if number > 1}
+    for each in found:
+        for file in each.files:
+            if file.path in owners and is_sound(each.folder, file):
+                owners[file.path].add(each.name)
+    for each in found:
+        for file in each.files:
+            if file.path in owners and not owners[file.path]:
+                owners[file.path].add(each.name)
+
+    def marked(each: Distribution, file: InstalledFile) -> InstalledFile:
+        return replace(file, overwritten=each.name not in owners.get(file.path, {each.name}))
+
+    if not owners:
+        return list(found)
+    return [replace(each, files=tuple(marked(each, file) for file in each.files)) for each in found]
 
 
 def unclaimed(folder: Path, distributions: Iterable[Distribution]) -> list[str]:
@@ -121,6 +164,24 @@ def unclaimed(folder: Path, distributions: Iterable[Distribution]) -> list[str]:
         for path, _ in _plain_files(folder)
         if path not in claimed and not path.endswith(".pyc") and not _is_of_one_installation(path)
     )
+
+
+def check_modules(distributions: Iterable[Distribution]) -> None:
+    """Refuse distributions that would replace modules of the runtime or of Lambda.
+
+    Raises
+    ------
+    ImageBuildError
+        When there is one; the message names it and the module.
+    """
+    for each in distributions:
+        replaced = each.modules & RESERVED_MODULES
+        if replaced and each.name != _CLOUDPICKLE:
+            raise ImageBuildError(
+                f"{each.pinned} has the module {min(replaced)}, and would replace the one of this "
+                "name that runs tasks in the image.",
+                hint="Leave it out of the requirements: images have what Lambda needs.",
+            )
 
 
 def lock_text(distributions: Iterable[Distribution]) -> str:

@@ -12,6 +12,7 @@ import json
 from collections.abc import Iterable, Sequence
 from dataclasses import asdict, replace
 from functools import cache
+from itertools import filterfalse
 from pathlib import Path
 from typing import Final
 
@@ -21,7 +22,13 @@ from covalent_lambda_container.files.archives import END, Member, archive, body,
 from covalent_lambda_container.images.package_archives import FORMAT, Layer
 from covalent_lambda_container.model.specs import ImageSpec
 from covalent_lambda_container.packages.local_packages import LocalPackage
-from covalent_lambda_container.packages.requirements import ADDRESS_OPTIONS, as_constraint, has_hash
+from covalent_lambda_container.packages.requirements import (
+    ADDRESS_OPTIONS,
+    as_constraint,
+    has_hash,
+    parsed,
+)
+from covalent_lambda_container.ports.installer import OVERRIDES
 
 RUNTIME_PACKAGE: Final = "covalent_lambda_runtime"
 """Import name of `covalent_lambda_container.runtime` inside an image."""
@@ -30,6 +37,11 @@ TASK_ROOT: Final = "var/task"
 INTERFACE_ROOT: Final = "var/runtime"
 """Folder of an image that holds Lambda's runtime interface client."""
 
+INTERFACE_CLIENT: Final = "awslambdaric==4.2.2"
+EMULATOR: Final = "aws-sam-cli==1.170.0"
+"""Its wheel contains the emulator, a static binary, for both architectures."""
+
+CLOUDPICKLE: Final = "cloudpickle"
 REQUIREMENTS: Final = "requirements.txt"
 CONSTRAINTS: Final = "constraints.txt"
 
@@ -48,8 +60,17 @@ def render_dockerfile(spec: ImageSpec, layers: Sequence[Layer] = ()) -> str:
     layers
         Layers of the installed packages; none before they are installed.
     """
-    template = _environment().get_template("Dockerfile.j2")
-    return template.render(spec=spec, layers=layers, command_name=command_name)
+    return rendered("Dockerfile.j2", spec=spec, layers=layers, command_name=command_name)
+
+
+def rendered(template: str, **values: object) -> str:
+    """Return the text of a template."""
+    return _environment().get_template(template).render(**values)
+
+
+def template_bytes(name: str) -> bytes:
+    """Return a file of the templates that is used as it is."""
+    return (_templates() / name).read_bytes()
 
 
 def requirements_files(spec: ImageSpec, further: Iterable[str] = ()) -> list[dict[str, str]]:
@@ -64,21 +85,30 @@ def requirements_files(spec: ImageSpec, further: Iterable[str] = ()) -> list[dic
     further
         More requirements, beside the spec's and its cloudpickle.
     """
+    # The client's cloudpickle wins, whatever packages or users require: it has pickled the task.
+    cloudpickle = f"cloudpickle=={spec.cloudpickle_version}"
     hashed = [line for line in spec.requirements if has_hash(line)]
     others = [line for line in spec.requirements if not has_hash(line)]
-    others += [f"cloudpickle=={spec.cloudpickle_version}", *further]
+    others = [*filterfalse(_is_cloudpickle, others), cloudpickle, *further]
+    limits = [line for line in spec.constraints if not _is_cloudpickle(line)]
     # Index addresses are passed as index settings, which add the credentials.
     options = [line for line in spec.install_options if not line.startswith(ADDRESS_OPTIONS)]
 
     def step(packages: Iterable[str], constraints: Sequence[str]) -> dict[str, str]:
         limited = [f"--constraint {CONSTRAINTS}"] if constraints else []
         texts = {REQUIREMENTS: _lines([*options, *limited, *packages])}
+        if packages is others:
+            texts[OVERRIDES] = _lines([cloudpickle])
         return texts | ({CONSTRAINTS: _lines(constraints)} if constraints else {})
 
     if not hashed:
-        return [step(others, spec.constraints)]
-    chosen = [as_constraint(line) for line in hashed]
-    return [step(hashed, spec.constraints), step(others, [*spec.constraints, *chosen])]
+        return [step(others, limits)]
+    chosen = [as_constraint(line) for line in hashed if not _is_cloudpickle(line)]
+    return [step(hashed, spec.constraints), step(others, [*limits, *chosen])]
+
+
+def _is_cloudpickle(line: str) -> bool:
+    return parsed(line).name == CLOUDPICKLE
 
 
 def command_name(number: int) -> str:
@@ -97,7 +127,7 @@ def interface_context(interface: Layer | None, emulator: Path | None) -> list[Me
     # Docker would create missing folders with the current time.
     parts: list[bytes | Path] = [*body([Member(name=f"{TASK_ROOT}/")], folders=True)]
     if interface is not None and emulator is not None:
-        start = (_templates() / _ENTRYPOINT).read_bytes()
+        start = template_bytes(_ENTRYPOINT)
         parts += [each.file for each in interface.archives]
         parts += body(
             [
@@ -141,8 +171,7 @@ def runtime_context(runtime: Sequence[Member], own_code: Sequence[Member] = ()) 
     """
     archives = {"runtime.tar": runtime, "local.tar": own_code}
     nested = [_nested(name, members) for name, members in archives.items() if members]
-    template = _environment().get_template("Dockerfile.runtime.j2")
-    text = template.render(archives=[archive.name for archive in nested])
+    text = rendered("Dockerfile.runtime.j2", archives=[archive.name for archive in nested])
     return [*files({"Dockerfile": text.encode()}), *nested]
 
 
@@ -151,8 +180,8 @@ def runtime_sources() -> list[Member]:
     runtime = _PACKAGE / "runtime"
     return files(
         {
-            f"{_RUNTIME_FOLDER}/{path.name}": path.read_bytes()
-            for path in sorted(runtime.glob("*.py"))
+            f"{_RUNTIME_FOLDER}/{path.relative_to(runtime).as_posix()}": path.read_bytes()
+            for path in sorted(runtime.rglob("*.py"))
         }
     )
 

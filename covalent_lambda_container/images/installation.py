@@ -12,6 +12,7 @@ import shutil
 import tempfile
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from importlib import metadata
 from pathlib import Path
 from typing import Final
 from zipfile import ZipFile
@@ -22,19 +23,33 @@ from packaging.utils import canonicalize_name
 
 from covalent_lambda_container import progress
 from covalent_lambda_container.errors import ImageBuildError
-from covalent_lambda_container.files.archives import files
 from covalent_lambda_container.files.cache_folder import mark_used
-from covalent_lambda_container.images.dockerfile import REQUIREMENTS, requirements_files
+from covalent_lambda_container.images.dockerfile import (
+    CLOUDPICKLE,
+    REQUIREMENTS,
+    requirements_files,
+)
 from covalent_lambda_container.images.root_image import RootImage
+from covalent_lambda_container.images.source_builds import (
+    CA_FILE,
+    FOLDER,
+    SourceBuilder,
+    put_certificates,
+    sources,
+)
 from covalent_lambda_container.model.specs import ImageSpec
 from covalent_lambda_container.packages.index_settings import IndexSettings
+from covalent_lambda_container.packages.install_failures import (
+    names_to_build,
+    not_built,
+    shortened,
+)
 from covalent_lambda_container.packages.requirements import has_hash, parsed
 from covalent_lambda_container.ports.engine import CannotRun, Container, Engine
 from covalent_lambda_container.ports.installer import Installer, WheelsMissing
 
 log = logging.getLogger(__name__)
 
-_FOLDER: Final = "tmp/covalent-lambda-install"
 _PIP: Final = ("python3", "-m", "pip")
 _PIP_VARIABLES: Final = {
     "PIP_DISABLE_PIP_VERSION_CHECK": "1",
@@ -71,6 +86,7 @@ class PackageInstaller:
         self._wheels = wheels
         self._read_settings = read_settings
         self._cache = cache
+        self._sources = SourceBuilder(engine, wheels)
 
     def install(
         self,
@@ -83,6 +99,8 @@ class PackageInstaller:
         refresh: bool = False,
     ) -> None:
         """Install a spec's packages.
+
+        The client's cloudpickle is installed whatever other packages require: it reads the task.
 
         Parameters
         ----------
@@ -112,25 +130,34 @@ class PackageInstaller:
             self.install_wheels, scratch=scratch, spec=spec, root=root, settings=settings
         )
         try:
-            if any(map(_is_source, spec.requirements)):
-                raise WheelsMissing("A requirement names a source.")
+            if sources(spec):
+                raise WheelsMissing("")
             for step in steps:
                 options = ["--refresh"] if refresh else []
                 options += ["--require-hashes"] if has_hash(step[REQUIREMENTS]) else []
                 install(step, target, options=options)
         except WheelsMissing as exc:
-            log.info("Not all packages can be had as wheels: they are built.\n%s", exc)
+            log.info("Some packages have no wheels: they are built.\n%s", shortened(str(exc)))
             shutil.rmtree(target, ignore_errors=True)
             progress.report("building packages that have no wheels")
             try:
-                with _building("Packages without wheels for it"):
-                    self._build_packages(steps, target, system(), spec, settings)
+                named = ", ".join(sorted(names_to_build(str(exc))))
+                with _building(f"Packages without wheels ({named})" if named else "Sources"):
+                    self._sources.install(
+                        steps,
+                        target,
+                        system=system(),
+                        spec=spec,
+                        root=root,
+                        settings=settings,
+                        scratch=scratch,
+                        without_wheels=names_to_build(str(exc)),
+                    )
             except ImageBuildError as failure:
-                raise ImageBuildError(
-                    f"{failure}\nThey were built since wheels were not enough:\n{exc}"
-                ) from failure
+                raise not_built(str(failure), str(exc), spec.base_image) from failure
         if sdk is not None:
             install({REQUIREMENTS: f"{sdk}\n"}, target, options=["--no-deps"])
+        _log_other_cloudpickles(spec, target)
 
     def install_wheels(
         self,
@@ -159,25 +186,6 @@ class PackageInstaller:
             options=options,
         )
 
-    def _build_packages(
-        self,
-        steps: Sequence[Mapping[str, str]],
-        target: Path,
-        system: str,
-        spec: ImageSpec,
-        settings: IndexSettings,
-    ) -> None:
-        with self._engine.container(system, spec.architecture) as container:
-            repositories = _repositories(container, spec)
-            for step in steps:
-                texts = {f"{_FOLDER}/{name}": text.encode() for name, text in step.items()}
-                container.put(files(texts))
-                command = [*_PIP, "install", "--no-compile", "--prefer-binary"]
-                command += ["--target", f"/{_FOLDER}/packages"]
-                command += ["--requirement", f"/{_FOLDER}/{REQUIREMENTS}"]
-                _run(container, command, settings, **settings.git_environment(repositories))
-            container.get(f"/{_FOLDER}/packages/.", target)
-
     def _covalent_sdk(
         self, spec: ImageSpec, system: Callable[[], str], settings: IndexSettings
     ) -> Path:
@@ -192,12 +200,12 @@ class PackageInstaller:
                 command = [*_PIP, "wheel", "--quiet", "--no-deps", "--no-binary", "covalent"]
                 command += [
                     "--wheel-dir",
-                    f"/{_FOLDER}/wheels",
+                    f"/{FOLDER}/wheels",
                     f"covalent=={spec.covalent_version}",
                 ]
                 _run(container, command, settings, COVALENT_SDK_ONLY="1")
                 made = Path(scratch, "wheels")
-                container.get(f"/{_FOLDER}/wheels/.", made)
+                container.get(f"/{FOLDER}/wheels/.", made)
                 try:
                     made.replace(folder)
                 except OSError:
@@ -209,6 +217,24 @@ class PackageInstaller:
         return wheel
 
 
+def _log_other_cloudpickles(spec: ImageSpec, target: Path) -> None:
+    """Say which requirements the client's cloudpickle does not meet."""
+    wanted = {("The task", line) for line in (*spec.requirements, *spec.constraints)}
+    for each in metadata.distributions(path=[str(target)]):
+        wanted |= {(each.metadata["Name"], line) for line in each.requires or ()}
+    for name, line in sorted(wanted):
+        requirement = parsed(line)
+        if canonicalize_name(requirement.name) != CLOUDPICKLE or "extra" in str(requirement.marker):
+            continue
+        if not requirement.specifier.contains(spec.cloudpickle_version, prereleases=True):
+            log.warning(
+                "%s requires %s; the image has the client's %s, which pickled the task.",
+                name,
+                requirement,
+                spec.cloudpickle_version,
+            )
+
+
 @contextmanager
 def _building(what: str) -> Iterator[None]:
     try:
@@ -216,8 +242,8 @@ def _building(what: str) -> Iterator[None]:
     except CannotRun as exc:
         raise ImageBuildError(
             f"{exc} {what} cannot be built here.",
-            hint="Set up an emulator on the engine's machine (QEMU's binfmt handlers), build on a "
-            "machine with that processor, or require versions that have wheels.",
+            hint="Require versions that have wheels, or build where an engine runs such images: on "
+            "a machine with that processor, or with an emulator (QEMU's binfmt handlers).",
         ) from exc
 
 
@@ -225,44 +251,19 @@ def _run(
     container: Container, command: list[str], settings: IndexSettings, **variables: str
 ) -> None:
     """Run pip in a container, as the settings say."""
-    ca_file = f"{_FOLDER}/ca-bundle.crt"
-    if settings.ca_bundle is not None:
-        container.put(files({ca_file: settings.ca_bundle}))
-    environment = _PIP_VARIABLES | settings.pip_environment(f"/{ca_file}") | variables
+    put_certificates(container, settings)
+    environment = _PIP_VARIABLES | settings.pip_environment(f"/{CA_FILE}") | variables
     container.run(command, environment=environment, redacted=settings.redacted)
-
-
-def _repositories(container: Container, spec: ImageSpec) -> list[str]:
-    """Return the URLs of repositories to install from; raise if there is no git for them."""
-    urls = {line: parsed(line).url or "" for line in spec.requirements}
-    named = [line for line, url in urls.items() if url.startswith("git+")]
-    if not named:
-        return []
-    found = container.run(["python3", "-c", "import shutil; print(shutil.which('git') or '')"])
-    if not found.strip():
-        raise ImageBuildError(
-            f"Requirement {named[0]!r} is in a git repository, and {spec.base_image} has no git.",
-            hint="Install it when the image is built, with the package manager of the root image: "
-            "ct.DepsBash(['dnf install -y git']), or yum in AWS's images of Python 3.10 and 3.11. "
-            "Or give a base_image that has it.",
-        )
-    return [urls[line] for line in named]
 
 
 def required_by(wheel: Path) -> list[str]:
     """Return the requirements of Covalent's SDK, without extras and cloudpickle."""
     with ZipFile(wheel) as opened:
         (name,) = [name for name in opened.namelist() if name.endswith(".dist-info/METADATA")]
-        metadata, _ = parse_email(opened.read(name))
-    found = [Requirement(line) for line in metadata.get("requires_dist", [])]
+        parts, _ = parse_email(opened.read(name))
+    found = [Requirement(line) for line in parts.get("requires_dist", [])]
     return [
         str(each)
         for each in found
         if canonicalize_name(each.name) != "cloudpickle" and "extra" not in str(each.marker)
     ]
-
-
-def _is_source(line: str) -> bool:
-    """Tell whether a requirement is surely no wheel: a repository, or another archive."""
-    url = parsed(line).url
-    return url is not None and not url.partition("#")[0].endswith(".whl")

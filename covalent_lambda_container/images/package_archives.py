@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import csv
 import hashlib
+import io
 import os
 import tempfile
 from collections.abc import Iterable, Mapping, Sequence
@@ -13,12 +15,15 @@ from typing import Final
 
 from covalent_lambda_container.files.archives import Content, Member, body
 from covalent_lambda_container.files.cache_folder import mark_used
-from covalent_lambda_container.images.distributions import Distribution, InstalledFile
+from covalent_lambda_container.images.distributions import (
+    Distribution,
+    InstalledFile,
+    is_sound,
+)
 
-FORMAT: Final = 2
+FORMAT: Final = 3
 """Version of the archives' format: increment it when the same distribution gives other bytes."""
 
-_CHUNK_BYTES: Final = 1 << 20
 _LARGE_BYTES: Final = 5_000_000
 _MAX_LARGE: Final = 60
 """Docker allows 127 layers in an image, those of the root and of DepsBash included."""
@@ -140,18 +145,21 @@ class PackageArchiveStore:
         compiled
             Byte code of the part's sources, by path.
         scratch
-            Folder for an archive that must not be kept, because another distribution overwrote
-            some of the files.
+            Folder for an archive that must not be kept, because files are not what their recorded
+            hashes say.
         """
         self._folder.mkdir(parents=True, exist_ok=True)
         files = part.files
-        sound = [file for file in files if is_sound(part.distribution, file)]
-        kept = len(sound) == len(files)
+        folder = part.distribution.folder
+        # A file whose recorded hash is wrong is archived as installers install it, but the archive
+        # is not kept: it is found by the hashes.
+        kept = all(not file.overwritten and is_sound(folder, file) for file in files)
+        present = [file for file in files if not file.overwritten]
         descriptor, name = tempfile.mkstemp(dir=self._folder if kept else scratch)
         made = Path(name)
         try:
             with os.fdopen(descriptor, "wb") as out:
-                for piece in body(self._members(part, sound, compiled), folders=True):
+                for piece in body(self._members(part, present, compiled), folders=True):
                     out.write(piece)
             if kept:
                 made = made.replace(self._file(part))
@@ -196,21 +204,12 @@ class PackageArchiveStore:
         elsewhere = {file.path for file in part.distribution.files} - here
         record = f"{part.distribution.metadata_folder}/RECORD"
         listed = sorted([*(file.path for file in files), *elsewhere, *compiled, record])
-        return self._member(record, "".join(f"{path},,\n" for path in listed).encode())
+        written = io.StringIO()
+        csv.writer(written, lineterminator="\n").writerows([path, "", ""] for path in listed)
+        return self._member(record, written.getvalue().encode())
 
     def _member(self, path: str, content: Content, *, executable: bool = False) -> Member:
         return Member(name=f"{self._root}/{path}", content=(content,), executable=executable)
-
-
-def is_sound(distribution: Distribution, file: InstalledFile) -> bool:
-    """Tell whether a file on disk has the content that the distribution recorded for it."""
-    if file.content is not None:
-        return True
-    seen = hashlib.sha256()
-    with (distribution.folder / file.path).open("rb") as opened:
-        while piece := opened.read(_CHUNK_BYTES):
-            seen.update(piece)
-    return seen.hexdigest() == file.digest
 
 
 def in_layers(distributions: Iterable[Distribution]) -> list[list[DistributionPart]]:

@@ -31,6 +31,8 @@ BUILDING: Final = timedelta(seconds=LONGEST_BUILD_S)
 _IN_CACHE: Final = (
     ("package archive", "package-archives/*"),
     ("byte code", "byte-code/*"),
+    ("layer", "layers/*"),
+    ("composed image", "images/*"),
     ("wheels", "wheels/*"),
     ("wheels", "uv"),
     ("unfinished build", f"{SCRATCH}*"),

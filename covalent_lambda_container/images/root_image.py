@@ -114,6 +114,14 @@ def find_root_image(
             hint="Choose a base_image with the client's Python, or leave it unset.",
         )
     if not root.runs_here and root.python != describe.describe()["python"]:
+        if not engine.runs_containers:
+            raise VersionMismatch(
+                f"The root image {spec.base_image} has Python {root.python}, and the dispatcher's "
+                f"own is {describe.describe()['python']}: without a Docker engine, the "
+                "dispatcher's Python compiles the packages, and must be of the same version.",
+                hint=f"Run the dispatcher, or 'covalent-lambda prebuild', with Python "
+                f"{root.python}, or build where there is a Docker engine.",
+            )
         raise VersionMismatch(
             f"The root image {spec.base_image} is for {image.architecture}, which this engine does "
             f"not run, and the dispatcher's own Python is not {root.python}: there is none to "
@@ -127,32 +135,43 @@ def find_root_image(
 def _description(
     engine: Engine, image: EngineImage, cache: Path, started: Callable[[str], Container]
 ) -> dict[str, Any]:
-    known = cache / f"{image.id.removeprefix('sha256:')}.json"
+    known = cache / image.id.removeprefix("sha256:")
+    if not engine.runs_containers:
+        # What is read from files differs from what the image's own Python says.
+        file = known.with_suffix(".files.json")
+        return describe.describe() | _cached(file, lambda: _read_from_files(engine, image))
     try:
-        text = known.read_text("utf-8")
+        program = ["python3", "-c", _PROGRAM.read_text("utf-8")]
+        return _cached(
+            known.with_suffix(".json"), lambda: json.loads(started(image.id).run(program))
+        )
+    except CannotRun:
+        # Not cached: an emulator may be installed at any time.
+        return describe.describe() | _read_from_files(engine, image)
+
+
+def _cached(file: Path, read: Callable[[], dict[str, Any]]) -> dict[str, Any]:
+    """Return the JSON of a file, which is written if there is none."""
+    try:
+        description: dict[str, Any] = json.loads(file.read_text("utf-8"))
     except FileNotFoundError:
-        try:
-            text = started(image.id).run(["python3", "-c", _PROGRAM.read_text("utf-8")])
-        except CannotRun:
-            # Not cached: an emulator may be installed at any time.
-            return _looked_at(engine, image)
-        cache.mkdir(parents=True, exist_ok=True)
+        description = read()
+        file.parent.mkdir(parents=True, exist_ok=True)
         # Other processes see the whole file or none.
-        with tempfile.NamedTemporaryFile("w", dir=cache, delete=False) as written:
-            written.write(text)
-        Path(written.name).replace(known)
-    description: dict[str, Any] = json.loads(text)
+        with tempfile.NamedTemporaryFile("w", dir=file.parent, delete=False) as written:
+            json.dump(description, written)
+        Path(written.name).replace(file)
     return description
 
 
-def _looked_at(engine: Engine, image: EngineImage) -> dict[str, Any]:
-    """Describe an image that cannot run here from its files; this machine's Python compiles."""
+def _read_from_files(engine: Engine, image: EngineImage) -> dict[str, Any]:
+    """Describe an image that cannot run here; this machine's Python compiles for it."""
     pythons = [f"{folder}/python3" for folder in _PYTHON_FOLDERS]
     libraries = [f"{folder}/libc.so.6" for folder in _LIBRARY_FOLDERS[image.architecture]]
     found = engine.read(image.id, image.architecture, [*pythons, *libraries, describe.ENTRYPOINT])
     versions = [_PYTHON_NAME.search(each.path) for each in found[: len(pythons)] if each]
     glibc = [_GLIBC.search(each.content) for each in found[len(pythons) : -1] if each]
-    return describe.describe() | {
+    return {
         "python": next((match[1] for match in versions if match), "no version"),
         "glibc": next((match[1].decode() for match in glibc if match), ""),
         "has_interface": found[-1] is not None,

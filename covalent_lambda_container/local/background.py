@@ -1,6 +1,6 @@
 """The local stack in the background: it survives the shell that asked for it.
 
-    python -m covalent_lambda_container.local.background FOLDER
+    python -m covalent_lambda_container.local.background FOLDER PORT
 
 runs the stack until SIGTERM. Its folder has the lock that a living one holds, the number of its
 process, its log, and, once it can be used, where it is. A lock that nobody holds says that there is
@@ -28,7 +28,7 @@ import docker
 from filelock import FileLock, Timeout
 
 from covalent_lambda_container.adapters.docker.connection import connect
-from covalent_lambda_container.errors import LocalStackError
+from covalent_lambda_container.errors import LambdaContainerError, LocalStackError
 from covalent_lambda_container.local.child_process import log_tail, python_path
 from covalent_lambda_container.local.engine import docker_engine
 from covalent_lambda_container.local.root_image import ensure_root_image
@@ -87,25 +87,38 @@ class Background:
         except FileNotFoundError:
             return None
 
-    def up(self, report: Callable[[str], None]) -> BackgroundStack:
+    def up(self, report: Callable[[str], None], *, port: int = 0) -> BackgroundStack:
         """Start the stack, unless there is one, and return it when it can be used.
+
+        Parameters
+        ----------
+        report
+            Takes one line on each step that takes time.
+        port
+            Where it listens; 0 for a free one, or wherever it listens already.
 
         Raises
         ------
         LocalStackError
-            It did not start; the end of its log is in the message.
+            It did not start, and the end of its log is in the message; or it runs on another port.
         """
         found = self.find()
         if found:
+            there = found.options["endpoint_url"]
+            if port and not there.endswith(f":{port}"):
+                raise LocalStackError(
+                    f"The local stack already runs on {there}, not on port {port}.",
+                    hint="Stop it first: covalent-lambda local down",
+                )
             return found
         self._folder.mkdir(parents=True, exist_ok=True, mode=0o700)
         with self._log.open("wb") as log:
             process = subprocess.Popen(
-                [sys.executable, "-m", __spec__.name, str(self._folder)],
+                [sys.executable, "-m", __spec__.name, str(self._folder), str(port)],
                 stdin=subprocess.DEVNULL,
                 stdout=log,
                 stderr=subprocess.STDOUT,
-                env=os.environ | {"PYTHONPATH": python_path(), "PYTHONUNBUFFERED": "1"},
+                env=_environment(),
                 cwd=self._folder,
                 # Neither Ctrl-C nor the end of the terminal reaches it.
                 start_new_session=True,
@@ -145,8 +158,8 @@ class Background:
         self._remove_files()
         return was_there
 
-    def run(self) -> None:
-        """Run the stack in this process until SIGTERM."""
+    def run(self, port: int) -> None:
+        """Run the stack in this process, on a port, until SIGTERM."""
         signal.signal(signal.SIGTERM, _interrupt)
         with (
             contextlib.suppress(KeyboardInterrupt, Timeout),
@@ -155,18 +168,18 @@ class Background:
             try:
                 self._pid_file.write_text(str(os.getpid()))
                 self._ready_file.unlink(missing_ok=True)
-                self._serve()
+                self._serve(port)
             finally:
                 self._ready_file.unlink(missing_ok=True)
                 self._pid_file.unlink(missing_ok=True)
 
-    def _serve(self) -> None:
+    def _serve(self, port: int) -> None:
         with docker_engine(print), contextlib.closing(connect()) as client:
             version = ".".join(platform.python_version_tuple()[:2])
             root_image = ensure_root_image(client, version, print)
             registry = ""
             try:
-                with local_stack(self._folder / "stack", print) as stack:
+                with local_stack(self._folder / "stack", print, port=port) as stack:
                     registry = stack.endpoint_url.partition("//")[2]
                     self._tell_ready(stack, root_image)
                     while True:
@@ -238,6 +251,12 @@ def _remove_images(client: docker.DockerClient, registry: str) -> None:
                 client.images.remove(name, noprune=True)
 
 
+def _environment() -> dict[str, str]:
+    """Return the stack's environment: not that of a shell which leads to an earlier stack."""
+    inherited = {name: value for name, value in os.environ.items() if not name.startswith("AWS_")}
+    return inherited | {"PYTHONPATH": python_path(), "PYTHONUNBUFFERED": "1"}
+
+
 def _interrupt(_signal: int, _frame: FrameType | None) -> None:
     # Once: the end of the stack is not to be interrupted.
     signal.signal(signal.SIGTERM, signal.SIG_IGN)
@@ -245,4 +264,7 @@ def _interrupt(_signal: int, _frame: FrameType | None) -> None:
 
 
 if __name__ == "__main__":
-    Background(Path(sys.argv[1])).run()
+    try:
+        Background(Path(sys.argv[1])).run(int(sys.argv[2]))
+    except LambdaContainerError as error:
+        sys.exit(str(error))

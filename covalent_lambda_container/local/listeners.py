@@ -10,6 +10,8 @@ from typing import Final, NamedTuple
 
 import docker
 
+from covalent_lambda_container.errors import LocalStackError
+
 _LOOPBACK: Final = "127.0.0.1"
 _PORT_ATTEMPTS: Final = 20
 
@@ -21,12 +23,17 @@ class Bridge(NamedTuple):
     interface: str
 
 
-def listen_here_only(client: docker.DockerClient) -> list[socket.socket]:
-    """Bind one free port to the loopback address and, where there is one, to Docker's bridge.
+def listen_here_only(client: docker.DockerClient, port: int = 0) -> list[socket.socket]:
+    """Bind one port, by default a free one, to the loopback address and to Docker's bridge.
 
     Containers reach the host by the bridge's address (``host.docker.internal``). Docker Desktop
     has its bridge inside a virtual machine and leads that name to the loopback address instead:
     there, and with a rootless engine, the list has one socket only.
+
+    Raises
+    ------
+    LocalStackError
+        The port that was asked for is taken.
 
     Returns
     -------
@@ -37,23 +44,41 @@ def listen_here_only(client: docker.DockerClient) -> list[socket.socket]:
     bridge = _default_bridge(client)
     for _ in range(_PORT_ATTEMPTS):
         loopback = socket.socket()
-        loopback.bind((_LOOPBACK, 0))
+        try:
+            if port:
+                # A connection of the last stack may still be waiting for its end.
+                loopback.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+            loopback.bind((_LOOPBACK, port))
+        except OSError as exc:
+            loopback.close()
+            raise _taken(port, exc) from exc
         if bridge is None:
             return [loopback]
         try:
-            return [loopback, _bind_to_bridge(bridge, loopback.getsockname()[1])]
+            return [loopback, _bind_to_bridge(bridge, loopback.getsockname()[1], again=bool(port))]
         except OSError as exc:
             if exc.errno in (errno.EADDRNOTAVAIL, errno.ENODEV):
                 return [loopback]
             loopback.close()
             if exc.errno != errno.EADDRINUSE:
                 raise
+            if port:
+                raise _taken(port, exc) from exc
     raise OSError(errno.EADDRINUSE, f"no port is free on both {_LOOPBACK} and {bridge}")
 
 
-def _bind_to_bridge(bridge: Bridge, port: int) -> socket.socket:
+def _taken(port: int, reason: OSError) -> LocalStackError:
+    return LocalStackError(
+        f"Port {port} cannot be used: {reason}.",
+        hint="Give another --port, or none for a free one.",
+    )
+
+
+def _bind_to_bridge(bridge: Bridge, port: int, *, again: bool) -> socket.socket:
     sock = socket.socket()
     try:
+        if again:
+            sock.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         if hasattr(socket, "SO_BINDTODEVICE"):
             # A host answers on any of its addresses by whichever interface a packet comes, so a
             # neighbour with a route to the bridge's address would get through. Not allowed to all

@@ -119,14 +119,14 @@ class LocalStack:
 
 @contextmanager
 def local_stack(
-    state_dir: Path, report: Callable[[str], None], *, limits: Limits | None = None
+    state_dir: Path, report: Callable[[str], None], *, limits: Limits | None = None, port: int = 0
 ) -> Iterator[LocalStack]:
     """Run a MiniStack with a bucket, a role and a repository while the context is open.
 
-    It listens on a free port, on the loopback address and, for its own containers, on that of
-    Docker's bridge: no other machine reaches it. Every start has new credentials and an empty
-    state. At the end the process and the containers of its functions are gone; the log stays. A
-    Docker engine has to be running.
+    It listens on one port, by default a free one, of the loopback address and, for its own
+    containers, of Docker's bridge: no other machine reaches it. Every start has new credentials and
+    an empty state. At the end the process and the containers of its functions are gone; the log
+    stays. A Docker engine has to be running.
 
     Parameters
     ----------
@@ -136,6 +136,8 @@ def local_stack(
         Takes one line on each step that takes time.
     limits
         What functions are held to.
+    port
+        Where it listens; 0 for a free one.
 
     Raises
     ------
@@ -158,7 +160,7 @@ def local_stack(
         cleanup.callback(client.close)
         architecture = _architecture(client)
         check_loopback(client)
-        sockets = [cleanup.enter_context(sock) for sock in listen_here_only(client)]
+        sockets = [cleanup.enter_context(sock) for sock in listen_here_only(client, port)]
         port = int(sockets[0].getsockname()[1])
         emulator = Emulator(port=port, scratch=scratch, limits=limits or Limits())
         emulator.write_docker_config()

@@ -17,6 +17,9 @@ log = logging.getLogger(__name__)
 
 _NAMES: Final = tuple(Options.model_fields)
 
+_OWN_NAME: Final = "lambda_role_name"
+"""Every release of this executor stored it, and no other executor has it."""
+
 _warned: set[str] = set()
 
 
@@ -78,7 +81,12 @@ def stored(attributes: Mapping[str, Any]) -> Options:
 
     One that an older release stored has no value for newer options. Every task has an executor of
     its own, and thousands may have the same options: these are checked once, and are one object.
+
+    A sublattice that names this executor below a lattice with another one gets that one's
+    attributes: they are ignored, and the options are those of the configuration.
     """
+    if _OWN_NAME not in attributes:
+        return resolve({})
     return _checked(json.dumps([attributes.get(name) for name in _NAMES]))
 
 

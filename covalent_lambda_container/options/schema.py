@@ -12,12 +12,11 @@ from pydantic import BaseModel, ConfigDict, ValidationError, field_validator
 from covalent_lambda_container.errors import ConfigurationError
 from covalent_lambda_container.model.specs import sorted_pairs
 from covalent_lambda_container.options import validators
-from covalent_lambda_container.options.declarations import (
-    OPTIONS,
+from covalent_lambda_container.options.building import ImageOptions, IndexOptions
+from covalent_lambda_container.options.declarations import OPTIONS
+from covalent_lambda_container.options.running import (
     AccountOptions,
     FunctionOptions,
-    ImageOptions,
-    IndexOptions,
     TaskOptions,
 )
 from covalent_lambda_container.options.suggestions import did_you_mean

@@ -20,6 +20,8 @@ _PIP_VARIABLES: Final = {
     "UV_HTTP_RETRIES": "PIP_RETRIES",
 }
 """pip's equivalents of uv's variables."""
+_OF_THIS_MACHINE: Final = ("UV_KEYRING_PROVIDER", "SSL_CLIENT_CERT")
+"""Variables that lead to a program or file of this machine."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -156,6 +158,35 @@ class IndexSettings:
         if self.ca_bundle is not None:
             # GIT_SSL_CAINFO is for git, which pip calls.
             variables |= dict.fromkeys(("PIP_CERT", "SSL_CERT_FILE", "GIT_SSL_CAINFO"), ca_file)
+        return {name: value for name, value in variables.items() if value}
+
+    def container_environment(self, ca_file: str) -> dict[str, str]:
+        """Return environment variables for uv in a container, which sees no file of this machine.
+
+        Parameters
+        ----------
+        ca_file
+            Path, in the container, of a file that contains `ca_bundle`.
+        """
+        logins = [*self._logins_of_urls, *self.logins]
+
+        def reachable(addresses: Iterable[str]) -> Iterator[str]:
+            for address in addresses:
+                url = _without_name(address)
+                if url.startswith(("https://", "http://")):
+                    yield address.replace(url, self._with_credentials(url, logins))
+
+        variables = {
+            "UV_DEFAULT_INDEX": "".join(reachable([self.index_url])),
+            "UV_INDEX": " ".join(reachable(self.extra_index_urls)),
+            "UV_FIND_LINKS": ",".join(reachable(self.find_links)),
+            **{name: v for name, v in self.variables if name not in _OF_THIS_MACHINE},
+            **dict(self.proxies),
+        }
+        if self.ca_bundle is not None:
+            # GIT_SSL_CAINFO is for git, PIP_CERT and REQUESTS_CA_BUNDLE for builds that download.
+            names = ("SSL_CERT_FILE", "GIT_SSL_CAINFO", "PIP_CERT", "REQUESTS_CA_BUNDLE")
+            variables |= dict.fromkeys(names, ca_file)
         return {name: value for name, value in variables.items() if value}
 
     def redacted(self, text: str) -> str:

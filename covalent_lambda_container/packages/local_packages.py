@@ -25,6 +25,14 @@ code stays below this limit, data does not."""
 _OPTION: Final = "AWSLambdaContainerExecutor option local_packages"
 _IGNORE_FILE: Final = ".dockerignore"
 _PROJECT_FILES: Final = ("pyproject.toml", "setup.py", "setup.cfg")
+RESERVED_MODULES: Final = frozenset(
+    {
+        *("covalent_lambda_runtime", "awslambdaric", "runtime_client", "snapshot_restore_py"),
+        "cloudpickle",
+    }
+)
+"""Modules of the runtime and of Lambda, which nothing else in an image may replace."""
+
 _CACHES: Final = ("__pycache__", "node_modules")
 _CACHE_SUFFIXES: Final = (".pyc", ".pyo", ".egg-info")
 _SHOWN_FILES: Final = 5
@@ -132,6 +140,11 @@ def _checked(path: Path, entry: str) -> Path:
             )
     elif path.suffix != ".py":
         raise ConfigurationError(f"{where}: {path} is neither a folder nor a Python file.")
+    if path.stem in RESERVED_MODULES:
+        raise ConfigurationError(
+            f"{where}: {path.stem} would replace the module of this name that runs tasks.",
+            hint="Rename yours.",
+        )
     if not path.stem.isidentifier() or (path.is_dir() and not path.name.isidentifier()):
         raise ConfigurationError(
             f"{where}: {path.name!r} cannot be imported, since it is not a name in Python."

@@ -6,18 +6,15 @@ what they do not know, or need every file on disk; here, some files arrive as te
 
 from __future__ import annotations
 
-import argparse
 import re
-import shlex
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, replace
-from functools import cache
 from pathlib import Path
-from typing import Final, NoReturn
-
-from packaging.utils import InvalidName, canonicalize_name
+from typing import Final
 
 from covalent_lambda_container.errors import RequirementError
+from covalent_lambda_container.packages.pip_forms import decoded, editable_as_package, with_name
+from covalent_lambda_container.packages.pip_options import OPTION_LINES, REFUSED, split_line
 from covalent_lambda_container.packages.requirements import (
     Requirements,
     canonical_requirement,
@@ -25,10 +22,9 @@ from covalent_lambda_container.packages.requirements import (
     parsed,
     refusal,
 )
-from covalent_lambda_container.packages.urls import INDEX_SCHEMES, UnusableUrl, checked_url
+from covalent_lambda_container.packages.urls import UnusableUrl
 
 _COMMENT = re.compile(r"(^|\s+)#.*$")
-_OPTIONS = re.compile(r"(?:^|\s+)(?=-)")
 
 _NOT_HERE_HINT: Final = (
     "The dispatcher gets the text and no other file. Put the lines of that file in place of its "
@@ -84,7 +80,7 @@ def read_requirements_text(text: str, *, origin: str) -> Requirements:
         For a line that cannot be honoured, such as one with ``-r`` or ``-c``.
     """
     reader = _Reader()
-    reader.read_text(text, _Position(origin=origin))
+    reader.read_text(text.removeprefix("\ufeff"), _Position(origin=origin))
     return reader.result()
 
 
@@ -137,6 +133,7 @@ class _Reader:
         self._packages: dict[str, str] = {}
         self._constraints: set[str] = set()
         self._options: set[str] = set()
+        self._hashes_required = False
 
     def result(self) -> Requirements:
         """Return everything that was read.
@@ -148,6 +145,13 @@ class _Reader:
             contradict each other.
         """
         bare = [line for line in self._packages if not has_hash(line)]
+        if bare and self._hashes_required:
+            raise refusal(
+                self._packages[bare[0]],
+                bare[0],
+                "has no hash, which --require-hashes asks for",
+                "Give each package a hash; 'pip-compile --generate-hashes' does it.",
+            )
         if len(bare) not in (0, len(self._packages)):
             raise refusal(
                 self._packages[bare[0]],
@@ -171,7 +175,7 @@ class _Reader:
                 f"{place.origin}: {path} includes itself: {' → '.join(map(str, trail))}."
             )
         try:
-            text = file.read_text("utf-8-sig")
+            text = decoded(file.read_bytes())
         except (OSError, ValueError) as exc:
             raise RequirementError(f"{place.origin}: {path} cannot be read: {exc}.") from exc
         self.read_text(text, replace(place, origin=str(path), folder=path.parent, trail=trail))
@@ -181,25 +185,52 @@ class _Reader:
             self.read_line(line, replace(place, origin=f"{place.origin}, line {number}"))
 
     def read_line(self, line: str, place: _Position) -> None:
-        requirement, given = _split(line, place.origin)
-        if "editable" in given or requirement.startswith((".", "/", "~")):
-            raise refusal(place.origin, line, "is a folder or file of your machine", _OWN_CODE_HINT)
+        requirement, given = split_line(line, place.origin)
+        for option in given.keys() & REFUSED.keys():
+            raise refusal(place.origin, line, *REFUSED[option])
+        requirement = self._requirement(requirement, given, line, place)
         if requirement or not line:
-            if set(given) - {"hash"}:
+            if set(given) - {"hash", "editable"}:
                 raise refusal(place.origin, line, "has an option that must be on a line of its own")
             hashes = given.get("hash", ())
             self._add(canonical_requirement(requirement, place.origin, hashes), line, place)
         elif "hash" in given:
             raise refusal(place.origin, line, "is a hash without a package")
+        self._hashes_required |= "require_hashes" in given
         for name in given.get("requirement", ()):
             self._include(name, line, replace(place, constrains=False))
         for name in given.get("constraint", ()):
             self._include(name, line, replace(place, constrains=True))
         try:
-            for option, canonical in _OPTION_LINES.items():
+            for option, canonical in OPTION_LINES.items():
                 self._options.update(*map(canonical, given.get(option, ())))
         except UnusableUrl as exc:
             raise refusal(place.origin, line, str(exc), exc.hint) from None
+        except ValueError as exc:
+            raise refusal(place.origin, line, str(exc)) from None
+
+    @staticmethod
+    def _requirement(
+        requirement: str, given: Mapping[str, list[str]], line: str, place: _Position
+    ) -> str:
+        """Return the PEP 508 form of what a line asks for, or ``""``."""
+        for url in given.get("editable", ()):
+            requirement = url
+        if requirement.startswith((".", "/", "~", "file:")) or (
+            "://" not in requirement and requirement.endswith((".whl", ".tar.gz", ".zip"))
+        ):
+            raise refusal(place.origin, line, "is a folder or file of your machine", _OWN_CODE_HINT)
+        if "@ file:" in requirement:
+            raise refusal(
+                place.origin,
+                line,
+                "is a file of the machine that wrote this list, as conda does it",
+                "Write the version instead: 'pip list --format=freeze' names versions.",
+            )
+        try:
+            if "editable" in given:
+                return editable_as_package(requirement)
+            return with_name(requirement)
         except ValueError as exc:
             raise refusal(place.origin, line, str(exc)) from None
 
@@ -237,66 +268,3 @@ def _logical_lines(text: str) -> Iterator[tuple[int, str]]:
         pending = ""
         if whole:
             yield first_line, whole
-
-
-def _split(line: str, origin: str) -> tuple[str, dict[str, list[str]]]:
-    """Split a line into its requirement, which may be empty, and the values of its options."""
-    requirement, *options = _OPTIONS.split(line, maxsplit=1)
-    try:
-        given = _line_parser().parse_args(shlex.split(options[0]) if options else [])
-    except ValueError as exc:
-        raise refusal(origin, line, f"cannot be used in an image: {exc}") from None
-    return requirement, vars(given)
-
-
-class _LineParser(argparse.ArgumentParser):
-    """Parses the options of one line."""
-
-    def error(self, message: str) -> NoReturn:
-        raise ValueError(message)
-
-
-@cache
-def _line_parser() -> _LineParser:
-    parser = _LineParser(add_help=False, allow_abbrev=False, argument_default=argparse.SUPPRESS)
-    for names in (
-        ["-r", "--requirement"],
-        ["-c", "--constraint"],
-        ["-e", "--editable"],
-        ["-i", "--index-url", "--pypi-url"],
-        ["--extra-index-url"],
-        ["-f", "--find-links"],
-        ["--no-binary"],
-        ["--only-binary"],
-        ["--hash"],
-    ):
-        parser.add_argument(*names, action="append")
-    return parser
-
-
-def _index_line(option: str) -> Callable[[str], list[str]]:
-    # A trailing slash makes no difference for an index, but does for a page of links.
-    return lambda url: [f"{option} {checked_url(url, INDEX_SCHEMES).rstrip('/')}"]
-
-
-def _name_lines(option: str) -> Callable[[str], list[str]]:
-    return lambda names: [f"{option} {_package_name(name)}" for name in names.split(",")]
-
-
-# Functions that return the canonical lines of an option, by argparse's name of the option.
-_OPTION_LINES: Final[Mapping[str, Callable[[str], list[str]]]] = {
-    "index_url": _index_line("--index-url"),
-    "extra_index_url": _index_line("--extra-index-url"),
-    "find_links": lambda url: [f"--find-links {checked_url(url, INDEX_SCHEMES)}"],
-    "no_binary": _name_lines("--no-binary"),
-    "only_binary": _name_lines("--only-binary"),
-}
-
-
-def _package_name(name: str) -> str:
-    if name == ":all:":
-        return name
-    try:
-        return canonicalize_name(name.strip(), validate=True)
-    except InvalidName:
-        raise ValueError(f"names {name!r}, which is neither a package nor :all:") from None

@@ -113,7 +113,16 @@ class Container(Protocol):
 
 
 class Engine(Protocol):
-    """A container engine."""
+    """A container engine.
+
+    Attributes
+    ----------
+    runs_containers
+        Whether it runs containers at all; otherwise `container` always raises `CannotRun`.
+    """
+
+    @property
+    def runs_containers(self) -> bool: ...
 
     def find(self, name: str) -> EngineImage | None:
         """Return the image of a name or ID, or None if the engine does not have it."""

@@ -98,6 +98,8 @@ class FunctionRecord:
         When it was created or last changed.
     tags
         Its AWS tags.
+    description
+        What it was created for, in words for people.
     """
 
     name: str
@@ -105,6 +107,7 @@ class FunctionRecord:
     memory_mb: int
     modified: datetime
     tags: Mapping[str, str]
+    description: str = ""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -132,8 +135,10 @@ class Functions(Protocol):
     def find(self, name: str) -> FunctionState | None:
         """Return a function's state, or None when it does not exist."""
 
-    def create(self, spec: FunctionSpec) -> None:
+    def create(self, spec: FunctionSpec, description: str = "") -> None:
         """Request a function's creation; an existing one is left unchanged.
+
+        The description, up to 256 characters for people, does not count towards its identity.
 
         Raises
         ------

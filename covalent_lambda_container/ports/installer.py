@@ -4,13 +4,16 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Protocol
+from typing import Final, Protocol
 
 from covalent_lambda_container.packages.index_settings import IndexSettings
 
+OVERRIDES: Final = "overrides.txt"
+"""Name of the text with requirements that replace those of all packages."""
+
 
 class WheelsMissing(Exception):
-    """No set of wheels satisfies the requirements; the message is the installer's output."""
+    """Packages have no wheels, and might be built; the message is the installer's output."""
 
 
 class Installer(Protocol):
@@ -30,9 +33,21 @@ class Installer(Protocol):
     ) -> None:
         """Install the packages of a requirements file into a folder.
 
-        `requirements` maps file names to texts: ``requirements.txt`` and the files it refers to.
+        `requirements` maps file names to texts: ``requirements.txt``, the files it
+        refers to, and perhaps `OVERRIDES`.
 
         Raises
         ------
         WheelsMissing
         """
+
+    def program(
+        self,
+        scratch: Path,
+        *,
+        settings: IndexSettings,
+        python_version: str,
+        architecture: str,
+        glibc: str,
+    ) -> Path:
+        """Return uv's executable for Linux on a processor, to be run in a container."""

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Protocol
 
+from covalent_lambda_container.model.image_labels import ImageContents
 from covalent_lambda_container.model.specs import ImageReference, ImageSpec
 
 
@@ -49,10 +50,10 @@ class ImageRecord:
 class ImageBuilder(Protocol):
     """Makes task images."""
 
-    def build(self, spec: ImageSpec, name: str, *, anew: bool = False) -> None:
+    def build(self, spec: ImageSpec, name: str, *, rebuild: bool = False) -> None:
         """Build the image of a spec and tag it `name` in the engine.
 
-        With `anew`, from nothing that earlier builds have left.
+        With `rebuild`, from nothing that earlier builds have left.
         """
 
     def push(self, name: str, login: RegistryLogin) -> str:
@@ -69,6 +70,15 @@ class Registry(Protocol):
         ------
         UnusableImage
             When it is one that Lambda does not take.
+        """
+
+    def contents(self, tag: str) -> ImageContents | None:
+        """Return what is in the newest image of a tag, or None where it does not say so.
+
+        Raises
+        ------
+        RegistryError
+            When there is no such image, or it cannot be read.
         """
 
     def next_tag(self, tag: str) -> str:

@@ -7,6 +7,7 @@ and comes back with its traceback.
 from __future__ import annotations
 
 import errno
+import os
 import platform
 import sys
 import traceback
@@ -16,7 +17,7 @@ from typing import Any, BinaryIO
 
 import cloudpickle
 
-from . import wire
+from . import system_packages, wire
 from .provenance import dump
 
 _TEXT_LIMIT = 64 * 1024
@@ -45,6 +46,15 @@ _ADVICE = {
     errno.ENOSYS: "Lambda has no shared memory: multiprocessing's pools, queues and locks do not "
     "work there; use threads or subprocesses.",
 }
+
+
+_COMMANDS = "/opt/covalent-lambda/commands"
+"""Where an image has the commands of DepsBash that ran when it was built."""
+_FILES_ADVICE = (
+    "Commands of ct.DepsBash run while the image is built. What they write under /tmp, in the home "
+    "or in the working directory is not there at run time: have them write to a folder such as "
+    "/opt/data, or run them before each task with the executor's option bash_deps='runtime'."
+)
 
 
 class Cancelled(BaseException):
@@ -201,12 +211,18 @@ def _describe(exc: BaseException) -> dict[str, str]:
 
 
 def _causes(exc: BaseException | None) -> Iterator[BaseException]:
-    """Yield an error and those behind it; they may be each other's causes."""
+    """Yield an error and those that it was raised from; they may be each other's causes.
+
+    An error that was only being handled when another was raised is the reason for one of its own
+    kind, as where a library says of a failed import what it is for. Any other came about by itself
+    in code that had a way without the module or the file.
+    """
     for _ in range(20):
         if exc is None:
             return
         yield exc
-        exc = exc.__cause__ or exc.__context__
+        handled = None if exc.__suppress_context__ else exc.__context__
+        exc = exc.__cause__ or (handled if isinstance(exc, ImportError | OSError) else None)
 
 
 def _missing_module(exc: BaseException) -> str:
@@ -227,8 +243,14 @@ def _advice(exc: BaseException) -> str:
                 "option requirements; put a module of your own there by the option local_packages, "
                 "or send it with ct.DepsModule."
             )
+        if isinstance(cause, (ImportError, OSError)):
+            library = system_packages.advice(_safe_str(cause))
+            if library:
+                return library
         if isinstance(cause, OSError) and cause.errno in _ADVICE:
             return _ADVICE[cause.errno]
+        if _is_file_of_a_command(cause):
+            return _FILES_ADVICE
         if _is_missing_program(cause):
             return (
                 "A program is not in the image: install it by a command of ct.DepsBash while the "
@@ -237,6 +259,14 @@ def _advice(exc: BaseException) -> str:
         if _is_refusal_of_aws(cause):
             return _AWS_ADVICE
     return ""
+
+
+def _is_file_of_a_command(exc: BaseException) -> bool:
+    """Tell whether a file is missing that a command of DepsBash may have written at build time."""
+    if not isinstance(exc, FileNotFoundError) or not isinstance(exc.filename, str):
+        return False
+    path = os.path.abspath(exc.filename)
+    return path.startswith(("/tmp/", "/root/")) and os.path.isdir(_COMMANDS)
 
 
 # Known by their names: what raises them is imported only if the task has done so.

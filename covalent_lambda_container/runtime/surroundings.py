@@ -6,24 +6,33 @@ import contextlib
 import io
 import logging
 import os
+import pwd
 import sys
 
+from .child_processes import sitecustomize
 from .scratch import Scratch
 
 
 def prepare_template(scratch: Scratch) -> None:
     """Set up the process that all tasks are forked from."""
     scratch.renew()
+    if os.environ.get("HOME", "") in ("", "/", _owner_home()):
+        os.environ["HOME"] = scratch.environment["HOME"]
     for name, folder in scratch.environment.items():
-        # The function's own environment may name another folder that can be written to.
-        if not os.environ.get(name, "").startswith(f"{scratch.path}/"):
-            os.environ[name] = folder
+        # What the user has set by the option `environment` stays.
+        os.environ.setdefault(name, folder)
     os.environ["COVALENT_PLUGIN_LOAD"] = "false"
     # Programs that tasks start find the image's packages.
     packages = os.environ.get("LAMBDA_TASK_ROOT", "/var/task")
     os.environ["PATH"] = f"{packages}/bin:{os.environ.get('PATH', os.defpath)}"
-    python_path = os.environ.get("PYTHONPATH")
-    os.environ["PYTHONPATH"] = f"{packages}:{python_path}" if python_path else packages
+    # Not the packages themselves: PYTHONPATH comes before the standard library.
+    folders = [os.path.dirname(sitecustomize.__file__)]
+    folders += [
+        folder
+        for folder in os.environ.get("PYTHONPATH", "").split(":")
+        if folder and folder != os.environ.get("LAMBDA_RUNTIME_DIR")
+    ]
+    os.environ["PYTHONPATH"] = ":".join(folders)
     # The runtime client's log handler writes around sys.stderr: tasks would lose their logging.
     logging.root.handlers = []
 
@@ -33,6 +42,15 @@ def prepare_task(scratch: Scratch) -> None:
     sys.stdout, sys.stderr = _stream(1), _stream(2)
     os.chdir(scratch.work)
     _seed()
+
+
+def _owner_home() -> str:
+    """Return the home that the system's user has, which Lambda does not let it write to."""
+    try:
+        return pwd.getpwuid(os.getuid()).pw_dir
+    except KeyError:
+        # Lambda runs functions as a user that an image need not know.
+        return os.environ.get("HOME", "")
 
 
 def _stream(descriptor: int) -> io.TextIOWrapper:

@@ -6,6 +6,9 @@ import importlib.util
 import json
 import sys
 from importlib import metadata
+from typing import Final
+
+_COVALENT: Final = "covalent"
 
 
 def advice(module: str) -> str:
@@ -23,6 +26,12 @@ def advice(module: str) -> str:
         return (
             f"{module} belongs to Python's standard library, of which the image's Python has only "
             "a part: choose another base_image."
+        )
+    if top == _COVALENT:
+        return (
+            "Covalent is put into the image of a task whose function, arguments or hooks refer to "
+            "it, and this one's do so only while it runs: refer to it where Covalent can see it, "
+            "for example by `import covalent` above the electron."
         )
     owner = _owner(module)
     if owner is not None and not _is_local(owner):

@@ -201,24 +201,36 @@ class Recovery:
         event = {"v": wire.VERSION, "ping": True, "hold_s": hold_s, "store": lost}
         content = json.dumps(event).encode()
         replies = await asyncio.gather(*(self._ask(call, content) for _ in range(questions)))
-        for task_id in (stored for reply in replies for stored in reply):
-            function.lost.pop(task_id, None)
+        for stored, cold in replies:
+            # While the environments of lost tasks are busy, questions start others, which would
+            # answer the next round in their place: that round has to reach them all.
+            function.environments += cold
+            for task_id in stored:
+                function.lost.pop(task_id, None)
         function.next_round = self._now() + function.pause_s
         function.pause_s = min(2 * function.pause_s, _LONGEST_PAUSE_S)
 
-    async def _ask(self, call: Call, event: bytes) -> list[str]:
-        """Ask one execution environment; return the tasks whose answers it has put into S3."""
+    async def _ask(self, call: Call, event: bytes) -> tuple[list[str], bool]:
+        """Ask one execution environment.
+
+        Returns
+        -------
+        stored : list of str
+            Tasks whose answers it has put into S3.
+        cold : bool
+            Whether the question has started it.
+        """
         try:
             reply = await self._invocations.invoke(
                 call.function_name, event, timeout_s=call.timeout_s
             )
         except (NotAccepted, ConnectionLost, FunctionMissing, LambdaContainerError) as exc:
             log.debug("Function %s could not be asked: %s", call.function_name, exc)
-            return []
-        stored = reply.payload.get("stored") if isinstance(reply.payload, dict) else None
-        return (
-            [task for task in stored if isinstance(task, str)] if isinstance(stored, list) else []
-        )
+            return [], False
+        said = reply.payload if isinstance(reply.payload, dict) else {}
+        stored = said.get("stored")
+        ids = stored if isinstance(stored, list) else []
+        return [task for task in ids if isinstance(task, str)], said.get("cold") is True
 
     def _function(self, name: str) -> _Function:
         return self._functions.get().setdefault(name, _Function())

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -16,6 +17,18 @@ from covalent_lambda_container import step_log
 from covalent_lambda_container.local.covalent_server import CovalentServer, covalent_server
 
 WORKFLOWS = Path(__file__).parent / "workflows"
+
+HIDE_PACKAGES = """
+from importlib.machinery import PathFinder
+
+find_spec = PathFinder.find_spec
+
+def find_others(name, path=None, target=None):
+    hidden = name in {"matplotlib", "numpy", "pandas", "scipy", "sklearn"}
+    return None if hidden else find_spec(name, path, target)
+
+PathFinder.find_spec = find_others
+"""
 
 
 @dataclass(frozen=True)
@@ -50,8 +63,24 @@ class Dispatcher:
 
 
 @pytest.fixture(scope="session")
+def without_task_packages(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
+    """Hide the packages of tasks from child processes.
+
+    This Python has some of them, since the pictures of reports need them; dispatchers and clients
+    must not.
+    """
+    folder = tmp_path_factory.mktemp("without-task-packages")
+    (folder / "sitecustomize.py").write_text(HIDE_PACKAGES)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("PYTHONPATH", str(folder), prepend=os.pathsep)
+        yield
+
+
+@pytest.fixture(scope="session")
 def dispatcher(
-    options: dict[str, Any], tmp_path_factory: pytest.TempPathFactory
+    options: dict[str, Any],
+    tmp_path_factory: pytest.TempPathFactory,
+    without_task_packages: None,
 ) -> Iterator[Dispatcher]:
     folder = tmp_path_factory.mktemp("covalent")
     journal_file = folder / "journal"

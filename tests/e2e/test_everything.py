@@ -2,19 +2,22 @@
 
 from __future__ import annotations
 
-import importlib.util
+import subprocess
+import sys
 from collections import Counter
 from typing import Any
 
-IN_DISPATCHER = (":parameter:", ":electron_list:", ":electron_dict:")
+IN_DISPATCHER = (":parameter:", ":electron_list:", ":electron_dict:", ":postprocess:")
 
 
 def test_data_brings_its_packages_along(dispatcher: Any):
-    assert importlib.util.find_spec("numpy") is None
+    client = [sys.executable, "-c", "import numpy"]
+    assert subprocess.run(client, env=dispatcher.server.environment, check=False).returncode == 1
     before = len(dispatcher.steps("task.invoke"))
     outcome = dispatcher.outcome("data_follows.py")
     assert outcome["result"] == [9, 13, 10, 3, 4, 6]
-    # Lists and dictionaries of outputs cost no invocation; operators and indexing do.
+    # Lists and dictionaries of outputs, and the result of these, cost no invocation; operators and
+    # indexing do.
     own = [name for name in outcome["names"] if not name.startswith(IN_DISPATCHER)]
     assert {":electron_list:", ":electron_dict:"} <= set(outcome["names"])
     assert len(dispatcher.steps("task.invoke")) - before == len(own)

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import contextlib
+import csv
 import hashlib
+import io
 import os
 import re
 import subprocess
@@ -55,6 +57,8 @@ class FakeEngine:
         How many of them are there.
     files
         What there is to read in an image that does not run.
+    runs_containers
+        Whether it is an engine that runs containers.
     command
         Answers commands that are not `python3 …`; by default they fail.
     """
@@ -65,6 +69,7 @@ class FakeEngine:
     containers: list[str] = field(default_factory=list)
     running: int = 0
     files: dict[str, ImageFile] = field(default_factory=dict)
+    runs_containers: bool = True
     pip: Callable[[Path, Sequence[str], Mapping[str, str]], None] | None = None
 
     def __post_init__(self) -> None:
@@ -135,6 +140,8 @@ class FakeEngine:
     def container(
         self, image: str, architecture: str, *, offline: bool = False
     ) -> Iterator[FakeContainer]:
+        if not self.runs_containers:
+            raise CannotRun("There is no Docker engine.")
         if architecture != "x86_64":
             raise CannotRun(f"The engine cannot run images for {architecture}.")
         self.containers.append(image)
@@ -160,13 +167,14 @@ class FakeContainer:
         environment: Mapping[str, str] | None = None,
         redacted: Callable[[str], str] = str,
     ) -> str:
-        assert command[0] == "python3"
+        assert command[0] == "python3" or command[0].endswith("/uv")
         # Paths of the container.
         inside = [re.sub(r"^/(?=tmp/)", f"{self._root}/", part) for part in command[1:]]
-        if inside[:2] == ["-m", "pip"]:
+        tool = inside[1:] if command[0].endswith("/uv") else inside[2:]
+        if tool == inside[1:] or inside[:2] == ["-m", "pip"]:
             if self._engine.pip is None:
-                raise ImageBuildError("python3 ended with status 1 in a container of the image.")
-            self._engine.pip(self._root, inside[2:], environment or {})
+                raise ImageBuildError("uv ended with status 1 in a container of the image.")
+            self._engine.pip(self._root, tool, environment or {})
             return ""
         ended = subprocess.run(
             [sys.executable, *inside],
@@ -244,10 +252,15 @@ class FakeInstaller:
         lines = [line for line in text.splitlines() if not line.startswith("--")]
         missing = [line for line in lines if line not in self.wheels]
         if missing:
-            raise WheelsMissing(f"no wheels of {', '.join(missing)}")
+            raise WheelsMissing("".join(f"Wheels are required for `{each}`" for each in missing))
         self.installed.append(text)
         for line in lines:
             write(target, self.wheels[line])
+
+    def program(self, scratch: Path, **_: Any) -> Path:
+        program = scratch / "uv"
+        program.write_bytes(b"\x7fELF")
+        return program
 
 
 def wheel(name: str, version: str, files: Mapping[str, str], **extra: Any) -> dict[str, bytes]:
@@ -256,8 +269,10 @@ def wheel(name: str, version: str, files: Mapping[str, str], **extra: Any) -> di
     content = {path: text.encode() for path, text in files.items()}
     content[f"{folder}/METADATA"] = f"Name: {name}\nVersion: {version}\n".encode()
     content |= {f"{folder}/{path}": text.encode() for path, text in extra.items()}
-    lines = [f"{path},{recorded(data)},{len(data)}" for path, data in sorted(content.items())]
-    content[f"{folder}/RECORD"] = "\n".join([*lines, f"{folder}/RECORD,,", ""]).encode()
+    rows = [[path, recorded(data), str(len(data))] for path, data in sorted(content.items())]
+    record = io.StringIO()
+    csv.writer(record, lineterminator="\n").writerows([*rows, [f"{folder}/RECORD", "", ""]])
+    content[f"{folder}/RECORD"] = record.getvalue().encode()
     return content
 
 

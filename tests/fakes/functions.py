@@ -67,6 +67,7 @@ class FakeFunctions:
         self.executions: list[dict[str, Any]] = []
         self.offers = 0
         self.task_duration_s = 0.0
+        self.descriptions: dict[str, str] = {}
         self.modified: dict[str, datetime] = {}
         self.own_tags = dict([OWN_TAG])
         self._clock = clock or FakeClock()
@@ -125,13 +126,14 @@ class FakeFunctions:
     def find(self, name: str) -> FunctionState | None:
         return self.states.get(name)
 
-    def create(self, spec: FunctionSpec) -> None:
+    def create(self, spec: FunctionSpec, description: str = "") -> None:
         with self._lock:
             if spec.name not in self.states:
                 self.states[spec.name] = FunctionState(
                     state=PENDING, reason="The function is being created."
                 )
                 self.created.append(spec)
+                self.descriptions[spec.name] = description
                 self.modified[spec.name] = datetime.now(timezone.utc)
 
     def wait_active(self, name: str) -> FunctionState:
@@ -161,6 +163,7 @@ class FakeFunctions:
                     memory_mb=spec.memory_mb,
                     modified=self.modified[spec.name],
                     tags=dict(spec.tags) | self.own_tags,
+                    description=self.descriptions[spec.name],
                 )
                 for spec in {spec.name: spec for spec in self.created}.values()
                 if spec.name in self.states

@@ -9,6 +9,7 @@ from collections.abc import Callable, Sequence
 from datetime import datetime, timezone
 
 from covalent_lambda_container.errors import RegistryError, UnusableImage
+from covalent_lambda_container.model.image_labels import ImageContents
 from covalent_lambda_container.model.names import revised_tag
 from covalent_lambda_container.model.specs import ImageReference, ImageSpec
 from covalent_lambda_container.ports.registry import ImageRecord, RegistryLogin
@@ -33,6 +34,8 @@ class FakeRegistry:
         Set to let a push take a tag from another image, as mutable repositories do.
     pushed, pulled
         When images were, by digest; tests may set it.
+    installed
+        What images say was installed in them, by tag; tests may set it.
     """
 
     def __init__(self, uri: str = "registry.example.com/covalent-lambda") -> None:
@@ -44,6 +47,7 @@ class FakeRegistry:
         self.tags_move = False
         self.pushed: dict[str, datetime] = {}
         self.pulled: dict[str, datetime] = {}
+        self.installed: dict[str, dict[str, int]] = {}
         self._images: dict[str, tuple[str, str]] = {}
         self._lock = threading.Lock()
 
@@ -61,6 +65,12 @@ class FakeRegistry:
         if media_type != DOCKER_MANIFEST:
             raise UnusableImage(f"Image {self.uri}:{tag} is a {media_type}.")
         return ImageReference(repository_uri=self.uri, digest=digest)
+
+    def contents(self, tag: str) -> ImageContents | None:
+        if self.find(tag) is None:
+            raise RegistryError(f"There is no image {self.uri}:{tag} in ECR.")
+        packages = self.installed.get(tag)
+        return None if packages is None else ImageContents(spec={}, packages=packages)
 
     def next_tag(self, tag: str) -> str:
         return revised_tag(tag, len(self._revisions(tag)))
@@ -145,12 +155,12 @@ class FakeImageBuilder:
         self._contents: dict[ImageSpec, str] = {}
         self._images: dict[str, str] = {}
 
-    def build(self, spec: ImageSpec, name: str, *, anew: bool = False) -> None:
+    def build(self, spec: ImageSpec, name: str, *, rebuild: bool = False) -> None:
         self.while_building()
         if self.failures:
             raise self.failures.pop(0)
         # Two builds of one spec differ in their bytes, as Docker's do, unless it remembers them.
-        if anew or spec not in self._contents:
+        if rebuild or spec not in self._contents:
             self._contents[spec] = f"{spec.digest} by {id(self)}, build {len(self.builds)}"
         self._images[name] = self._contents[spec]
         self.builds.append(name)

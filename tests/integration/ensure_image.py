@@ -39,9 +39,9 @@ def meet_before_pushes(place: Path) -> None:
     build, push = TaskImageBuilder.build, TaskImageBuilder.push
 
     def build_anew(
-        self: TaskImageBuilder, spec: ImageSpec, name: str, *, anew: bool = False
+        self: TaskImageBuilder, spec: ImageSpec, name: str, *, rebuild: bool = False
     ) -> None:
-        build(self, spec, name, anew=True)
+        build(self, spec, name, rebuild=True)
 
     def meet_and_push(self: TaskImageBuilder, name: str, login: RegistryLogin) -> str:
         meet(place)
@@ -60,7 +60,7 @@ def main(options_json: str, *places: str) -> None:
         meet_before_pushes(Path(places[1]))
     if places:
         meet(Path(places[0]))
-    image = service.provisioner.ensure_image(spec, anew=options.force_rebuild)
+    image = service.provisioner.ensure_image(spec, rebuild=options.force_rebuild)
     sys.stdout.write(f"\n{json.dumps([spec.tag, image.digest])}\n")
 
 

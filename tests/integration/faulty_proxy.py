@@ -49,7 +49,7 @@ class FaultyProxy:
 
     def _handle(self, request: BaseHTTPRequestHandler) -> None:
         body = request.rfile.read(int(request.headers.get("Content-Length", 0)))
-        invocation = request.path.endswith("/invocations") and b'"recall"' not in body
+        invocation = request.path.endswith("/invocations") and b'"ping"' not in body
         fault = self.plan.pop(0) if invocation and self.plan else PASS
         if fault == CUT_BEFORE:
             self._cut(request)

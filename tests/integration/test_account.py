@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import json
+import shlex
 import uuid
 from collections.abc import Callable, Iterator
 from typing import Any
 
 import pytest
-import toml
 from click.testing import CliRunner, Result
 
 from covalent_lambda_container.cli.main import cli
@@ -62,9 +62,12 @@ def test_an_account_is_set_up_once(covalent_lambda: Run, aws: Any, names: dict[s
 
     done = covalent_lambda("bootstrap")
     assert done.exit_code == 0, done.output
-    section = done.stdout.partition("configuration:\n")[2]
-    configured = toml.loads(section)["executors"]["awslambda_container"]
-    assert configured["s3_bucket_name"] == names["bucket"]
+    (command,) = (line for line in done.stdout.splitlines() if "config set" in line)
+    words = shlex.split(command)
+    assert words[:3] == ["covalent-lambda", "config", "set"]
+    assert f"s3_bucket_name={names['bucket']}" in words
+    # The dispatcher is not to be who set the account up.
+    assert not [word for word in words if word.startswith(("profile=", "credentials_file="))]
 
     s3 = aws("s3")
     blocked = s3.get_public_access_block(Bucket=names["bucket"])["PublicAccessBlockConfiguration"]

@@ -6,6 +6,7 @@ import contextlib
 import json
 import os
 import signal
+import socket
 import subprocess
 import sys
 import time
@@ -26,6 +27,7 @@ from covalent_lambda_container.functions.inventory import (
     remove,
     take_inventory,
 )
+from covalent_lambda_container.local.child_process import free_port
 from covalent_lambda_container.options.schema import Options
 
 PROGRAM = str(Path(sys.executable).with_name("covalent-lambda"))
@@ -221,6 +223,38 @@ def test_the_local_stack_survives_its_shell_and_leaves_nothing(
     assert not Path(background).exists()
     assert program("local", "down", *at).stdout == "it did not run\n"
     program("local", "status", *at, status=1)
+
+
+def test_a_port_that_was_chosen_holds_after_a_restart(background: str, environment: Any):
+    port = str(free_port())
+
+    def local(*words: str, status: int = 0, **leading: str) -> subprocess.CompletedProcess[str]:
+        ended = subprocess.run(
+            [PROGRAM, "local", words[0], "--folder", background, *words[1:]],
+            env=environment | leading,
+            capture_output=True,
+            text=True,
+            check=False,
+        )
+        assert ended.returncode == status, ended.stderr
+        return ended
+
+    first = json.loads(local("up", "--port", port, "--configure", "--json").stdout)
+    assert first["options"]["endpoint_url"] == f"http://localhost:{port}"
+    elsewhere = local("up", "--port", "65000", status=9).stderr
+    assert f"already runs on http://localhost:{port}" in elsewhere
+    # From a shell that still leads there.
+    stopped = local("down", **first["environment"])
+    assert "covalent-lambda config unset endpoint_url" in stopped.stderr
+    assert "unset " in stopped.stderr
+    again = json.loads(local("up", "--port", port, "--json", **first["environment"]).stdout)
+    assert again["options"] == first["options"]
+    taken = ["--folder", f"{background}-2"]
+    with socket.create_server(("127.0.0.1", 0)) as other:
+        number = str(other.getsockname()[1])
+        refused = local("up", "--port", number, *taken, status=9).stderr
+    assert f"Port {number} cannot be used" in refused
+    assert "Traceback" not in refused
 
 
 def test_two_that_start_it_at_once_get_the_same(background: str, environment: Any):

@@ -15,12 +15,18 @@ import pytest
 from covalent_lambda_container.doctor.diagnosis import diagnose
 from covalent_lambda_container.doctor.engine import Engine
 from covalent_lambda_container.doctor.examination import OK, PROBLEM, Finding
-from covalent_lambda_container.errors import ImageBuildError
+from covalent_lambda_container.doctor.trial import Trial
+from covalent_lambda_container.errors import ConfigurationError, ImageBuildError
+from covalent_lambda_container.executor.wiring import (
+    account_stores_for,
+    local_build_stores_for,
+    service_for,
+)
 from covalent_lambda_container.options.schema import Options
 
 HEALTHY_HERE = {
     *("Docker engine", "base image", "AWS credentials", "AWS region", "clock"),
-    *("bucket", "repository", "execution role", "concurrency", "versions"),
+    *("bucket", "repository", "execution role", "concurrency", "configuration", "versions"),
 }
 """All but Covalent's server, which does not run in these tests, and the room on this machine."""
 
@@ -230,3 +236,29 @@ def test_an_endpoint_that_says_nothing(as_owner: dict[str, Any], silence: str):
         assert findings[name].message == "no answer within 2 s"
     assert findings["Docker engine"].status == OK
     assert findings["versions"].status == OK
+
+
+def test_a_trial_goes_the_whole_way_and_leaves_nothing(options: dict[str, Any], stack: Any) -> None:
+    chosen = Options.check(options | {"profile": stack.owner_profile})
+    account, local = account_stores_for(chosen), local_build_stores_for(chosen)
+    functions = {record.name for record in account.functions.list_functions()}
+    images = {record.digest for record in account.registry.list_images()}
+    reported: list[str] = []
+    steps = list(Trial(chosen, service_for, account, local).run(reported.append))
+    assert [step.name for step in steps] == [
+        *("image", "function", "small task", "large task, through S3", "removal")
+    ]
+    assert "creating the function" in reported
+    assert {record.name for record in account.functions.list_functions()} == functions
+    assert {record.digest for record in account.registry.list_images()} == images
+
+
+def test_a_trial_that_fails_leaves_nothing(options: dict[str, Any], stack: Any) -> None:
+    chosen = Options.check(
+        options | {"profile": stack.owner_profile, "lambda_role_name": "NoSuchRole"}
+    )
+    account, local = account_stores_for(chosen), local_build_stores_for(chosen)
+    images = {record.digest for record in account.registry.list_images()}
+    with pytest.raises(ConfigurationError, match="NoSuchRole"):
+        list(Trial(chosen, service_for, account, local).run(lambda _: None))
+    assert {record.digest for record in account.registry.list_images()} == images

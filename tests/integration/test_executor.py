@@ -160,7 +160,8 @@ def test_a_package_that_does_not_exist(options: Any, cache_dir: str, aws: Any, s
     functions, stored = names(aws), images(aws, stack)
     executor = AWSLambdaContainerExecutor(**options, cache_dir=cache_dir)
     missing = ct.DepsPip(["covalent-lambda-no-such-package==9.9"])
-    with pytest.raises(ImageBuildError, match="No matching distribution found for covalent-lambda"):
+    said = "there is no package covalent-lambda-no-such-package on"
+    with pytest.raises(ImageBuildError, match=said):
         run(executor, abs, -1, pip=missing)
     assert names(aws) == functions
     assert images(aws, stack) == stored
@@ -171,9 +172,12 @@ def test_a_package_that_does_not_exist(options: Any, cache_dir: str, aws: Any, s
 
 def test_no_docker_engine(options: Any, cache_dir: str, monkeypatch: pytest.MonkeyPatch, tmp_path):
     monkeypatch.setenv("DOCKER_HOST", f"unix://{tmp_path}/nothing.sock")
-    executor = AWSLambdaContainerExecutor(**options, cache_dir=cache_dir)
+    unreachable = options | {"base_image": "localhost:9/root:3.11"}
+    executor = AWSLambdaContainerExecutor(**unreachable, cache_dir=cache_dir)
     fresh = ct.DepsPip(["iniconfig==1.1.1"])
-    with pytest.raises(ImageBuildError, match="Start a Docker engine"):
+    with pytest.raises(
+        ImageBuildError, match=r"No Docker engine answers[\s\S]*Start a Docker engine"
+    ):
         run(executor, abs, -1, pip=fresh)
 
 
@@ -235,7 +239,9 @@ def test_wrong_credentials(options: Any, cache_dir: str, tmp_path: Path):
 def test_missing_credentials_file(options: Any, cache_dir: str):
     given = options | {"credentials_file": "/no/such/file"}
     executor = AWSLambdaContainerExecutor(**given, cache_dir=cache_dir)
-    with pytest.raises(ConfigurationError, match="credentials_file='/no/such/file': there is no"):
+    with pytest.raises(
+        ConfigurationError, match="credentials_file='/no/such/file': the file does not"
+    ):
         run(executor, abs, -1)
 
 
@@ -262,3 +268,28 @@ def test_nothing_answers_at_the_endpoint(options: Any, cache_dir: str):
     executor = AWSLambdaContainerExecutor(**given, cache_dir=cache_dir)
     with pytest.raises(ConfigurationError, match="option endpoint_url"):
         run(executor, abs, -1)
+
+
+def test_the_standard_library_comes_before_packages(options: Any, cache_dir: str):
+    """Packages that replace modules of the interpreter where they come first."""
+
+    def look() -> Any:
+        import enum
+        import subprocess
+        import typing
+
+        import six
+
+        child = subprocess.run(
+            ["python3", "-c", "import enum, re, typing, six; print(enum.__file__, six.__file__)"],
+            capture_output=True,
+            text=True,
+            check=False,
+        )
+        return enum.__file__, typing.__file__, six.__file__, child.stdout.split(), child.stderr
+
+    executor = AWSLambdaContainerExecutor(**options, cache_dir=cache_dir)
+    backports = ct.DepsPip(["enum34==1.1.10", "typing==3.7.4.3", "six==1.17.0"])
+    enum_file, typing_file, six_file, child, stderr = run(executor, look, pip=backports)[0]
+    assert "/var/task" not in enum_file + typing_file
+    assert (six_file, child, stderr) == ("/var/task/six.py", [enum_file, "/var/task/six.py"], "")

@@ -224,10 +224,14 @@ def test_source_is_built_with_a_password_that_a_container_can_use(
 def root_with_git(root_image: str) -> Iterator[str]:
     """The root image with this machine's git and what that needs."""
     core = subprocess.check_output(["git", "--exec-path"], text=True).strip()
-    programs = [subprocess.check_output(["which", "git"], text=True).strip()]
+    # A clone of a clone, which uv makes, is served by git-upload-pack.
+    names = ("git", "git-upload-pack")
+    programs = [subprocess.check_output(["which", name], text=True).strip() for name in names]
     programs += [f"{core}/{name}" for name in ("git", "git-remote-http", "git-remote-https")]
-    needed = subprocess.check_output(["ldd", *programs[:3]], text=True)
+    needed = subprocess.check_output(["ldd", *programs], text=True)
     libraries = re.findall(r"=> (/\S+)", needed)
+    # uv asks for submodules of every repository.
+    programs += [f"{core}/{name}" for name in ("git-submodule", "git-sh-setup", "git-sh-i18n")]
     context = io.BytesIO()
     with tarfile.open(fileobj=context, mode="w") as archive:
         dockerfile = f"FROM {root_image}\nCOPY files/ /\n".encode()

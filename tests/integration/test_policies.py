@@ -8,6 +8,7 @@ that needs it fails with AWS's words for it.
 from __future__ import annotations
 
 import asyncio
+import base64
 import configparser
 import contextlib
 import io
@@ -44,6 +45,7 @@ from covalent_lambda_container.model.names import OBJECT_PREFIX, OWN_TAG
 from covalent_lambda_container.model.specs import FunctionSpec, ImageReference
 from covalent_lambda_container.options.schema import Options
 from covalent_lambda_container.ports.functions import FunctionMissing
+from covalent_lambda_container.ports.registry import RegistryLogin
 from tests.electron import run
 
 MB = 1024 * 1024
@@ -83,19 +85,30 @@ class Work:
     def bucket(self) -> S3Bucket:
         return S3Bucket(self.clients, NAMES.bucket)
 
-    def push(self) -> None:
-        """Push an image with a layer that nobody has pushed before."""
+    @contextlib.contextmanager
+    def _pushed(self, login: RegistryLogin) -> Iterator[str]:
+        """Push an image with a layer that nobody has pushed before; yield its tag."""
         repository = f"{self.clients.registry_host}/{NAMES.repository}"
         tag = uuid.uuid4().hex
         self.engine.api.import_image_from_data(_layer(tag), repository=repository, tag=tag)
         try:
-            DockerEngine().push(
-                f"{repository}:{tag}", EcrRegistry(self.clients, NAMES.repository).login()
-            )
+            DockerEngine().push(f"{repository}:{tag}", login)
+            yield tag
         finally:
             self.engine.images.remove(f"{repository}:{tag}")
             ids: Any = [{"imageTag": tag}]
             self.owner("ecr").batch_delete_image(repositoryName=NAMES.repository, imageIds=ids)
+
+    def push(self) -> None:
+        with self._pushed(EcrRegistry(self.clients, NAMES.repository).login()):
+            pass
+
+    def read_contents(self) -> None:
+        answer = self.owner("ecr").get_authorization_token()
+        token = base64.b64decode(answer["authorizationData"][0]["authorizationToken"])
+        username, _, password = token.decode().partition(":")
+        with self._pushed(RegistryLogin(username=username, password=password)) as tag:
+            self.registry.contents(tag)
 
     def make_function(self, role_arn: str = NAMES.role_arn) -> None:
         spec = _function(role_arn)
@@ -200,6 +213,7 @@ NEEDED_FOR: dict[str, Callable[[Work], Any]] = {
     "ecr:DescribeImages": lambda work: work.registry.list_images(),
     "ecr:DescribeRepositories": lambda work: work.registry.ensure_repository(),
     "ecr:GetAuthorizationToken": lambda work: work.registry.login(),
+    "ecr:GetDownloadUrlForLayer": Work.read_contents,
     "ecr:InitiateLayerUpload": Work.push,
     "ecr:PutImage": Work.push,
     "ecr:UploadLayerPart": Work.push,

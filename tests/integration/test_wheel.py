@@ -40,7 +40,15 @@ def wheel(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def test_the_wheel_holds_what_images_are_made_from(wheel: Path):
     names = set(zipfile.ZipFile(wheel).namelist())
     package = "covalent_lambda_container"
-    expected = {f"{package}/templates/{path.name}" for path in (ROOT / "templates").iterdir()}
+    expected = {
+        f"{package}/templates/{path.name}"
+        for path in (ROOT / "templates").iterdir()
+        if path.is_file()
+    }
+    expected |= {
+        f"{package}/templates/standalone/{path.name}"
+        for path in (ROOT / "templates" / "standalone").iterdir()
+    }
     expected |= {
         f"{package}/{folder}/{path.name}"
         for folder in ("runtime", "images/in_container")

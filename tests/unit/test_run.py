@@ -18,6 +18,7 @@ from covalent.executor.utils.wrappers import wrapper_fn
 
 from covalent_lambda_container.awslambda_container import AWSLambdaContainerExecutor
 from covalent_lambda_container.concurrency.cancellation import Cancellation
+from covalent_lambda_container.covalent_api import transport
 from covalent_lambda_container.covalent_api.task import Task
 from covalent_lambda_container.errors import FunctionCrashed
 from covalent_lambda_container.executor import wiring
@@ -174,6 +175,79 @@ def test_a_task_that_needs_covalent_gets_the_clients_version(
     asyncio.run(run(executor, lambda: TransportableObject is None))
     asyncio.run(run(executor, abs, -1))
     assert [task.covalent_version for task in fake_service.tasks] == ["0.240.0", ""]
+
+
+# -- the event loop --------------------------------------------------------------------------------
+
+
+def longest_turn_s(work: Any) -> float:
+    """Run work on an event loop; return the most processor time that the loop spent in one turn."""
+    longest = 0.0
+
+    async def both() -> None:
+        nonlocal longest
+        running = asyncio.ensure_future(work)
+        while not running.done():
+            before = time.thread_time()
+            await asyncio.sleep(0)
+            longest = max(longest, time.thread_time() - before)
+            await asyncio.sleep(0.001)
+        running.result()
+
+    asyncio.run(both())
+    return longest
+
+
+def word_list(size: int) -> Any:
+    words = [f"word number {index}" for index in range(size)]
+
+    def work() -> int:
+        return len(words) if TransportableObject else 0
+
+    return work
+
+
+def with_header(requires: list[str]) -> TransportableObject:
+    value = TransportableObject(1)
+    return transport.transportable(
+        value.header | {"requires": requires}, "1", value.get_serialized()
+    )
+
+
+@pytest.mark.parametrize("words", [2_000, 20_000, 400_000])
+def test_a_large_closure_does_not_keep_the_loop(
+    executor: Any, fake_service: FakeService, words: int
+) -> None:
+    async def ends(*_: Any, **__: Any) -> Outcome:
+        return Outcome(completed=True, header={}, text="", pickled="gARLAS4=")
+
+    async def version_info() -> dict[str, str]:
+        return {"python": "3.11.7", "covalent": "0.240.0"}
+
+    fake_service.run = ends  # type: ignore[method-assign]
+    executor.get_version_info = version_info
+    assert longest_turn_s(run(executor, word_list(words))) < 0.05
+
+
+def test_the_largest_header_does_not_keep_the_loop(
+    executor: Any, fake_service: FakeService
+) -> None:
+    async def ends(*_: Any, **__: Any) -> Outcome:
+        return Outcome(completed=True, header={}, text="", pickled="gARLAS4=")
+
+    fake_service.run = ends  # type: ignore[method-assign]
+    value = with_header([f"package-{index}=={index}.1" for index in range(1024)])
+    call = executor.run(
+        partial(wrapper_fn, TransportableObject(abs), [], []), [value], {}, METADATA
+    )
+    assert longest_turn_s(call) < 0.05
+
+
+def test_the_largest_answer_does_not_keep_the_loop(executor: Any, functions: FakeFunctions) -> None:
+    result = {"header": {}, "string": "\u00e9" * 1_000_000, "pickle": "AAAA" * 1_000_000}
+    answer = {"v": 1, "status": "completed", "result": result, "stdout": "", "stderr": ""}
+    functions.reply_next_with(Reply(payload=answer))
+    assert longest_turn_s(run(executor, abs, -1)) < 0.05
 
 
 # -- cancel ---------------------------------------------------------------------------------------

@@ -18,6 +18,7 @@ from botocore.exceptions import (
     TokenRetrievalError,
 )
 
+from covalent_lambda_container.adapters.aws.refusals import endpoint_advice, permission_advice
 from covalent_lambda_container.errors import ConfigurationError, LambdaContainerError
 
 _BAD_CREDENTIALS: Final = frozenset(
@@ -53,6 +54,19 @@ def is_denial(error: LambdaContainerError) -> bool:
     return isinstance(error.__cause__, ClientError) and error_code(error.__cause__) in _DENIED
 
 
+def cause_of(error: LambdaContainerError) -> str:
+    """Return what lies behind an error, the same for all errors that it causes.
+
+    Missing or refused credentials, an unknown region and a network that leads nowhere make
+    everything fail that is asked of AWS.
+    """
+    behind = error.__cause__
+    if isinstance(behind, ClientError):
+        code = error_code(behind)
+        return code if code in _BAD_CREDENTIALS else error.message
+    return type(behind).__name__ if isinstance(behind, BotoCoreError) else error.message
+
+
 @contextmanager
 def explained(
     operation: str, subject: str, kind: type[LambdaContainerError] = LambdaContainerError
@@ -77,12 +91,7 @@ def explained(
                 f"AWS refused the credentials: {operation} {subject!r} answered {code}: {message}.",
                 hint="Check the options credentials_file, profile and region, or renew the login.",
             ) from exc
-        hint = None
-        if code in _DENIED:
-            hint = (
-                f"Allow {_action(exc)} to this identity; 'covalent-lambda policy' prints policies "
-                "that suffice."
-            )
+        hint = permission_advice(exc) if code in _DENIED else None
         raise kind(f"{operation} {subject!r}: AWS answered {code}: {message}", hint=hint) from exc
     except (NoCredentialsError, PartialCredentialsError, ProfileNotFound) as exc:
         raise ConfigurationError(
@@ -103,11 +112,7 @@ def explained(
     except EndpointConnectionError as exc:
         raise ConfigurationError(
             f"{operation} {subject!r}: {exc}.",
-            hint="Check the option endpoint_url, the region's name and the network.",
+            hint=endpoint_advice(exc),
         ) from exc
     except BotoCoreError as exc:
         raise kind(f"{operation} {subject!r}: {exc}") from exc
-
-
-def _action(exc: ClientError) -> str:
-    return f"the action {exc.operation_name}"

@@ -213,6 +213,18 @@ class EcrRegistry:
         host = self._clients.registry_host
         return uri if host is None else f"{host}/{self.repository}"
 
+    def serves(self, host: str) -> bool:
+        """Tell whether a host is an ECR registry that `login` has the credentials of."""
+        custom = self._clients.registry_host
+        if custom is not None:
+            return host == custom
+        region = self._clients.ecr.meta.region_name
+        return f".dkr.ecr.{region}." in host and self._clients.is_aws(f"https://{host}")
+
+    def registry_url(self, host: str) -> str:
+        """Return the address of an ECR registry: a custom endpoint serves it, too."""
+        return f"{urlsplit(self._clients.ecr.meta.endpoint_url).scheme}://{host}"
+
     def login(self) -> RegistryLogin:
         """Return fresh credentials for a push; ECR's last 12 hours."""
         with explained("log in to ECR for repository", self.repository, RegistryError):

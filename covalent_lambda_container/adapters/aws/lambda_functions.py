@@ -112,7 +112,7 @@ class LambdaFunctions:
             reason=configuration.get("StateReason", ""),
         )
 
-    def create(self, spec: FunctionSpec) -> None:
+    def create(self, spec: FunctionSpec, description: str = "") -> None:
         """Create a function; an existing one is left unchanged.
 
         Returns when Lambda has accepted the request; `wait_active` waits for the function.
@@ -126,7 +126,7 @@ class LambdaFunctions:
         """
         patience_ends = self._now() + _ROLE_PATIENCE_S
         delay_s = 1.0
-        request = _create_request(spec, self._creator())
+        request = _create_request(spec, self._creator(), description)
         with explained("create function", spec.name, ProvisionError):
             while True:
                 try:
@@ -247,10 +247,11 @@ class LambdaFunctions:
             memory_mb=configuration["MemorySize"],
             modified=parse_timestamp(configuration["LastModified"]),
             tags=answer.get("Tags", {}),
+            description=configuration.get("Description", ""),
         )
 
 
-def _create_request(spec: FunctionSpec, creator: str) -> dict[str, Any]:
+def _create_request(spec: FunctionSpec, creator: str, description: str) -> dict[str, Any]:
     creator = _NOT_IN_TAGS.sub("_", creator)[:_TAG_CHARACTERS]
     own_tags = dict([OWN_TAG]) | ({CREATOR_TAG: creator} if creator else {})
     request: dict[str, Any] = {
@@ -265,7 +266,8 @@ def _create_request(spec: FunctionSpec, creator: str) -> dict[str, Any]:
         "Environment": {"Variables": dict(spec.environment)},
         # These two do not count towards the function's identity, and so not towards its name.
         "Tags": dict(spec.tags) | own_tags,
-        "Description": "Runs Covalent electrons; created by covalent-lambda-container.",
+        "Description": description
+        or "Runs Covalent electrons; created by covalent-lambda-container.",
     }
     if spec.subnet_ids:
         request["VpcConfig"] = {

@@ -50,6 +50,8 @@ class DockerEngine:
         Waits for some seconds before a push is tried again.
     """
 
+    runs_containers = True
+
     def __init__(
         self,
         connection: EngineConnection | None = None,
@@ -58,6 +60,15 @@ class DockerEngine:
     ) -> None:
         self._connection = connection or EngineConnection()
         self._sleep = sleep
+
+    def answers(self) -> bool:
+        """Tell whether there is an engine."""
+        try:
+            with self._connection.api("look for an engine") as engine:
+                engine.ping()
+        except ImageBuildError:
+            return False
+        return True
 
     def find(self, name: str) -> EngineImage | None:
         """Return an image that is in the engine, by name or ID, or None."""

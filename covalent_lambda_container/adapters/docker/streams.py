@@ -61,9 +61,14 @@ def follow_build(stream: Iterable[dict[str, Any]], name: str) -> str:
         if "error" in record:
             output = "\n".join(tail)
             reason = without_credentials(record["error"])
-            raise ImageBuildError(f"Build of {name} failed: {reason}\n{output}")
+            raise ImageBuildError(
+                f"Build of {name or 'an intermediate image'} failed: {reason}\n{output}"
+            )
     if not image_id:
-        raise ImageBuildError(f"Build of {name} ended without an image.\n" + "\n".join(tail))
+        raise ImageBuildError(
+            f"Build of {name or 'an intermediate image'} ended without an image.\n"
+            + "\n".join(tail)
+        )
     return image_id
 
 

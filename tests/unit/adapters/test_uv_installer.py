@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import os
+import platform
 import shutil
+import sys
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -97,6 +99,44 @@ def test_a_folder_that_lacks_the_version_is_passed_over(
     assert installed("alpha==2") == ["alpha-2.dist-info"]
 
 
-def test_what_nobody_has_is_missing(installed: Callable[[str], list[str]]) -> None:
-    with pytest.raises(WheelsMissing, match="alpha==3"):
+def test_a_version_that_nobody_has_is_final_and_the_newest_is_named(
+    installed: Callable[[str], list[str]],
+) -> None:
+    with pytest.raises(ImageBuildError) as caught:
         installed("alpha==3")
+    assert caught.value.message.splitlines()[0] == (
+        "The packages could not be installed: alpha has no version 3; the newest is 2."
+    )
+
+
+def test_a_name_that_nobody_has_is_final(installed: Callable[[str], list[str]]) -> None:
+    with pytest.raises(ImageBuildError) as caught:
+        installed("alfa==1")
+    assert caught.value.message.splitlines()[0] == (
+        "The packages could not be installed: there is no package alfa on the index (is it "
+        "misspelt?)."
+    )
+
+
+def test_what_has_only_a_source_archive_may_be_built(
+    installed: Callable[[str], list[str]], tmp_path: Path
+) -> None:
+    folder = tmp_path / "index-1" / "beta"
+    folder.mkdir()
+    (folder / "beta-1.tar.gz").write_bytes(b"")
+    (folder / "index.html").write_text('<a href="beta-1.tar.gz">beta-1.tar.gz</a>')
+    with pytest.raises(WheelsMissing, match="Wheels are required for `beta`"):
+        installed("beta")
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="the container's uv comes from an index")
+def test_uv_for_a_container_of_this_processor_is_this_machines_own(tmp_path: Path) -> None:
+    architecture = {"aarch64": "arm64"}.get(platform.machine(), platform.machine())
+    program = UvInstaller(tmp_path / "cache").program(
+        tmp_path,
+        settings=IndexSettings(index_url="https://index.example.com/simple"),
+        python_version="3.11",
+        architecture=architecture,
+        glibc="2.36",
+    )
+    assert os.access(program, os.X_OK)

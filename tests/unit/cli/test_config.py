@@ -56,7 +56,7 @@ def test_options_are_set_shown_and_removed() -> None:
     [
         ("memory=1024", "there is no option 'memory'. Did you mean memory_size"),
         ("memory_size", "'memory_size' is not NAME=VALUE"),
-        ("memory_size=1 GB", "memory_size is a int and cannot be '1 GB'"),
+        ("memory_size=1 GB", "memory_size cannot be '1 GB': write it as JSON, such as 512"),
         ("memory_size=64", "option memory_size=64: "),
         ("requirements=six", """write it as JSON, such as '["six"]'"""),
         ("requirements=[1]", "option requirements=1: "),

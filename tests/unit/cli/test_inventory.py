@@ -14,6 +14,7 @@ from click.testing import CliRunner, Result
 
 from covalent_lambda_container.cli.main import cli
 from covalent_lambda_container.executor.wiring import AccountStores
+from covalent_lambda_container.functions.description import description
 from covalent_lambda_container.functions.provisioner import Provisioner
 from covalent_lambda_container.model.specs import ImageReference
 from covalent_lambda_container.ports.functions import ACTIVE, FunctionState
@@ -42,7 +43,7 @@ def stores() -> Iterator[AccountStores]:
         registry.pushed[digest] = ago(days=40)
         functions.own_tags["made-by-identity"] = CREATOR
         spec = function_spec(image=ImageReference(repository_uri=registry.uri, digest=digest))
-        functions.create(spec)
+        functions.create(spec, description(["flow.py:workflow/train"], ["numpy==2.1.0", "six"]))
         functions.wait_active(spec.name)
         functions.modified[spec.name] = ago(days=40)
         logs.write(spec.name, ago(days=35), "START RequestId: 1\n")
@@ -83,12 +84,34 @@ def name(stores: Any) -> str:
 
 def test_the_list_says_age_size_last_use_and_who(run: Run, stores: Any, name: str) -> None:
     head, image, function = run("list").stdout.splitlines()
-    columns = ["KIND", "NAME", "IMAGE", "SIZE", "MEMORY", "AGE", "LAST", "USE", "MADE", "BY"]
+    columns = [
+        "KIND",
+        "NAME",
+        "PACKAGES",
+        "FOR",
+        "IMAGE",
+        "SIZE",
+        "MEMORY",
+        "AGE",
+        "LAST",
+        "USE",
+        "MADE",
+        "BY",
+    ]
     assert head.split() == columns
     assert image.split()[:2] == ["image", image_spec().tag[:12]]
-    assert image.split()[3:] == ["42", "MB", "–", "40", "d", "–", "–"]
+    assert image.split()[2:4] == ["numpy==2.1.0,", "six"]
+    assert image.split()[4] == "flow.py:workflow/train"
+    assert image.split()[6:] == ["42", "MB", "–", "40", "d", "–", "–"]
     assert function.split()[:2] == ["function", name]
-    for shown in ("512 MB", "40 d", "35 d", "assumed-role/ci/run-7"):
+    for shown in (
+        "numpy==2.1.0, six",
+        "flow.py:workflow/train",
+        "512 MB",
+        "40 d",
+        "35 d",
+        "assumed-role/ci/run-7",
+    ):
         assert shown in function
 
 
@@ -99,6 +122,8 @@ def test_the_list_as_json_is_exact(run: Run, stores: Any, name: str) -> None:
     assert image["tags"] == [image_spec().tag]
     assert image["size_bytes"] == 42_000_000
     assert image["last_used"] is None
+    assert image["packages"] == function["packages"] == "numpy==2.1.0, six"
+    assert image["for"] == function["for"] == "flow.py:workflow/train"
     assert function["name"] == name
     assert function["made_by"] == CREATOR
     assert function["image"].endswith(image["digest"])
@@ -168,6 +193,13 @@ def test_logs_are_followed_until_they_are_interrupted(run: Run, stores: Any, nam
     ended = run("logs", name, "--follow")
     assert [line.split("  ")[1] for line in ended.stdout.splitlines()] == ["first", "second"]
     assert ended.exit_code == 130
+
+
+@pytest.mark.parametrize("arguments", [(), ("name", "--dispatch", "id")])
+def test_logs_are_of_a_function_or_of_a_dispatch(run: Run, arguments: tuple[str, ...]) -> None:
+    ended = run("logs", *arguments)
+    assert ended.exit_code == 2
+    assert "Give a FUNCTION or a --dispatch." in ended.stderr
 
 
 def test_a_function_without_a_log_is_said(run: Run, stores: Any) -> None:

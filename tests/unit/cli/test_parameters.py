@@ -10,7 +10,7 @@ import pytest
 from click.testing import CliRunner
 
 from covalent_lambda_container.cli.output import Output, reporting
-from covalent_lambda_container.cli.parameters import ACCOUNT, executor_options
+from covalent_lambda_container.cli.parameters import ACCOUNT, executor_options, with_flags
 from covalent_lambda_container.options.declarations import OPTIONS
 
 FLAGS = [name for name, declared in OPTIONS.items() if declared.flag]
@@ -37,3 +37,28 @@ def test_a_flag_and_its_help_are_those_of_the_option(name: str) -> None:
     shown = " ".join(CliRunner().invoke(command, ["--help"]).output.split())
     assert f"{declared.flag} {declared.placeholder}" in shown
     assert declared.option.description in shown
+
+
+@pytest.mark.parametrize(
+    ("said", "shown"),
+    [
+        (
+            "AWSLambdaContainerExecutor option s3_bucket_name='B': no.",
+            "option --bucket='B': no.",
+        ),
+        (
+            "Check the options credentials_file, profile and region, or renew the login.",
+            "Check the options --credentials-file, --profile and --region, or renew the login.",
+        ),
+        ("Is the option region right?", "Is the option --region right?"),
+        ("The profile's region is not known.", "The profile's region is not known."),
+        ("Raise the option memory_size.", "Raise the option memory_size."),
+        ("or name another in ecr_repository.", "or name another in --repository."),
+        ("FILE_lambda_role_name_x and a-ca_bundle", "FILE_lambda_role_name_x and a-ca_bundle"),
+    ],
+)
+def test_advice_names_the_commands_flags(said: str, shown: str) -> None:
+    names = (*ACCOUNT, "s3_bucket_name", "ecr_repository", "lambda_role_name")
+    command = click.command("it")(executor_options(*names)(lambda given: click.echo(given)))
+    assert with_flags(said, command.params) == shown
+    assert with_flags(said, ()) == said.replace("AWSLambdaContainerExecutor ", "")

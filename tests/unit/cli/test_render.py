@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from pathlib import Path
 from typing import Any
 
@@ -31,8 +32,8 @@ def test_the_requirements_are_in_the_dockerfile(tmp_path: Path) -> None:
     file.write_text("Pandas == 2.2.3  # data\n")
     shown = render("six", "-r", str(file), "--python", "3.12")
     assert "\nFROM " in shown.stdout
-    assert "six\n" in shown.stdout
-    assert "pandas==2.2.3\n" in shown.stdout
+    install = shown.stdout.partition("RUN sh /build/pip.sh install")[2].partition("\n\n")[0]
+    assert "    'pandas==2.2.3' \\\n    'six'\n" in install
     assert "public.ecr.aws/lambda/python:3.12" in shown.stdout
 
 
@@ -60,3 +61,26 @@ def test_what_cannot_be_used_is_named(arguments: list[str], said: str) -> None:
     assert ended.exit_code in (2, 8)
     assert said in ended.stderr
     assert ended.stdout == ""
+
+
+def test_a_context_has_every_file_that_its_dockerfile_copies(tmp_path: Path) -> None:
+    hashed = f"six==1.17.0 --hash=sha256:{'0a' * 32}"
+    file = tmp_path / "requirements.txt"
+    file.write_text(f"{hashed}\n-c constraints.txt\n")
+    (tmp_path / "constraints.txt").write_text("numpy<2\n")
+    authorities = tmp_path / "ca.pem"
+    authorities.write_text("authorities")
+    folder = tmp_path / "context"
+    ended = render("-r", str(file), "--context", str(folder), "--ca-bundle", str(authorities))
+    assert ended.exit_code == 0, ended.output
+    dockerfile = (folder / "Dockerfile").read_text()
+    assert dockerfile == render("-r", str(file)).stdout
+    for source in re.findall(r"^COPY (?!--from)(\S+)/ ", dockerfile, re.MULTILINE):
+        assert (folder / source).is_dir()
+    for name in re.findall(r"/build/([\w.-]+)", dockerfile):
+        assert (folder / "build" / name).is_file(), name
+    assert (folder / "build" / "hashed.txt").read_text() == f"{hashed}\n"
+    assert (folder / "build" / "ca-bundle.crt").read_text() == "authorities"
+    assert (folder / "task" / "covalent_lambda_runtime" / "start.py").is_file()
+    again = render("six", "--context", str(folder))
+    assert (again.exit_code, "is not empty" in again.stderr) == (2, True)

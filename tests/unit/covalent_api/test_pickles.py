@@ -153,3 +153,22 @@ def test_elements_are_not_opened_when_they_are_put_together() -> None:
     bomb = pickle.dumps(Bomb())
     assert bomb in pickled_list([bomb])
     assert bomb in pickled_dict(bomb, bomb)
+
+
+def nested(depth: int) -> bytes:
+    """Return the opcodes of a tuple of ten tuples of ten tuples, each there once."""
+    innermost = b"K\x00\x85\x94"
+    return innermost + b"".join(b"(" + b"h%c" % level * 10 + b"t\x94" for level in range(depth))
+
+
+@pytest.mark.parametrize(
+    "key",
+    [
+        nested(20),
+        nested(20).replace(b"\x94", b"]0\x94"),  # a list, dropped before the tuple is memoized
+        b"K\x00\x85" + b"2\x86" * 60,
+    ],
+)
+def test_a_key_that_takes_for_ever_to_hash_is_refused(key: bytes) -> None:
+    with pytest.raises(pickle.UnpicklingError, match="repeated tuples"):
+        plain_value(b"\x80\x04}\x94".replace(b"\x94", b"") + key + b"K\x01s.")

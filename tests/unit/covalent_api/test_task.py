@@ -21,7 +21,7 @@ from hypothesis import strategies as st
 
 from covalent_lambda_container.covalent_api.collections import collection
 from covalent_lambda_container.covalent_api.task import read_task
-from covalent_lambda_container.covalent_api.transport import Origin, transportable
+from covalent_lambda_container.covalent_api.transport import Origin, pickle_of, transportable
 from covalent_lambda_container.errors import InvocationError, LambdaContainerError, RequirementError
 from covalent_lambda_container.images.dockerfile import render_dockerfile, requirements_files
 from covalent_lambda_container.packages.requirements import Requirements
@@ -107,6 +107,13 @@ def test_function_and_arguments_travel_as_the_text_they_are() -> None:
         "before": (),
         "after": (),
     }
+
+
+def test_pip_dependencies_of_call_after_go_into_the_image_as_well() -> None:
+    before, after = ct.DepsPip(["numpy"]), ct.DepsPip(["inflection==0.5.1"])
+    task = read_task(with_deps(before=[before], after=[after, ct.DepsCall(add, [2])]), [], {})
+    assert task.requirements.packages == ("inflection==0.5.1", "numpy")
+    assert (len(task.payload["before"]), len(task.payload["after"])) == (0, 1)
 
 
 def test_versions_are_those_of_the_client() -> None:
@@ -408,6 +415,18 @@ def test_covalent_is_needed_by_those_who_refer_to_it(
         assert read_task(assembled(function, before, after), [], {}).refers_to_covalent is needs
 
 
+@pytest.mark.parametrize("named", [False, True])
+def test_an_electron_as_an_argument_needs_covalent(named: bool) -> None:
+    @ct.electron
+    def square(x: int) -> int:
+        return x * x
+
+    given = sealed(square)
+    task = read_task(assembled(add), [] if named else [given], {"op": given} if named else {})
+    assert task.refers_to_covalent
+    assert not read_task(assembled(add), [sealed("covalent")], {}).refers_to_covalent
+
+
 def test_deps_that_become_part_of_the_image_need_no_covalent() -> None:
     task = read_task(with_deps(pip=ct.DepsPip("numpy"), bash=ct.DepsBash("true")), [], {})
     assert not task.refers_to_covalent
@@ -453,3 +472,62 @@ def test_a_result_is_what_covalent_would_have_made() -> None:
 def test_a_result_is_not_opened_on_its_way_back() -> None:
     pickled = base64.b64encode(pickle.dumps(Bomb())).decode()
     assert transportable({}, "text", pickled).get_serialized() == pickled
+
+
+@pytest.mark.parametrize("size", [0, 1, 786_431, 786_432, 786_433, 3_000_001])
+def test_a_large_pickle_is_decoded_in_pieces(size: int) -> None:
+    content = bytes(range(256)) * (size // 256) + b"x" * (size % 256)
+    value = transportable({}, "", base64.b64encode(content).decode())
+    assert pickle_of(value) == content
+
+
+# -- what is small and becomes large ---------------------------------------------------------------
+
+
+def hook_with(hook: Any, value: Any) -> tuple[Any, ...]:
+    """Return one of Covalent's hooks with another value as its arguments."""
+    function, args, *rest = hook.apply()
+    pickled = base64.b64encode(pickle.dumps(value, 5)).decode()
+    return (function, transportable(args.header, "", pickled), *rest)
+
+
+@pytest.mark.parametrize("kind", [ct.DepsPip, ct.DepsBash])
+def test_lists_in_lists_make_a_short_error(kind: Any) -> None:
+    laughs: list[Any] = ["ha"]
+    for _ in range(9):
+        laughs = [laughs] * 10
+    value = [laughs, ""] if kind is ct.DepsPip else [laughs]
+    with pytest.raises(RequirementError, match="has a list: every") as told:
+        read_task(assembled(add, [hook_with(kind(["six"]), value)]), [], {})
+    assert len(str(told.value)) < 300
+
+
+@pytest.mark.parametrize("kind", [ct.DepsPip, ct.DepsBash])
+def test_a_text_that_is_repeated_has_a_limit(kind: Any) -> None:
+    texts = ["x" * 100_000] * 1000
+    value = [texts, ""] if kind is ct.DepsPip else [texts]
+    with pytest.raises(RequirementError, match="has 100000000 characters; 1048576 are the limit"):
+        read_task(assembled(add, [hook_with(kind(["six"]), value)]), [], {})
+
+
+@pytest.mark.parametrize(
+    "header",
+    [
+        {"requires": "abc"},
+        {"requires": 5},
+        {"requires": [5]},
+        {"requires": [["six"]]},
+        {"requires": {"six": 1}},
+        {"requires": ["six"], "image": ["a"]},
+        {"requires": ["six"], "image": {}},
+        {"requires": ["six"], "image": 5},
+        {"requires": [f"p{i}==1" for i in range(50_000)]},
+        {"requires": ["a" * 1_000_000]},
+    ],
+)
+def test_a_header_of_another_form_is_a_short_error(header: dict[str, Any]) -> None:
+    value = TransportableObject(1)
+    argument = transportable(value.header | header, "1", value.get_serialized())
+    with pytest.raises(InvocationError, match="An argument's header has") as told:
+        read_task(assembled(add), [argument], {})
+    assert len(str(told.value)) < 500

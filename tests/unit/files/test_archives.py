@@ -10,7 +10,16 @@ from pathlib import Path
 from hypothesis import given
 from hypothesis import strategies as st
 
-from covalent_lambda_container.files.archives import END, Member, archive, body, files, unpack
+from covalent_lambda_container.files.archives import (
+    END,
+    Member,
+    Part,
+    archive,
+    body,
+    files,
+    unpack,
+    without_duplicates,
+)
 
 NAMES = st.text("ab-ü", min_size=1, max_size=80).map(lambda name: f"folder/{name}")
 
@@ -70,3 +79,32 @@ def test_nothing_is_unpacked_elsewhere(tmp_path: Path) -> None:
         path.relative_to(tmp_path).as_posix() for path in tmp_path.rglob("*") if path.is_file()
     }
     assert found == {"target/kept", "target/also/kept"}
+
+
+def test_archives_strung_together_have_each_path_once(tmp_path: Path) -> None:
+    def piece(name: str, contents: dict[str, bytes]) -> Path:
+        made = tmp_path / name
+        made.write_bytes(b"".join(body(files(contents), folders=True)))
+        return made
+
+    # A path too long for a plain header, too.
+    long = f"a/{'n' * 200}"
+    first = piece("first", {"a/f": b"old", long: b"long", "a/b/g": b"g"})
+    second = piece("second", {"a/f": b"new", "a/c": b"c"})
+    joined = [first, second, *body(files({"a/c": b"newest"}), folders=True), END]
+    packed = b"".join(
+        part if isinstance(part, bytes) else part.read() if isinstance(part, Part) else b"?"
+        for part in without_duplicates(joined)
+    )
+    with opened(packed) as archived:
+        members = archived.getmembers()
+        found = {m.name: archived.extractfile(m).read() for m in members if m.isreg()}  # type: ignore[union-attr]
+    assert len({member.name for member in members}) == len(members)
+    assert found == {"a/f": b"new", "a/c": b"newest", long: b"long", "a/b/g": b"g"}
+    assert packed.endswith(END)
+
+
+def test_one_archive_stays_as_it_is(tmp_path: Path) -> None:
+    file = tmp_path / "archive"
+    file.write_bytes(b"".join(body(files({"a": b"1"}))))
+    assert without_duplicates([file, END]) == (file, END)

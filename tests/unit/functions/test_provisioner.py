@@ -267,16 +267,16 @@ def test_an_index_that_may_not_be_removed_is_told_of(
         provisioner.ensure_image(SPEC)
 
 
-# -- images made anew -----------------------------------------------------------------------------
+# -- rebuilt images -------------------------------------------------------------------------------
 
 
 def test_an_image_is_made_anew_once_and_found_by_all(
     provisioner: Provisioner, builder: FakeImageBuilder, registry: FakeRegistry
 ) -> None:
     first = provisioner.ensure_image(SPEC)
-    second = provisioner.ensure_image(SPEC, anew=True)
+    second = provisioner.ensure_image(SPEC, rebuild=True)
     assert second == registry.find(SPEC.tag) != first
-    assert provisioner.ensure_image(SPEC, anew=True) == provisioner.ensure_image(SPEC) == second
+    assert provisioner.ensure_image(SPEC, rebuild=True) == provisioner.ensure_image(SPEC) == second
     assert registry.tags == {SPEC.tag, f"{SPEC.tag}-r1"}
     assert len(builder.builds) == 2
 
@@ -284,7 +284,7 @@ def test_an_image_is_made_anew_once_and_found_by_all(
 def test_an_image_that_is_not_there_yet_is_made_once(
     provisioner: Provisioner, builder: FakeImageBuilder, registry: FakeRegistry
 ) -> None:
-    provisioner.ensure_image(SPEC, anew=True)
+    provisioner.ensure_image(SPEC, rebuild=True)
     assert registry.tags == {SPEC.tag}
     assert len(builder.builds) == 1
 
@@ -292,9 +292,9 @@ def test_an_image_that_is_not_there_yet_is_made_once(
 def test_an_image_that_is_missing_again_is_not_made_anew_without_need(
     provisioner: Provisioner, builder: FakeImageBuilder
 ) -> None:
-    provisioner.ensure_image(SPEC, anew=True)
+    provisioner.ensure_image(SPEC, rebuild=True)
     provisioner.forget(SPEC, FUNCTION)
-    provisioner.ensure_image(SPEC, anew=True)
+    provisioner.ensure_image(SPEC, rebuild=True)
     assert len(builder.builds) == 1
 
 
@@ -304,9 +304,9 @@ def test_a_failed_rebuild_is_tried_again_and_leaves_the_old_image(
     first = provisioner.ensure_image(SPEC)
     builder.failures.append(ImageBuildError("no such version any more"))
     with pytest.raises(ImageBuildError):
-        provisioner.ensure_image(SPEC, anew=True)
+        provisioner.ensure_image(SPEC, rebuild=True)
     assert registry.find(SPEC.tag) == provisioner.ensure_image(SPEC) == first
-    assert provisioner.ensure_image(SPEC, anew=True) != first
+    assert provisioner.ensure_image(SPEC, rebuild=True) != first
 
 
 def test_a_rebuild_that_is_refused_does_not_pass_the_old_image_off_as_new(
@@ -315,7 +315,7 @@ def test_a_rebuild_that_is_refused_does_not_pass_the_old_image_off_as_new(
     provisioner.ensure_image(SPEC)
     builder.while_building = lambda: setattr(registry, "repository_exists", False)
     with pytest.raises(RegistryError, match="no such repository"):
-        provisioner.ensure_image(SPEC, anew=True)
+        provisioner.ensure_image(SPEC, rebuild=True)
 
 
 def test_two_rebuilds_at_once_end_with_one_image(
@@ -323,7 +323,7 @@ def test_two_rebuilds_at_once_end_with_one_image(
 ) -> None:
     first = provisioner.ensure_image(SPEC)
     builder.while_building = lambda: registry.accept(f"{SPEC.tag}-r1", "rebuilt elsewhere")
-    assert provisioner.ensure_image(SPEC, anew=True) == registry.find(SPEC.tag) != first
+    assert provisioner.ensure_image(SPEC, rebuild=True) == registry.find(SPEC.tag) != first
     assert registry.tags == {SPEC.tag, f"{SPEC.tag}-r1"}
 
 
@@ -334,7 +334,7 @@ def test_an_index_is_replaced_by_a_rebuild(
     registry.accept(SPEC.tag, "made elsewhere", INDEX)
     with pytest.raises(UnusableImage):
         provisioner.ensure_image(SPEC)
-    assert provisioner.ensure_image(SPEC, anew=True) == registry.find(SPEC.tag)
+    assert provisioner.ensure_image(SPEC, rebuild=True) == registry.find(SPEC.tag)
 
 
 # -- images, the others ---------------------------------------------------------------------------
@@ -454,3 +454,26 @@ def test_what_was_forgotten_is_made_again(
     provisioner.ensure_function(FUNCTION)
     assert functions.created == [FUNCTION, FUNCTION]
     assert len(builder.builds) == 1, "the image is still in the registry"
+
+
+# -- what is installed -----------------------------------------------------------------------------
+
+
+def test_what_an_image_says_of_itself_is_read_once(
+    provisioner: Provisioner, registry: FakeRegistry
+) -> None:
+    provisioner.ensure_image(SPEC)
+    registry.installed[SPEC.tag] = {"numpy==2.1.0": 1, "mine @ git+https://example.com/a@0a": 2}
+    found = provisioner.installed(SPEC)
+    assert found == {"numpy==2.1.0", "mine @ git+https://example.com/a@0a"}
+    registry.installed.clear()
+    assert provisioner.installed(SPEC) == found
+
+
+def test_an_image_that_cannot_be_read_is_asked_again(
+    provisioner: Provisioner, registry: FakeRegistry
+) -> None:
+    with pytest.raises(RegistryError):
+        provisioner.installed(SPEC)
+    provisioner.ensure_image(SPEC)
+    assert provisioner.installed(SPEC) == frozenset()

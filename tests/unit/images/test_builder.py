@@ -18,10 +18,10 @@ import pytest
 
 from covalent_lambda_container.errors import ImageBuildError, VersionMismatch
 from covalent_lambda_container.files.cache_folder import emptying
-from covalent_lambda_container.images import builder as image_build
 from covalent_lambda_container.images import dockerfile
-from covalent_lambda_container.images.builder import LOCK_FILE, TaskImageBuilder
+from covalent_lambda_container.images.builder import TaskImageBuilder
 from covalent_lambda_container.images.installation import PackageInstaller, required_by
+from covalent_lambda_container.images.package_layers import LOCK_FILE
 from covalent_lambda_container.model.image_labels import contents
 from covalent_lambda_container.model.specs import ImageSpec
 from covalent_lambda_container.packages.index_settings import IndexSettings
@@ -376,12 +376,16 @@ def test_commands_run_once_below_the_packages(
 def test_layers_of_an_image_that_could_not_be_finished_are_removed(
     engine: FakeEngine, installer: FakeInstaller, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    def fail(*_: Any) -> Any:
-        raise OSError("no space left on device")
+    make = engine.build
 
-    monkeypatch.setattr(image_build, "_set_archive", fail)
+    def fail(members: Any, name: str, **given: Any) -> str:
+        if name.startswith("covalent-lambda-packages:"):
+            raise ImageBuildError("no space left on device")
+        return make(members, name, **given)
+
+    monkeypatch.setattr(engine, "build", fail)
     builder_ = builder(engine, installer, tmp_path)
-    with pytest.raises(OSError, match="no space"):
+    with pytest.raises(ImageBuildError, match="no space"):
         builder_.build(spec_of("numpy"), NAME)
     assert engine.id_of(engine.builds[-1]) not in engine.images
     assert engine.running == 0
@@ -392,9 +396,9 @@ def test_layers_of_an_image_that_could_not_be_finished_are_removed(
 
 def pip_installs(files: Mapping[str, bytes], seen: list[Any]) -> Any:
     def pip(root: Path, arguments: Sequence[str], environment: Mapping[str, str]) -> None:
-        requirements = Path(arguments[arguments.index("--requirement") + 1]).read_text()
-        certificates = (root / environment["PIP_CERT"].lstrip("/")).read_bytes()
-        seen.append((arguments[0], requirements, certificates))
+        requirements = Path(arguments[arguments.index("--requirements") + 1]).read_text()
+        certificates = (root / environment["SSL_CERT_FILE"].lstrip("/")).read_bytes()
+        seen.append((arguments[0], requirements, certificates, arguments[-2:]))
         write(Path(arguments[arguments.index("--target") + 1]), files)
 
     return pip
@@ -409,7 +413,9 @@ def test_what_has_no_wheel_is_built_in_a_container_of_the_images_system(
     engine.pip = pip_installs(built, seen)
     spec = spec_of(requirement, commands=("apt-get install gcc",))
     builder(engine, installer, tmp_path).build(spec, NAME)
-    assert seen == [("install", f"{requirement}\ncloudpickle==3.1.0\n", b"authorities")]
+    built_from_source = ["--no-binary", "only-source"]
+    text = f"{requirement}\ncloudpickle==3.1.0\n"
+    assert seen == [("install", text, b"authorities", built_from_source)]
     system = engine.builds[1]
     assert (system.target, system.name) == ("system", "")
     assert "var/task/only_source.py" in layer(engine.builds[2], "packages/01.tar")
@@ -512,9 +518,7 @@ def test_what_has_no_wheel_for_another_processor_is_not_built(
     arm64: FakeEngine, installer: FakeInstaller, tmp_path: Path
 ) -> None:
     spec = spec_of("only-source", architecture="arm64")
-    with pytest.raises(
-        ImageBuildError, match=r"for arm64. Packages without wheels(.|\n)*no wheels"
-    ):
+    with pytest.raises(ImageBuildError, match=r"for arm64. Packages without wheels(.|\n)*no wheel"):
         builder(arm64, installer, tmp_path).build(spec, NAME)
     assert NAME not in arm64.images
 
@@ -525,3 +529,12 @@ def test_a_root_for_which_there_is_no_interface(
     del installer.wheels["awslambdaric==4.2.2"]
     with pytest.raises(ImageBuildError, match=r"interface cannot be installed(.|\n)*base_image"):
         builder(engine, installer, tmp_path).build(spec_of(), NAME)
+
+
+def test_a_source_whose_marker_does_not_hold_is_not_built(
+    engine: FakeEngine, installer: FakeInstaller, tmp_path: Path
+) -> None:
+    canonical = 'absent @ git+https://example.com/a ; sys_platform == "win32"'
+    installer.wheels[canonical] = {}
+    builder(engine, installer, tmp_path).build(spec_of(canonical, "small==1"), NAME)
+    assert f"{canonical}\nsmall==1\ncloudpickle==3.1.0\n" in installer.installed

@@ -8,7 +8,9 @@ from typing import Any
 
 import pytest
 
+from covalent_lambda_container.errors import ImageBuildError
 from covalent_lambda_container.images.distributions import (
+    check_modules,
     distributions_in,
     lock_text,
     modules_text,
@@ -135,3 +137,11 @@ def test_a_wheel_of_this_machine_is_one_by_name(tmp_path: Path) -> None:
     write(tmp_path / "index", wheel("one", "1", {"one.py": ""}))
     (file,), (index,) = (distributions_in(tmp_path / name) for name in ("file", "index"))
     assert (file.pinned, file.identity) == (index.pinned, index.identity)
+
+
+def test_a_distribution_that_would_replace_what_runs_tasks_is_refused(tmp_path: Path) -> None:
+    write(tmp_path, wheel("cloudpickle", "3", {"cloudpickle/__init__.py": ""}))
+    check_modules(distributions_in(tmp_path))
+    write(tmp_path, wheel("own-client", "1", {"awslambdaric/__init__.py": ""}))
+    with pytest.raises(ImageBuildError, match="own-client==1 has the module awslambdaric"):
+        check_modules(distributions_in(tmp_path))

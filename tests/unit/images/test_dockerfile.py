@@ -113,9 +113,25 @@ def test_packages_with_hashes_are_installed_first_and_kept() -> None:
         {"requirements.txt": f"{head}{hashed}\n", "constraints.txt": "scipy<2\n"},
         {
             "requirements.txt": f"{head}numpy==2.1\ncloudpickle==3.1.0\nattrs\n",
+            "overrides.txt": "cloudpickle==3.1.0\n",
             "constraints.txt": "scipy<2\nfoo==1.0\n",
         },
     ]
+
+
+def test_the_clients_cloudpickle_wins_over_that_of_the_requirements() -> None:
+    hashed = f"cloudpickle==2.0.0 --hash=sha256:{'0a' * 32}"
+    for requirements in (("cloudpickle==2.0.0", "six"), ("cloudpickle<3", "six")):
+        spec = image_spec(requirements=requirements, constraints=("cloudpickle<3",))
+        assert requirements_files(spec) == [
+            {
+                "requirements.txt": "six\ncloudpickle==3.1.0\n",
+                "overrides.txt": "cloudpickle==3.1.0\n",
+            }
+        ]
+    first, second = requirements_files(image_spec(requirements=(hashed,)))
+    assert first == {"requirements.txt": f"{hashed}\n"}
+    assert second["requirements.txt"] == "cloudpickle==3.1.0\n"
 
 
 def test_a_context_of_packages_has_its_layers_and_commands(tmp_path: Path) -> None:
@@ -253,7 +269,8 @@ import pathlib
 from covalent_lambda_container.images import dockerfile
 package = dockerfile._PACKAGE
 assert package.parent == pathlib.Path.cwd(), "this is not the copy"
-changed = [package / "Dockerfile.base", *package.glob("templates/*"), *package.glob("runtime/*.py")]
+changed = [package / "Dockerfile.base", *package.glob("templates/*.*")]
+changed += package.glob("runtime/**/*.py")
 changed.append(package / "images" / "in_container" / "compile_sources.py")
 memories = dockerfile.interface_recipe, dockerfile.packages_recipe, dockerfile.recipe_digest
 memories += (dockerfile._environment,)

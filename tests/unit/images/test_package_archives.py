@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import csv
 import io
 import tarfile
 from pathlib import Path
@@ -89,13 +90,24 @@ def test_two_machines_make_the_same_bytes(tmp_path: Path) -> None:
 
 
 def test_what_another_distribution_has_overwritten_is_not_kept(tmp_path: Path) -> None:
-    one = whole(tmp_path / "stage", ONE)
-    (tmp_path / "stage" / "one" / "data.txt").write_text("of another distribution")
-    archives = tmp_path / "archives"
-    made = store(archives).add(one, {}, tmp_path)
+    write(tmp_path / "stage", ONE)
+    write(tmp_path / "stage", wheel("two", "1.0", {"one/data.txt": "of two", "two.py": ""}))
+    one, two = map(DistributionPart, distributions_in(tmp_path / "stage"))
+    folder = tmp_path / "archives"
+    made = store(folder).add(one, {}, tmp_path)
     assert "var/task/one/data.txt" not in contents(made)
-    assert store(archives).find(one) is None
-    assert list(archives.iterdir()) == []
+    assert store(folder).find(one) is None
+    assert contents(store(folder).add(two, {}, tmp_path))["var/task/one/data.txt"] == b"of two"
+    assert store(folder).find(two)
+
+
+def test_a_file_that_two_distributions_have_alike_is_in_both_archives(tmp_path: Path) -> None:
+    write(tmp_path / "stage", ONE)
+    write(tmp_path / "stage", wheel("two", "1.0", {"one/__init__.py": "a = 1\n"}))
+    for each in map(DistributionPart, distributions_in(tmp_path / "stage")):
+        made = store(tmp_path / "archives").add(each, {}, tmp_path)
+        assert contents(made)["var/task/one/__init__.py"] == b"a = 1\n"
+        assert store(tmp_path / "archives").find(each) == made
 
 
 def test_the_two_shares_of_a_distribution_make_the_whole(tmp_path: Path) -> None:
@@ -167,3 +179,22 @@ def test_there_are_never_more_layers_than_docker_takes(
     layers = in_layers([of_size(tmp_path, f"p{number}", 100, 100) for number in range(100)])
     assert len(layers) == 61
     assert len({part for layer in layers for part in layer}) == 200
+
+
+def test_a_file_with_a_wrong_hash_is_installed_and_its_archive_is_not_kept(tmp_path: Path) -> None:
+    files = dict(ONE)
+    record = next(name for name in files if name.endswith("/RECORD"))
+    files["one/data.txt"] = b"changed after the wheel was made"
+    assert files[record] == ONE[record]
+    one = whole(tmp_path / "stage", files)
+    made = store(tmp_path / "archives").add(one, {}, tmp_path)
+    assert contents(made)["var/task/one/data.txt"] == files["one/data.txt"]
+    assert store(tmp_path / "archives").find(one) is None
+
+
+def test_a_list_of_files_is_csv(tmp_path: Path) -> None:
+    odd = 'one/a, "b" ü.txt'
+    one = whole(tmp_path / "stage", wheel("one", "1.0", {"one/__init__.py": "", odd: ""}))
+    made = contents(store(tmp_path / "archives").add(one, {}, tmp_path))
+    rows = csv.reader(made["var/task/one-1.0.dist-info/RECORD"].decode().splitlines())
+    assert [odd, "", ""] in list(rows)

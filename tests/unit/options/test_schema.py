@@ -35,6 +35,7 @@ DEFAULTS = {
     "local_packages": [],
     "force_rebuild": False,
     "bash_deps": "build",
+    "builder": "docker",
     "environment": {},
     "tags": {},
     "subnet_ids": [],
@@ -44,11 +45,12 @@ DEFAULTS = {
     "reserved_concurrency": 0,
     "prewarm": 0,
     "usage_report": True,
+    "sublattice_executors": [],
     "pip_index_url": "",
     "pip_extra_index_urls": [],
     "ca_bundle": "",
 }
-CHOICES = ("architecture", "bash_deps")
+CHOICES = ("architecture", "bash_deps", "builder")
 TEXTS = [
     name for name, default in DEFAULTS.items() if isinstance(default, str) and name not in CHOICES
 ]
@@ -77,6 +79,7 @@ BAD = [
     ("architecture", "arm", "'x86_64' or 'arm64'"),
     ("architecture", "", "'x86_64' or 'arm64'"),
     ("bash_deps", "never", "'build' or 'runtime'"),
+    ("builder", "podman", "'docker' or 'registry'"),
     ("lambda_role_name", "", "at least 1 character"),
     ("s3_bucket_name", "ab", "at least 3 characters"),
     ("s3_bucket_name", "x" * 64, "at most 63 characters"),
@@ -114,6 +117,7 @@ BAD = [
     ("reserved_concurrency", -1, "greater than or equal to 0"),
     ("prewarm", 1001, "0 to 1000"),
     ("usage_report", "yes", "boolean"),
+    ("sublattice_executors", "local", "list"),
     ("tags", ["team"], "dictionary"),
     *[(name, 1, "string") for name in TEXTS],
     *[(name, None, "string") for name in TEXTS],
@@ -224,9 +228,9 @@ def test_a_variable_whose_value_is_no_text_is_named() -> None:
 
 
 def test_a_requirement_is_checked_when_it_is_given() -> None:
-    with pytest.raises(RequirementError, match=r"^requirements: '--pre' cannot be used"):
+    with pytest.raises(RequirementError, match=r"^requirements: '--pre' asks for pre-releases"):
         Options.check({"requirements": ["numpy", "--pre"]})
-    with pytest.raises(RequirementError, match=r"^constraints: '--pre' cannot be used"):
+    with pytest.raises(RequirementError, match=r"^constraints: '--pre' asks for pre-releases"):
         Options.check({"constraints": ["--pre"]})
 
 

@@ -117,3 +117,26 @@ def test_addresses_of_requirements_go_first_and_get_the_credentials_of_their_hos
     )
     assert joined.find_links[0] == f"https://user:{IN_URL}@INDEX.example.com:8443/links"
     assert SETTINGS.joined([]) == SETTINGS
+
+
+def test_uv_in_a_container_gets_what_is_reachable_from_there() -> None:
+    settings = IndexSettings(
+        ca_bundle=b"authorities",
+        index_url="https://pypi.example.com/simple",
+        extra_index_urls=("corp=http://corp.example.com/simple", "file:///mirror"),
+        find_links=("https://links.example.com/", "/wheels"),
+        variables=(("UV_KEYRING_PROVIDER", "subprocess"), ("UV_HTTP_TIMEOUT", "9")),
+        proxies=(("HTTPS_PROXY", "http://proxy.example.com"),),
+        logins=(Login(host="corp.example.com", username="me", password="hunter2"),),
+    )
+    assert settings.container_environment("/ca.pem") == {
+        "UV_DEFAULT_INDEX": "https://pypi.example.com/simple",
+        "UV_INDEX": "corp=http://me:hunter2@corp.example.com/simple",
+        "UV_FIND_LINKS": "https://links.example.com/",
+        "UV_HTTP_TIMEOUT": "9",
+        "HTTPS_PROXY": "http://proxy.example.com",
+        **dict.fromkeys(
+            ("SSL_CERT_FILE", "GIT_SSL_CAINFO", "PIP_CERT", "REQUESTS_CA_BUNDLE"), "/ca.pem"
+        ),
+    }
+    assert IndexSettings().container_environment("/ca.pem") == {}

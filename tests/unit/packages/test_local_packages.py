@@ -230,3 +230,10 @@ def test_an_edit_is_seen_at_once_and_what_stayed_is_not_read_again(write: Write)
     (edited,) = read_local_packages([str(folder)])
     assert edited.digest != first.digest
     assert edited.files == (("mypkg/__init__.py", b"x = 2"),)
+
+
+@pytest.mark.parametrize("name", ["awslambdaric", "covalent_lambda_runtime", "cloudpickle"])
+def test_a_module_that_would_replace_what_runs_tasks_is_refused(name: str, tmp_path: Path) -> None:
+    (tmp_path / f"{name}.py").write_text("")
+    with pytest.raises(ConfigurationError, match=f"{name} would replace the module"):
+        locate(f"./{name}.py", tmp_path)

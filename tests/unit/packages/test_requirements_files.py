@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import codecs
+import re
 from pathlib import Path
 
 import pytest
@@ -96,8 +98,8 @@ def test_options_have_one_canonical_form() -> None:
         ("numpy==2.1 --hash=sha256:0a", "line 1: 'numpy==2.1' has the hash 'sha256:0a'"),
         ("--hash=sha256:0a", "line 1: '--hash=sha256:0a' is a hash without a package"),
         ("numpy --only-binary numpy", "line 1: 'numpy --only-binary numpy' has an option that"),
-        ("--pre", "line 1: '--pre' cannot be used in an image: unrecognized arguments: --pre"),
-        ("--trusted-host example.com", "line 1: "),
+        ("--pre", "line 1: '--pre' asks for pre-releases of every package."),
+        ("--trusted-host example.com", "line 1: '--trusted-host example.com' is a setting of the"),
         ("--index-url", "line 1: "),
         ("--index https://example.com", "line 1: "),
         ("--find-links ./wheels", "line 1: '--find-links ./wheels' has the URL ./wheels"),
@@ -207,3 +209,104 @@ def test_lines_may_name_files_where_there_is_a_folder(tmp_path: Path) -> None:
     assert found.packages == ("numpy", "scipy")
     with pytest.raises(RequirementError, match="names a file that the dispatcher does not have"):
         read_requirement_lines(given, origin="requirements")
+
+
+# -- forms beside PEP 508 -------------------------------------------------------------------------
+
+TWO = "humanize==4.11.0\r\ninflection==0.5.1\r\n"
+
+
+@pytest.mark.parametrize(
+    "content",
+    [
+        TWO.encode("utf-8-sig"),
+        codecs.BOM_UTF16_LE + TWO.encode("utf-16-le"),
+        codecs.BOM_UTF16_BE + TWO.encode("utf-16-be"),
+        f"# -*- coding: latin-1 -*-\n# für alle\n{TWO}".encode("latin-1"),
+        f"\n# vim: set fileencoding=cp1252 :\n# für alle\n{TWO}".encode("cp1252"),
+        f"# für alle\n{TWO}".encode(),
+    ],
+)
+def test_encodings_are_read_as_pip_reads_them(content: bytes, tmp_path: Path) -> None:
+    file = tmp_path / "requirements.txt"
+    file.write_bytes(content)
+    assert read_requirements_file(file).packages == ("humanize==4.11.0", "inflection==0.5.1")
+
+
+@pytest.mark.parametrize(
+    ("content", "said"),
+    [
+        ("# für alle".encode("latin-1"), "declare no other encoding"),
+        (b"# coding: no-such-encoding\nsix", "there is no encoding 'no-such-encoding'"),
+    ],
+)
+def test_an_encoding_that_cannot_be_known_is_an_error(
+    content: bytes, said: str, tmp_path: Path
+) -> None:
+    file = tmp_path / "requirements.txt"
+    file.write_bytes(content)
+    with pytest.raises(RequirementError, match=said):
+        read_requirements_file(file)
+
+
+def test_a_byte_order_mark_in_a_text_does_not_matter() -> None:
+    assert read("\ufeffsix").packages == ("six",)
+
+
+GIT = "git+https://example.com/org/pkg_b.git"
+
+
+@pytest.mark.parametrize(
+    ("line", "package"),
+    [
+        (GIT, f"pkg-b @ {GIT}"),
+        (f"{GIT}@main", f"pkg-b @ {GIT}@main"),
+        (f"{GIT}@main#egg=other", f"other @ {GIT}@main"),
+        (f"-e {GIT}@main#egg=other", f"other @ {GIT}@main"),
+        (f"--editable={GIT}", f"pkg-b @ {GIT}"),
+        (f"{GIT}#egg=other[x]&subdirectory=sub", f"other[x] @ {GIT}#subdirectory=sub"),
+        (
+            f'{GIT} ; sys_platform == "win32"',
+            f'pkg-b @ {GIT} ; sys_platform == "win32"',
+        ),
+        (
+            "https://example.com/dl/en_core_web_sm-3.7.1-py3-none-any.whl",
+            "en-core-web-sm @ https://example.com/dl/en_core_web_sm-3.7.1-py3-none-any.whl",
+        ),
+        (
+            "https://example.com/dl/en_core_web_sm-2.3.1.tar.gz#egg=en_core_web_sm",
+            "en-core-web-sm @ https://example.com/dl/en_core_web_sm-2.3.1.tar.gz",
+        ),
+        (
+            "https://example.com/dl/docopt-0.6.2.tar.gz",
+            "docopt @ https://example.com/dl/docopt-0.6.2.tar.gz",
+        ),
+    ],
+)
+def test_a_url_has_the_name_of_its_archive(line: str, package: str) -> None:
+    assert read(line).packages == (package,)
+
+
+@pytest.mark.parametrize(
+    ("line", "said"),
+    [
+        (f"{GIT}#subdirectory=qchem", "does not tell the package's name"),
+        ("https://example.com/archive/main.zip", "does not tell the package's name"),
+        ("-e .", "is a folder or file of your machine"),
+        ("./wheels/foo-1.0-py3-none-any.whl", "is a folder or file of your machine"),
+        ("foo-1.0-py3-none-any.whl", "is a folder or file of your machine"),
+        ("numpy @ file:///home/conda/work", "is a file of the machine that wrote this list"),
+        ("--no-index", "forbids indexes"),
+        ("numpy --config-settings a=b", "has settings for a build"),
+        ("git+git://example.com/org/a.git#egg=a", "should begin with one of"),
+        ("--require-hashes\nsix==1.16.0", "has no hash, which --require-hashes asks for"),
+    ],
+)
+def test_what_is_refused_is_refused_with_the_true_reason(line: str, said: str) -> None:
+    with pytest.raises(RequirementError, match=re.escape(said)):
+        read(line)
+
+
+def test_what_images_do_anyway_is_no_error() -> None:
+    hashed = f"six==1.16.0 --hash=sha256:{'0a' * 32}"
+    assert read(f"--prefer-binary\n--require-hashes\n{hashed}").packages == (hashed,)

@@ -22,7 +22,7 @@ from covalent.executor.utils.wrappers import wrapper_fn
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from covalent_lambda_container.runtime import wire
+from covalent_lambda_container.runtime import execution, wire
 from covalent_lambda_container.runtime.execution import execute
 from tests.fakes import examples
 from tests.fakes.examples import value_of
@@ -275,6 +275,47 @@ def test_a_limit_of_lambdas_is_told_with_what_helps(
         assert bool(advice) == bool(option)
 
 
+def without_module() -> None:
+    try:
+        import package_that_is_not_installed  # noqa: F401
+    except ImportError:
+        json.loads("{broken")
+
+
+def without_file() -> None:
+    try:
+        raise OSError(errno.EROFS, "Read-only file system")
+    except OSError:
+        raise_it(ZeroDivisionError())
+
+
+def with_a_reason_withheld() -> None:
+    try:
+        import package_that_is_not_installed  # noqa: F401
+    except ImportError:
+        raise ImportError("an extra is missing") from None
+
+
+@pytest.mark.parametrize("fall_back", [without_module, without_file, with_a_reason_withheld])
+def test_what_a_fallback_raises_is_no_matter_of_what_it_went_without(
+    run: Run, fall_back: Any
+) -> None:
+    error = run(fall_back)["error"]
+    assert (error["advice"], error["missing_module"]) == ("", "")
+
+
+def test_an_import_error_about_another_one_is_a_matter_of_the_first(run: Run) -> None:
+    def load() -> None:
+        try:
+            import package_that_is_not_installed  # noqa: F401
+        except ImportError:
+            raise ImportError("install it with mylib[extra]")  # noqa: B904
+
+    error = run(load)["error"]
+    assert error["missing_module"] == "package_that_is_not_installed"
+    assert "ct.DepsPip" in error["advice"]
+
+
 def test_rsync_is_told_to_be_missing(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("PATH", "/nowhere")
     rsync = ct.fs_strategies.Rsync(user="me", host="host.example.com")
@@ -315,3 +356,22 @@ def test_an_answer_can_always_be_written_as_utf8(run: Run, speak: Callable[[], A
     answer = run(speak)
     del answer["stdout"], answer["stderr"]
     json.dumps(answer, ensure_ascii=False).encode()
+
+
+@pytest.mark.parametrize("path", ["rel.txt", "/tmp/no-such-folder/path.txt"])
+@pytest.mark.parametrize("has_commands", [True, False])
+def test_a_missing_file_may_be_that_of_a_command(
+    run: Run, path: str, has_commands: bool, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    commands = tmp_path / "commands"
+    if has_commands:
+        commands.mkdir()
+    monkeypatch.setattr(execution, "_COMMANDS", str(commands))
+    monkeypatch.setattr(execution.os.path, "abspath", lambda path: f"/tmp/{path}")
+    advice = run(lambda: open(path).close())["error"]["advice"]
+    assert ("bash_deps='runtime'" in advice) is has_commands
+
+
+def test_a_missing_library_is_answered_with_its_package(run: Run) -> None:
+    said = "libGL.so.1: cannot open shared object file: No such file or directory"
+    assert "libGL.so.1" in run(lambda: raise_it(ImportError(said)))["error"]["advice"]

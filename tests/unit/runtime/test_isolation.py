@@ -8,6 +8,7 @@ import contextlib
 import ctypes
 import logging
 import os
+import pwd
 import re
 import resource
 import signal
@@ -278,15 +279,29 @@ def test_lambda_lets_a_task_write_to_tmp_only() -> None:
     assert 'Handler("/tmp")' in source
 
 
-def test_a_folder_that_cannot_be_written_to_is_replaced(start: Callable[..., Process]) -> None:
-    process = start({"HOME": "/var/task/not-writable"})
+def test_the_home_of_the_systems_user_is_replaced(start: Callable[..., Process]) -> None:
+    process = start({"HOME": pwd.getpwuid(os.getuid()).pw_dir})
     assert process.value(Path.home) == process.scratch / "home"
 
 
+@pytest.mark.parametrize("name", FOLDERS)
+def test_a_folder_that_the_user_has_set_stays(start: Callable[..., Process], name: str) -> None:
+    process = start({name: "/proc/models"})
+    assert process.value(lambda: os.environ[name]) == "/proc/models"
+
+
 def test_programs_find_the_packages_of_the_image(start: Callable[..., Process]) -> None:
-    process = start({"LAMBDA_TASK_ROOT": "/image", "PYTHONPATH": "/mine"})
+    process = start(
+        {
+            "LAMBDA_TASK_ROOT": "/image",
+            "LAMBDA_RUNTIME_DIR": "/interface",
+            "PYTHONPATH": "/interface:/mine",
+        }
+    )
     found = process.value(lambda: (os.environ["PATH"].split(":")[0], os.environ["PYTHONPATH"]))
-    assert found == ("/image/bin", "/image:/mine")
+    path, python_path = found
+    assert path == "/image/bin"
+    assert python_path.endswith("/covalent_lambda_runtime/child_processes:/mine")
 
 
 def test_covalent_does_not_load_its_plugins_in_the_image(process: Process) -> None:

@@ -76,3 +76,9 @@ def test_what_python_itself_should_have_is_the_root_images_matter() -> None:
 @pytest.mark.parametrize("module", ["no_such_module_anywhere", "no_such.module"])
 def test_nothing_is_said_of_what_is_not_known_here(module: str) -> None:
     assert advice(module) == ""
+
+
+def test_covalent_is_no_package_to_name() -> None:
+    told = advice("covalent._workflow.electron")
+    assert "DepsPip" not in told
+    assert "refer to it" in told

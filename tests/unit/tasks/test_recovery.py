@@ -49,17 +49,27 @@ class Pool:
         How many connections break.
     seconds
         How long tasks take, by turns.
+    start_s
+        How long a new environment takes to start.
     """
 
     def __init__(
-        self, blobs: FakeBlobStore, order: str, limit: int, cut: int, seconds: list[float]
+        self,
+        blobs: FakeBlobStore,
+        order: str,
+        limit: int,
+        cut: int,
+        seconds: list[float],
+        start_s: float = 0.8,
     ) -> None:
+        self._start_s = start_s
         self._blobs = blobs
         self._order = order
         self._limit = limit
         self._cut = cut
         self._seconds = seconds
         self._free: list[dict[str, str]] = []
+        self._used: set[int] = set()
         self._random = random.Random(1)
         self.environments = 0
         self.questions = 0
@@ -73,7 +83,8 @@ class Pool:
         try:
             stored = [self._store(environment, task_id) for task_id in asked.get("store", ())]
             if "ping" in asked:
-                return await self._answer_question(asked, [task for task in stored if task])
+                return await self._answer_question(environment, asked, [t for t in stored if t])
+            self._used.add(id(environment))
             self.executions.append(asked["id"])
             seconds = self._seconds[len(self.executions) % len(self._seconds)]
             await pause(seconds)
@@ -89,13 +100,17 @@ class Pool:
             raise ConnectionLost("reset by peer")
         return Reply(payload=answer)
 
-    async def _answer_question(self, asked: dict[str, Any], stored: list[str]) -> Reply:
+    async def _answer_question(
+        self, environment: dict[str, str], asked: dict[str, Any], stored: list[str]
+    ) -> Reply:
         self.questions += 1
         self.asking += 1
         self.most_asking = max(self.most_asking, self.asking)
         await pause(asked["hold_s"])
         self.asking -= 1
-        return Reply(payload={"v": 1, "pong": True, "cold": False, "stored": stored})
+        cold = id(environment) not in self._used
+        self._used.add(id(environment))
+        return Reply(payload={"v": 1, "pong": True, "cold": cold, "stored": stored})
 
     async def _take(self) -> dict[str, str]:
         if self._free:
@@ -104,7 +119,7 @@ class Pool:
         if self.environments >= self._limit:
             raise NotAccepted("TooManyRequestsException")
         self.environments += 1
-        await pause(0.8)
+        await pause(self._start_s)
         return OrderedDict()
 
     def _store(self, environment: dict[str, str], task_id: str) -> str:
@@ -117,6 +132,18 @@ class Pool:
         key = url.partition("?")[0].removeprefix(f"{self._blobs.url}/")
         stored = ANSWER | {"result": {"header": {}, "string": ""}}
         self._blobs.put(key, b"".join(wire.pack(stored, [b"\x80\x04\x88."])))
+
+
+class CutWhileStarting(Pool):
+    """A pool whose connections break while environments start; the tasks run all the same."""
+
+    async def invoke(self, name: str, event: bytes, *, timeout_s: int) -> Reply:
+        running = asyncio.ensure_future(super().invoke(name, event, timeout_s=timeout_s))
+        if "ping" in json.loads(event):
+            return await running
+        running.add_done_callback(lambda ended: ended.exception())
+        await pause(0.3)
+        raise ConnectionLost("reset by peer")
 
 
 async def pause(seconds: float) -> None:
@@ -145,6 +172,17 @@ def test_every_answer_is_found_and_no_task_runs_twice(
     assert pool.most_asking <= pool.environments <= min(count, limit), "questions start none"
     assert pool.questions <= 6 * count
     assert blobs.objects == {}
+
+
+@pytest.mark.parametrize("order", ["last", "first", "any"])
+def test_environments_that_questions_start_do_not_hide_the_others(
+    blobs: FakeBlobStore, order: str
+) -> None:
+    # Connections break long before the environments have started.
+    pool = CutWhileStarting(blobs, order, 1000, cut=40, seconds=[0.2, 0.01], start_s=12.0)
+    ended = asyncio.run(run_all(pool, blobs, 40))
+    assert [type(one) for one in ended] == [Outcome] * 40
+    assert len(pool.executions) == len(set(pool.executions)) == 40
 
 
 def test_answers_of_short_tasks_come_with_the_tasks_that_follow(blobs: FakeBlobStore) -> None:

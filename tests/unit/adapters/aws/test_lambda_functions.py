@@ -153,7 +153,7 @@ def test_only_not_found_means_absent(functions: LambdaFunctions, aws: FakeAwsHtt
     aws.error("ResourceNotFoundException", status=404)
     assert functions.find("name") is None
     aws.error("AccessDeniedException", status=403)
-    with pytest.raises(ProvisionError, match=r"AccessDenied(.|\n)*the action GetFunction"):
+    with pytest.raises(ProvisionError, match=r"AccessDenied(.|\n)*Allow lambda:GetFunction to"):
         functions.find("name")
 
 

@@ -86,7 +86,7 @@ def test_refused_credentials_are_a_matter_of_configuration(code: str) -> None:
 def test_a_denial_names_the_action_to_allow(code: str) -> None:
     error = told(aws_says(code))
     assert type(error) is ProvisionError
-    assert "Allow the action CreateFunction" in str(error)
+    assert "Allow lambda:CreateFunction" in str(error)
 
 
 @pytest.mark.parametrize(

@@ -1,0 +1,110 @@
+"""What helps when AWS refuses a request: a name, a region, or a policy."""
+
+from __future__ import annotations
+
+import difflib
+import functools
+import re
+from typing import Final
+
+import botocore.session
+from botocore.exceptions import ClientError, EndpointConnectionError
+
+from covalent_lambda_container.iam import administration, running
+from covalent_lambda_container.iam.documents import Deployment, Document, actions
+
+_ACTIONS: Final = {
+    "HeadBucket": "s3:ListBucket",
+    "HeadObject": "s3:GetObject",
+    "ListObjectsV2": "s3:ListBucket",
+    "DeleteObjects": "s3:DeleteObject",
+    "Invoke": "lambda:InvokeFunction",
+}
+"""IAM's names of actions that are not called as their operations ("Actions defined by", service
+authorization reference, read 2026-11)."""
+
+_NAMED_BY: Final = {
+    **dict.fromkeys(("HeadBucket", "ListObjectsV2"), "s3_bucket_name"),
+    **dict.fromkeys(("PutObject", "GetObject", "HeadObject", "DeleteObjects"), "s3_bucket_name"),
+    "GetRole": "lambda_role_name",
+    **dict.fromkeys(("DescribeRepositories", "DescribeImages"), "ecr_repository"),
+    **dict.fromkeys(("BatchGetImage", "CreateRepository"), "ecr_repository"),
+}
+"""The option whose name an operation was given. A policy allows the names that it was printed for:
+any other is refused, whether it exists or not."""
+
+_REGION: Final = re.compile(r"//[^/]*?\.([a-z]{2,}(?:-[a-z0-9]+)+)\.[a-z0-9.-]*amazonaws\.com")
+
+
+def permission_advice(exc: ClientError) -> str:
+    """Return what helps an identity that is not allowed an operation."""
+    operation = str(exc.operation_name)
+    action = action_of(operation)
+    suffices = policy_with(action)
+    policy = (
+        f"'covalent-lambda policy {suffices}' prints a policy that suffices."
+        if suffices
+        else "'covalent-lambda policy --help' lists the policies of this project."
+    )
+    allow = f"allow {action} to this identity: {policy}"
+    option = _NAMED_BY.get(operation)
+    if option is None:
+        return f"{allow[0].upper()}{allow[1:]}"
+    return (
+        f"Is the option {option} right? AWS answers the same for a misspelt name and for one of "
+        f"another account. If it is, {allow}"
+    )
+
+
+def endpoint_advice(exc: EndpointConnectionError) -> str:
+    """Return what helps where an endpoint of AWS cannot be reached."""
+    match = _REGION.search(str(exc.kwargs.get("endpoint_url", "")))
+    if match and match[1] not in _regions():
+        near = difflib.get_close_matches(match[1], _regions(), n=1, cutoff=0.5)
+        meant = f" Did you mean {near[0]}?" if near else ""
+        return (
+            f"Is the option region right? This machine's botocore knows no region {match[1]}."
+            f"{meant} Else check the network."
+        )
+    return "Check the option endpoint_url, the option region and the network."
+
+
+def action_of(operation: str) -> str:
+    """Return IAM's name of an operation, ``"lambda:CreateFunction"``."""
+    known = (action for allowed in _policies().values() for action in allowed)
+    spelt = (action for action in known if action.endswith(f":{operation}"))
+    return _ACTIONS.get(operation) or next(spelt, operation)
+
+
+def policy_with(action: str) -> str:
+    """Return the least of this project's policies that allow an action; empty if none does."""
+    return next((name for name, allowed in _policies().items() if action in allowed), "")
+
+
+@functools.cache
+def _policies() -> dict[str, frozenset[str]]:
+    names = Deployment(
+        account="123456789012",
+        region="us-east-1",
+        partition="aws",
+        bucket="bucket",
+        repository="repository",
+        role="role",
+    )
+    documents: dict[str, Document] = {
+        "dispatcher": running.dispatcher(names, reserves_concurrency=True, vpc=True),
+        "operator": administration.operator(names),
+        "bootstrap": administration.bootstrap(names),
+    }
+    return {name: frozenset(actions(document)) for name, document in documents.items()}
+
+
+@functools.cache
+def _regions() -> tuple[str, ...]:
+    session = botocore.session.Session()
+    partitions = session.get_available_partitions()
+    return tuple(
+        region
+        for partition in partitions
+        for region in session.get_available_regions("lambda", partition)
+    )

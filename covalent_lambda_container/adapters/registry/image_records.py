@@ -1,0 +1,79 @@
+"""The images of an engine without Docker: a file each, beside the layers that they are made of."""
+
+from __future__ import annotations
+
+import contextlib
+import hashlib
+import tempfile
+from pathlib import Path
+
+from covalent_lambda_container.adapters.registry.image_record import ImageRecord
+from covalent_lambda_container.adapters.registry.layer_store import LayerStore
+from covalent_lambda_container.errors import ImageBuildError
+from covalent_lambda_container.files.cache_folder import SCRATCH, mark_used
+
+
+class ImageRecords:
+    """Images by name. Processes may share them: an image is there whole or not at all.
+
+    Parameters
+    ----------
+    cache
+        The folder of what serves later builds.
+    layers
+        Where the layers are; an image that lacks one is absent.
+    """
+
+    def __init__(self, cache: Path, layers: LayerStore) -> None:
+        self._cache = cache
+        self._folder = cache / "images"
+        self._layers = layers
+
+    def find(self, name: str) -> ImageRecord | None:
+        """Return the image of a name, or None."""
+        file = self._file(name)
+        try:
+            _, record = _read(file)
+        except (FileNotFoundError, ValueError, TypeError, KeyError):
+            return None
+        if not all(layer.source or self._layers.has(layer) for layer in record.layers):
+            return None
+        with contextlib.suppress(FileNotFoundError):
+            mark_used(file)
+        return record
+
+    def by_id(self, image_id: str) -> tuple[str, ImageRecord]:
+        """Return the name and the image of an ID.
+
+        Raises
+        ------
+        ImageBuildError
+            When there is none.
+        """
+        for file in self._folder.glob("*.json"):
+            # Another process may remove it.
+            with contextlib.suppress(FileNotFoundError, ValueError, TypeError, KeyError):
+                name, record = _read(file)
+                if record.id == image_id:
+                    return name, record
+        raise ImageBuildError(f"Image {image_id} is not here.", hint="Try again.")
+
+    def keep(self, name: str, record: ImageRecord) -> None:
+        """Write an image, in the place of one of the same name."""
+        self._folder.mkdir(parents=True, exist_ok=True)
+        with tempfile.TemporaryDirectory(prefix=SCRATCH, dir=self._cache) as scratch:
+            made = Path(scratch, "image")
+            made.write_text(f"{name}\n{record.json}", "utf-8")
+            made.replace(self._file(name))
+
+    def remove(self, name: str) -> None:
+        """Remove an image; an absent one does not matter."""
+        self._file(name).unlink(missing_ok=True)
+
+    def _file(self, name: str) -> Path:
+        return self._folder / f"{hashlib.sha256(name.encode()).hexdigest()[:32]}.json"
+
+
+def _read(file: Path) -> tuple[str, ImageRecord]:
+    name, _, text = file.read_text("utf-8").partition("\n")
+    return name, ImageRecord.of_json(text)

@@ -1,0 +1,56 @@
+"""What the header of a result says of its origin, as far as the dispatcher knows it to be true."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable
+from typing import Any
+
+from covalent_lambda_container.covalent_api.transport import MADE_IN, REQUIRES
+from covalent_lambda_container.errors import RegistryError
+
+log = logging.getLogger(__name__)
+
+
+def verified(
+    header: dict[str, Any], installed: Callable[[], frozenset[str]], made_in: str
+) -> dict[str, Any]:
+    """Return a result's header with only those requirements that its image has.
+
+    A task, or a package in its image, can write anything there, and whoever is given the value has
+    it installed: a package of somebody's choice, from a URL, built on this machine.
+
+    Parameters
+    ----------
+    header
+        The result's header.
+    installed
+        Returns the pins of what was installed in its image; asked only if there are requirements.
+    made_in
+        Tag of the image.
+    """
+    required = header.get(REQUIRES)
+    if not required:
+        return header | {MADE_IN: made_in}
+    try:
+        pins = installed()
+    except RegistryError as exc:
+        log.warning(
+            "Which packages are in image %s is not known, so that a result made there brings none "
+            "along: %s",
+            made_in,
+            exc,
+        )
+        pins = frozenset()
+    # The runtime leaves out local versions, which an index need not have.
+    known = pins | {pin.partition("+")[0] for pin in pins if " @ " not in pin}
+    refused = [text for text in required if text not in known]
+    if refused and pins:
+        log.warning(
+            "A result made in image %s asks for %d packages that were not installed there, such as "
+            "%r; they are left out.",
+            made_in,
+            len(refused),
+            refused[0],
+        )
+    return header | {REQUIRES: [text for text in required if text in known], MADE_IN: made_in}

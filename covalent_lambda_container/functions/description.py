@@ -1,0 +1,40 @@
+"""A function's description in Lambda: what it is for, in words for people."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Final, NamedTuple
+
+_CHARACTERS: Final = 256
+"""Length of a function's description ("CreateFunction", Lambda API reference, read 2026-11)."""
+
+_NOTHING: Final = "no packages"
+_MORE: Final = "…"
+
+
+class Purpose(NamedTuple):
+    """What a function was created for.
+
+    Attributes
+    ----------
+    tasks
+        The tasks: ``"flow.py:workflow/train"``, or an electron's name.
+    packages
+        The packages of its image.
+    """
+
+    tasks: str
+    packages: str
+
+
+def description(tasks: Sequence[str], requirements: Sequence[str]) -> str:
+    """Return the description of a function that is created for tasks."""
+    packages = ", ".join(requirements) or _NOTHING
+    text = f"{', '.join(tasks)}: {packages}"
+    return text if len(text) <= _CHARACTERS else text[: _CHARACTERS - len(_MORE)] + _MORE
+
+
+def purpose(text: str) -> Purpose:
+    """Return what a description says; empty texts where it says nothing."""
+    tasks, colon, packages = text.partition(": ")
+    return Purpose(tasks, packages) if colon else Purpose("", "")

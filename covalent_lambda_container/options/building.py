@@ -1,0 +1,126 @@
+"""Options of images, and of where their packages come from."""
+
+# ruff: noqa: RUF012 - Pydantic copies these defaults for each instance.
+
+from __future__ import annotations
+
+from typing import Annotated, Literal
+
+from annotated_types import Ge, Le
+
+from covalent_lambda_container.options.limits import (
+    AWS_ROOT_IMAGE,
+    LAMBDA_IMAGE_MB,
+)
+from covalent_lambda_container.options.option import Option, Text, Truth, Whole, pattern
+
+
+class ImageOptions:
+    """Contents of the image"""
+
+    requirements: Annotated[
+        list[Text],
+        Option(
+            "pip requirements that every electron of this executor gets; "
+            '["-r FILE"] reads them from a file.',
+            remark="The file is read when the executor is created.",
+        ),
+    ] = []
+    constraints: Annotated[
+        list[Text],
+        Option(
+            "Requirements of packages that are installed only if another package needs them, as "
+            "in pip's constraints files."
+        ),
+    ] = []
+    local_packages: Annotated[
+        list[Text],
+        Option(
+            "Packages and modules of your own that go into the images as they are: the names they "
+            "are imported by, or paths.",
+            remark="They are looked up when the executor is created, and read where the "
+            "dispatcher runs. Caches and hidden files are left out, and so is what a "
+            "`.dockerignore` in the package, or above it in its project, excludes.",
+        ),
+    ] = []
+    bash_deps: Annotated[
+        Literal["build", "runtime"],
+        Option(
+            "When commands of DepsBash run: once while the image is built, or before each task, "
+            "in a folder under /tmp."
+        ),
+    ] = "build"
+    base_image: Annotated[
+        Text,
+        pattern(r"^([a-zA-Z0-9\[][a-zA-Z0-9._:/@\[\]-]*)?$"),
+        Option(
+            f"Root image; default: {AWS_ROOT_IMAGE}:X.Y, X.Y being the client's Python.",
+            flag="--base-image IMAGE",
+        ),
+    ] = ""
+    architecture: Annotated[
+        Literal["x86_64", "arm64"],
+        Option(
+            "Processor of the functions: x86_64 or arm64.",
+            flag="--architecture x86_64|arm64",
+            function="architecture",
+        ),
+    ] = "x86_64"
+    builder: Annotated[
+        Literal["docker", "registry"],
+        Option(
+            "What makes the images: docker, an engine on the dispatcher's machine, or registry, "
+            "which composes them without one and uploads them itself.",
+            remark="`registry` needs wheels of all packages, no DepsBash command at build, and a "
+            "dispatcher whose Python has the image's version. With `docker`, an image that needs "
+            "no more is made without an engine if none answers.",
+            flag="--builder docker|registry",
+        ),
+    ] = "docker"
+    force_rebuild: Annotated[
+        Truth,
+        Option(
+            "Rebuild and push each image, once in each process of the dispatcher, although ECR "
+            "has it.",
+            remark="From then on the new image is the one that is found; functions that were "
+            "created from the old one keep it.",
+        ),
+    ] = False
+    max_image_mb: Annotated[
+        Whole,
+        Ge(1),
+        Le(LAMBDA_IMAGE_MB),
+        Option(
+            f"Largest image that is pushed, in MB uncompressed, up to {LAMBDA_IMAGE_MB} (Lambda's "
+            "limit)."
+        ),
+    ] = LAMBDA_IMAGE_MB
+
+
+class IndexOptions:
+    """Package indexes"""
+
+    ca_bundle: Annotated[
+        Text,
+        Option(
+            "PEM file of certificate authorities to trust when packages are installed; default: "
+            "PIP_CERT, REQUESTS_CA_BUNDLE or SSL_CERT_FILE of the dispatcher's environment, or "
+            "pip's configuration.",
+            flag="--ca-bundle FILE",
+        ),
+    ] = ""
+    pip_index_url: Annotated[
+        Text,
+        Option(
+            "Package index, without credentials; default: the dispatcher's, as uv's and pip's "
+            "environment variables and pip's configuration say.",
+            flag="--index-url URL",
+        ),
+    ] = ""
+    pip_extra_index_urls: Annotated[
+        list[Text],
+        Option(
+            "Further package indexes, without credentials, searched before those of the "
+            "dispatcher's machine."
+        ),
+    ] = []

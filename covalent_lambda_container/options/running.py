@@ -1,0 +1,205 @@
+"""Options of an account, of a task and of the functions that run it."""
+
+# ruff: noqa: RUF012 - Pydantic copies these defaults for each instance.
+
+from __future__ import annotations
+
+from typing import Annotated
+
+from annotated_types import Ge, Gt, Le, MaxLen, MinLen
+
+from covalent_lambda_container.options.limits import (
+    CONCURRENCY_QUOTA,
+    LONGEST_TIMEOUT_S,
+    MAX_SECURITY_GROUPS,
+    MAX_SUBNETS,
+    MEMORY_MB,
+    TMP_MB,
+)
+from covalent_lambda_container.options.option import Number, Option, Text, Truth, Whole, pattern
+
+
+class AccountOptions:
+    """Account and credentials"""
+
+    region: Annotated[Text, Option("AWS region; default: the profile's.", flag="--region NAME")] = (
+        ""
+    )
+    profile: Annotated[
+        Text, Option("Profile in the AWS configuration; default: boto3's.", flag="--profile NAME")
+    ] = ""
+    credentials_file: Annotated[
+        Text,
+        Option(
+            "AWS credentials file; default: where boto3 looks.",
+            remark="`credentials` is its older name.",
+            flag="--credentials-file FILE",
+        ),
+    ] = ""
+    endpoint_url: Annotated[
+        Text,
+        Option(
+            "Another AWS endpoint, such as a local stack; default: AWS.", flag="--endpoint-url URL"
+        ),
+    ] = ""
+    s3_bucket_name: Annotated[
+        Text,
+        pattern(r"^[a-z0-9][a-z0-9.-]*[a-z0-9]$"),
+        MinLen(3),
+        MaxLen(63),
+        Option(
+            "Existing S3 bucket through which large tasks and results pass: lowercase letters, "
+            "digits, hyphens and dots.",
+            flag="--bucket NAME",
+        ),
+    ] = "covalent-lambda-job-resources"
+    ecr_repository: Annotated[
+        Text,
+        pattern(r"^[a-z0-9]+([._/-][a-z0-9]+)*$"),
+        MinLen(2),
+        MaxLen(256),
+        Option(
+            "ECR repository of the images; created when it is missing.",
+            remark="A dispatcher with the policy of `covalent-lambda policy dispatcher` may not "
+            "create it; `covalent-lambda bootstrap` does.",
+            flag="--repository NAME",
+        ),
+    ] = "covalent-lambda"
+    lambda_role_name: Annotated[
+        Text,
+        MinLen(1),
+        Option(
+            "Execution role of the functions: a name or, if it has a path, an ARN.",
+            flag="--role NAME",
+        ),
+    ] = "CovalentLambdaExecutionRole"
+
+
+class TaskOptions:
+    """Resources of a task"""
+
+    timeout: Annotated[
+        Whole,
+        Ge(1),
+        Le(LONGEST_TIMEOUT_S),
+        Option(
+            f"Seconds a task may take, 1 to {LONGEST_TIMEOUT_S} (Lambda's limit).",
+            function="timeout_s",
+        ),
+    ] = 60
+    memory_size: Annotated[
+        Whole,
+        Ge(MEMORY_MB[0]),
+        Le(MEMORY_MB[1]),
+        Option(
+            f"Memory of a task in MB, {MEMORY_MB[0]} to {MEMORY_MB[1]}; CPU grows with it.",
+            function="memory_mb",
+        ),
+    ] = 512
+    ephemeral_storage: Annotated[
+        Whole,
+        Ge(TMP_MB[0]),
+        Le(TMP_MB[1]),
+        Option(f"Size of /tmp in MB, {TMP_MB[0]} to {TMP_MB[1]}.", function="ephemeral_storage_mb"),
+    ] = 512
+    environment: Annotated[
+        dict[Text, Text],
+        Option("Environment variables of the functions.", function="environment"),
+    ] = {}
+    subnet_ids: Annotated[
+        list[Annotated[Text, pattern(r"^subnet-[0-9a-f]+$")]],
+        MaxLen(MAX_SUBNETS),
+        Option(
+            f"Subnets of the VPC that the functions join, up to {MAX_SUBNETS}; with "
+            "security_group_ids.",
+            remark="The subnets need a route to S3. `covalent-lambda bootstrap --vpc` gives the "
+            "execution role the permissions to join them, and `covalent-lambda policy dispatcher "
+            "--vpc` the dispatcher.",
+            function="subnet_ids",
+        ),
+    ] = []
+    security_group_ids: Annotated[
+        list[Annotated[Text, pattern(r"^sg-[0-9a-f]+$")]],
+        MaxLen(MAX_SECURITY_GROUPS),
+        Option(
+            f"Security groups of the functions in their VPC, up to {MAX_SECURITY_GROUPS}; with "
+            "subnet_ids.",
+            function="security_group_ids",
+        ),
+    ] = []
+    file_system: Annotated[
+        dict[Text, Text],
+        Option(
+            'EFS access point that the functions mount, {"arn": its ARN, "mount_path": '
+            '"/mnt/NAME"}; needs subnet_ids.'
+        ),
+    ] = {}
+
+
+class FunctionOptions:
+    """Behaviour of functions"""
+
+    reserved_concurrency: Annotated[
+        Whole,
+        Ge(0),
+        Option(
+            "Executions that Lambda reserves for each function and does not let it exceed, "
+            "1 or more; 0: none. A function that an edit has replaced keeps its own until "
+            "`covalent-lambda gc` removes it.",
+            remark="The dispatcher needs `covalent-lambda policy dispatcher "
+            "--reserved-concurrency`.",
+            function="reserved_concurrency",
+        ),
+    ] = 0
+    prewarm: Annotated[
+        Whole,
+        Ge(0),
+        Le(CONCURRENCY_QUOTA),
+        Option(
+            "Execution environments started at once before a function's first task, "
+            f"0 to {CONCURRENCY_QUOTA}.",
+            remark="In each process of the dispatcher.",
+        ),
+    ] = 0
+    kms_key_arn: Annotated[
+        Text,
+        pattern(
+            r"^(arn:aws[a-zA-Z-]*:kms:[a-z0-9-]+:[0-9]{12}:(key|alias)/[a-zA-Z0-9/_-]+)?$",
+        ),
+        Option(
+            "ARN of the KMS key that encrypts the functions' environment variables and images; "
+            "default: AWS's own.",
+            function="kms_key_arn",
+        ),
+    ] = ""
+    tags: Annotated[
+        dict[Text, Text], Option("AWS tags put on the functions.", function="tags")
+    ] = {}
+    poll_freq: Annotated[
+        Number,
+        Gt(0),
+        Le(LONGEST_TIMEOUT_S),
+        Option("Seconds between looks for the result of a task whose connection was lost."),
+    ] = 5.0
+    cleanup: Annotated[Truth, Option("Remove a task's S3 objects when it has ended.")] = True
+    usage_report: Annotated[
+        Truth,
+        Option("End each task's stderr with a line on its duration, memory and estimated cost."),
+    ] = True
+    sublattice_executors: Annotated[
+        list[Text],
+        Option(
+            "Further executors that the electrons of a sublattice may use if its graph is built in "
+            'Lambda, by name; "*": any executor, with any hooks.',
+            remark="Without it, a sublattice may use this executor and those that its own "
+            "`@ct.lattice` and its parent's name. A task can forge the graph, and Covalent's "
+            "server runs it: `local` is the server's own machine.",
+        ),
+    ] = []
+    cache_dir: Annotated[
+        Text,
+        Option(
+            "Folder for lock files and for packages that later builds use.",
+            flag="--cache-dir FOLDER",
+        ),
+    ] = "~/.cache/covalent/lambda_container"

@@ -1,0 +1,116 @@
+"""Forms that pip reads in requirements files beside PEP 508: encodings, and URLs without names."""
+
+from __future__ import annotations
+
+import codecs
+import logging
+import re
+from typing import Final
+from urllib.parse import parse_qsl, urlsplit
+
+from packaging.utils import (
+    InvalidSdistFilename,
+    InvalidWheelFilename,
+    parse_sdist_filename,
+    parse_wheel_filename,
+)
+
+log = logging.getLogger(__name__)
+
+_MARKS: Final = (
+    (codecs.BOM_UTF8, "utf-8"),
+    (codecs.BOM_UTF32_LE, "utf-32-le"),
+    (codecs.BOM_UTF32_BE, "utf-32-be"),
+    (codecs.BOM_UTF16_LE, "utf-16-le"),
+    (codecs.BOM_UTF16_BE, "utf-16-be"),
+)
+"""Byte order marks; those of UTF-32 begin with those of UTF-16."""
+_DECLARED: Final = re.compile(rb"^[ \t\f]*#.*?coding[:=][ \t]*([-\w.]+)")
+_BARE_URL: Final = re.compile(r"(?:git\+)?[a-z+]+://\S+")
+
+
+def decoded(content: bytes) -> str:
+    """Return the text of a requirements file, decoded as pip does it.
+
+    A byte order mark decides, then ``# -*- coding: … -*-`` in the first two lines, then UTF-8.
+
+    Raises
+    ------
+    ValueError
+        When the content is not in that encoding.
+    """
+    for mark, encoding in _MARKS:
+        if content.startswith(mark):
+            return content[len(mark) :].decode(encoding)
+    for line in content.splitlines()[:2]:
+        if match := _DECLARED.match(line):
+            try:
+                return content.decode(match[1].decode("ascii"))
+            except LookupError:
+                raise ValueError(f"there is no encoding {match[1].decode()!r}") from None
+    try:
+        return content.decode("utf-8")
+    except UnicodeDecodeError as exc:
+        raise ValueError(
+            f"it is not UTF-8 ({exc.reason} at byte {exc.start}), and its first two lines declare "
+            "no other encoding, such as '# -*- coding: latin-1 -*-'"
+        ) from None
+
+
+def with_name(requirement: str) -> str:
+    """Return a requirement with its name; a URL without one gets that of its archive.
+
+    Parameters
+    ----------
+    requirement
+        Requirement of a line, perhaps with a marker: ``"git+https://…#egg=NAME ; marker"``. Those
+        that are no bare URL are returned unchanged.
+
+    Raises
+    ------
+    ValueError
+        When the URL does not tell the name.
+    """
+    url, semicolon, marker = requirement.partition(" ;")
+    url = url.strip()
+    if not _BARE_URL.fullmatch(url):
+        return requirement
+    address, _, fragment = url.partition("#")
+    parts = dict(parse_qsl(fragment, keep_blank_values=True))
+    name = parts.pop("egg", "") or _name_of(address, parts)
+    if not name:
+        raise ValueError(
+            "is a URL that does not tell the package's name: write 'NAME @ URL', or add '#egg=NAME'"
+        )
+    kept = "&".join(f"{key}={value}" for key, value in parts.items())
+    named = f"{name} @ {address}{f'#{kept}' if kept else ''}"
+    return f"{named}{semicolon}{marker}"
+
+
+def editable_as_package(url: str) -> str:
+    """Return the requirement of ``-e URL``: an image has packages only.
+
+    Raises
+    ------
+    ValueError
+        When the URL does not tell the name.
+    """
+    requirement = with_name(url)
+    log.info("%s is installed as a package: images have no editable ones.", requirement)
+    return requirement
+
+
+def _name_of(address: str, parts: dict[str, str]) -> str:
+    """Return the name that an archive or a repository has, or ``""``."""
+    path = urlsplit(address.removeprefix("git+")).path
+    if address.startswith("git+"):
+        repository = path.partition("@")[0].rstrip("/").rpartition("/")[2].removesuffix(".git")
+        # A folder of a repository holds a package of another name.
+        return "" if "subdirectory" in parts else repository
+    file = path.rpartition("/")[2]
+    try:
+        if file.endswith(".whl"):
+            return parse_wheel_filename(file)[0]
+        return parse_sdist_filename(file)[0]
+    except (InvalidWheelFilename, InvalidSdistFilename):
+        return ""

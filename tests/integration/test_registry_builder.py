@@ -1,0 +1,126 @@
+"""Images made without Docker: they run, and are those that Docker makes."""
+
+from __future__ import annotations
+
+import base64
+import contextlib
+import hashlib
+import io
+import json
+import os
+import subprocess
+import sys
+import tarfile
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import docker
+import pytest
+
+from covalent_lambda_container.local.stack import LocalStack
+from tests.integration.registry_root import push_root
+
+SCRIPT = Path(__file__).parent / "ensure_image.py"
+_IDENTITY_OF_BYTE_CODE = ".pyc"
+
+
+@pytest.fixture(scope="module")
+def root(stack: LocalStack, aws: Callable[[str], Any], root_image: str) -> Iterator[str]:
+    reference = push_root(stack, aws, root_image)
+    yield reference
+    with contextlib.closing(docker.from_env()) as client:
+        client.images.remove(reference)
+
+
+def ensure(options: dict[str, Any], repository: str, **environment: str) -> tuple[str, str]:
+    """Make the image in a process of its own; return its tag and digest."""
+    given = json.dumps(options | {"ecr_repository": repository})
+    ended = subprocess.run(
+        [sys.executable, SCRIPT, given],
+        env=os.environ | environment,
+        capture_output=True,
+        text=True,
+        timeout=300,
+        check=False,
+    )
+    assert ended.returncode == 0, ended.stderr
+    tag, digest = json.loads(ended.stdout.splitlines()[-1])
+    return tag, digest
+
+
+def without_docker(tmp_path: Path) -> dict[str, str]:
+    return {
+        "PATH": str(Path(sys.executable).parent),
+        "DOCKER_HOST": f"unix://{tmp_path}/absent.sock",
+    }
+
+
+@pytest.mark.parametrize("builder", ["registry", "docker"])
+def test_an_image_is_made_where_no_engine_answers(
+    builder: str, options: dict[str, Any], root: str, tmp_path: Path, cache_dir: str
+) -> None:
+    given = options | {"base_image": root, "builder": builder, "cache_dir": cache_dir}
+    _, digest = ensure(given, f"{options['ecr_repository']}", **without_docker(tmp_path))
+    assert digest.startswith("sha256:")
+
+
+def test_both_ways_make_the_same_image(
+    stack: LocalStack,
+    aws: Callable[[str], Any],
+    options: dict[str, Any],
+    root: str,
+    tmp_path: Path,
+) -> None:
+    seen = {}
+    for builder in ("docker", "registry"):
+        repository = f"same-{builder}"
+        given = options | {
+            "base_image": root,
+            "builder": builder,
+            "cache_dir": str(tmp_path / builder),
+            "profile": stack.owner_profile,
+        }
+        more = without_docker(tmp_path) if builder == "registry" else {}
+        _, digest = ensure(given, repository, **more)
+        seen[builder] = contents_of(stack, aws, f"{repository}@{digest}")
+    (docker_files, docker_config), (own_files, own_config) = seen["docker"], seen["registry"]
+    assert own_config == docker_config
+    assert own_files.keys() == docker_files.keys()
+    differing = {path for path in own_files if own_files[path] != docker_files[path]}
+    assert differing == set()
+
+
+def contents_of(
+    stack: LocalStack, aws: Callable[[str], Any], name: str
+) -> tuple[dict[str, Any], dict[str, Any]]:
+    """Return what a container of an image sees: files by path, and configuration."""
+    token = aws("ecr").get_authorization_token()["authorizationData"][0]["authorizationToken"]
+    user, password = base64.b64decode(token).decode().split(":", 1)
+    repository, _, digest = f"{stack.endpoint_url.removeprefix('http://')}/{name}".partition("@")
+    with contextlib.closing(docker.from_env()) as client:
+        login = {"username": user, "password": password}
+        image = client.images.pull(repository, tag=digest, auth_config=login)
+        container = client.containers.create(image.id)
+        try:
+            exported = io.BytesIO(b"".join(container.export()))
+        finally:
+            container.remove()
+            client.images.remove(image.id, force=True)
+        config = image.attrs["Config"]
+    files = {}
+    with tarfile.open(fileobj=exported) as archive:
+        for member in archive:
+            opened = archive.extractfile(member) if member.isreg() else None
+            content = hashlib.sha256(opened.read()).hexdigest() if opened else ""
+            # Another build of Python may compile to other bytes.
+            if member.name.endswith(_IDENTITY_OF_BYTE_CODE):
+                content = ""
+            files[member.name] = (
+                *(oct(member.mode), member.uid, member.gid, member.type, member.linkname, content),
+            )
+    names = ("Env", "Entrypoint", "Cmd", "WorkingDir", "User", "Labels")
+    settings = {name: config.get(name) for name in names}
+    # Sizes of what was compiled elsewhere.
+    packages = json.loads(settings["Labels"].pop("covalent-lambda.packages"))
+    return files, settings | {"packages": sorted(packages)}

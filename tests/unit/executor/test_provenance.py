@@ -1,0 +1,49 @@
+"""A result brings along what is in the image that made it, and nothing else that it names."""
+
+from __future__ import annotations
+
+import pytest
+
+from covalent_lambda_container.errors import RegistryError
+from covalent_lambda_container.executor.provenance import verified
+
+INSTALLED = frozenset({"numpy==2.1.0", "torch==2.3.0+cpu", "mine @ git+https://example.com/a@0a1b"})
+
+
+@pytest.mark.parametrize(
+    "forged",
+    [
+        "evil @ http://example.com/evil-1.0.tar.gz",
+        "evil==1.0",
+        "numpy",
+        "numpy==1.0",
+        "numpy>=2.1.0",
+        "numpy @ https://example.com/numpy-2.1.0-py3-none-any.whl",
+        "mine @ git+https://example.com/a@main",
+        "--index-url https://example.com/simple",
+        "numpy==2.1.0\nRUN id",
+    ],
+)
+def test_what_was_not_installed_is_left_out(forged: str, caplog: pytest.LogCaptureFixture) -> None:
+    header = verified({"requires": ["numpy==2.1.0", forged]}, lambda: INSTALLED, "0a")
+    assert header == {"requires": ["numpy==2.1.0"], "image": "0a"}
+    assert "that were not installed there" in caplog.text
+
+
+def test_what_was_installed_is_kept() -> None:
+    honest = ["mine @ git+https://example.com/a@0a1b", "numpy==2.1.0", "torch==2.3.0"]
+    assert verified({"requires": honest}, lambda: INSTALLED, "0a")["requires"] == honest
+
+
+def test_an_image_that_nobody_knows_brings_nothing(caplog: pytest.LogCaptureFixture) -> None:
+    def unreadable() -> frozenset[str]:
+        raise RegistryError("AccessDenied")
+
+    header = verified({"requires": ["numpy==2.1.0"]}, unreadable, "0a")
+    assert header["requires"] == []
+    assert "AccessDenied" in caplog.text
+
+
+def test_a_result_without_requirements_asks_nobody() -> None:
+    header = verified({"requires": []}, lambda: pytest.fail("it was asked"), "0a")
+    assert header == {"requires": [], "image": "0a"}

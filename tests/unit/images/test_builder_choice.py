@@ -1,0 +1,40 @@
+"""Which builder makes an image."""
+
+from __future__ import annotations
+
+import logging
+
+import pytest
+
+from covalent_lambda_container.errors import ImageBuildError
+from covalent_lambda_container.images.builder_choice import DockerOrRegistry
+from covalent_lambda_container.ports.registry import RegistryLogin
+from tests.fakes.examples import image_spec
+from tests.fakes.images import FakeImageBuilder, FakeRegistry
+
+LOGIN = RegistryLogin(username="AWS", password="secret-of-the-registry")
+
+
+@pytest.mark.parametrize("answers", [True, False])
+def test_docker_builds_where_an_engine_answers(
+    answers: bool, caplog: pytest.LogCaptureFixture
+) -> None:
+    registry = FakeRegistry()
+    registry.ensure_repository()
+    docker, without = FakeImageBuilder(registry), FakeImageBuilder(registry)
+    choice = DockerOrRegistry(docker, without, lambda: answers)
+    with caplog.at_level(logging.INFO):
+        choice.build(image_spec(), f"{registry.uri}:tag")
+        choice.push(f"{registry.uri}:tag", LOGIN)
+    used, unused = (docker, without) if answers else (without, docker)
+    assert (len(used.builds), len(used.pushes)) == (1, 1)
+    assert (unused.builds, unused.pushes) == ([], [])
+    lines = [line for line in caplog.messages if "No Docker engine answers" in line]
+    assert len(lines) == (0 if answers else 1)
+
+
+def test_only_what_was_built_is_pushed() -> None:
+    registry = FakeRegistry()
+    builder = FakeImageBuilder(registry)
+    with pytest.raises(ImageBuildError, match="was not built here"):
+        DockerOrRegistry(builder, builder, lambda: True).push("absent:tag", LOGIN)

@@ -343,7 +343,7 @@ class AWSLambdaContainerExecutor(AsyncBaseExecutor):
         lines = [outcome.stderr]
         if outcome.error is not None:
             lines += [outcome.error["traceback"], outcome.error.get("advice", "")]
-        if self.usage_report and outcome.used:
+        if self._options().usage_report and outcome.used:
             lines.append(outcome.used.line)
         self.task_stdout.write(outcome.stdout)
         # Each part begins on its own line.

@@ -96,7 +96,8 @@ def covalent_server(
 
     report(f"Starting Covalent on http://localhost:{port}")
     with ExitStack() as cleanup:
-        temporary = cleanup.enter_context(tempfile.TemporaryDirectory(dir=state_dir))
+        # Not below `state_dir`: sockets of multiprocessing's fork server must have short paths.
+        temporary = cleanup.enter_context(tempfile.TemporaryDirectory(prefix="covalent-"))
         process = cleanup.enter_context(
             child_process(
                 [sys.executable, "-m", "covalent_lambda_container.local.covalent_main", str(port)],

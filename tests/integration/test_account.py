@@ -116,8 +116,10 @@ def test_what_was_changed_by_hand_is_mended(covalent_lambda: Run, aws: Any, name
         repositoryName=names["repository"], imageTagMutability="MUTABLE"
     )
     aws("ecr").delete_repository_policy(repositoryName=names["repository"])
+    # Sids are unique within a policy.
     others = documents.TRUST_LAMBDA["Statement"][0] | {
-        "Principal": {"Service": "ec2.amazonaws.com"}
+        "Sid": "Others",
+        "Principal": {"Service": "ec2.amazonaws.com"},
     }
     trust = {"Version": "2012-10-17", "Statement": [others]}
     aws("iam").update_assume_role_policy(RoleName=names["role"], PolicyDocument=json.dumps(trust))

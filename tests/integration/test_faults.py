@@ -195,7 +195,7 @@ def test_a_flood_of_output(executor: AWSLambdaContainerExecutor):
     assert ended.value == "done"
     assert ended.stdout.startswith("first line\n")
     assert ended.stdout.endswith("last line\n")
-    assert "characters left out" in ended.stdout
+    assert "bytes left out" in ended.stdout
     assert len(ended.stdout) < 200_000
 
 

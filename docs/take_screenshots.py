@@ -9,6 +9,7 @@ from __future__ import annotations
 import contextlib
 import io
 import platform
+import re
 import shutil
 import subprocess
 import sys
@@ -55,7 +56,7 @@ def main() -> None:
         dispatch_id = dispatched(running, fail=False)
         for _ in range(60):
             open_node(page, running, dispatch_id, "Load")
-            if page.get_by_text("adding layer").is_visible():
+            if page.get_by_text(re.compile("layer.*since")).is_visible():
                 break
         save(page, "building.png")
         wait(page, "Completed")

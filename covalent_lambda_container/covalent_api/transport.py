@@ -30,7 +30,8 @@ _READ_AS_CHARACTERS: Final = 1024
 
 
 USAGE: Final = "usage"
-"""Key in a TransportableObject's header: what the task that made the value used."""
+"""Key in a TransportableObject's header: what the task that made the value used, and which task it
+was (``"DISPATCH_ID:NODE_ID"``)."""
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -177,7 +177,7 @@ class Service:
                 call = self._call(task, target.function.name, dispatch_id, node_id)
                 with progress.reported_to(running.report):
                     outcome = await self._invoker.run(call, cancellation)
-                return await self._accounted(outcome, target)
+                return await self._accounted(outcome, target, f"{dispatch_id}:{node_id}")
             except FunctionMissing:
                 # Somebody deleted it since this process last looked; nothing ran.
                 self._forget(target.image, target.function)
@@ -295,14 +295,14 @@ class Service:
         """
         return FunctionSpec(image=image, role_arn=self._role_arn, **self._options.function_fields())
 
-    async def _accounted(self, outcome: Outcome, target: FunctionTarget) -> Outcome:
+    async def _accounted(self, outcome: Outcome, target: FunctionTarget, task: str) -> Outcome:
         """Return the outcome with what the dispatcher knows of it: origin, and what was used."""
         installed = partial(self.provisioner.installed, target.image)
         if outcome.header.get(REQUIRES):
             header = await in_thread(verified, outcome.header, installed, target.made_in)
         else:
             header = verified(outcome.header, installed, target.made_in)
-        return _with_usage(replace(outcome, header=header), target)
+        return _with_usage(replace(outcome, header=header), target, task)
 
     def _payload(self, task: Task) -> dict[str, Any]:
         if task.commands and self._options.bash_deps == "runtime":
@@ -324,13 +324,16 @@ class Service:
         )
 
 
-def _with_usage(outcome: Outcome, target: FunctionTarget) -> Outcome:
-    """Return the outcome with what the task used, in its header as well."""
+def _with_usage(outcome: Outcome, target: FunctionTarget, task: str) -> Outcome:
+    """Return the outcome with what the task used, in its header as well.
+
+    The record names its task, since Covalent and post-processing hand headers on.
+    """
     header = dict(outcome.header)
     used = None
     if outcome.usage:
         used = Usage.measured(outcome.usage, target.function, outcome.log_tail)
-        header[USAGE] = used.record
+        header[USAGE] = used.record | {"task": task}
     else:
         # What the function wrote there is not believed.
         header.pop(USAGE, None)

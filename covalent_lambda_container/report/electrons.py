@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any, Final
@@ -74,7 +74,7 @@ def printable(name: str) -> str:
 
 
 def _electron(node: DispatchNode) -> Electron:
-    used = Usage.from_record(node.header.get(USAGE)) or parse_line(
+    used = _recorded(node) or parse_line(
         node.stderr,
         architecture=_option(node, "architecture", "x86_64"),
         ephemeral_storage_mb=_option(node, "ephemeral_storage", 512),
@@ -90,6 +90,20 @@ def _electron(node: DispatchNode) -> Electron:
         used=used,
         timeout_s=used.timeout_s if used else _option(node, "timeout", 60),
     )
+
+
+def _recorded(node: DispatchNode) -> Usage | None:
+    """Return what the node's own task used, as the header of its result records it.
+
+    A value that was handed on, by post-processing or a redispatch, has the record of another task.
+    """
+    record = node.header.get(USAGE)
+    if (
+        not isinstance(record, Mapping)
+        or record.get("task") != f"{node.dispatch_id}:{node.node_id}"
+    ):
+        return None
+    return Usage.from_record(record)
 
 
 def _option(node: DispatchNode, name: str, default: Any) -> Any:

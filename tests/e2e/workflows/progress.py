@@ -6,6 +6,7 @@ import urllib.request
 
 import covalent as ct
 from covalent._shared_files.utils import format_server_url
+from requests.exceptions import RequestException
 
 executor = ct.executor.AWSLambdaContainerExecutor(environment={"PROGRESS": "1"})
 
@@ -38,7 +39,11 @@ dispatch_id = ct.dispatch(workflow)()
 seen: list[str] = []
 shown: list[str] = []
 while True:
-    result = ct.get_result(dispatch_id, workflow_output=False, intermediate_outputs=False)
+    try:
+        result = ct.get_result(dispatch_id, workflow_output=False, intermediate_outputs=False)
+    except RequestException:
+        # Covalent serves a file while it writes it anew.
+        continue
     stdout = result.get_node_result(0)["stdout"] or ""
     if [stdout] != seen[-1:]:
         seen.append(stdout)

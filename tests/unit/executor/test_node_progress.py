@@ -63,6 +63,29 @@ def test_all_nodes_that_wait_for_the_same_show_it() -> None:
         assert nodes.of(node_id) == ["installing 12 packages", "pushing layer 3 of 9"]
 
 
+def test_steps_that_change_all_the_time_are_shown() -> None:
+    async def scenario(progress: NodeProgress, nodes: Nodes) -> None:
+        async with progress.shown("d", 1) as node:
+            for sent in range(200):
+                node.activity.report(f"pushing: {sent} of 200 MB")
+                await asyncio.sleep(FAST_S / 10)
+
+    seen = shown(scenario).of(1)
+    assert 2 <= len(seen) < 100
+    assert all(text.startswith("pushing: ") for text in seen)
+
+
+def test_how_far_a_step_is_does_not_change_since_when_it_is_done() -> None:
+    activity = Activity()
+    activity.report("pushing: 1 of 9 layers")
+    activity.since = 1.0
+    activity.report("pushing: 2 of 9 layers")
+    assert activity.since == 1.0
+    assert activity.text == "pushing: 2 of 9 layers"
+    activity.report("creating the function")
+    assert activity.since > 1.0
+
+
 def test_the_time_since_when_is_shown() -> None:
     activity = Activity()
     activity.report("building")

@@ -45,7 +45,7 @@ def node(
         "started": START + timedelta(seconds=start_s),
         "ended": START + timedelta(seconds=start_s + took_s),
         "attributes": {},
-        "header": {"usage": (used or usage()).record},
+        "header": {"usage": (used or usage()).record | {"task": f"d:{node_id}"}},
         "stderr": "",
     }
     return DispatchNode(**fields | more)

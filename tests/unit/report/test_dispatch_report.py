@@ -55,6 +55,15 @@ def test_images_cost_what_ecr_asks_for_a_month() -> None:
     assert DispatchReport(dispatch(node(0)), {}).totals.images_usd_per_month is None
 
 
+def test_a_value_that_was_handed_on_is_paid_for_once() -> None:
+    first = node(0)
+    handed_on = node(1, name=":postprocess:reconstruct", header=first.header)
+    redispatched = node(2, header=first.header)
+    report = DispatchReport(dispatch(first, handed_on, redispatched))
+    assert report.totals.lambda_usd == usage().cost_usd
+    assert [row[-1] for row in report.rows][1:] == ["–"]
+
+
 def test_nodes_that_are_not_finished_have_a_row() -> None:
     waiting = node(3, state="RUNNING", ended=None, header={})
     report = DispatchReport(dispatch(node(0), waiting))

@@ -15,7 +15,7 @@ from typing import Any
 from urllib.error import URLError
 
 from covalent._results_manager.results_manager import get_result_manager
-from covalent._shared_files.defaults import WAIT_EDGE_NAME
+from covalent._shared_files.defaults import WAIT_EDGE_NAME, parameter_prefix
 from covalent._shared_files.exceptions import MissingLatticeRecordError
 from covalent._shared_files.utils import format_server_url
 from covalent._workflow.transportable_object import (
@@ -26,6 +26,7 @@ from covalent._workflow.transportable_object import (
 from requests.exceptions import RequestException
 
 from covalent_lambda_container.covalent_api.collections import is_collection
+from covalent_lambda_container.covalent_api.post_processing import is_post_processing
 from covalent_lambda_container.covalent_api.task import read_task
 from covalent_lambda_container.covalent_api.workflow import (
     WorkflowTask,
@@ -124,6 +125,8 @@ def task_of_node(dispatch_id: str, manager: Any, node: int) -> WorkflowTask | No
     attributes = graph.nodes[node]
     if is_collection(attributes["function"]):
         return None
+    if is_post_processing(attributes["function"]) and _returns_outputs(graph, node):
+        return None
     sources = [
         source
         for source, _, edge in graph.in_edges(node, data="edge_name")
@@ -141,6 +144,16 @@ def task_of_node(dispatch_id: str, manager: Any, node: int) -> WorkflowTask | No
         task=task,
         options=executor_options(attributes["metadata"]["executor_data"]),
     )
+
+
+def _returns_outputs(graph: Any, node: int) -> bool:
+    """Tell whether a post-processing node is given an output, which it returns unopened."""
+    given = [
+        graph.nodes[source]["name"]
+        for source, _, edge in graph.in_edges(node, data=True)
+        if edge.get("param_type") == "arg"
+    ]
+    return bool(given) and not any(name.startswith(parameter_prefix) for name in given)
 
 
 def _header_of_output(manager: Any, node: int) -> TransportableObject | None:

@@ -56,17 +56,20 @@ def lattice_result(
     if not isinstance(function, partial) or len(function.args) != 3 or len(args) != 1:
         return None
     node, call_before, call_after = function.args
-    if node.attrs.get("name") != _FUNCTION or not all(key.startswith("node:") for key in kwargs):
+    if not is_post_processing(node) or not all(key.startswith("node:") for key in kwargs):
         return None
     if not all(map(covalent_task.installs_packages, (*call_before, *call_after))):
-        return None
-    if _CLASS not in references(pickle_of(node)).names:
         return None
     result: TransportableObject = args[0]
     pickled = pickle_of(result)
     if b"covalent" in pickled and references(pickled).package("covalent"):
         return None
     return result
+
+
+def is_post_processing(node: TransportableObject) -> bool:
+    """Tell whether a function is the one of Covalent's that puts a lattice's result together."""
+    return node.attrs.get("name") == _FUNCTION and _CLASS in references(pickle_of(node)).names
 
 
 async def take_over(dispatch_id: str, executor_data: Callable[[], Mapping[str, Any]]) -> None:

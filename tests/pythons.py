@@ -22,7 +22,9 @@ VERSIONS: Final = ("3.10", "3.11", "3.12", "3.13", "3.14")
 OLDEST: Final = VERSIONS[0]
 FLOORS: Final = "floors"
 """The lowest versions that pyproject.toml allows, on the oldest Python."""
-TOOLS: Final = ("aiohttp", "hypothesis", "pytest", "pytest-xdist", "pyyaml", "trustme")
+TOOLS: Final = (
+    *("aiohttp", "hypothesis", "mkdocs-material", "pytest", "pytest-xdist", "pyyaml", "trustme"),
+)
 """What the unit tests need beside the package."""
 
 
@@ -50,7 +52,7 @@ def install(name: str, python: Path) -> Path:
         subprocess.run([*uv, "venv", "--quiet", "--python", python, folder], check=True)
     pip = [*uv, "pip", "install", "--quiet", "--python", own]
     if name == FLOORS:
-        lowest = ["--reinstall", "--resolution", "lowest-direct", "--editable", "."]
+        lowest = ["--reinstall", "--resolution", "lowest-direct", "--editable", ".[report]"]
         subprocess.run([*pip, *lowest], cwd=ROOT, check=True)
         # The tests' own tools are the newest that go with these.
         subprocess.run([*pip, *TOOLS], cwd=ROOT, check=True)

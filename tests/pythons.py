@@ -2,9 +2,9 @@
 
     python tests/pythons.py [VERSION | floors | others] …
 
-Without arguments on all of them; ``others`` are all but the Python that runs this. Each has a virtual
-environment of its own, ``.venv-NAME``, which is kept. A Python that the machine lacks is reported as
-skipped.
+Without arguments on all of them; ``others`` are all but the Python that runs this. Each has a
+virtual environment of its own, ``.venv-NAME``, which is kept. A Python that the machine lacks is
+reported as skipped.
 """
 
 from __future__ import annotations

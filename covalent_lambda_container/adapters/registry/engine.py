@@ -12,7 +12,7 @@ import threading
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import Future
 from contextlib import AbstractContextManager, ExitStack
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from pathlib import Path
 from typing import Final
 
@@ -21,7 +21,6 @@ from covalent_lambda_container.adapters.registry.image_record import (
     MANIFEST_TYPE,
     ImageRecord,
     Instruction,
-    changed,
     instructions,
 )
 from covalent_lambda_container.adapters.registry.image_records import ImageRecords
@@ -30,6 +29,7 @@ from covalent_lambda_container.adapters.registry.layer_store import Layer, Layer
 from covalent_lambda_container.adapters.registry.references import parse
 from covalent_lambda_container.adapters.registry.repository import BlobMissing
 from covalent_lambda_container.adapters.registry.root_images import RootImages
+from covalent_lambda_container.adapters.registry.unfinished_image import UnfinishedImage
 from covalent_lambda_container.adapters.registry.uploads import (
     BlobTarget,
     UploadCancelled,
@@ -46,28 +46,6 @@ from covalent_lambda_container.ports.registry import RegistryLogin
 _ATTEMPTS: Final = 3
 """At a manifest, where the registry forgets blobs."""
 _COMPRESSED_AT_ONCE: Final = max(2, os.cpu_count() or 1)
-
-
-@dataclass(frozen=True)
-class _Unfinished:
-    """An image whose layers are being compressed."""
-
-    base: ImageRecord
-    steps: tuple[tuple[Instruction, Future[Layer] | None], ...]
-    labels: Mapping[str, str]
-    given_up: threading.Event
-
-    def result(self) -> ImageRecord:
-        """Wait for its layers; return it."""
-        steps = [(each, layer.result() if layer else None) for each, layer in self.steps]
-        return changed(self.base, steps, self.labels)
-
-    def give_up(self) -> list[Layer]:
-        """Compress no more; return the layers that are whole, with those of the base."""
-        self.given_up.set()
-        made = [layer for _, layer in self.steps if layer]
-        whole = [each.result() for each in made if each.exception() is None]
-        return [*self.base.layers, *whole]
 
 
 class RegistryEngine:
@@ -94,7 +72,7 @@ class RegistryEngine:
         self._layers = LayerStore(cache)
         self._images = ImageRecords(cache, self._layers)
         self._uploads = Uploads(self._read)
-        self._unfinished: dict[str, _Unfinished] = {}
+        self._unfinished: dict[str, UnfinishedImage] = {}
         self._turns = threading.Semaphore(_COMPRESSED_AT_ONCE)
 
     def find(self, name: str) -> EngineImage | None:
@@ -176,7 +154,7 @@ class RegistryEngine:
                 raise ImageBuildError(f"Image {below} is not here.")
             for layer in base.layers:
                 self._uploads.begin(repository, layer)
-            merged = _Unfinished(base, made, labels, given_up)
+            merged = UnfinishedImage(base, made, labels, given_up)
         if not name:
             key = f"unfinished:{id(merged)}"
             self._unfinished[key] = merged

@@ -51,6 +51,8 @@ from covalent_lambda_container.ports.installer import Installer, WheelsMissing
 log = logging.getLogger(__name__)
 
 _PIP: Final = ("python3", "-m", "pip")
+_SDK_ONLY: Final = {"COVALENT_SDK_ONLY": "1"}
+"""Variables with which Covalent's source gives the SDK without the server."""
 _PIP_VARIABLES: Final = {
     "PIP_DISABLE_PIP_VERSION_CHECK": "1",
     "PIP_NO_CACHE_DIR": "1",
@@ -193,19 +195,12 @@ class PackageInstaller:
         folder = self._cache / f"covalent-sdk-{spec.covalent_version}-{spec.python_version}"
         if not folder.exists():
             self._cache.mkdir(parents=True, exist_ok=True)
-            with (
-                tempfile.TemporaryDirectory(dir=self._cache) as scratch,
-                self._engine.container(system(), spec.architecture) as container,
-            ):
-                command = [*_PIP, "wheel", "--quiet", "--no-deps", "--no-binary", "covalent"]
-                command += [
-                    "--wheel-dir",
-                    f"/{FOLDER}/wheels",
-                    f"covalent=={spec.covalent_version}",
-                ]
-                _run(container, command, settings, COVALENT_SDK_ONLY="1")
+            with tempfile.TemporaryDirectory(dir=self._cache) as scratch:
                 made = Path(scratch, "wheels")
-                container.get(f"/{FOLDER}/wheels/.", made)
+                if self._engine.runs_containers:
+                    self._build_sdk_in_container(spec, system(), settings, made)
+                else:
+                    self._build_sdk_here(spec, settings, made)
                 try:
                     made.replace(folder)
                 except OSError:
@@ -215,6 +210,27 @@ class PackageInstaller:
         mark_used(folder)
         (wheel,) = folder.glob("*.whl")
         return wheel
+
+    def _build_sdk_in_container(
+        self, spec: ImageSpec, system: str, settings: IndexSettings, folder: Path
+    ) -> None:
+        with self._engine.container(system, spec.architecture) as container:
+            command = [*_PIP, "wheel", "--quiet", "--no-deps", "--no-binary", "covalent"]
+            command += ["--wheel-dir", f"/{FOLDER}/wheels", f"covalent=={spec.covalent_version}"]
+            _run(container, command, settings, **_SDK_ONLY)
+            container.get(f"/{FOLDER}/wheels/.", folder)
+
+    def _build_sdk_here(self, spec: ImageSpec, settings: IndexSettings, folder: Path) -> None:
+        """Build it on this machine, whose own Covalent is of this version: no other code runs."""
+        here = metadata.version("covalent")
+        if here != spec.covalent_version:
+            raise CannotRun(
+                f"The task needs Covalent {spec.covalent_version}, which this machine, with "
+                f"Covalent {here}, does not build without a container."
+            )
+        self._wheels.build_wheel(
+            f"covalent=={here}", folder, settings=settings, variables=_SDK_ONLY
+        )
 
 
 def _log_other_cloudpickles(spec: ImageSpec, target: Path) -> None:

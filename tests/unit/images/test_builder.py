@@ -11,6 +11,7 @@ import tarfile
 import time
 import zipfile
 from collections.abc import Mapping, Sequence
+from importlib import metadata
 from pathlib import Path
 from typing import Any
 
@@ -22,6 +23,7 @@ from covalent_lambda_container.images import dockerfile
 from covalent_lambda_container.images.builder import TaskImageBuilder
 from covalent_lambda_container.images.installation import PackageInstaller, required_by
 from covalent_lambda_container.images.package_layers import LOCK_FILE
+from covalent_lambda_container.images.root_image import RootImage
 from covalent_lambda_container.model.image_labels import contents
 from covalent_lambda_container.model.specs import ImageSpec
 from covalent_lambda_container.packages.index_settings import IndexSettings
@@ -455,6 +457,36 @@ def test_covalent_comes_without_its_server_and_its_cap_on_cloudpickle(
     assert found.lock.split() == [
         *("cloudpickle==3.1.0", "covalent==0.240.0", "numpy==2.1", "small==1")
     ]
+
+
+def test_covalent_is_built_here_without_an_engine_where_it_is_what_runs_here(
+    engine: FakeEngine, installer: FakeInstaller, tmp_path: Path
+) -> None:
+    packages = PackageInstaller(engine, installer, IndexSettings, tmp_path / "wheels")
+    engine.runs_containers = False
+    here = metadata.version("covalent")
+    root = RootImage(
+        id="1",
+        architecture="x86_64",
+        python=PYTHON,
+        build="b",
+        glibc="2.36",
+        cache_tag="cpython",
+        has_interface=True,
+    )
+
+    def install(version: str) -> None:
+        sdk = tmp_path / "wheels" / f"covalent-sdk-{version}-{PYTHON}"
+        installer.wheels[f"{sdk}/covalent-{version}-py3-none-any.whl"] = {}
+        scratch = tmp_path / version
+        scratch.mkdir()
+        spec = spec_of(covalent_version=version)
+        packages.install(spec, root, pytest.fail, scratch / "target", scratch)
+
+    install(here)
+    assert installer.built == [(f"covalent=={here}", {"COVALENT_SDK_ONLY": "1"})]
+    with pytest.raises(ImageBuildError, match=rf"needs Covalent 0\.1, .* with Covalent {here}"):
+        install("0.1")
 
 
 def test_an_image_of_another_root_has_its_own_base(

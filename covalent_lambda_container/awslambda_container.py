@@ -170,6 +170,9 @@ class AWSLambdaContainerExecutor(AsyncBaseExecutor):
     usage_report : bool
         End each task's stderr with a line on its duration, memory and estimated cost. Default:
         True.
+    live_output : bool
+        Show in its node what a task that runs longer than 5 seconds has printed so far.
+        Default: True.
     sublattice_executors : list[str]
         Further executors that the electrons of a sublattice may use if its graph is built in
         Lambda, by name; "*": any executor, with any hooks.
@@ -221,6 +224,7 @@ class AWSLambdaContainerExecutor(AsyncBaseExecutor):
         kms_key_arn: str | None = None,
         tags: dict[str, str] | None = None,
         usage_report: bool | None = None,
+        live_output: bool | None = None,
         sublattice_executors: list[str] | None = None,
         credentials: str | None = None,
         log_stdout: str = "",
@@ -312,7 +316,8 @@ class AWSLambdaContainerExecutor(AsyncBaseExecutor):
                 node_id,
                 cancellation=cancellation,
                 retries=self.retries,
-                waiting=waiting,
+                # Elsewhere, nobody would see it.
+                waiting=waiting if node_updates.in_dispatcher() else None,
             )
         if outcome.completed and sublattices.builds_sublattice(function.args[0]):
             await in_thread(self._check_sublattice, args, outcome.text)

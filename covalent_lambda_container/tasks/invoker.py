@@ -25,6 +25,7 @@ from covalent_lambda_container.runtime import wire
 from covalent_lambda_container.tasks.answers import in_s3, validated
 from covalent_lambda_container.tasks.call import Call, TaskObjects
 from covalent_lambda_container.tasks.cancel_signs import CancelSign, CancelSigns
+from covalent_lambda_container.tasks.live_output import LiveOutputs, Printed, ShowOutput
 from covalent_lambda_container.tasks.outcome import Outcome, failure_of, outcome_of
 from covalent_lambda_container.tasks.recovery import Recovery
 from covalent_lambda_container.tasks.s3_envelope import packed_task
@@ -68,13 +69,23 @@ class Invoker:
         self._invocations = invocations
         self._blobs = blobs
         self._signs = CancelSigns(blobs)
+        self._live = LiveOutputs(blobs, sleep=sleep, now=now)
         self._transfers = Transfers(blobs, sleep=sleep, now=now)
         self._recovery = Recovery(invocations, self._transfers, sleep=sleep, now=now)
         self._sleep = sleep
         self._now = now
 
-    async def run(self, call: Call, cancellation: Cancellation) -> Outcome:
+    async def run(
+        self, call: Call, cancellation: Cancellation, show: ShowOutput | None = None
+    ) -> Outcome:
         """Run a task once and return how it ended.
+
+        Parameters
+        ----------
+        call, cancellation
+            The task, and its cancellation.
+        show
+            Shows what the task prints while it runs; None if nobody looks.
 
         Raises
         ------
@@ -90,10 +101,11 @@ class Invoker:
         sign = self._signs.of(call.dispatch_id, objects.task_id)
         cancellation.on_request(sign.put)
         try:
-            event = await self._event(call, objects)
+            event = await self._event(call, objects, is_shown=show is not None)
             cancellation.check()
             started = time.perf_counter()
-            given, log_tail = await self._answer(call, event, objects, cancellation)
+            async with self._live.shown(objects, show):
+                given, log_tail = await self._answer(call, event, objects, cancellation)
             if objects.result_key in objects.used:
                 answer = await in_thread(validated, given, call.function_name)
             else:
@@ -104,9 +116,12 @@ class Invoker:
         finally:
             if sign.close() or objects.used:
                 await self._transfers.run(self._clean, call, objects, sign)
+        if show and answer["status"] in (wire.CRASHED, wire.NOT_STORED):
+            # Covalent is given an error, and no output.
+            show(Printed(answer["stdout"], answer["stderr"]))
         return outcome_of(call, answer | {"log_tail": log_tail})
 
-    async def _event(self, call: Call, objects: TaskObjects) -> bytes:
+    async def _event(self, call: Call, objects: TaskObjects, *, is_shown: bool) -> bytes:
         # A URL outlives the invocation that uses it, throttling included.
         valid_s = call.timeout_s + int(_PATIENCE_S) + 60
         event: dict[str, Any] = {
@@ -120,6 +135,8 @@ class Invoker:
             "dispatch_id": call.dispatch_id,
             "node_id": call.node_id,
         }
+        if is_shown:
+            event |= self._live.instructions(objects, valid_s=valid_s)
         if call.payload_bytes <= BRIEF_BYTES:
             return json.dumps(event | {"task": call.payload}).encode()
         return await self._transfers.run(self._long_event, call, objects, event, valid_s)

@@ -24,7 +24,7 @@ from covalent_lambda_container.ports.stores import BlobStore
 from covalent_lambda_container.runtime import wire
 from covalent_lambda_container.tasks.answers import in_s3, validated
 from covalent_lambda_container.tasks.call import Call, TaskObjects
-from covalent_lambda_container.tasks.cancel_signs import CancelSign, CancelSigns
+from covalent_lambda_container.tasks.cancel_signs import POLL_S, CancelSign, CancelSigns
 from covalent_lambda_container.tasks.live_output import LiveOutputs, Printed, ShowOutput
 from covalent_lambda_container.tasks.outcome import Outcome, failure_of, outcome_of
 from covalent_lambda_container.tasks.recovery import Recovery
@@ -42,9 +42,6 @@ INLINE_LIMIT: Final = wire.LAMBDA_PAYLOAD_LIMIT - 64 * 1024
 
 _PATIENCE_S: Final = 900.0
 """How long a task that Lambda does not accept is offered again."""
-
-_CANCEL_POLL_S: Final = 1.0
-"""Longest time between two checks of the handler for a cancellation."""
 
 
 class Invoker:
@@ -129,7 +126,7 @@ class Invoker:
             "id": objects.task_id,
             "result_url": self._blobs.write_url(objects.result_key, valid_s=valid_s),
             "cancel_url": self._signs.url(call.dispatch_id, valid_s=valid_s),
-            "cancel_poll_s": min(call.poll_interval_s / 2, _CANCEL_POLL_S),
+            "cancel_poll_s": min(call.poll_interval_s / 2, POLL_S),
             "inline_limit": INLINE_LIMIT,
             **self._recovery.instructions(call.function_name),
             "dispatch_id": call.dispatch_id,

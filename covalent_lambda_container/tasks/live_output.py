@@ -27,7 +27,8 @@ _LARGEST: Final = 2 * 4 * (HEAD_BYTES + TAIL_BYTES) + 4096
 """Bytes of an object that are read: the handler keeps so much of each stream, and writes a byte
 that is not UTF-8 in four characters."""
 
-_PAUSES_S: Final = (0.5, 1.0, 2.0, 3.0)
+LONGEST_PAUSE_S: Final = 3.0
+_PAUSES_S: Final = (0.5, 1.0, 2.0, LONGEST_PAUSE_S)
 """Between two looks. After an upload, the next one comes in `INTERVAL_S` at the earliest, and in a
 task that prints all the time it comes then; in others, some time."""
 

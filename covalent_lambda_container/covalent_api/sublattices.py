@@ -38,7 +38,16 @@ _ANY: Final = "*"
 _FREE_OPTIONS: Final = frozenset(
     {
         *("timeout", "memory_size", "ephemeral_storage", "environment", "poll_freq", "cleanup"),
-        *("usage_report", "prewarm", "tags", "bash_deps", "architecture", "time_limit", "retries"),
+        *(
+            "usage_report",
+            "live_output",
+            "prewarm",
+            "tags",
+            "bash_deps",
+            "architecture",
+            "time_limit",
+            "retries",
+        ),
         *("log_stdout", "log_stderr"),
     }
 )

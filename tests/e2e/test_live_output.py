@@ -2,7 +2,11 @@
 
 from __future__ import annotations
 
+import os
 import re
+import subprocess
+import sys
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -70,3 +74,43 @@ def test_nothing_stays_in_the_bucket(
     prefix = f"covalent-lambda/{watched['dispatch_id']}/"
     left = aws("s3").list_objects_v2(Bucket=options["s3_bucket_name"], Prefix=prefix)
     assert left["KeyCount"] == 0
+
+
+def test_a_terminal_shows_the_same_as_it_comes(watched: dict[str, Any]) -> None:
+    (node, *_), (_, stdout, stderr, _) = watched["nodes"], watched["seen"]["live"][-1]
+    lines = [(at, line) for at, line in watched["followed"] if line["node_id"] == node]
+    texts: dict[str, list[str]] = {"stdout": [], "stderr": [], "state": []}
+    for _, line in lines:
+        if "(since" not in line["text"]:
+            texts[line["stream"]].append(line["text"])
+    assert texts["stdout"] == stdout.splitlines()
+    assert texts["stderr"] == stderr.splitlines()
+    assert texts["state"] == ["completed"]
+    first = next(at for at, line in lines if line["text"].endswith("line 0"))
+    assert first < lines[-1][0] - 5, "while the task ran"
+
+
+def logs(dispatcher: Any, *arguments: str) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(
+        [Path(sys.executable).with_name("covalent-lambda"), "logs", *arguments],
+        env={**dispatcher.server.environment, "PATH": os.environ["PATH"]},
+        capture_output=True,
+        text=True,
+        check=False,
+        timeout=60,
+    )
+
+
+def test_one_node_is_shown_as_it_printed(dispatcher: Any, watched: dict[str, Any]) -> None:
+    _, stdout, stderr, _ = watched["seen"]["live"][-1]
+    node = str(watched["nodes"][0])
+    shown = logs(dispatcher, "--dispatch", watched["dispatch_id"], "--node", node)
+    assert (shown.returncode, shown.stderr) == (0, "")
+    assert shown.stdout.splitlines() == stdout.splitlines() + stderr.splitlines()
+
+
+def test_a_node_that_is_not_there_is_an_error(dispatcher: Any, watched: dict[str, Any]) -> None:
+    refused = logs(dispatcher, "--dispatch", watched["dispatch_id"], "--node", "99")
+    assert refused.returncode == 2
+    assert "no node 99" in refused.stderr
+    assert f"{watched['nodes'][0]} (speak)" in refused.stderr

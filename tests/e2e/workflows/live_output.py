@@ -1,8 +1,12 @@
-"""Watches by Covalent's own interfaces what nodes show while their tasks print."""
+"""Watches by Covalent's own interfaces, and by a command, what nodes show while tasks print."""
 
 import json
+import subprocess
+import sys
 import time
 import urllib.request
+from pathlib import Path
+from threading import Thread
 
 import covalent as ct
 from covalent._shared_files.utils import format_server_url
@@ -48,7 +52,17 @@ def nodes_of(result):
     return sorted(wanted)
 
 
+def follow(dispatch_id: str, lines: list[tuple[float, str]]) -> None:
+    program = Path(sys.executable).with_name("covalent-lambda")
+    arguments = ["logs", "--dispatch", dispatch_id, "--follow", "--json"]
+    with subprocess.Popen([program, *arguments], stdout=subprocess.PIPE, text=True) as process:
+        lines.extend((time.time(), json.loads(line)) for line in process.stdout)
+
+
 dispatch_id = ct.dispatch(workflow)()
+followed: list[tuple[float, str]] = []
+following = Thread(target=follow, args=(dispatch_id, followed))
+following.start()
 seen: dict[str, list[tuple[float, str, str, str]]] = {"live": [], "kept": [], "too_long": []}
 while True:
     try:
@@ -64,4 +78,6 @@ while True:
     if str(result.status) in ("COMPLETED", "FAILED", "CANCELLED"):
         break
     time.sleep(0.3)
-print(json.dumps({"dispatch_id": dispatch_id, "seen": seen, "nodes": nodes_of(result)}))
+following.join(30)
+record = {"dispatch_id": dispatch_id, "seen": seen, "nodes": nodes_of(result)}
+print(json.dumps(record | {"followed": followed}))

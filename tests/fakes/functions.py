@@ -73,7 +73,7 @@ class FakeFunctions:
         self._clock = clock or FakeClock()
         self._lock = threading.Lock()
         self._idle: list[Environment] = []
-        self._started: list[Environment] = []
+        self._over = False
         self._failing_creations: list[str] = []
         self._refusals: list[NotAccepted] = []
         self._replies: list[Reply] = []
@@ -83,10 +83,10 @@ class FakeFunctions:
         return self
 
     def __exit__(self, *exc_info: object) -> None:
+        with self._lock:
+            # A cancelled task's invocation may end after its test.
+            self._over = True
         self.discard_environments()
-        # Those that work for somebody who does not wait any more.
-        for environment in self._started:
-            environment.close()
 
     @property
     def environments(self) -> int:
@@ -224,16 +224,15 @@ class FakeFunctions:
             self.discard_environments()
         return reply
 
-    def _start(self) -> Environment:
-        self._started.append(Environment())
-        return self._started[-1]
-
     def _in_environment(self, event: dict[str, Any], timeout_s: int) -> Reply:
         """Answer in a warm environment, or in a new one when all are busy."""
         with self._lock:
-            environment = self._idle.pop() if self._idle else self._start()
+            environment = self._idle.pop() if self._idle else Environment()
         reply = environment.invoke(event, timeout_s)
-        if environment.alive:
-            with self._lock:
+        with self._lock:
+            kept = environment.alive and not self._over
+            if kept:
                 self._idle.append(environment)
+        if not kept:
+            environment.close()
         return reply

@@ -38,17 +38,8 @@ _ANY: Final = "*"
 _FREE_OPTIONS: Final = frozenset(
     {
         *("timeout", "memory_size", "ephemeral_storage", "environment", "poll_freq", "cleanup"),
-        *(
-            "usage_report",
-            "live_output",
-            "prewarm",
-            "tags",
-            "bash_deps",
-            "architecture",
-            "time_limit",
-            "retries",
-        ),
-        *("log_stdout", "log_stderr"),
+        *("usage_report", "prewarm", "tags", "bash_deps", "architecture", "time_limit", "retries"),
+        *("live_output", "log_stdout", "log_stderr"),
     }
 )
 """Options of this executor that a sublattice may choose. The others say which account it works in,

@@ -26,8 +26,8 @@ log = logging.getLogger(__name__)
 _CREDENTIAL_ERRORS: Final = (DockerException, StoreError, KeyError, ValueError, OSError)
 """What docker-py raises for a credential helper that is missing, fails, or answers nonsense."""
 
-_BUILD_TIMEOUT_S: Final = 1800
-"""A build may be silent for long; docker-py's default of 60 s would end it."""
+_BUILD_TIMEOUT_S: Final = 6 * 3600
+"""A package that is compiled may say nothing for hours; docker-py's default is 60 s."""
 
 
 class EngineConnection:

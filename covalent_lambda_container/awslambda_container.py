@@ -30,6 +30,7 @@ from covalent_lambda_container.concurrency.event_loop import (
     in_thread,
 )
 from covalent_lambda_container.covalent_api import (
+    client_values,
     collections,
     node_updates,
     post_processing,
@@ -44,9 +45,9 @@ from covalent_lambda_container.model.names import SHORT_NAME
 from covalent_lambda_container.options.declarations import OPTIONS
 from covalent_lambda_container.options.resolve import resolve, stored
 from covalent_lambda_container.options.schema import Options
-from covalent_lambda_container.tasks import missing_modules
 
 if TYPE_CHECKING:
+    from covalent_lambda_container.executor.service import Service
     from covalent_lambda_container.tasks.outcome import Outcome
 
 EXECUTOR_PLUGIN_NAME = "AWSLambdaContainerExecutor"
@@ -305,8 +306,9 @@ class AWSLambdaContainerExecutor(AsyncBaseExecutor):
         wiring = await _loaded_wiring()
         web_page.let_page_find_output(dispatch_id)
         await post_processing.take_over(dispatch_id, self._stored)
+        service = wiring.service_for(self._options())
         async with _node_progress.get().shown(dispatch_id, node_id) as waiting:
-            outcome: Outcome = await wiring.service_for(self._options()).run(
+            outcome: Outcome = await service.run(
                 task,
                 dispatch_id,
                 node_id,
@@ -315,9 +317,11 @@ class AWSLambdaContainerExecutor(AsyncBaseExecutor):
                 waiting=waiting,
             )
         if outcome.completed and sublattices.builds_sublattice(function.args[0]):
-            await in_thread(self._check_sublattice, args, outcome.text)
-        missing = outcome.error.get("missing_module") if outcome.error else ""
-        return await in_thread(_advised, outcome, missing) if missing else outcome
+            await in_thread(self._check_sublattice, args, outcome, service)
+        error = outcome.error or {}
+        if not error.get("missing_module") and not error.get("loading"):
+            return outcome
+        return await in_thread(_advised, outcome, function.args[0], task, service.contents_of)
 
     def _stored(self) -> dict[str, Any]:
         """Return this executor as Covalent stores it, without what belongs to a task."""
@@ -331,10 +335,18 @@ class AWSLambdaContainerExecutor(AsyncBaseExecutor):
             "attributes": inherited | self._options().model_dump(),
         }
 
-    def _check_sublattice(self, args: list[Any], archive: str) -> None:
+    def _check_sublattice(self, args: list[Any], outcome: Outcome, service: Service) -> None:
         options = self._options().model_dump()
-        limits = sublattices.limits_of(args, options, options["sublattice_executors"])
-        sublattices.check_archive(archive, limits)
+        image = str(outcome.header[transport.MADE_IN])
+        contents = service.contents_of(image)
+        limits = sublattices.limits_of(
+            args,
+            options,
+            options["sublattice_executors"],
+            image=image,
+            pins=frozenset(contents.packages) if contents else frozenset(),
+        )
+        sublattices.check_archive(outcome.text, limits)
 
     def _write_streams(self, outcome: Outcome) -> None:
         if self.task_stdout is None:
@@ -396,11 +408,17 @@ def _either(credentials_file: str | None, credentials: str | None) -> str | None
     return credentials or credentials_file
 
 
-def _advised(outcome: Outcome, missing: str) -> Outcome:
-    """Add advice on a module that the task could not import."""
-    advice = missing_modules.advice(missing)
-    error = outcome.error or {}
-    return dataclasses.replace(outcome, error=error | {"advice": advice}) if advice else outcome
+def _advised(
+    outcome: Outcome,
+    function: Any,
+    task: covalent_task.Task,
+    contents_of: Callable[[str], Any],
+) -> Outcome:
+    # Not above: Covalent imports this module while those are being imported.
+    from covalent_lambda_container.covalent_api.node_kinds import kind_of
+    from covalent_lambda_container.executor.failure_advice import advised
+
+    return advised(outcome, kind_of(function), task, contents_of)
 
 
 def _message(error: Mapping[str, str]) -> str:
@@ -465,3 +483,4 @@ def _complete_registration() -> None:
 
 
 _complete_registration()
+client_values.note_packages()

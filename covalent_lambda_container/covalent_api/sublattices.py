@@ -23,7 +23,13 @@ from covalent._shared_files.defaults import parameter_prefix, postprocess_prefix
 from covalent._workflow.transport import TransportableObject
 
 from covalent_lambda_container.covalent_api.pickles import plain_value, references
-from covalent_lambda_container.covalent_api.transport import MADE_IN, REQUIRES, pickle_of
+from covalent_lambda_container.covalent_api.transport import (
+    MADE_BY,
+    MADE_IN,
+    PARTS,
+    REQUIRES,
+    pickle_of,
+)
 from covalent_lambda_container.errors import InvocationError
 from covalent_lambda_container.model.names import SHORT_NAME
 
@@ -60,12 +66,18 @@ class SublatticeLimits:
         This executor's options, by name.
     allowed
         Further executors, by name.
+    image
+        Tag of the image that built its graph.
+    pins
+        What is installed there: the packages that its values may say they need.
     """
 
     lattice: TransportableObject
     parent: Mapping[str, Any]
     executor: Mapping[str, Any]
     allowed: tuple[str, ...]
+    image: str = ""
+    pins: frozenset[str] = frozenset()
 
     @cached_property
     def executors(self) -> frozenset[str]:
@@ -118,15 +130,33 @@ def builds_sublattice(function: TransportableObject) -> bool:
 
 
 def limits_of(
-    args: Sequence[TransportableObject], executor: Mapping[str, Any], allowed: Sequence[str]
+    args: Sequence[TransportableObject],
+    executor: Mapping[str, Any],
+    allowed: Sequence[str],
+    *,
+    image: str = "",
+    pins: frozenset[str] = frozenset(),
 ) -> SublatticeLimits:
-    """Return what a sublattice may use, from the arguments of the function that builds it."""
+    """Return what a sublattice may use, from the arguments of the function that builds it.
+
+    Parameters
+    ----------
+    args
+        Those of the function.
+    executor, allowed, image, pins
+        See `SublatticeLimits`.
+    """
     try:
         parent = json.loads(plain_value(pickle_of(args[1])))
     except (pickle.UnpicklingError, ValueError, TypeError, IndexError) as exc:
         raise InvocationError("The metadata of a sublattice's parent cannot be read.") from exc
     return SublatticeLimits(
-        lattice=args[0], parent=parent, executor=executor, allowed=tuple(allowed)
+        lattice=args[0],
+        parent=parent,
+        executor=executor,
+        allowed=tuple(allowed),
+        image=image,
+        pins=pins,
     )
 
 
@@ -192,7 +222,7 @@ def _check_manifest(
         name = str(node["metadata"]["name"])
         owner = f"node {name[:80]!r}"
         _check_assets(owner, node["assets"], files)
-        _check_headers(owner, archive, node["assets"])
+        _check_headers(owner, archive, node["assets"], limits)
         _check_hooks(owner, archive, node["assets"], limits)
         if node["metadata"].get("sub_dispatch_id"):
             raise _refused(f"{owner} names a dispatch that runs already")
@@ -211,13 +241,23 @@ def _check_assets(owner: str, assets: Mapping[str, Any], files: set[str]) -> Non
             raise _refused(f"{owner} has its {key} outside of the archive")
 
 
-def _check_headers(owner: str, archive: tarfile.TarFile, assets: Mapping[str, Any]) -> None:
+def _check_headers(
+    owner: str, archive: tarfile.TarFile, assets: Mapping[str, Any], limits: SublatticeLimits
+) -> None:
     for key in ("value", "output"):
         content = _asset(archive, assets, key)
         if content:
             header = TransportableObject.deserialize(content, header_only=True).header
-            if header.get(REQUIRES) or header.get(MADE_IN):
-                raise _refused(f"{owner} says in its {key} which packages it needs")
+            if header.get(PARTS) or header.get(MADE_BY):
+                raise _refused(f"{owner} says in its {key} what only a dispatcher knows")
+            if header.get(MADE_IN, limits.image) != limits.image:
+                raise _refused(f"{owner} has in its {key} a value of another image")
+            for text in header.get(REQUIRES) or ():
+                if text not in limits.pins:
+                    raise _refused(
+                        f"{owner} needs, as its {key} says, {str(text)[:80]!r}, which is not in "
+                        "the image that built the sublattice"
+                    )
 
 
 def _check_executor(

@@ -19,13 +19,21 @@ from covalent_lambda_container.concurrency.event_loop import in_thread
 from covalent_lambda_container.concurrency.shared_work import SharedWork
 from covalent_lambda_container.covalent_api.task import Task
 from covalent_lambda_container.covalent_api.transport import REQUIRES, USAGE
-from covalent_lambda_container.errors import FunctionCrashed, TaskOutOfMemory, TaskTimedOut
+from covalent_lambda_container.errors import (
+    FunctionCrashed,
+    ImageBuildError,
+    RegistryError,
+    TaskOutOfMemory,
+    TaskTimedOut,
+)
 from covalent_lambda_container.executor.image_spec import image_spec
 from covalent_lambda_container.executor.node_progress import Activity, WaitingNode
 from covalent_lambda_container.executor.prewarm import prewarm
 from covalent_lambda_container.executor.provenance import verified
+from covalent_lambda_container.executor.values import blamed
 from covalent_lambda_container.functions.description import description
 from covalent_lambda_container.functions.provisioner import Provisioner
+from covalent_lambda_container.model.image_labels import ImageContents
 from covalent_lambda_container.model.specs import (
     FunctionSpec,
     ImageReference,
@@ -58,11 +66,6 @@ class FunctionTarget:
 
     image: ImageSpec
     function: FunctionSpec
-
-    @functools.cached_property
-    def made_in(self) -> str:
-        """What values made there say of it: an edit of the user's code changes no package."""
-        return replace(self.image, local_packages=()).tag
 
 
 class Service:
@@ -174,10 +177,10 @@ class Service:
             waiting.wait_for(running := Activity())
             running.report("running on Lambda")
             try:
-                call = self._call(task, target.function.name, dispatch_id, node_id)
+                call = self._call(task, target, dispatch_id, node_id)
                 with progress.reported_to(running.report):
                     outcome = await self._invoker.run(call, cancellation)
-                return await self._accounted(outcome, target, f"{dispatch_id}:{node_id}")
+                return await self._accounted(outcome, target, task, f"{dispatch_id}:{node_id}")
             except FunctionMissing:
                 # Somebody deleted it since this process last looked; nothing ran.
                 self._forget(target.image, target.function)
@@ -221,14 +224,17 @@ class Service:
         report = self._activities.setdefault(self._needs(task, packages), Activity()).report
         report("checking the account")
         # Values may bring a thousand requirements along.
-        spec = await in_thread(image_spec, self._options, task, packages)
+        spec = await in_thread(image_spec, self._options, task, packages, self.contents_of)
         await in_thread(self._check_account)
         check()
         words = description([task.name or "an electron"], spec.requirements)
         ensure = partial(self.provisioner.ensure_function, description=words)
         for attempt in ("first", "last"):
             report("looking for the image")
-            image = await in_thread(self._ensure_image, spec, report)
+            try:
+                image = await in_thread(self._ensure_image, spec, report)
+            except ImageBuildError as exc:
+                raise blamed(exc, spec, task.origins) from exc
             check()
             function_spec = self.function_spec(image)
             try:
@@ -264,7 +270,15 @@ class Service:
 
     def image_spec(self, task: Task) -> ImageSpec:
         """Return what the image of a task must contain, as this module's `image_spec` says."""
-        return image_spec(self._options, task)
+        return image_spec(self._options, task, contents_of=self.contents_of)
+
+    def contents_of(self, tag: str) -> ImageContents | None:
+        """Return what is in the image of a tag; None if that is not known."""
+        try:
+            return self.provisioner.contents(tag)
+        except RegistryError as exc:
+            log.info("What is in image %s is not known: %s", tag, exc.message)
+            return None
 
     async def prewarm(self, function_name: str, count: int) -> int:
         """Start execution environments of a function, as this module's `prewarm` says."""
@@ -295,25 +309,32 @@ class Service:
         """
         return FunctionSpec(image=image, role_arn=self._role_arn, **self._options.function_fields())
 
-    async def _accounted(self, outcome: Outcome, target: FunctionTarget, task: str) -> Outcome:
+    async def _accounted(
+        self, outcome: Outcome, target: FunctionTarget, task: Task, task_id: str
+    ) -> Outcome:
         """Return the outcome with what the dispatcher knows of it: origin, and what was used."""
         installed = partial(self.provisioner.installed, target.image)
-        if outcome.header.get(REQUIRES):
-            header = await in_thread(verified, outcome.header, installed, target.made_in)
-        else:
-            header = verified(outcome.header, installed, target.made_in)
-        return _with_usage(replace(outcome, header=header), target, task)
+        node = f"{task.name or 'a task'} (node {task_id.rpartition(':')[2]})"
+        check = partial(verified, outcome.header, installed, target.image.tag, node)
+        header = await in_thread(check) if outcome.header.get(REQUIRES) else check()
+        return _with_usage(replace(outcome, header=header), target, task_id)
 
-    def _payload(self, task: Task) -> dict[str, Any]:
+    def _payload(
+        self, task: Task, target: FunctionTarget, dispatch_id: str, node_id: int
+    ) -> dict[str, Any]:
+        payload = dict(task.payload)
         if task.commands and self._options.bash_deps == "runtime":
-            return task.payload | {"commands": task.commands}
-        return task.payload
+            payload["commands"] = task.commands
+        if task.covalent_version:
+            image = target.image.tag
+            payload["context"] = {"dispatch_id": dispatch_id, "node_id": node_id, "image": image}
+        return payload
 
-    def _call(self, task: Task, name: str, dispatch_id: str, node_id: int) -> Call:
+    def _call(self, task: Task, target: FunctionTarget, dispatch_id: str, node_id: int) -> Call:
         options = self._options
         return Call(
-            function_name=name,
-            payload=self._payload(task),
+            function_name=target.function.name,
+            payload=self._payload(task, target, dispatch_id, node_id),
             payload_bytes=task.payload_bytes,
             dispatch_id=dispatch_id,
             node_id=node_id,

@@ -17,7 +17,7 @@ from typing import Any, BinaryIO
 
 import cloudpickle
 
-from . import system_packages, wire
+from . import covalent_sdk, system_packages, wire
 from .provenance import dump
 
 _TEXT_LIMIT = 64 * 1024
@@ -77,21 +77,35 @@ def execute(read: Callable[[], dict[str, Any]], result_file: BinaryIO) -> dict[s
         ``status``, ``result`` without its pickle, ``error``.
     """
     answer: dict[str, Any] = {"v": wire.VERSION, "result": None, "error": None}
+    progress = _Progress()
     try:
-        answer["result"] = _pickle_result(_call(read()), result_file)
+        answer["result"] = _pickle_result(_call(read(), progress), result_file)
         answer["status"] = wire.COMPLETED
     except Cancelled:
         answer["status"] = wire.CANCELLED
     # A task may raise anything, SystemExit included; whatever it is belongs to the task.
     except BaseException as exc:
         answer["status"] = wire.FAILED
-        answer["error"] = _describe(exc)
+        answer["error"] = _describe(exc) | {"loading": progress.loading}
     return answer
 
 
-def _call(task: dict[str, Any]) -> Any:
+class _Progress:
+    """How far a task has come: whether its function and values are being unpickled."""
+
+    loading = False
+
+
+def _call(task: dict[str, Any], progress: _Progress) -> Any:
     """Run hooks and function in Covalent's order, hooks' return values passed on as it does."""
-    load = cloudpickle.loads
+
+    def load(pickled: Any) -> Any:
+        value = cloudpickle.loads(pickled)
+        if task.get("context"):
+            # Whatever is loaded may be the first to import Covalent.
+            covalent_sdk.prepare(task["context"])
+        return value
+
     for command in task.get("commands", ()):
         _run_command(command)
     returned: dict[str, list[Any]] = {}
@@ -99,9 +113,12 @@ def _call(task: dict[str, Any]) -> Any:
         value = load(function)(*load(args), **load(kwargs))
         if keyword:
             returned.setdefault(keyword, []).append(value)
+    progress.loading = True
     function = load(task["function"])
     args = [load(leaf) for leaf in task["args"]]
     kwargs = {name: load(leaf) for name, leaf in task["kwargs"].items()}
+    progress.loading = False
+    covalent_sdk.keep_executors(function, args)
     for keyword, values in returned.items():
         single = len(values) == 1 and keyword != _FILES_KEYWORD
         kwargs[keyword] = values[0] if single else values
@@ -191,7 +208,7 @@ def _safe_str(value: Any) -> str:
         return f"<{type(value).__qualname__}: str() raised {type(exc).__qualname__}>"
 
 
-def _describe(exc: BaseException) -> dict[str, str]:
+def _describe(exc: BaseException) -> dict[str, Any]:
     kind = type(exc)
     qualified = kind.__qualname__
     if kind.__module__ not in ("builtins", "__main__"):
@@ -238,6 +255,12 @@ def _advice(exc: BaseException) -> str:
         if isinstance(cause, MemoryError):
             return "Raise the option memory_size (MB, up to 10240)."
         if isinstance(cause, ModuleNotFoundError) and cause.name:
+            package, _, part = cause.name.partition(".")
+            if part and package in sys.modules:
+                return (
+                    f"The image has {package}, in a version without {cause.name}: name the version "
+                    "that has it in ct.DepsPip, the same in all electrons that pass such values on."
+                )
             return (
                 f"{cause.name} is not in the image. Name its package in ct.DepsPip, or in the "
                 "option requirements; put a module of your own there by the option local_packages, "

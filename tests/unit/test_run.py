@@ -54,6 +54,9 @@ class FakeService:
         sent = call(task.payload, "name", dispatch_id=dispatch_id, node_id=node_id)
         return await self._invoker.run(sent, cancellation)
 
+    def contents_of(self, tag: str) -> None:
+        """Know no image."""
+
 
 @pytest.fixture
 def functions(clock: FakeClock) -> Iterator[FakeFunctions]:

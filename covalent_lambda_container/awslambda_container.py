@@ -47,7 +47,6 @@ from covalent_lambda_container.options.resolve import resolve, stored
 from covalent_lambda_container.options.schema import Options
 
 if TYPE_CHECKING:
-    from covalent_lambda_container.executor.service import Service
     from covalent_lambda_container.tasks.outcome import Outcome
 
 EXECUTOR_PLUGIN_NAME = "AWSLambdaContainerExecutor"
@@ -307,6 +306,7 @@ class AWSLambdaContainerExecutor(AsyncBaseExecutor):
         web_page.let_page_find_output(dispatch_id)
         await post_processing.take_over(dispatch_id, self._stored)
         service = wiring.service_for(self._options())
+        contents_of = service.targets.contents_of
         async with _node_progress.get().shown(dispatch_id, node_id) as waiting:
             outcome: Outcome = await service.run(
                 task,
@@ -317,11 +317,13 @@ class AWSLambdaContainerExecutor(AsyncBaseExecutor):
                 waiting=waiting,
             )
         if outcome.completed and sublattices.builds_sublattice(function.args[0]):
-            await in_thread(self._check_sublattice, args, outcome, service)
+            await in_thread(self._check_sublattice, args, outcome, contents_of)
         error = outcome.error or {}
         if not error.get("missing_module") and not error.get("loading"):
             return outcome
-        return await in_thread(_advised, outcome, function.args[0], task, service.contents_of)
+        return await in_thread(
+            _advised, outcome, function.args[0], task, service.targets.contents_of
+        )
 
     def _stored(self) -> dict[str, Any]:
         """Return this executor as Covalent stores it, without what belongs to a task."""
@@ -335,10 +337,12 @@ class AWSLambdaContainerExecutor(AsyncBaseExecutor):
             "attributes": inherited | self._options().model_dump(),
         }
 
-    def _check_sublattice(self, args: list[Any], outcome: Outcome, service: Service) -> None:
+    def _check_sublattice(
+        self, args: list[Any], outcome: Outcome, contents_of: Callable[[str], Any]
+    ) -> None:
         options = self._options().model_dump()
         image = str(outcome.header[transport.MADE_IN])
-        contents = service.contents_of(image)
+        contents = contents_of(image)
         limits = sublattices.limits_of(
             args,
             options,

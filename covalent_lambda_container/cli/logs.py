@@ -14,7 +14,7 @@ import click
 from covalent_lambda_container.cli.help import command
 from covalent_lambda_container.cli.output import Output, reporting
 from covalent_lambda_container.cli.parameters import ACCOUNT, duration, executor_options
-from covalent_lambda_container.cli.wiring import wiring
+from covalent_lambda_container.cli.wiring import contents_of, wiring
 
 if TYPE_CHECKING:
     from covalent_lambda_container.ports.stores import LogLine, Logs
@@ -93,7 +93,7 @@ def _of_dispatch(
     from covalent_lambda_container.executor.prebuild import build_targets, look
 
     found: dict[str, Logs] = {}
-    for target in build_targets(read_dispatch(dispatch_id, server), given, None):
+    for target in build_targets(read_dispatch(dispatch_id, server), given, None, contents_of):
         parts = wiring()
         status = look(target, parts.service_for(target.options), with_function=True)
         if status.function_exists:

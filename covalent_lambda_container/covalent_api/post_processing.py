@@ -25,7 +25,7 @@ from covalent._shared_files.defaults import (
 )
 from covalent._workflow.transport import TransportableObject
 
-from covalent_lambda_container.covalent_api import task as covalent_task
+from covalent_lambda_container.covalent_api.hooks import is_bash, is_pip
 from covalent_lambda_container.covalent_api.node_updates import in_dispatcher
 from covalent_lambda_container.covalent_api.pickles import references
 from covalent_lambda_container.covalent_api.transport import pickle_of
@@ -58,7 +58,7 @@ def lattice_result(
     node, call_before, call_after = function.args
     if not is_post_processing(node) or not all(key.startswith("node:") for key in kwargs):
         return None
-    if not all(map(covalent_task.installs_packages, (*call_before, *call_after))):
+    if not all(is_pip(hook) or is_bash(hook) for hook in (*call_before, *call_after)):
         return None
     result: TransportableObject = args[0]
     pickled = pickle_of(result)

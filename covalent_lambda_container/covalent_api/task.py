@@ -1,6 +1,6 @@
-"""Covalent's objects, taken apart without unpickling anything of the user's.
+"""One electron's call, read from what Covalent hands an executor without unpickling anything.
 
-The only module that knows Covalent's internals. Covalent hands an executor
+Covalent hands an executor
 ``partial(wrapper_fn, function, call_before, call_after)`` with args and kwargs of
 TransportableObjects, whose payload is base64 text of a pickle; that text travels as it is.
 """
@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import importlib.metadata
 import logging
-import pickle
 import sys
 from collections.abc import Callable, Hashable, Mapping, Sequence
 from dataclasses import dataclass, fields
@@ -20,36 +19,27 @@ from typing import Any, Final
 from covalent._workflow.transport import TransportableObject
 from packaging.version import InvalidVersion, Version
 
-from covalent_lambda_container.covalent_api.pickles import plain_value, references
+from covalent_lambda_container.covalent_api.hooks import (
+    bash_commands,
+    is_bash,
+    is_pip,
+    payload_of,
+    pip_requirements,
+    transfer_origins,
+)
+from covalent_lambda_container.covalent_api.pickles import references
 from covalent_lambda_container.covalent_api.transport import (
     Origin,
     header_size,
     origins_of,
     pickle_of,
 )
-from covalent_lambda_container.errors import InvocationError, RequirementError, VersionMismatch
+from covalent_lambda_container.errors import VersionMismatch
 from covalent_lambda_container.packages.requirements import Requirements
-from covalent_lambda_container.packages.requirements_files import (
-    read_requirement_lines,
-    read_requirements_text,
-)
 
 log = logging.getLogger(__name__)
 
 _NAME_CHARACTERS: Final = 100
-_PIP_HOOK: Final = ("covalent._workflow.depspip", "apply_pip_deps")
-_BASH_HOOK: Final = ("covalent._workflow.depsbash", "apply_bash_commands")
-# What a file transfer imports where it runs, by the module of Covalent's that its hooks come from:
-# they are sent by value, and need Covalent itself only where they also refer to it.
-_TRANSFER_PACKAGES: Final = {
-    "covalent._file_transfer.strategies.http_strategy": "requests",
-    "covalent._file_transfer.strategies.s3_strategy": "boto3",
-}
-
-_LONGEST_TEXTS: Final = 1024 * 1024
-"""Most characters of a DepsPip or a DepsBash."""
-
-Hook = tuple[TransportableObject, TransportableObject, TransportableObject, str]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -138,25 +128,25 @@ def read_task(function: Callable[..., Any], args: Sequence[Any], kwargs: Mapping
     commands: list[str] = []
     before, after = [], []
     for hook in call_before:
-        if _is(hook, _PIP_HOOK):
-            requirements |= _pip_requirements(hook)
-        elif _is(hook, _BASH_HOOK):
-            commands.extend(_bash_commands(hook))
+        if is_pip(hook):
+            requirements |= pip_requirements(hook)
+        elif is_bash(hook):
+            commands.extend(bash_commands(hook))
         else:
             before.append(hook)
     for hook in call_after:
         # Nothing can be installed on Lambda: the image has it from the beginning. Commands run
         # when Covalent runs them.
-        if _is(hook, _PIP_HOOK):
-            requirements |= _pip_requirements(hook)
+        if is_pip(hook):
+            requirements |= pip_requirements(hook)
         else:
             after.append(hook)
     payload = {
         "function": transportable.get_serialized(),
         "args": tuple(argument.get_serialized() for argument in args),
         "kwargs": {name: argument.get_serialized() for name, argument in kwargs.items()},
-        "before": tuple(map(_hook_payload, before)),
-        "after": tuple(map(_hook_payload, after)),
+        "before": tuple(map(payload_of, before)),
+        "after": tuple(map(payload_of, after)),
     }
     header = transportable.header
     return Task(
@@ -167,7 +157,7 @@ def read_task(function: Callable[..., Any], args: Sequence[Any], kwargs: Mapping
         payload_bytes=_size(payload),
         name=_name(header),
         commands=tuple(commands),
-        origins=origins_of([*args, *kwargs.values()]) | _transfer_origins((*before, *after)),
+        origins=origins_of([*args, *kwargs.values()]) | transfer_origins((*before, *after)),
         refers_to_covalent=any(
             _refers_to_covalent(part)
             for part in (
@@ -207,16 +197,6 @@ def bare_task(requirements: Requirements, *, python_version: str | None = None) 
     )
 
 
-def _hook_payload(hook: Hook) -> tuple[str, str, str, str]:
-    function, args, kwargs, retval_keyword = hook
-    return (
-        function.get_serialized(),
-        args.get_serialized(),
-        kwargs.get_serialized(),
-        retval_keyword,
-    )
-
-
 def _version(header: Mapping[str, Any], name: str, form: str) -> str:
     try:
         return _canonical_version(str(header.get(name)), form)
@@ -230,86 +210,10 @@ def _canonical_version(text: str, form: str) -> str:
     return form.format(Version(text.removesuffix("+")))
 
 
-def installs_packages(hook: Hook) -> bool:
-    """Tell whether a hook is DepsPip or DepsBash, which a task without a function does not need."""
-    return _is(hook, _PIP_HOOK) or _is(hook, _BASH_HOOK)
-
-
-def _is(hook: Hook, reference: tuple[str, str]) -> bool:
-    """Tell whether a hook's function is one of Covalent's own, by name and by reference."""
-    function = hook[0]
-    if function.attrs.get("name") != reference[1]:
-        return False
-    return reference in references(pickle_of(function)).names
-
-
 def _refers_to_covalent(part: TransportableObject) -> bool:
     pickled = pickle_of(part)
     # Reading opcodes of a large pickle is slow, and most have nothing of the kind in them.
     return b"covalent" in pickled and references(pickled).package("covalent")
-
-
-def _transfer_origins(hooks: Sequence[Hook]) -> frozenset[Origin]:
-    """Return what the file transfers among a task's hooks need beside the task's own packages."""
-    packages = set()
-    for function, *_ in hooks:
-        pickled = pickle_of(function)
-        if b"covalent._file_transfer" in pickled:
-            texts = references(pickled).texts
-            packages |= {p for module, p in _TRANSFER_PACKAGES.items() if module in texts}
-    return frozenset(Origin(requirements=(package,), image="") for package in packages)
-
-
-def _pip_requirements(hook: Hook) -> Requirements:
-    """Read the arguments of DepsPip: a list of packages and a requirements file's content."""
-    packages, file_content = _plain_arguments(hook, [[], ""])
-    _check_texts("DepsPip", "package", [*packages, file_content], "'numpy==2.1'")
-    if file_content:
-        # As Covalent does: the file overrides the list.
-        return read_requirements_text(file_content, origin="DepsPip reqs_path")
-    return read_requirement_lines(packages, origin="DepsPip")
-
-
-def _bash_commands(hook: Hook) -> list[str]:
-    """Read the argument of DepsBash: a list of commands."""
-    (commands,) = _plain_arguments(hook, [[]])
-    _check_texts("DepsBash", "command", commands, "'dnf install -y git'")
-    return list(commands)
-
-
-def _check_texts(hook: str, one: str, texts: Sequence[Any], example: str) -> None:
-    """Refuse what is no text, and more text than an image can be built from.
-
-    A pickle of a hundred bytes can repeat a list until it fills all memory when it is shown.
-    """
-    total = 0
-    for text in texts:
-        if not isinstance(text, str):
-            raise RequirementError(
-                f"{hook} has a {type(text).__name__}: every {one} must be a string such as "
-                f"{example}."
-            )
-        total += len(text)
-    if total > _LONGEST_TEXTS:
-        raise RequirementError(
-            f"{hook} has {total} characters; {_LONGEST_TEXTS} are the limit.",
-            hint="Put what is that long into a package of your own, by the option local_packages.",
-        )
-
-
-def _plain_arguments(hook: Hook, form: list[Any]) -> list[Any]:
-    """Read the arguments of one of Covalent's own hooks; `form` has values of their types."""
-    name = hook[0].attrs["name"]
-    try:
-        arguments = plain_value(pickle_of(hook[1]))
-    except pickle.UnpicklingError as exc:
-        raise InvocationError(f"The arguments of {name} could not be read: {exc}.") from exc
-    if isinstance(arguments, list) and len(arguments) == len(form):
-        # Covalent's users also write a tuple where it asks for a list.
-        given = [list(value) if isinstance(value, tuple) else value for value in arguments]
-        if all(isinstance(v, type(f)) for v, f in zip(given, form, strict=True)):
-            return given
-    raise InvocationError(f"The arguments of {name} have another form than Covalent gives them.")
 
 
 def _size(payload: dict[str, Any]) -> int:

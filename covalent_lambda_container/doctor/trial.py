@@ -21,6 +21,7 @@ from covalent.executor.utils.wrappers import wrapper_fn
 from covalent_lambda_container.concurrency.cancellation import Cancellation
 from covalent_lambda_container.covalent_api.task import Task, read_task
 from covalent_lambda_container.errors import InvocationError, LambdaContainerError
+from covalent_lambda_container.executor.image_spec import image_spec
 from covalent_lambda_container.executor.service import Service
 from covalent_lambda_container.executor.wiring import AccountStores, LocalBuildStores
 from covalent_lambda_container.model.specs import FunctionSpec, ImageReference, ImageSpec
@@ -98,7 +99,7 @@ class Trial:
             options = Options.check(chosen | {"reserved_concurrency": 0})
             service = self._service_for(options)
             small, large = _task(b""), _task(os.urandom(LARGE_BYTES))
-            spec = service.image_spec(small)
+            spec = image_spec(options, small)
 
             began = time.monotonic()
             made.callback(self._remove_image, spec)

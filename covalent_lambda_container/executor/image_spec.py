@@ -14,6 +14,9 @@ from covalent_lambda_container.options.limits import AWS_ROOT_IMAGE
 from covalent_lambda_container.options.schema import Options
 from covalent_lambda_container.packages.local_packages import LocalPackage, read_local_packages
 
+ContentsOf = Callable[[str], ImageContents | None]
+"""Returns what is in the image of a tag; None if it is not known."""
+
 
 def nothing_known(_: str) -> ImageContents | None:
     """Stand in for a registry that is not asked."""
@@ -24,7 +27,7 @@ def image_spec(
     options: Options,
     task: Task,
     packages: tuple[LocalPackage, ...] | None = None,
-    contents_of: Callable[[str], ImageContents | None] = nothing_known,
+    contents_of: ContentsOf = nothing_known,
 ) -> ImageSpec:
     """Return what the image of a task must contain.
 

@@ -27,6 +27,7 @@ from covalent_lambda_container.adapters.registry.root_images import RootImages
 from covalent_lambda_container.adapters.uv_installer import UvInstaller
 from covalent_lambda_container.errors import ConfigurationError
 from covalent_lambda_container.executor.service import Service
+from covalent_lambda_container.executor.targets import FunctionTargets
 from covalent_lambda_container.functions.provisioner import Provisioner
 from covalent_lambda_container.images.builder import TaskImageBuilder
 from covalent_lambda_container.images.builder_choice import DockerOrRegistry
@@ -102,7 +103,7 @@ def _service(options_json: str) -> Service:
     read_settings = _settings_reader(
         options.pip_index_url, tuple(options.pip_extra_index_urls), options.ca_bundle
     )
-    return Service(
+    targets = FunctionTargets(
         options,
         provisioner=_provisioner_for(
             target,
@@ -115,15 +116,19 @@ def _service(options_json: str) -> Service:
         functions=LambdaFunctions(clients),
         invocations=_invocations_for(target),
         bucket=S3Bucket(clients, options.s3_bucket_name),
-        invoker=_invoker_for(target, options.s3_bucket_name),
         prepared=_prepared_for(target),
+    )
+    return Service(
+        options,
+        targets=targets,
+        invoker=_invoker_for(target, options.s3_bucket_name),
         renew_credentials=clients.renew_credentials,
     )
 
 
 @functools.lru_cache(maxsize=64)
 def _prepared_for(target: AwsTarget) -> set[tuple[str, int]]:  # noqa: ARG001 - the cache's key
-    """Return the functions of an account that this process has prepared, see `Service`."""
+    """Return the functions of an account that this process has prepared, see `FunctionTargets`."""
     return set()
 
 

@@ -4,13 +4,14 @@
 
 Serves the sockets with these file descriptors until SIGTERM, then removes the containers with the
 label. `ministack` itself binds a single address, and its containers stay if a function is running
-at its end: the server waits for the invocation, and the invocation for the container.
+or starting at its end: the server waits for the invocation, and the invocation for the container.
 """
 
 from __future__ import annotations
 
 import asyncio
 import contextlib
+import os
 import signal
 import sys
 from typing import Any, cast
@@ -20,11 +21,13 @@ from hypercorn.config import Config
 
 from covalent_lambda_container.adapters.docker.connection import connect
 from covalent_lambda_container.adapters.docker.failures import ENGINE_ERRORS
+from covalent_lambda_container.local.container_starts import ContainerStarts
 from covalent_lambda_container.local.containers import remove_containers
 from covalent_lambda_container.local.gateway import app
 
 #: As `ministack` sets it: above the 60 s for which most clients keep a connection.
 _KEEP_ALIVE_S = 75
+_STARTS_TIMEOUT_S = 15.0
 
 
 def main(container_label: str, descriptors: list[str]) -> None:
@@ -32,15 +35,27 @@ def main(container_label: str, descriptors: list[str]) -> None:
     config = Config()
     config.bind = [f"fd://{descriptor}" for descriptor in descriptors]
     config.keep_alive_timeout = _KEEP_ALIVE_S
+    starts = ContainerStarts()
+    starts.install()
+
+    def end() -> None:
+        starts.close(_STARTS_TIMEOUT_S)
+        _remove_containers(container_label)
 
     async def terminated() -> None:
         signalled = asyncio.Event()
         asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, signalled.set)
         await signalled.wait()
-        await asyncio.to_thread(_remove_containers, container_label)
+        await asyncio.to_thread(end)
 
-    # Hypercorn's types name every ASGI message; the gateway passes them on unread.
-    asyncio.run(serve(cast("Any", app), config, shutdown_trigger=terminated))
+    async def serve_and_exit() -> None:
+        # Hypercorn's types name every ASGI message; the gateway passes them on unread.
+        await serve(cast("Any", app), config, shutdown_trigger=terminated)
+        # Threads of MiniStack still wait for answers of containers that are gone.
+        sys.stdout.flush()
+        os._exit(0)
+
+    asyncio.run(serve_and_exit())
 
 
 def _remove_containers(label: str) -> None:

@@ -37,8 +37,8 @@ OWNER_PROFILE: Final = "covalent-lambda-local-owner"
 
 _START_TIMEOUT_S: Final = 60.0
 _ENGINE_TIMEOUT_S: Final = 60
-#: The emulator removes its containers, then gives connections that are open 3 s.
-_STOP_GRACE_S: Final = 20.0
+#: The emulator waits for containers that are starting, removes all, and gives connections 3 s.
+_STOP_GRACE_S: Final = 30.0
 #: Inherited credentials win over a profile; empty, they count as absent.
 _HIDDEN_VARIABLES: Final = (
     "AWS_ACCESS_KEY_ID",

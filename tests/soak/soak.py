@@ -21,6 +21,7 @@ import cloudpickle
 import docker
 from covalent._workflow.transport import TransportableObject
 
+from covalent_lambda_container.adapters.aws.lambda_functions import LambdaFunctions
 from covalent_lambda_container.adapters.aws.lambda_invocations import LambdaInvocations
 from covalent_lambda_container.adapters.aws.s3 import S3Bucket
 from covalent_lambda_container.adapters.aws.session import AwsTarget, clients_for
@@ -36,6 +37,7 @@ from covalent_lambda_container.errors import (
 )
 from covalent_lambda_container.executor import wiring
 from covalent_lambda_container.executor.service import Service
+from covalent_lambda_container.executor.targets import FunctionTargets
 from covalent_lambda_container.local.listeners import listen_here_only
 from covalent_lambda_container.local.stack import LocalStack
 from covalent_lambda_container.options.schema import Options
@@ -149,15 +151,18 @@ class Soak:
             # Not by the name localhost: functions go through the proxy, too.
             faulty_s3 = replace(direct, endpoint_url=f"http://{address}:{s3_port}")
             bucket = S3Bucket(clients_for(faulty_s3), stack.bucket)
-            usual = wiring.service_for(self._options)
-            yield Service(
+            targets = FunctionTargets(
                 self._options,
-                provisioner=usual.provisioner,
-                functions=usual.functions,
+                provisioner=wiring.service_for(self._options).provisioner,
+                functions=LambdaFunctions(clients_for(direct)),
                 invocations=invocations,
                 bucket=bucket,
-                invoker=Invoker(invocations, bucket),
                 prepared=set(),
+            )
+            yield Service(
+                self._options,
+                targets=targets,
+                invoker=Invoker(invocations, bucket),
                 renew_credentials=clients_for(direct).renew_credentials,
             )
 

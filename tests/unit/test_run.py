@@ -37,6 +37,7 @@ class FakeService:
 
     def __init__(self, functions: FakeFunctions, blobs: FakeBlobStore, clock: FakeClock) -> None:
         self.tasks: list[Task] = []
+        self.targets = self
         self._invoker = Invoker(functions, blobs, sleep=clock.pause, now=clock.now)
 
     async def run(

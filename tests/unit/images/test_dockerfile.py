@@ -227,7 +227,7 @@ def test_a_context_is_the_same_in_another_process(tmp_path: Path) -> None:
         "    print(hashlib.sha256(b''.join(archive(context))).hexdigest())\n"
         "print(recipe_digest(), packages_key(spec, 'base'))\n"
     )
-    environment = os.environ | {"PYTHONHASHSEED": "7", "TZ": "Asia/Kathmandu", "LC_ALL": "C"}
+    environment = os.environ | {"PYTHONHASHSEED": "7", "TZ": "Asia/Kathmandu", "LC_COLLATE": "C"}
     here, there = (
         subprocess.run(
             [sys.executable, "-c", script],

@@ -41,7 +41,8 @@ def compiled(
     (folder / "jobs.json").write_text(json.dumps([[places[p] for p in job] for job in jobs]))
     program = folder / "program.py"
     program.write_text(Path(compile_sources.__file__).read_text())
-    command = [sys.executable, str(program), str(folder)]
+    # Without site-packages, whose paths cannot be read in the locale C if they are not ASCII.
+    command = [sys.executable, "-S", str(program), str(folder)]
     subprocess.run(command, check=True, env=os.environ | (environment or {}))
     found = {}
     for index in (folder / "compiled").glob("*.json"):

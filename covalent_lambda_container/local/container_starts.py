@@ -1,0 +1,48 @@
+"""The end of container starts: what MiniStack still starts while it stops would stay."""
+
+from __future__ import annotations
+
+import threading
+import time
+from typing import Any
+
+from ministack.services import lambda_svc  # type: ignore[import-untyped]
+
+
+class ContainerStarts:
+    """Counts the starts of functions' containers, and refuses them once it is closed.
+
+    MiniStack starts a container in a thread of its own, which removing all containers does not
+    stop: it must have ended before.
+    """
+
+    def __init__(self) -> None:
+        self._changed = threading.Condition()
+        self._running = 0
+        self._closed = False
+
+    def install(self) -> None:
+        """Put this before MiniStack's function that starts containers."""
+        original = lambda_svc._spawn_lambda_container_impl
+
+        def start(*arguments: Any, **options: Any) -> Any:
+            with self._changed:
+                if self._closed:
+                    raise RuntimeError("The local stack is stopping.")
+                self._running += 1
+            try:
+                return original(*arguments, **options)
+            finally:
+                with self._changed:
+                    self._running -= 1
+                    self._changed.notify_all()
+
+        lambda_svc._spawn_lambda_container_impl = start
+
+    def close(self, timeout_s: float) -> None:
+        """Refuse further starts, and wait until those that run have ended, or for a time."""
+        deadline = time.monotonic() + timeout_s
+        with self._changed:
+            self._closed = True
+            while self._running and (left_s := deadline - time.monotonic()) > 0:
+                self._changed.wait(left_s)

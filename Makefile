@@ -22,7 +22,7 @@ test: $(VENV)/.installed $(MOTO)/.installed ## run all tests but the long ones (
 test-unit: $(VENV)/.installed ## run the unit tests (1 min)
 	$(RUN) -m pytest -n auto tests/unit
 
-test-pythons: $(VENV)/.installed ## run the unit tests on Python 3.10 to 3.14 and on the oldest libraries (10 min)
+test-pythons: $(VENV)/.installed ## run the unit tests on Python 3.10 to 3.14 and the oldest libraries (10 min)
 	$(RUN) tests/pythons.py $(ONLY)
 
 test-engines: $(VENV)/.installed ## run engine tests on newer Docker and podman (root, Debian, 10 min)

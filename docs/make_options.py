@@ -1,7 +1,7 @@
 """Writes what follows from the declared options.
 
 ``python docs/make_options.py`` prints the page on options; with ``--executor`` it writes the
-executor's arguments and their documentation into the plugin's module.
+executor's arguments and their documentation into the module that has them.
 """
 
 from __future__ import annotations
@@ -16,7 +16,12 @@ from typing import Any, Final, get_args
 
 from covalent_lambda_container.options.declarations import OPTIONS, Declared
 
-PLUGIN: Final = Path(__file__).parents[1] / "covalent_lambda_container" / "awslambda_container.py"
+EXECUTOR: Final = (
+    Path(__file__).parents[1]
+    / "covalent_lambda_container"
+    / "covalent_api"
+    / "configured_executor.py"
+)
 
 POSITIONAL: Final = (
     *("credentials_file", "profile", "region", "lambda_role_name", "s3_bucket_name"),
@@ -92,6 +97,12 @@ def signature() -> Iterator[str]:
             yield "*,"
 
 
+def given() -> Iterator[str]:
+    """Yield the lines that collect the arguments by their names."""
+    for declared in arguments():
+        yield f'"{declared.name}": {declared.name},'
+
+
 def documentation() -> Iterator[str]:
     """Yield the lines of the arguments' documentation."""
     for declared in arguments():
@@ -105,10 +116,11 @@ def documentation() -> Iterator[str]:
 
 
 def with_arguments(source: str) -> str:
-    """Return the plugin's module with the executor's arguments as they are declared."""
+    """Return the executor's module with its arguments as they are declared."""
     for begin, end, indent, lines in (
         ("    Parameters\n    ----------\n", "    credentials : str\n", 4, documentation()),
         ("        self,\n", "        credentials: str | None = None,\n", 8, signature()),
+        ("        given = {\n", "        }\n", 12, given()),
     ):
         start = source.index(begin) + len(begin)
         written = textwrap.indent("".join(f"{line}\n" for line in lines), " " * indent)
@@ -118,6 +130,6 @@ def with_arguments(source: str) -> str:
 
 if __name__ == "__main__":
     if sys.argv[1:] == ["--executor"]:
-        PLUGIN.write_text(with_arguments(PLUGIN.read_text("utf-8")), "utf-8")
+        EXECUTOR.write_text(with_arguments(EXECUTOR.read_text("utf-8")), "utf-8")
     else:
         print(page(), end="")

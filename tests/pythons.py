@@ -1,9 +1,10 @@
 """Run the unit tests on each Python of this machine, and on the oldest libraries.
 
-    python tests/pythons.py [VERSION | floors] …
+    python tests/pythons.py [VERSION | floors | others] …
 
-Without arguments on all of them. Each has a virtual environment of its own, ``.venv-NAME``, which
-is kept. A Python that the machine lacks is reported as skipped.
+Without arguments on all of them; ``others`` are all but the Python that runs this. Each has a
+virtual environment of its own, ``.venv-NAME``, which is kept. A Python that the machine lacks is
+reported as skipped.
 """
 
 from __future__ import annotations
@@ -22,8 +23,12 @@ VERSIONS: Final = ("3.10", "3.11", "3.12", "3.13", "3.14")
 OLDEST: Final = VERSIONS[0]
 FLOORS: Final = "floors"
 """The lowest versions that pyproject.toml allows, on the oldest Python."""
-TOOLS: Final = ("aiohttp", "hypothesis", "pytest", "pytest-xdist", "pyyaml", "trustme")
+TOOLS: Final = (
+    *("aiohttp", "hypothesis", "mkdocs-material", "pytest", "pytest-xdist", "pyyaml", "trustme"),
+)
 """What the unit tests need beside the package."""
+TIMEOUT_S: Final = 900
+"""For the tests of one Python, which take two minutes."""
 
 
 def interpreters(version: str) -> Iterator[Path]:
@@ -50,7 +55,7 @@ def install(name: str, python: Path) -> Path:
         subprocess.run([*uv, "venv", "--quiet", "--python", python, folder], check=True)
     pip = [*uv, "pip", "install", "--quiet", "--python", own]
     if name == FLOORS:
-        lowest = ["--reinstall", "--resolution", "lowest-direct", "--editable", "."]
+        lowest = ["--reinstall", "--resolution", "lowest-direct", "--editable", ".[report]"]
         subprocess.run([*pip, *lowest], cwd=ROOT, check=True)
         # The tests' own tools are the newest that go with these.
         subprocess.run([*pip, *TOOLS], cwd=ROOT, check=True)
@@ -69,14 +74,20 @@ def test(name: str) -> str:
     started = time.monotonic()
     own = install(name, python)
     command = [own, "-m", "pytest", "-q", "-n", "auto", "tests/unit"]
-    status = subprocess.run(command, cwd=ROOT, check=False).returncode
+    try:
+        status = subprocess.run(command, cwd=ROOT, check=False, timeout=TIMEOUT_S).returncode
+    except subprocess.TimeoutExpired:
+        return f"FAILED: it did not end within {TIMEOUT_S} s with {python}"
     seconds = time.monotonic() - started
     return f"{'passed' if status == 0 else 'FAILED'} in {seconds:.0f} s with {python}"
 
 
 def main(names: list[str]) -> int:
+    known = (*VERSIONS, FLOORS)
+    if names == ["others"]:
+        names = [name for name in known if name != "{}.{}".format(*sys.version_info)]
     results = {}
-    for name in names or [*VERSIONS, FLOORS]:
+    for name in names or known:
         print(f"== {name}", flush=True)
         results[name] = test(name)
     print("\nUnit tests")

@@ -2,18 +2,24 @@
 
 from __future__ import annotations
 
+import asyncio
+import functools
 import logging
 import threading
 from collections import OrderedDict
-from collections.abc import Callable
-from typing import ClassVar, Final
+from collections.abc import Callable, Coroutine
+from typing import Any, ClassVar, Final, TypeVar
 
 log = logging.getLogger(__name__)
 
 Key = tuple[str, int]
+Result = TypeVar("Result")
 
 _REMEMBERED: Final = 10_000
 """Cancelled tasks that were not running; most have ended and never come up again."""
+
+# The loop itself holds tasks weakly.
+_abandoned: set[asyncio.Task[Any]] = set()
 
 
 class Cancelled(Exception):
@@ -61,7 +67,7 @@ def _attempt(action: Callable[[], object]) -> None:
     try:
         action()
     except Exception:
-        log.warning("A cancelled task could not be told.", exc_info=True)
+        log.warning("A cancelled task could not be notified.", exc_info=True)
 
 
 class CancellationRegistry:
@@ -105,3 +111,42 @@ class CancellationRegistry:
                 while len(self._early) > _REMEMBERED:
                     self._early.popitem(last=False)
             return self._running.get(key)
+
+
+async def unless_cancelled(work: Coroutine[Any, Any, Result], cancellation: Cancellation) -> Result:
+    """Wait for work; when the task is cancelled, stop waiting at once.
+
+    The work goes on until it checks for the cancellation itself; its outcome is discarded.
+
+    Raises
+    ------
+    Cancelled
+        The task was cancelled.
+    """
+    loop = asyncio.get_running_loop()
+    over: asyncio.Future[None] = loop.create_future()
+    end = functools.partial(_end, over)
+    cancellation.on_request(functools.partial(loop.call_soon_threadsafe, end))
+    running = loop.create_task(work)
+    running.add_done_callback(end)
+    try:
+        await over
+    except asyncio.CancelledError:
+        running.cancel()
+        raise
+    if running.done():
+        return running.result()
+    _abandoned.add(running)
+    running.add_done_callback(_forget)
+    raise Cancelled
+
+
+def _end(over: asyncio.Future[None], _: object = None) -> None:
+    if not over.done():
+        over.set_result(None)
+
+
+def _forget(ended: asyncio.Task[Any]) -> None:
+    _abandoned.discard(ended)
+    if not ended.cancelled():
+        ended.exception()

@@ -191,7 +191,7 @@ def test_an_image_that_exists_costs_no_docker_call_and_one_of_ecr(
     def note(event_name: str, **_: Any) -> None:
         asked.append(event_name)
 
-    ecr = clients_of(executor._options()).ecr
+    ecr = clients_of(executor.options()).ecr
     ecr.meta.events.register("before-send.ecr", note)
     try:
         with socket.create_server(("127.0.0.1", 0)) as engine:
@@ -215,7 +215,7 @@ def test_an_image_in_ecr_says_what_is_in_it(options: Any, cache_dir: str, aws: A
     )
     assert run(executor, lambda: 1)[0] == 1
     listed = aws("ecr").list_images(repositoryName=stack.repository)["imageIds"]
-    registry = EcrRegistry(clients_of(executor._options()), stack.repository)
+    registry = EcrRegistry(clients_of(executor.options()), stack.repository)
     said = [registry.contents(image["imageTag"]) for image in listed if "imageTag" in image]
     ours = [each for each in said if each and each.spec["requirements"] == ["iniconfig==2.1.0"]]
     cloudpickle_version = metadata.version("cloudpickle")

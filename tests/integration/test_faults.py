@@ -297,4 +297,4 @@ def test_retries_are_for_crashes_only(
 
 
 def _options(executor: AWSLambdaContainerExecutor) -> dict[str, Any]:
-    return executor._options().model_dump()
+    return executor.options().model_dump()

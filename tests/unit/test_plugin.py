@@ -73,8 +73,8 @@ print(json.dumps({
     "one class": AWSLambdaContainerExecutor is covalent_lambda_container.AWSLambdaContainerExecutor
                  is ct.executor.AWSLambdaContainerExecutor is type(executor),
     "electron": workflow.transport_graph.get_node_value(0, "metadata")["executor"],
-    "by name": executor._options().model_dump(),
-    "by class": AWSLambdaContainerExecutor(timeout=30)._options().model_dump(),
+    "by name": executor.options().model_dump(),
+    "by class": AWSLambdaContainerExecutor(timeout=30).options().model_dump(),
 }))
 """,
         configuration="""

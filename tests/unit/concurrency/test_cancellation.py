@@ -46,7 +46,7 @@ def test_one_who_fails_does_not_keep_it_from_the_others(caplog: pytest.LogCaptur
     cancellation.on_request(lambda: told.append("told"))
     cancellation.request()
     assert told == ["told"]
-    assert "could not be told" in caplog.text
+    assert "could not be notified" in caplog.text
 
 
 def test_a_task_is_in_the_register_while_it_runs() -> None:

@@ -30,7 +30,7 @@ def script() -> Any:
 
 
 def test_the_plugins_arguments_are_those_that_are_declared(script: Any) -> None:
-    source = script.PLUGIN.read_text("utf-8")
+    source = script.EXECUTOR.read_text("utf-8")
     assert script.with_arguments(source) == source, (
         "write them again: python docs/make_options.py --executor"
     )

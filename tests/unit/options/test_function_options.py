@@ -153,5 +153,5 @@ def test_values_at_the_limits_are_taken(options: dict[str, Any]) -> None:
     stored = json.loads(json.dumps(executor.to_dict()))
     again = Executor()
     again.from_dict(stored)
-    assert again._options() == executor._options()
+    assert again.options() == executor.options()
     assert {name: executor.__dict__[name] for name in options} == options

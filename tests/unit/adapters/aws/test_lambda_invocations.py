@@ -484,5 +484,6 @@ def test_every_error_that_botocore_knows_has_been_decided_upon(
             invoke(invocations)
         kind = {NotAccepted: "again", InvocationError: "final"}.get(caught.type, "other")
         kinds[kind].add(shape.name)
-    assert kinds["final"] == final
+    # An older botocore knows fewer.
+    assert kinds["final"] <= final
     assert kinds["other"] == {"ResourceNotFoundException", "ServiceException"}

@@ -8,7 +8,7 @@ from botocore.exceptions import ClientError
 
 from covalent_lambda_container.account.resources import Resource, Setting
 from covalent_lambda_container.adapters.aws.aws_errors import error_code, explained
-from covalent_lambda_container.adapters.aws.ecr import (
+from covalent_lambda_container.adapters.aws.ecr_repository import (
     IMMUTABLE,
     allow_pull,
     create_repository,

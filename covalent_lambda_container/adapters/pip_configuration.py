@@ -18,7 +18,8 @@ from pathlib import Path
 from typing import Final
 
 from covalent_lambda_container.errors import ConfigurationError
-from covalent_lambda_container.packages.index_settings import IndexSettings, Login, proxies
+from covalent_lambda_container.packages.index_settings import IndexSettings, proxies
+from covalent_lambda_container.packages.logins import Login
 
 log = logging.getLogger(__name__)
 

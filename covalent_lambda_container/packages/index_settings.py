@@ -7,8 +7,9 @@ import os
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, replace
 from typing import Final
-from urllib.parse import quote, unquote, urlsplit
+from urllib.parse import quote, urlsplit
 
+from covalent_lambda_container.packages.logins import Login, login_in, with_credentials
 from covalent_lambda_container.packages.urls import without_credentials
 
 _PROXIES: Final = ("HTTP_PROXY", "HTTPS_PROXY", "NO_PROXY")
@@ -22,29 +23,6 @@ _PIP_VARIABLES: Final = {
 """pip's equivalents of uv's variables."""
 _OF_THIS_MACHINE: Final = ("UV_KEYRING_PROVIDER", "SSL_CLIENT_CERT")
 """Variables that lead to a program or file of this machine."""
-
-
-@dataclass(frozen=True, kw_only=True)
-class Login:
-    """Credentials for a host.
-
-    Parameters
-    ----------
-    host
-        Host name; with a port if the credentials are for that port only.
-    username, password
-        In plain form, not URL-encoded.
-    scheme
-        URL scheme that they are restricted to; empty for any.
-    """
-
-    host: str
-    username: str
-    password: str
-    scheme: str = ""
-
-    def __repr__(self) -> str:
-        return f"Login(host={self.host!r}, …)"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -97,7 +75,7 @@ class IndexSettings:
         given: dict[str, list[str]] = {}
         for line in options:
             option, _, value = line.partition(" ")
-            given.setdefault(option, []).append(self._with_credentials(value, self._logins_of_urls))
+            given.setdefault(option, []).append(with_credentials(value, self._logins_of_urls))
         index_urls = given.get("--index-url", [])
         extra = (*given.get("--extra-index-url", ()), *self.extra_index_urls)
         return replace(
@@ -146,7 +124,7 @@ class IndexSettings:
 
         def reachable(*addresses: str) -> str:
             remote = [url for url in addresses if url.startswith(("https://", "http://"))]
-            return " ".join(self._with_credentials(url, logins) for url in remote)
+            return " ".join(with_credentials(url, logins) for url in remote)
 
         variables = {
             "PIP_INDEX_URL": reachable(self.index_url),
@@ -174,7 +152,7 @@ class IndexSettings:
             for address in addresses:
                 url = _without_name(address)
                 if url.startswith(("https://", "http://")):
-                    yield address.replace(url, self._with_credentials(url, logins))
+                    yield address.replace(url, with_credentials(url, logins))
 
         variables = {
             "UV_DEFAULT_INDEX": "".join(reachable([self.index_url])),
@@ -207,7 +185,7 @@ class IndexSettings:
         logins = [login for login in (*self._logins_of_urls, *self.logins) if login.password]
         parts = [urlsplit(url.removeprefix("git+")) for url in repositories]
         servers = sorted({f"{each.scheme}://{each.netloc}/" for each in parts})
-        known = {server: self._with_credentials(server, logins) for server in servers}
+        known = {server: with_credentials(server, logins) for server in servers}
         rules = [(server, url) for server, url in known.items() if url != server]
         variables = {"GIT_CONFIG_COUNT": str(len(rules))} if rules else {}
         for number, (server, url) in enumerate(rules):
@@ -225,12 +203,12 @@ class IndexSettings:
     @property
     def _logins_of_urls(self) -> list[Login]:
         """Return the credentials that addresses contain."""
-        return [login for address in self._addresses if (login := _login(address))]
+        return [login for address in self._addresses if (login := login_in(address))]
 
     @property
     def _secrets(self) -> set[str]:
         """Return all secrets, in each encoding in which a text may contain them."""
-        proxies = [login for _, value in self.proxies if (login := _login(value))]
+        proxies = [login for _, value in self.proxies if (login := login_in(value))]
         secrets = {value for name, value in self.variables if name.endswith("_PASSWORD")}
         for login in (*self._logins_of_urls, *self.logins, *proxies):
             # A user name without a password may be a token.
@@ -238,21 +216,6 @@ class IndexSettings:
             pair = f"{login.username}:{login.password}".encode()
             secrets |= {secret, quote(secret, safe=""), base64.b64encode(pair).decode()}
         return {secret for secret in secrets if len(secret) >= _SHORTEST_SECRET}
-
-    @staticmethod
-    def _with_credentials(url: str, logins: Iterable[Login]) -> str:
-        parts = urlsplit(url)
-        if not parts.netloc or "@" in parts.netloc:
-            return url
-        for login in logins:
-            # A password given for https is never sent over plain http.
-            fits = login.scheme in ("", parts.scheme)
-            if fits and login.host in (parts.netloc.lower(), parts.hostname):
-                userinfo = quote(login.username, safe="")
-                if login.password:
-                    userinfo += f":{quote(login.password, safe='')}"
-                return parts._replace(netloc=f"{userinfo}@{parts.netloc}").geturl()
-        return url
 
 
 def proxies(default: str = "") -> dict[str, str]:
@@ -277,19 +240,3 @@ def _without_name(address: str) -> str:
     """Return the URL of an index that may be named as in uv: ``"corp=https://…"``."""
     name, equals, url = address.partition("=")
     return url if equals and "/" not in name else address
-
-
-def _login(address: str) -> Login | None:
-    """Return the credentials in an address; a proxy's may lack a scheme."""
-    try:
-        parts = urlsplit(address if "://" in address else f"//{address}")
-    except ValueError:
-        return None
-    if parts.username is None:
-        return None
-    return Login(
-        host=parts.netloc.rpartition("@")[2].lower(),
-        username=unquote(parts.username),
-        password=unquote(parts.password or ""),
-        scheme=parts.scheme,
-    )

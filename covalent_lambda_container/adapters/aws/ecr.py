@@ -5,27 +5,23 @@ from __future__ import annotations
 import base64
 import json
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, Final, Literal
+from typing import TYPE_CHECKING, Final
 from urllib.parse import urlsplit
 
 import requests
 from botocore.exceptions import ClientError
 
 from covalent_lambda_container.adapters.aws.aws_errors import error_code, explained
+from covalent_lambda_container.adapters.aws.ecr_repository import create_repository, revisions
 from covalent_lambda_container.adapters.aws.session import AwsClients
 from covalent_lambda_container.errors import RegistryError, UnusableImage
-from covalent_lambda_container.iam.documents import LAMBDA_MAY_PULL, Document, with_statements
 from covalent_lambda_container.model.image_labels import ImageContents, contents
-from covalent_lambda_container.model.names import OWN_TAG, REVISIONS, revised_tag
+from covalent_lambda_container.model.names import REVISIONS, revised_tag
 from covalent_lambda_container.model.specs import ImageReference
 from covalent_lambda_container.ports.registry import ImageRecord, RegistryLogin
 
 if TYPE_CHECKING:
-    from mypy_boto3_ecr import ECRClient
     from mypy_boto3_ecr.type_defs import ImageTypeDef
-
-IMMUTABLE: Final[Literal["IMMUTABLE"]] = "IMMUTABLE"
-"""Mutability of a repository whose tags stay what they were pushed as."""
 
 SINGLE_PLATFORM_MANIFESTS: Final = frozenset(
     {
@@ -69,7 +65,7 @@ class EcrRegistry:
         RegistryError
             When ECR does not answer the question: absence is never assumed.
         """
-        images = self._images(tag)
+        images = self._revisions(tag)
         if not images:
             return None
         newest = max(images)
@@ -102,7 +98,7 @@ class EcrRegistry:
         RegistryError
             When there is no such image, or it cannot be read.
         """
-        images = self._images(tag)
+        images = self._revisions(tag)
         if not images:
             raise RegistryError(f"There is no image {self.repository}:{tag} in ECR.")
         image = images[max(images)]
@@ -134,7 +130,7 @@ class EcrRegistry:
         The tag itself while it is free; then ``TAG-r1``, ``TAG-r2`` and so on, which `find` takes
         for newer ones.
         """
-        images = self._images(tag)
+        images = self._revisions(tag)
         if not images:
             return tag
         number = max(images) + 1
@@ -233,64 +229,5 @@ class EcrRegistry:
         username, password = base64.b64decode(token).decode().split(":", 1)
         return RegistryLogin(username=username, password=password)
 
-    def _images(self, tag: str) -> dict[int, ImageTypeDef]:
-        """Return the images of a tag by the number of their revision."""
-        numbers = {revised_tag(tag, number): number for number in range(REVISIONS)}
-        with explained("look for an image in ECR repository", self.repository, RegistryError):
-            try:
-                answer = self._clients.ecr.batch_get_image(
-                    repositoryName=self.repository,
-                    imageIds=[{"imageTag": name} for name in numbers],
-                )
-            except ClientError as exc:
-                if error_code(exc) == "RepositoryNotFoundException":
-                    return {}
-                raise
-        for failure in answer["failures"]:
-            if failure["failureCode"] != "ImageNotFound":
-                raise RegistryError(
-                    f"ECR repository {self.repository} did not say whether it has image {tag}: "
-                    f"{failure['failureCode']}: {failure.get('failureReason', '')}"
-                )
-        # The emulator may name another tag of the same image than the one it was asked for.
-        return {numbers.get(image["imageId"]["imageTag"], 0): image for image in answer["images"]}
-
-
-def create_repository(ecr: ECRClient, repository: str) -> str:
-    """Make a repository as images need it, and return its URI.
-
-    Its tags are immutable, Lambda may pull from it, and it bears the tag of this project. One that
-    somebody else makes at the same moment is taken as it is.
-    """
-    key, value = OWN_TAG
-    try:
-        created = ecr.create_repository(
-            repositoryName=repository,
-            imageTagMutability=IMMUTABLE,
-            tags=[{"Key": key, "Value": value}],
-        )
-    except ClientError as exc:
-        if error_code(exc) != "RepositoryAlreadyExistsException":
-            raise
-        found = ecr.describe_repositories(repositoryNames=[repository])
-        return found["repositories"][0]["repositoryUri"]
-    allow_pull(ecr, repository, beside={})
-    return created["repository"]["repositoryUri"]
-
-
-def allow_pull(ecr: ECRClient, repository: str, *, beside: Document) -> None:
-    """Let Lambda pull from a repository, in addition to what its policy says."""
-    policy = with_statements(beside, LAMBDA_MAY_PULL)
-    ecr.set_repository_policy(repositoryName=repository, policyText=json.dumps(policy))
-
-
-def repository_policy(ecr: ECRClient, repository: str) -> Document:
-    """Return a repository's policy; an empty one if it has none."""
-    try:
-        answer = ecr.get_repository_policy(repositoryName=repository)
-    except ClientError as exc:
-        if error_code(exc) != "RepositoryPolicyNotFoundException":
-            raise
-        return {}
-    policy: Document = json.loads(answer["policyText"])
-    return policy
+    def _revisions(self, tag: str) -> dict[int, ImageTypeDef]:
+        return revisions(self._clients.ecr, self.repository, tag)

@@ -6,13 +6,12 @@ import random
 import re
 import time
 from collections.abc import Callable
-from concurrent.futures import ThreadPoolExecutor
 from typing import Any, Final
 
 from botocore.exceptions import ClientError
-from botocore.utils import parse_timestamp
 
 from covalent_lambda_container.adapters.aws.aws_errors import error_code, error_message, explained
+from covalent_lambda_container.adapters.aws.function_list import list_functions
 from covalent_lambda_container.adapters.aws.session import AwsClients
 from covalent_lambda_container.errors import ConfigurationError, ProvisionError
 from covalent_lambda_container.model.names import CREATOR_TAG, OWN_TAG
@@ -29,9 +28,6 @@ from covalent_lambda_container.ports.functions import (
 _ROLE_NOT_READY: Final = "cannot be assumed by Lambda"
 _ROLE_PATIENCE_S: Final = 90.0
 """IAM is eventually consistent: a new role is refused for some seconds."""
-
-_REQUESTS_AT_ONCE: Final = 8
-"""GetFunction is allowed 100 times a second ("Lambda quotas" page, read 2026-11)."""
 
 _CONFLICT_PATIENCE_S: Final = 30.0
 """How long to wait for a change of a function that somebody else makes at the same time."""
@@ -220,35 +216,7 @@ class LambdaFunctions:
 
     def list_functions(self) -> list[FunctionRecord]:
         """Return all functions of the account that run an image, whoever created them."""
-        client = self._clients.functions
-        with explained("list functions", "of the account", ProvisionError):
-            names = [
-                function["FunctionName"]
-                for page in client.get_paginator("list_functions").paginate()
-                for function in page["Functions"]
-                if function.get("PackageType") == "Image"
-            ]
-        with ThreadPoolExecutor(_REQUESTS_AT_ONCE) as pool:
-            return [record for record in pool.map(self._record, names) if record]
-
-    def _record(self, name: str) -> FunctionRecord | None:
-        # ListFunctions returns neither image nor tags.
-        with explained("look for function", name, ProvisionError):
-            try:
-                answer = self._clients.functions.get_function(FunctionName=name)
-            except ClientError as exc:
-                if error_code(exc) == "ResourceNotFoundException":
-                    return None
-                raise
-        configuration, code = answer["Configuration"], answer["Code"]
-        return FunctionRecord(
-            name=name,
-            image=code.get("ResolvedImageUri") or code.get("ImageUri", ""),
-            memory_mb=configuration["MemorySize"],
-            modified=parse_timestamp(configuration["LastModified"]),
-            tags=answer.get("Tags", {}),
-            description=configuration.get("Description", ""),
-        )
+        return list_functions(self._clients.functions)
 
 
 def _create_request(spec: FunctionSpec, creator: str, description: str) -> dict[str, Any]:

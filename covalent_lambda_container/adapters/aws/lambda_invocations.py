@@ -8,7 +8,6 @@ the endpoint, the credentials and the proxy, signs requests, and parses errors.
 from __future__ import annotations
 
 import base64
-import errno
 import json
 import os
 import time
@@ -19,67 +18,18 @@ from typing import Any, Final
 from urllib.parse import quote, urlsplit
 
 from botocore.credentials import ReadOnlyCredentials
-from botocore.exceptions import ClientError
-from botocore.parsers import ResponseParserFactory
 from pyqwest import Client, FullResponse, HTTPTransport, HTTPVersion, Proxy
 
-from covalent_lambda_container.adapters.aws.aws_errors import error_code, error_message, explained
+from covalent_lambda_container.adapters.aws.aws_errors import explained
+from covalent_lambda_container.adapters.aws.invoke_errors import Refusals, not_connected
 from covalent_lambda_container.adapters.aws.session import AwsClients
 from covalent_lambda_container.adapters.aws.sigv4 import SignedPosts
 from covalent_lambda_container.concurrency.event_loop import BRIEF_BYTES, in_thread
 from covalent_lambda_container.errors import InvocationError
 from covalent_lambda_container.ports.functions import (
     ConnectionLost,
-    FunctionMissing,
-    NotAccepted,
     Reply,
-    Unreachable,
 )
-
-_FEWER: Final = "or run fewer electrons at once."
-_NOT_ACCEPTED: Final = {
-    # The code artifact user is what Lambda reads an image as; it is provisioned again for a
-    # function that was Inactive.
-    "CodeArtifactUserDeletedException": "",
-    "CodeArtifactUserPendingException": "",
-    "EC2ThrottledException": f"Wait until the VPC has its network interfaces, {_FEWER}",
-    "ENILimitReachedException": f"Raise the VPC's quota of network interfaces, {_FEWER}",
-    "ENINotReadyException": "",
-    "ResourceConflictException": "",
-    "ResourceNotReadyException": "",
-    "SnapStartNotReadyException": "",
-    "SnapStartRegenerationFailureException": "",
-    "SubnetIPAddressLimitReachedException": "Name subnets with free addresses by the option "
-    f"subnet_ids, {_FEWER}",
-    "TooManyRequestsException": f"Raise the account's concurrency quota for Lambda, {_FEWER}",
-}
-"""Responses to Invoke that say the function was not started and may be invoked again, each by its
-documentation, and what helps if they persist (Lambda API reference, "Invoke", read 2026-11)."""
-
-_CHECK_MOUNT: Final = (
-    "Check the file system's mount targets and the security groups of both: the function's must be "
-    "allowed to reach the file system's port."
-)
-_BRIEFLY_NOT_ACCEPTED: Final = {
-    "EC2UnexpectedException": "",
-    "EFSMountConnectivityException": _CHECK_MOUNT,
-    "EFSMountTimeoutException": _CHECK_MOUNT,
-    "S3FilesMountConnectivityException": _CHECK_MOUNT,
-    "S3FilesMountTimeoutException": _CHECK_MOUNT,
-    "SnapStartTimeoutException": "",
-}
-"""The same, of what is either over within a minute or wrong until somebody changes it."""
-
-_UNDECIDED: Final = frozenset({"ServiceException"})
-"""Responses to Invoke that leave open whether the function was started. All other documented errors
-are found before the start, whatever their status: a key, a network or a file system that the
-function may not use has status 502 or 403 (the same page)."""
-
-_NO_FILE_LEFT: Final = tuple(f"(os error {code})" for code in (errno.EMFILE, errno.ENFILE))
-_NOT_TRUSTED: Final = "invalid peer certificate"
-_NO_TUNNEL: Final = ("tunnel error: proxy authorization required", "tunnel error: unsuccessful")
-"""pyqwest's messages for connections that another attempt will not bring about; its errors have no
-codes."""
 
 _PATH: Final = "/2015-03-31/functions/{}/invocations"
 _HEADERS: Final = {
@@ -89,7 +39,6 @@ _HEADERS: Final = {
 }
 _OPERATION: Final = "invoke function"
 _OK: Final = 200
-_SERVER_ERROR: Final = 500
 _CONNECT_TIMEOUT_S: Final = 10
 _READ_RESERVE_S: Final = 30
 _IDLE_CONNECTION_S: Final = 15
@@ -116,7 +65,6 @@ class LambdaInvocations:
     def __init__(self, clients: AwsClients) -> None:
         self._clients = clients
         self._clients_by_timeout = lru_cache(maxsize=64)(self._new_client)
-        self._errors = ResponseParserFactory().create_parser("rest-json")
 
     async def invoke(self, name: str, event: bytes, *, timeout_s: int) -> Reply:
         """Invoke a function once and wait for its answer.
@@ -146,7 +94,9 @@ class LambdaInvocations:
         answer = await self._send(name, url, event, headers, timeout_s)
         if answer.status != _OK:
             with explained(_OPERATION, name, InvocationError):
-                raise self._refusal(name, answer)
+                raise self._refusals.error(
+                    name, answer.status, dict(answer.headers.items()), answer.content
+                )
         try:
             payload = await _parsed(answer.content)
         except ValueError as exc:
@@ -176,7 +126,7 @@ class LambdaInvocations:
             return await client.post(url, headers, event)
         # The only error that is raised before there is a connection.
         except ConnectionError as exc:
-            raise self._not_connected(name, str(exc)) from exc
+            raise not_connected(name, self._endpoint, str(exc)) from exc
         except (TypeError, ValueError):
             # Its message would show the header, which may be a credential.
             raise InvocationError(
@@ -237,53 +187,9 @@ class LambdaInvocations:
         )
         return Client(transport)
 
-    def _not_connected(self, name: str, said: str) -> Exception:
-        """Return the error for a connection that was not established."""
-        if _NOT_TRUSTED in said:
-            return InvocationError(
-                f"invoke function {name!r}: no trusted connection to {self._endpoint}: {said}.",
-                hint="If a proxy or a private endpoint has a certificate of its own, name its "
-                "authority's PEM file in AWS_CA_BUNDLE for the dispatcher.",
-            )
-        if any(refusal in said for refusal in _NO_TUNNEL):
-            return InvocationError(
-                f"invoke function {name!r}: the proxy did not connect to {self._endpoint}: {said}.",
-                hint="Check HTTPS_PROXY and NO_PROXY in the dispatcher's environment, and whether "
-                "the proxy is overloaded.",
-            )
-        if any(shortage in said for shortage in _NO_FILE_LEFT):
-            return NotAccepted(
-                said, f"Let the dispatcher have more files open (ulimit -n), {_FEWER}"
-            )
-        return Unreachable(said)
-
-    def _refusal(self, name: str, answer: FullResponse) -> Exception:
-        """Return the error for a response whose status is not 200."""
-        read = {
-            "status_code": answer.status,
-            "headers": dict(answer.headers.items()),
-            "body": answer.content,
-        }
-        exc = ClientError(self._errors.parse(read, self._operation.output_shape), "Invoke")
-        said = f"{error_code(exc)}: {error_message(exc)}"
-        code = error_code(exc)
-        if code in _NOT_ACCEPTED:
-            return NotAccepted(said, _NOT_ACCEPTED[code])
-        if code in _BRIEFLY_NOT_ACCEPTED:
-            return NotAccepted(said, _BRIEFLY_NOT_ACCEPTED[code], brief=True)
-        if error_code(exc) == "ResourceNotFoundException":
-            return FunctionMissing(name)
-        if answer.status >= _SERVER_ERROR and error_code(exc) not in self._decided:
-            return ConnectionLost(said)
-        return exc
-
     @cached_property
-    def _operation(self) -> Any:
-        return self._clients.functions.meta.service_model.operation_model("Invoke")
-
-    @cached_property
-    def _decided(self) -> frozenset[str]:
-        return frozenset(shape.name for shape in self._operation.error_shapes) - _UNDECIDED
+    def _refusals(self) -> Refusals:
+        return Refusals(self._clients.functions.meta.service_model.operation_model("Invoke"))
 
     @cached_property
     def _endpoint(self) -> str:

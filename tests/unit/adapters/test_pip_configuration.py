@@ -12,7 +12,8 @@ import pytest
 
 from covalent_lambda_container.adapters.pip_configuration import read_index_settings
 from covalent_lambda_container.errors import ConfigurationError
-from covalent_lambda_container.packages.index_settings import IndexSettings, Login
+from covalent_lambda_container.packages.index_settings import IndexSettings
+from covalent_lambda_container.packages.logins import Login
 
 
 @pytest.fixture

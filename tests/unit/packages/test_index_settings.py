@@ -6,7 +6,8 @@ import base64
 
 import pytest
 
-from covalent_lambda_container.packages.index_settings import IndexSettings, Login
+from covalent_lambda_container.packages.index_settings import IndexSettings
+from covalent_lambda_container.packages.logins import Login
 
 SECRET = "pass:w/rd%"
 IN_URL = "pass%3Aw%2Frd%25"

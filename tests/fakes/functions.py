@@ -73,6 +73,9 @@ class FakeFunctions:
         self._clock = clock or FakeClock()
         self._lock = threading.Lock()
         self._idle: list[Environment] = []
+        self._busy: set[Environment] = set()
+        self._returned = threading.Condition(self._lock)
+        self._ended = False
         self._failing_creations: list[str] = []
         self._refusals: list[NotAccepted] = []
         self._replies: list[Reply] = []
@@ -82,6 +85,12 @@ class FakeFunctions:
         return self
 
     def __exit__(self, *exc_info: object) -> None:
+        """Take down all environments, those of tasks that nobody waits for any more included."""
+        with self._returned:
+            self._ended = True
+            for environment in self._busy:
+                environment.kill()
+            self._returned.wait_for(lambda: not self._busy, timeout=10)
         self.discard_environments()
 
     @property
@@ -224,8 +233,14 @@ class FakeFunctions:
         """Answer in a warm environment, or in a new one when all are busy."""
         with self._lock:
             environment = self._idle.pop() if self._idle else Environment()
-        reply = environment.invoke(event, timeout_s)
-        if environment.alive:
-            with self._lock:
-                self._idle.append(environment)
-        return reply
+            self._busy.add(environment)
+        try:
+            return environment.invoke(event, timeout_s)
+        finally:
+            with self._returned:
+                self._busy.discard(environment)
+                if self._ended:
+                    environment.close()
+                elif environment.alive:
+                    self._idle.append(environment)
+                self._returned.notify_all()

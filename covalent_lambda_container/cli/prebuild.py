@@ -158,7 +158,7 @@ def _make(
             step = begin(_title(target))
             try:
                 service = service_for(target.options)
-                created = make(target, service, with_function=with_function, tell=step.report)
+                created = make(target, service, with_function=with_function, report=step.report)
             except BaseException:
                 step.end("failed")
                 raise

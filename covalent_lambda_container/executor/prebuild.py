@@ -122,16 +122,16 @@ def look(target: BuildTarget, service: Service, *, with_function: bool) -> Targe
 
 
 def make(
-    target: BuildTarget, service: Service, *, with_function: bool, tell: ReportProgress
+    target: BuildTarget, service: Service, *, with_function: bool, report: ReportProgress
 ) -> TargetStatus:
     """Create an image and its function where they do not exist."""
     rebuild = target.options.force_rebuild
-    image = service.provisioner.ensure_image(target.spec, tell, rebuild=rebuild)
+    image = service.provisioner.ensure_image(target.spec, report, rebuild=rebuild)
     if not with_function:
         return TargetStatus(target=target, image=image)
     name = service.provisioner.ensure_function(
         service.function_spec(image),
-        tell,
+        report,
         description=description(target.names, target.spec.requirements),
     )
     return TargetStatus(target=target, image=image, function=name, function_exists=True)

@@ -14,14 +14,14 @@ from typing import Final
 
 from filelock import FileLock
 
-from covalent_lambda_container import progress, step_log
+from covalent_lambda_container import step_log
 from covalent_lambda_container.concurrency.single_flight import SingleFlight
 from covalent_lambda_container.errors import (
     ConfigurationError,
     ProvisionError,
-    RegistryError,
     UnusableImage,
 )
+from covalent_lambda_container.functions.image_publisher import ImagePublisher
 from covalent_lambda_container.model.image_labels import ImageContents
 from covalent_lambda_container.model.specs import FunctionSpec, ImageReference, ImageSpec
 from covalent_lambda_container.ports.functions import FAILED, PENDING, Functions, FunctionState
@@ -63,6 +63,7 @@ class Provisioner:
         lock_directory: Path,
     ) -> None:
         self._builder = builder
+        self._publisher = ImagePublisher(builder, registry)
         self._registry = registry
         self._functions = functions
         self._lock_directory = lock_directory
@@ -77,7 +78,7 @@ class Provisioner:
         return self._registry.find(spec.tag)
 
     def ensure_image(
-        self, spec: ImageSpec, tell: ReportProgress = _silent, *, rebuild: bool = False
+        self, spec: ImageSpec, report: ReportProgress = _silent, *, rebuild: bool = False
     ) -> ImageReference:
         """Return the image of a spec, building and pushing it only if the registry has none.
 
@@ -85,14 +86,14 @@ class Provisioner:
         ----------
         spec
             What it must contain.
-        tell
+        report
             Called at the start of each long step.
         rebuild
             Build and push the image although the registry has it; once in this process.
         """
         if rebuild:
-            self._rebuilt.get(spec, lambda: self._rebuild(spec, tell))
-        return self._images.get(spec, lambda: self._find_or_build(spec, tell))
+            self._rebuilt.get(spec, lambda: self._rebuild(spec, report))
+        return self._images.get(spec, lambda: self._find_or_build(spec, report))
 
     def installed(self, spec: ImageSpec) -> frozenset[str]:
         """Return the pins of all that is installed in the image of a spec, as its labels say.
@@ -123,12 +124,12 @@ class Provisioner:
         return name
 
     def find_function(self, spec: FunctionSpec) -> bool:
-        """Tell whether the function of a spec exists and can be invoked, now or soon."""
+        """Return whether the function of a spec exists and can be invoked, now or soon."""
         state = self._functions.find(spec.name)
         return state is not None and state.state != FAILED
 
     def ensure_function(
-        self, spec: FunctionSpec, tell: ReportProgress = _silent, *, description: str = ""
+        self, spec: FunctionSpec, report: ReportProgress = _silent, *, description: str = ""
     ) -> str:
         """Return the name of the function of a spec, creating the function if it does not exist.
 
@@ -136,32 +137,32 @@ class Provisioner:
         ----------
         spec
             What it is.
-        tell
-            Takes a word on each step that takes long.
+        report
+            Called at the start of each long step.
         description
-            What it is for, in words for people; one that exists keeps its own.
+            What it is for, as Lambda's console shows it; an existing function keeps its own.
         """
-        return self._names.get(spec, lambda: self._find_or_create(spec, tell, description))
+        return self._names.get(spec, lambda: self._find_or_create(spec, report, description))
 
     def forget(self, image: ImageSpec, function: FunctionSpec) -> None:
         """Forget an image and its function, which have turned out not to exist."""
         self._names.forget(function)
         self._images.forget(image)
 
-    def _find_or_build(self, spec: ImageSpec, tell: ReportProgress) -> ImageReference:
+    def _find_or_build(self, spec: ImageSpec, report: ReportProgress) -> ImageReference:
         found = self._registry.find(spec.tag)
         if found:
             return found
         with self._locked(spec):
             # Another process may have built it while this one waited.
-            return self._registry.find(spec.tag) or self._build(spec, tell)
+            return self._registry.find(spec.tag) or self._publisher.publish(spec, report)
 
-    def _rebuild(self, spec: ImageSpec, tell: ReportProgress) -> None:
+    def _rebuild(self, spec: ImageSpec, report: ReportProgress) -> None:
         with self._locked(spec):
             replaced = None
             with contextlib.suppress(UnusableImage):
                 replaced = self._registry.find(spec.tag)
-            self._build(spec, tell, replaced=replaced, rebuild=True)
+            self._publisher.publish(spec, report, replaced=replaced, rebuild=True)
         self._images.forget(spec)
         self.rebuilds += 1
 
@@ -182,90 +183,25 @@ class Provisioner:
         finally:
             lock.release()
 
-    def _build(
-        self,
-        spec: ImageSpec,
-        tell: ReportProgress,
-        *,
-        replaced: ImageReference | None = None,
-        rebuild: bool = False,
-    ) -> ImageReference:
-        repository = self._repository(spec)
-        tag = self._registry.next_tag(spec.tag) if rebuild else spec.tag
-        name = f"{repository}:{tag}"
-        tell("building")
-        with step_log.step("image.build", name), progress.reported_to(tell):
-            self._builder.build(spec, name, rebuild=rebuild)
-        if not rebuild:
-            # Another machine may have been faster: its image will do, and there is nothing to push.
-            found = self._registry.find(spec.tag)
-            if found:
-                return found
-        tell("pushing")
-        try:
-            with step_log.step("image.push", name), progress.reported_to(tell):
-                self._builder.push(name, self._registry.login())
-        except RegistryError:
-            # Tags are immutable: another machine may have pushed the same image first.
-            found = self._registry.find(spec.tag)
-            if found is None or found == replaced:
-                raise
-            return found
-        found = self._pushed(spec, tag)
-        if found is None:
-            raise RegistryError(
-                f"Image {name} was pushed, but ECR does not list it.",
-                hint="Try again; if it happens again, check the repository's lifecycle policy.",
-            )
-        return found
-
-    def _repository(self, spec: ImageSpec) -> str:
-        try:
-            return self._registry.ensure_repository()
-        except RegistryError as exc:
-            packages = ", ".join(spec.requirements) or "no packages"
-            raise RegistryError(
-                f"Image {spec.tag} ({packages}) is not in ECR, and may not be put there: "
-                f"{exc.message}",
-                hint="Where this identity is not to build, make the image as one that is: "
-                "'covalent-lambda prebuild'. Else 'covalent-lambda policy dispatcher' prints what "
-                "it needs, and 'covalent-lambda bootstrap' makes the repository.",
-            ) from exc
-
-    def _pushed(self, spec: ImageSpec, tag: str) -> ImageReference | None:
-        try:
-            return self._registry.find(spec.tag)
-        except UnusableImage as exc:
-            # It must not be what the next task finds.
-            fate = "It was removed from there."
-            try:
-                self._registry.remove(tag)
-            except RegistryError as refusal:
-                fate = f"It is still there: {refusal}"
-            raise UnusableImage(
-                f"Docker pushed what Lambda does not take. {exc.message} {fate}",
-                hint="Docker's containerd image store pushes indexes. Switch it off in the "
-                'dispatcher\'s engine, by "features": {"containerd-snapshotter": false} in '
-                "/etc/docker/daemon.json, and restart the engine.",
-            ) from exc
-
-    def _find_or_create(self, spec: FunctionSpec, tell: ReportProgress, description: str) -> str:
+    def _find_or_create(self, spec: FunctionSpec, report: ReportProgress, description: str) -> str:
         name = spec.name
         state = self._functions.find(name)
         if state is None:
-            state = self._create(spec, tell, description)
+            state = self._create(spec, report, description)
         elif state.state == PENDING:
             state = self._functions.wait_active(name)
         if state.state == FAILED:
-            log.warning("Function %s is Failed (%s): it is made again.", name, state.reason)
+            log.warning("Function %s is Failed (%s) and is created again.", name, state.reason)
             self._functions.delete(name)
-            state = self._create(spec, tell, description)
+            state = self._create(spec, report, description)
         if state.state == FAILED:
-            raise ProvisionError(f"Function {name} could not be made: {state.reason}")
+            raise ProvisionError(f"Function {name} could not be created: {state.reason}")
         return name
 
-    def _create(self, spec: FunctionSpec, tell: ReportProgress, description: str) -> FunctionState:
-        tell("creating the function")
+    def _create(
+        self, spec: FunctionSpec, report: ReportProgress, description: str
+    ) -> FunctionState:
+        report("creating the function")
         with step_log.step("function.create", spec.name):
             self._functions.create(spec, description)
             return self._functions.wait_active(spec.name)

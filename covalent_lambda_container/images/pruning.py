@@ -115,7 +115,7 @@ def remove(
     cache: Path,
     engine: ImageStore,
     look_again: Callable[[], Collection[Leftover]],
-    tell: Callable[[str], None],
+    report: Callable[[str], None],
 ) -> list[Leftover]:
     """Wait until no build runs, then remove what is still unused; return what was removed.
 
@@ -129,7 +129,7 @@ def remove(
         The engine that has the images.
     look_again
         Finds what is unused now.
-    tell
+    report
         Called with a description of each step.
 
     Raises
@@ -139,9 +139,9 @@ def remove(
     """
     named = {(each.kind, each.names) for each in what}
     try:
-        with emptying(cache, lambda: tell("Waiting for builds to end")):
+        with emptying(cache, lambda: report("Waiting for builds to end")):
             still = [each for each in look_again() if (each.kind, each.names) in named]
-            tell(f"Removing {len(still)} leftovers of builds")
+            report(f"Removing {len(still)} leftovers of builds")
             return [each for each in still if _removed(each, engine)]
     except OSError as exc:
         raise ConfigurationError(

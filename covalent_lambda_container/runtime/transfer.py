@@ -118,6 +118,7 @@ def look(url: str) -> bytes | None:
             content: bytes = answer.read()
             return content
     except urllib.error.HTTPError as exc:
+        exc.close()
         if exc.code == 404:
             return None
         raise
@@ -142,6 +143,7 @@ def _send(
             with urllib.request.urlopen(request, timeout=timeout_s) as answer:
                 return answer.read(), answer.headers
         except urllib.error.HTTPError as exc:
+            exc.close()
             error = OSError(f"S3 answered {method} with HTTP {exc.code} {exc.reason}")
             # 4xx is S3's last word: an expired or foreign URL does not get better.
             final = exc.code < 500

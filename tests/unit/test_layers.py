@@ -101,6 +101,16 @@ CONFINED = {
     "uv": {"adapters/uv_installer"},
 }
 
+MODULE_LINES = 300
+CLASS_LINES = 200
+LARGER_CLASSES = {
+    "covalent_api/configured_executor.ConfiguredExecutor": (
+        "Written from the declared options: each takes four lines or more of docstring, signature "
+        "and collected arguments, which belong to one constructor."
+    ),
+}
+"""Classes that may have more lines, and why."""
+
 IN_CONTAINER = FOLDER / "images" / "in_container"
 
 
@@ -196,6 +206,26 @@ def test_packages_are_empty_so_that_importing_covalent_stays_fast(path: Path) ->
     if path.name == "__init__.py" and path.parent not in (FOLDER, FOLDER / "account"):
         body = ast.parse(path.read_text("utf-8")).body
         assert [node for node in body if not isinstance(node, ast.Expr)] == []
+
+
+@pytest.mark.parametrize("path", FILES, ids=IDS)
+def test_a_module_is_small(path: Path) -> None:
+    lines = len(path.read_text("utf-8").splitlines())
+    assert lines <= MODULE_LINES, "split it by concept"
+
+
+def classes() -> Iterator[tuple[str, int]]:
+    """Yield the package's classes, by module and name, and the number of their lines."""
+    for path in FILES:
+        for node in ast.walk(ast.parse(path.read_text("utf-8"))):
+            if isinstance(node, ast.ClassDef):
+                first = min([node.lineno, *(each.lineno for each in node.decorator_list)])
+                yield f"{module_path(path)}.{node.name}", (node.end_lineno or first) - first + 1
+
+
+def test_a_class_is_small() -> None:
+    large = {name for name, lines in classes() if lines > CLASS_LINES}
+    assert large == set(LARGER_CLASSES), "split it by concept"
 
 
 @pytest.mark.parametrize(

@@ -431,7 +431,7 @@ def test_a_function_that_fails_twice_is_an_error_with_lambdas_reason(
     provisioner: Provisioner, functions: FakeFunctions
 ) -> None:
     functions.fail_next_creations("InvalidImage", "InvalidImage: CodeArtifactUser")
-    with pytest.raises(ProvisionError, match=rf"{FUNCTION.name} could not be made: .*Artifact"):
+    with pytest.raises(ProvisionError, match=rf"{FUNCTION.name} could not be created: .*Artifact"):
         provisioner.ensure_function(FUNCTION)
     assert len(functions.created) == 2
 

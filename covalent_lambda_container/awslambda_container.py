@@ -32,6 +32,7 @@ from covalent_lambda_container.covalent_api import (
     collections,
     node_updates,
     post_processing,
+    sublattice_archives,
     sublattices,
     transport,
     web_page,
@@ -163,7 +164,7 @@ class AWSLambdaContainerExecutor(ConfiguredExecutor):
             image=image,
             pins=frozenset(contents.packages) if contents else frozenset(),
         )
-        sublattices.check_archive(outcome.text, limits)
+        sublattice_archives.check_archive(outcome.text, limits)
 
     def _write_streams(self, outcome: Outcome) -> None:
         if self.task_stdout is None:

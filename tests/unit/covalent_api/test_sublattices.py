@@ -15,10 +15,10 @@ from covalent._workflow.electron import _build_sublattice_graph
 from covalent._workflow.transport import TransportableObject
 
 from covalent_lambda_container import AWSLambdaContainerExecutor
+from covalent_lambda_container.covalent_api.sublattice_archives import check_archive
 from covalent_lambda_container.covalent_api.sublattices import (
     SublatticeLimits,
     builds_sublattice,
-    check_archive,
     limits_of,
 )
 from covalent_lambda_container.covalent_api.transport import transportable

@@ -22,7 +22,7 @@ from covalent.executor.utils.wrappers import wrapper_fn
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from covalent_lambda_container.runtime import execution, task_errors, wire
+from covalent_lambda_container.runtime import task_errors, wire
 from covalent_lambda_container.runtime.execution import execute
 from tests.fakes import examples
 from tests.fakes.examples import value_of
@@ -367,7 +367,7 @@ def test_a_missing_file_may_be_that_of_a_command(
     if has_commands:
         commands.mkdir()
     monkeypatch.setattr(task_errors, "_COMMANDS", str(commands))
-    monkeypatch.setattr(execution.os.path, "abspath", lambda path: f"/tmp/{path}")
+    monkeypatch.setattr(task_errors.os.path, "abspath", lambda path: f"/tmp/{path}")
     advice = run(lambda: open(path).close())["error"]["advice"]
     assert ("bash_deps='runtime'" in advice) is has_commands
 

@@ -62,7 +62,7 @@ class DockerEngine:
         self._sleep = sleep
 
     def answers(self) -> bool:
-        """Tell whether there is an engine."""
+        """Return whether there is an engine."""
         try:
             with self._connection.api("look for an engine") as engine:
                 engine.ping()

@@ -1,4 +1,4 @@
-"""Layers on disk, compressed once: blobs that a registry takes, the same for the same archive."""
+"""Layers on disk, compressed once: blobs that a registry accepts, the same for the same archive."""
 
 from __future__ import annotations
 
@@ -103,14 +103,14 @@ class LayerStore:
         self._file(layer.diff_id.removeprefix("sha256:")).unlink(missing_ok=True)
 
     def is_sound(self, layer: Layer) -> bool:
-        """Tell whether a layer's blob is what its digest says."""
+        """Return whether a layer's blob is what its digest says."""
         seen = hashlib.sha256()
         for piece in self.read(layer):
             seen.update(piece)
         return f"sha256:{seen.hexdigest()}" == layer.digest
 
     def has(self, layer: Layer) -> bool:
-        """Tell whether the store has a layer's blob."""
+        """Return whether the store has a layer's blob."""
         try:
             return self._file(layer.diff_id.removeprefix("sha256:")).stat().st_size == layer.size
         except FileNotFoundError:

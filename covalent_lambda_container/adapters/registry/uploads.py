@@ -86,7 +86,7 @@ class Uploads:
             for number, upload in enumerate(begun, 1):
                 if not upload.done():
                     report(f"uploading layer {number} of {len(begun)}")
-                # All of them: what still goes on would be taken for an upload of the next try.
+                # All of them: an upload that still runs would count as one of the next attempt.
                 upload.exception()
             # Those that failed may have done so for a build before this one.
             for layer in layers:

@@ -42,7 +42,7 @@ while True:
     try:
         result = ct.get_result(dispatch_id, workflow_output=False, intermediate_outputs=False)
     except RequestException:
-        # Covalent serves a file while it writes it anew.
+        # Covalent serves a file while it rewrites it.
         continue
     stdout = result.get_node_result(0)["stdout"] or ""
     if [stdout] != seen[-1:]:

@@ -102,6 +102,16 @@ FIGURES: Final = (
         yardstick="longest delay of a 5 ms sleep in the event loop during the 5,000; median",
     ),
     Figure(
+        name="live_output",
+        target=1.05,
+        yardstick="lattice of 200 electrons of 20 s that print all the time, live_output=False",
+    ),
+    Figure(
+        name="live_output_task",
+        target=1.05,
+        yardstick="a task of 12 s on one core that computes and prints, without uploads; medians",
+    ),
+    Figure(
         name="large_result_memory",
         target=2.5,
         yardstick="bytes of the 500 MB result or argument; peak resident memory, the worse",

@@ -139,7 +139,8 @@ class AWSLambdaContainerExecutor(ConfiguredExecutor):
                 node_id,
                 cancellation=cancellation,
                 retries=self.retries,
-                waiting=waiting,
+                # Elsewhere, nobody would see it.
+                waiting=waiting if node_updates.in_dispatcher() else None,
             )
         if outcome.completed and sublattices.builds_sublattice(function.args[0]):
             await in_thread(self._check_sublattice, args, outcome.text)

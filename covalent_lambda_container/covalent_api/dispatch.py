@@ -95,8 +95,8 @@ def asked_of(address: str, dispatch_id: str) -> Iterator[None]:
         ) from exc
     except (RequestException, URLError) as exc:
         raise ConfigurationError(
-            f"Covalent's server at {address} was asked for dispatch {dispatch_id!r}: {exc}",
-            hint="Start it (covalent start), or name another with --server.",
+            f"Covalent's server at {address} did not return dispatch {dispatch_id!r}: {exc}",
+            hint="Start the server (covalent start), or name another one with --server.",
         ) from exc
 
 

@@ -99,7 +99,7 @@ class Service:
             How often a task that crashed, timed out or ran out of memory is run again; one that
             raised never is.
         waiting
-            Where what is being done for it is shown.
+            Where what is being done for it, and what it prints, is shown; None if nobody looks.
 
         Raises
         ------
@@ -108,7 +108,6 @@ class Service:
         LambdaContainerError
             When it could not be run.
         """
-        waiting = waiting or WaitingNode()
         while True:
             try:
                 return await self._run_once(task, dispatch_id, node_id, cancellation, waiting)
@@ -124,8 +123,9 @@ class Service:
         dispatch_id: str,
         node_id: int,
         cancellation: Cancellation,
-        waiting: WaitingNode,
+        looked_at: WaitingNode | None,
     ) -> Outcome:
+        waiting = looked_at or WaitingNode()
         packages = await self.targets.local_packages()
         for attempt in ("first", "last"):
             waiting.wait_for(self.targets.activity(task, packages))
@@ -136,7 +136,8 @@ class Service:
             try:
                 call = self._call(task, target.function.name, dispatch_id, node_id)
                 with progress.reported_to(running.report):
-                    outcome = await self._invoker.run(call, cancellation)
+                    show = running.show if looked_at and self._options.live_output else None
+                    outcome = await self._invoker.run(call, cancellation, show)
                 return await self._accounted(outcome, target, f"{dispatch_id}:{node_id}")
             except FunctionMissing:
                 # Somebody deleted it since this process last looked; nothing ran.

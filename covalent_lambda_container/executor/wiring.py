@@ -112,6 +112,7 @@ def _service(options_json: str) -> Service:
             read_settings,
             options.max_image_mb,
             options.builder,
+            options.ca_bundle,
         ),
         functions=LambdaFunctions(clients),
         invocations=_invocations_for(target),
@@ -153,6 +154,7 @@ def _provisioner_for(
     read_settings: Callable[[], IndexSettings],
     max_image_mb: int,
     builder: str,
+    ca_bundle: str,
 ) -> Provisioner:
     clients = clients_for(target)
     cache = _cache_folder(cache_dir)
@@ -160,21 +162,24 @@ def _provisioner_for(
     def builder_on(engine: Engine) -> TaskImageBuilder:
         return image_builder(engine, read_settings, cache, max_image_mb=max_image_mb)
 
-    without_engine = builder_on(_registry_engine(clients, repository, cache))
+    without_engine = builder_on(_registry_engine(clients, repository, cache, ca_bundle))
     docker = DockerEngine()
     return Provisioner(
         builder=without_engine
         if builder == "registry"
-        else DockerOrRegistry(builder_on(docker), without_engine, docker.answers),
+        else DockerOrRegistry(builder_on(docker), without_engine, docker.refusal),
         registry=EcrRegistry(clients, repository),
         functions=LambdaFunctions(clients, creator=lambda: clients.caller_arn),
         lock_directory=cache / "locks",
     )
 
 
-def _registry_engine(clients: AwsClients, repository: str, cache: Path) -> RegistryEngine:
+def _registry_engine(
+    clients: AwsClients, repository: str, cache: Path, ca_bundle: str
+) -> RegistryEngine:
     """Return what composes images for an ECR repository without Docker."""
     ecr = EcrRegistry(clients, repository)
+    authorities = str(Path(ca_bundle).expanduser()) if ca_bundle else ""
 
     def open_repository(reference: Reference) -> Repository:
         def find_login() -> RegistryLogin | None:
@@ -191,7 +196,7 @@ def _registry_engine(clients: AwsClients, repository: str, cache: Path) -> Regis
         return Repository(
             reference,
             find_login,
-            certificates=clients.certificates if own else "",
+            certificates=(own and clients.certificates) or authorities,
             url=ecr.registry_url(reference.host) if own else "",
         )
 

@@ -66,6 +66,21 @@ def size_of(content: Content) -> int:
     return content.size if isinstance(content, Part) else len(content)
 
 
+def pieces(contents: Iterable[Content]) -> Iterator[bytes]:
+    """Yield contents one after the other, in pieces of at most a megabyte where they are files."""
+    for content in contents:
+        if isinstance(content, bytes):
+            yield content
+            continue
+        path, start = (content, 0) if isinstance(content, Path) else (content.file, content.start)
+        rest = size_of(content)
+        with path.open("rb") as file:
+            file.seek(start)
+            while rest and (piece := file.read(min(_CHUNK_BYTES, rest))):
+                rest -= len(piece)
+                yield piece
+
+
 def files(contents: dict[str, bytes]) -> list[Member]:
     """Return plain members for names and contents."""
     return [Member(name=name, content=(content,)) for name, content in contents.items()]
@@ -94,7 +109,7 @@ def body(members: Iterable[Member], *, folders: bool = False) -> Iterator[bytes]
             continue
         size = member.size
         yield _header(member.name, size, mode=0o755 if member.executable else 0o644)
-        yield from _content(member)
+        yield from pieces(member.content)
         yield bytes(-size % tarfile.BLOCKSIZE)
 
 
@@ -200,13 +215,3 @@ def _header(name: str, size: int, *, mode: int, kind: bytes = tarfile.REGTYPE) -
     header = tarfile.TarInfo(name)
     header.size, header.mode, header.type = size, mode, kind
     return header.tobuf(tarfile.PAX_FORMAT)
-
-
-def _content(member: Member) -> Iterator[bytes]:
-    for part in member.content:
-        if isinstance(part, (bytes, Part)):
-            yield part if isinstance(part, bytes) else part.read()
-            continue
-        with part.open("rb") as file:
-            while piece := file.read(_CHUNK_BYTES):
-                yield piece

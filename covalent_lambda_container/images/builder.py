@@ -8,9 +8,7 @@ from __future__ import annotations
 
 import contextlib
 import functools
-import shutil
-import tempfile
-import time
+import os
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from concurrent.futures import Executor, Future, ThreadPoolExecutor
@@ -21,7 +19,7 @@ from pathlib import Path
 from covalent_lambda_container import progress, step_log
 from covalent_lambda_container.errors import ImageBuildError
 from covalent_lambda_container.files.archives import Member, files
-from covalent_lambda_container.files.cache_folder import LONGEST_BUILD_S, SCRATCH, using
+from covalent_lambda_container.files.cache_folder import remove_leftovers, scratch, using
 from covalent_lambda_container.images.byte_code import PackageCompiler
 from covalent_lambda_container.images.distributions import (
     Distribution,
@@ -110,22 +108,13 @@ class TaskImageBuilder:
             root = find_root_image(
                 self._engine, spec, self._cache / "roots", started, newest=rebuild
             )
-            self._remove_leftovers()
+            remove_leftovers(self._cache)
             # On the file system of the caches, so that files can be linked instead of copied.
-            folder = tempfile.TemporaryDirectory(prefix=SCRATCH, dir=self._cache)
-            scratch = Path(cleanup.enter_context(folder))
-            compiler = PackageCompiler(started, root, self._cache, scratch)
+            folder = cleanup.enter_context(scratch(self._cache))
+            compiler = PackageCompiler(started, root, self._cache, folder)
             limit = SizeLimit(max_mb=self._max_image_mb, tag=spec.tag)
             build = _Build(self._engine, self._installer, compiler, spec, limit, rebuild=rebuild)
             build.run(name)
-
-    def _remove_leftovers(self) -> None:
-        oldest = time.time() - LONGEST_BUILD_S
-        for folder in self._cache.glob(f"{SCRATCH}*"):
-            # Another process may be faster.
-            with contextlib.suppress(FileNotFoundError):
-                if folder.stat().st_mtime < oldest:
-                    shutil.rmtree(folder, ignore_errors=True)
 
     def push(self, name: str, login: RegistryLogin) -> str:
         """Push a local image and return the ``sha256:…`` digest of its manifest.
@@ -162,8 +151,10 @@ class _Build:
 
     def run(self, name: str) -> None:
         base = self._interface_image()
-        # Layers are created while packages are downloaded and other layers are built.
-        background = ThreadPoolExecutor(1, thread_name_prefix="covalent-lambda-build")
+        # Layers are created while packages are downloaded and other layers are built. An engine
+        # keeps one core busy by itself; where there is none, all of them compile.
+        workers = 1 if self._engine.runs_containers else os.cpu_count() or 1
+        background = ThreadPoolExecutor(workers, thread_name_prefix="covalent-lambda-build")
         try:
             last = background.submit(self._runtime)
             packages = self._packages(base, background)

@@ -19,16 +19,19 @@ class DockerOrRegistry:
     ----------
     docker, registry
         The builders.
-    answers
-        Tells whether there is an engine.
+    refusal
+        Returns why no engine answers, or None if one does.
     """
 
     def __init__(
-        self, docker: ImageBuilder, registry: ImageBuilder, answers: Callable[[], bool]
+        self,
+        docker: ImageBuilder,
+        registry: ImageBuilder,
+        refusal: Callable[[], LambdaContainerError | None],
     ) -> None:
         self._docker = docker
         self._registry = registry
-        self._answers = answers
+        self._refusal = refusal
         self._builders: dict[str, ImageBuilder] = {}
 
     def build(self, spec: ImageSpec, name: str, *, rebuild: bool = False) -> None:
@@ -40,26 +43,26 @@ class DockerOrRegistry:
             When it cannot be built; without an engine, also when it needs one.
         """
         # An image that has no registry in its name stays in the engine.
-        if "/" not in name or self._answers():
+        refusal = self._refusal() if "/" in name else None
+        if refusal is None:
+            self._docker.build(spec, name, rebuild=rebuild)
             self._builders[name] = self._docker
-        else:
-            log.warning(
-                "No Docker engine answers: image %s is composed on this machine and uploaded "
-                "without one.",
-                spec.tag,
-            )
-            self._builders[name] = self._registry
+            return
+        log.warning(
+            "No Docker engine answers: image %s is composed on this machine and uploaded without "
+            "one. %s",
+            spec.tag,
+            refusal.message,
+        )
         try:
-            self._builders[name].build(spec, name, rebuild=rebuild)
+            self._registry.build(spec, name, rebuild=rebuild)
         except LambdaContainerError as exc:
-            if self._builders.pop(name) is self._docker:
-                raise
             raise ImageBuildError(
                 f"No Docker engine answers, and image {spec.tag} cannot be built without one: "
-                f"{exc.message}",
-                hint=f"{exc.hint or ''}\nStart a Docker engine on the dispatcher's machine, or "
-                "build the image elsewhere with 'covalent-lambda prebuild'.".lstrip(),
+                f"{exc.message}\n{refusal.message}",
+                hint=f"{exc.hint or ''}\n{refusal.hint or ''}".strip(),
             ) from exc
+        self._builders[name] = self._registry
 
     def push(self, name: str, login: RegistryLogin) -> str:
         """Push an image that was built; return its manifest's ``sha256:…`` digest.

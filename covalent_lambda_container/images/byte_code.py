@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import hashlib
+import itertools
 import json
 import tempfile
+import threading
 from collections.abc import Callable, Sequence
 from functools import cached_property
 from pathlib import Path, PurePosixPath
@@ -35,7 +37,7 @@ _FILES_PER_JOB: Final = 300
 
 
 class PackageCompiler:
-    """Compiles Python files in a container of a root image.
+    """Compiles Python files in a container of a root image. Threads may share it.
 
     Parameters
     ----------
@@ -56,7 +58,8 @@ class PackageCompiler:
         self.scratch = scratch
         self._started = started
         self._cache = cache
-        self._rounds = 0
+        self._rounds = itertools.count(1)
+        self._starting = threading.Lock()
 
     def archives(self, parts: Sequence[DistributionPart], folder: str) -> list[PackageArchive]:
         """Return the archives of parts of distributions; those not in the cache are created.
@@ -90,7 +93,7 @@ class PackageCompiler:
             known.parent.mkdir(parents=True, exist_ok=True)
             code = {path: part.read() for path, part in self._compile([sources]).items()}
             # Other processes see the whole file or none.
-            with tempfile.NamedTemporaryFile("wb", dir=known.parent, delete=False) as written:
+            with tempfile.NamedTemporaryFile("wb", dir=self.scratch, delete=False) as written:
                 written.writelines(archive(files(code)))
             Path(written.name).replace(known)
         mark_used(known)
@@ -109,8 +112,8 @@ class PackageCompiler:
         """
         if not groups:
             return {}
-        self._rounds += 1
-        inside, folder = f"{_FOLDER}/{self._rounds}", self.scratch / f"compiled-{self._rounds}"
+        number = next(self._rounds)
+        inside, folder = f"{_FOLDER}/{number}", self.scratch / f"compiled-{number}"
         jobs: list[list[tuple[str, int, int]]] = []
         sources: list[Content] = []
         start = 0
@@ -123,7 +126,8 @@ class PackageCompiler:
             cuts = range(0, len(placed), _FILES_PER_JOB)
             jobs += [placed[cut : cut + _FILES_PER_JOB] for cut in cuts]
         program = {"jobs.json": json.dumps(jobs).encode(), _PROGRAM.name: _PROGRAM.read_bytes()}
-        container = self._container
+        with self._starting:
+            container = self._container
         container.put(
             [
                 *files({f"{inside}/{name}": content for name, content in program.items()}),
@@ -151,8 +155,19 @@ def _sources(part: DistributionPart, folder: str) -> list[Member]:
     return [
         Member(name=f"{folder}/{file.path}", content=(stage / file.path,))
         for file in part.files
-        if file.path.endswith(".py") and file.content is None
+        if file.path.endswith(".py") and file.content is None and not is_test_module(file.path)
     ]
+
+
+def is_test_module(path: str) -> bool:
+    """Tell whether a path of a distribution is one of its own tests, by pytest's names of them.
+
+    They have no byte code in an image: no task imports them, and the tests of NumPy, pandas and
+    SciPy are two thirds of what there is to compile. Whoever imports one gets it from its source.
+    """
+    *folders, name = path.split("/")
+    named_so = name.startswith("test_") or name.endswith("_test.py")
+    return named_so and "tests" in folders
 
 
 def _byte_code(part: DistributionPart, cache_tag: str) -> list[str]:

@@ -21,7 +21,7 @@ from covalent_lambda_container.images.distributions import (
     is_sound,
 )
 
-FORMAT: Final = 3
+FORMAT: Final = 4
 """Version of the archives' format: increment it when the same distribution gives other bytes."""
 
 _LARGE_BYTES: Final = 5_000_000
@@ -145,8 +145,8 @@ class PackageArchiveStore:
         compiled
             Byte code of the part's sources, by path.
         scratch
-            Folder for an archive that must not be kept, because files are not what their recorded
-            hashes say.
+            Folder on the store's file system for an archive that is not whole yet, or must not be
+            kept, because files are not what their recorded hashes say.
         """
         self._folder.mkdir(parents=True, exist_ok=True)
         files = part.files
@@ -155,7 +155,7 @@ class PackageArchiveStore:
         # is not kept: it is found by the hashes.
         kept = all(not file.overwritten and is_sound(folder, file) for file in files)
         present = [file for file in files if not file.overwritten]
-        descriptor, name = tempfile.mkstemp(dir=self._folder if kept else scratch)
+        descriptor, name = tempfile.mkstemp(dir=scratch)
         made = Path(name)
         try:
             with os.fdopen(descriptor, "wb") as out:

@@ -118,9 +118,22 @@ def look(url: str) -> bytes | None:
             content: bytes = answer.read()
             return content
     except urllib.error.HTTPError as exc:
+        exc.close()
         if exc.code == 404:
             return None
         raise
+
+
+def put_once(url: str, parts: Sequence[bytes | memoryview], *, timeout_s: float) -> None:
+    """PUT the parts to a presigned URL; errors are not retried.
+
+    Raises
+    ------
+    OSError
+        S3 refused, or did not answer in time.
+    """
+    with urllib.request.urlopen(_request(url, "PUT", parts), timeout=timeout_s) as answer:
+        answer.read()
 
 
 def _send(
@@ -142,6 +155,7 @@ def _send(
             with urllib.request.urlopen(request, timeout=timeout_s) as answer:
                 return answer.read(), answer.headers
         except urllib.error.HTTPError as exc:
+            exc.close()
             error = OSError(f"S3 answered {method} with HTTP {exc.code} {exc.reason}")
             # 4xx is S3's last word: an expired or foreign URL does not get better.
             final = exc.code < 500

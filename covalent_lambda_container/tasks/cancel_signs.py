@@ -21,6 +21,9 @@ from covalent_lambda_container.ports.stores import BlobStore
 
 log = logging.getLogger(__name__)
 
+POLL_S: Final = 1.0
+"""Longest time between two of a running task's looks for its cancellation."""
+
 _SHARED_S: Final = 60
 """How long a URL is also used for new tasks. It ends with the credentials that signed it, which may
 be renewed every few minutes."""

@@ -73,6 +73,7 @@ class FakeFunctions:
         self._clock = clock or FakeClock()
         self._lock = threading.Lock()
         self._idle: list[Environment] = []
+        self._over = False
         self._failing_creations: list[str] = []
         self._refusals: list[NotAccepted] = []
         self._replies: list[Reply] = []
@@ -82,6 +83,9 @@ class FakeFunctions:
         return self
 
     def __exit__(self, *exc_info: object) -> None:
+        with self._lock:
+            # A cancelled task's invocation may end after its test.
+            self._over = True
         self.discard_environments()
 
     @property
@@ -225,7 +229,10 @@ class FakeFunctions:
         with self._lock:
             environment = self._idle.pop() if self._idle else Environment()
         reply = environment.invoke(event, timeout_s)
-        if environment.alive:
-            with self._lock:
+        with self._lock:
+            kept = environment.alive and not self._over
+            if kept:
                 self._idle.append(environment)
+        if not kept:
+            environment.close()
         return reply

@@ -7,6 +7,7 @@ import hashlib
 import json
 import re
 import threading
+import time
 import uuid
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -59,6 +60,8 @@ class _Handler(LoopbackHandler):
             self.close_connection = True
             return
         body = self.body()
+        if body:
+            time.sleep(self.fake.seconds_per_body)
         if fault is not None:
             if fault.status:
                 self._error(fault.status, fault.code, fault.headers)
@@ -159,6 +162,8 @@ class FakeRegistryServer(LoopbackServer):
         Blobs that are gone when the next manifests come.
     changed_bytes
         How many of the next blobs that are read have a wrong byte.
+    seconds_per_body
+        How long it takes to answer a request that has a body.
     """
 
     handler = _Handler
@@ -171,6 +176,7 @@ class FakeRegistryServer(LoopbackServer):
         self.faults: list[Fault] = []
         self.forgets: list[str] = []
         self.changed_bytes = 0
+        self.seconds_per_body = 0.0
         self.lock = threading.Lock()
 
     def fault(self, method: str, kind: str) -> Fault | None:

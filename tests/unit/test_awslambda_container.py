@@ -58,6 +58,7 @@ OTHER_VALUES = {
     "reserved_concurrency": 5,
     "prewarm": 3,
     "usage_report": False,
+    "live_output": False,
     "sublattice_executors": ["local"],
     "pip_index_url": "https://index.example.com/simple",
     "pip_extra_index_urls": ["https://extra.example.com/simple"],

@@ -61,14 +61,14 @@ class DockerEngine:
         self._connection = connection or EngineConnection()
         self._sleep = sleep
 
-    def answers(self) -> bool:
-        """Return whether there is an engine."""
+    def refusal(self) -> ImageBuildError | None:
+        """Return why no engine answers, or None if one does."""
         try:
             with self._connection.api("look for an engine") as engine:
                 engine.ping()
-        except ImageBuildError:
-            return False
-        return True
+        except ImageBuildError as exc:
+            return exc
+        return None
 
     def find(self, name: str) -> EngineImage | None:
         """Return an image that is in the engine, by name or ID, or None."""

@@ -8,12 +8,11 @@ goes into the configuration. Nothing is run.
 from __future__ import annotations
 
 import os
-import tempfile
 import threading
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import Future
-from contextlib import AbstractContextManager
-from dataclasses import dataclass, replace
+from contextlib import AbstractContextManager, ExitStack
+from dataclasses import replace
 from pathlib import Path
 from typing import Final
 
@@ -22,18 +21,24 @@ from covalent_lambda_container.adapters.registry.image_record import (
     MANIFEST_TYPE,
     ImageRecord,
     Instruction,
-    changed,
     instructions,
 )
 from covalent_lambda_container.adapters.registry.image_records import ImageRecords
+from covalent_lambda_container.adapters.registry.layer_files import read_files
 from covalent_lambda_container.adapters.registry.layer_store import Layer, LayerStore
 from covalent_lambda_container.adapters.registry.references import parse
 from covalent_lambda_container.adapters.registry.repository import BlobMissing
 from covalent_lambda_container.adapters.registry.root_images import RootImages
-from covalent_lambda_container.adapters.registry.uploads import BlobTarget, Uploads, in_background
+from covalent_lambda_container.adapters.registry.unfinished_image import UnfinishedImage
+from covalent_lambda_container.adapters.registry.uploads import (
+    BlobTarget,
+    UploadCancelled,
+    Uploads,
+    in_background,
+)
 from covalent_lambda_container.errors import ImageBuildError
-from covalent_lambda_container.files.archives import Member, Part, without_duplicates
-from covalent_lambda_container.files.cache_folder import SCRATCH
+from covalent_lambda_container.files.archives import Member, Part, pieces, without_duplicates
+from covalent_lambda_container.files.cache_folder import scratch
 from covalent_lambda_container.model.names import lambda_architecture
 from covalent_lambda_container.ports.engine import CannotRun, Container, EngineImage, ImageFile
 from covalent_lambda_container.ports.registry import RegistryLogin
@@ -41,20 +46,6 @@ from covalent_lambda_container.ports.registry import RegistryLogin
 _ATTEMPTS: Final = 3
 """At a manifest, where the registry forgets blobs."""
 _COMPRESSED_AT_ONCE: Final = max(2, os.cpu_count() or 1)
-
-
-@dataclass(frozen=True)
-class _Unfinished:
-    """An image whose layers are being compressed."""
-
-    base: ImageRecord
-    steps: tuple[tuple[Instruction, Future[Layer] | None], ...]
-    labels: Mapping[str, str]
-
-    def result(self) -> ImageRecord:
-        """Wait for its layers; return it."""
-        steps = [(each, layer.result() if layer else None) for each, layer in self.steps]
-        return changed(self.base, steps, self.labels)
 
 
 class RegistryEngine:
@@ -81,7 +72,7 @@ class RegistryEngine:
         self._layers = LayerStore(cache)
         self._images = ImageRecords(cache, self._layers)
         self._uploads = Uploads(self._read)
-        self._unfinished: dict[str, _Unfinished] = {}
+        self._unfinished: dict[str, UnfinishedImage] = {}
         self._turns = threading.Semaphore(_COMPRESSED_AT_ONCE)
 
     def find(self, name: str) -> EngineImage | None:
@@ -130,6 +121,12 @@ class RegistryEngine:
         _refuse_commands(steps, context)
         (below,) = arguments.values()
         repository = self._open_target()
+        unfinished = self._unfinished.pop(below, None)
+        given_up = unfinished.given_up if unfinished is not None else threading.Event()
+
+        def check() -> None:
+            if given_up.is_set():
+                raise UploadCancelled
 
         def layer_of(step: Instruction) -> Future[Layer] | None:
             if step.name != "ADD":
@@ -138,17 +135,18 @@ class RegistryEngine:
 
             def make() -> Layer:
                 with self._turns:
-                    made = self._layers.layer(without_duplicates(archive))
+                    made = self._layers.layer(without_duplicates(archive), check)
                 self._uploads.begin(repository, made)
                 return made
 
             return in_background(make)
 
         made = tuple((step, layer_of(step)) for step in steps)
-        unfinished = self._unfinished.pop(below, None)
         if unfinished is not None:
-            merged = _Unfinished(
-                unfinished.base, (*unfinished.steps, *made), {**unfinished.labels, **labels}
+            merged = replace(
+                unfinished,
+                steps=(*unfinished.steps, *made),
+                labels={**unfinished.labels, **labels},
             )
         else:
             base = self._images.find(below)
@@ -156,12 +154,16 @@ class RegistryEngine:
                 raise ImageBuildError(f"Image {below} is not here.")
             for layer in base.layers:
                 self._uploads.begin(repository, layer)
-            merged = _Unfinished(base, made, labels)
+            merged = UnfinishedImage(base, made, labels, given_up)
         if not name:
             key = f"unfinished:{id(merged)}"
             self._unfinished[key] = merged
             return key
-        self._images.keep(name, merged.result())
+        try:
+            self._images.keep(name, merged.result())
+        except BaseException:
+            self._uploads.cancel(merged.give_up())
+            raise
         return name
 
     def push(self, name: str, login: RegistryLogin) -> str:  # noqa: ARG002 - has its own
@@ -174,7 +176,9 @@ class RegistryEngine:
         """
         record = self._images.find(name)
         if record is None:
-            raise ImageBuildError(f"Image {name} is not here.")
+            raise ImageBuildError(
+                f"Image {name} is not here, or one of its layers was damaged.", hint="Try again."
+            )
         repository = self._open_target()
         config, manifest = record.config_json, record.manifest
         tag = parse(name).version
@@ -190,8 +194,10 @@ class RegistryEngine:
         raise AssertionError("unreachable")
 
     def remove(self, name: str) -> None:
-        """Forget an image; an absent one does not matter."""
-        self._unfinished.pop(name, None)
+        """Forget an image; an absent one does not matter. One that is unfinished is given up."""
+        unfinished = self._unfinished.pop(name, None)
+        if unfinished is not None:
+            self._uploads.cancel(unfinished.give_up())
         self._images.remove(name)
 
     def container(
@@ -217,14 +223,25 @@ class RegistryEngine:
     ) -> list[ImageFile | None]:
         """Return files of a root image, each from where its links lead to."""
         name, record = self._images.by_id(image)
-        with tempfile.TemporaryDirectory(prefix=SCRATCH, dir=self._cache) as scratch:
-            found, sizes = self._roots.files(record, paths, Path(scratch))
-        layers = tuple(
-            replace(layer, diff_size=sizes.get(layer.digest, layer.diff_size))
-            for layer in record.layers
-        )
+        with scratch(self._cache) as folder:
+            downloads = self._roots.downloads(record, folder)
+            # Each is read while the next ones are downloaded.
+            found, sizes = read_files((each.result() for each in downloads), paths)
+            layers = tuple(
+                replace(layer, diff_size=size)
+                for layer, size in zip(record.layers, sizes, strict=True)
+            )
+            for layer, download in zip(layers, downloads, strict=True):
+                self._upload_downloaded(layer, download.result())
         self._images.keep(name, replace(record, layers=layers))
         return found
+
+    def _upload_downloaded(self, layer: Layer, file: Path) -> None:
+        """Have a root's layer uploaded from a file, so that it is not downloaded twice."""
+        kept = ExitStack()
+        link = kept.enter_context(scratch(self._cache)) / "layer"
+        link.hardlink_to(file)
+        self._uploads.begin(self._open_target(), layer, lambda: pieces([link]), kept.close)
 
     def _read(self, layer: Layer) -> Iterator[bytes]:
         return self._roots.blob(layer) if layer.source else self._layers.read(layer)

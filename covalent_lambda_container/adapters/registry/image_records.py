@@ -4,13 +4,12 @@ from __future__ import annotations
 
 import contextlib
 import hashlib
-import tempfile
 from pathlib import Path
 
 from covalent_lambda_container.adapters.registry.image_record import ImageRecord
 from covalent_lambda_container.adapters.registry.layer_store import LayerStore
 from covalent_lambda_container.errors import ImageBuildError
-from covalent_lambda_container.files.cache_folder import SCRATCH, mark_used
+from covalent_lambda_container.files.cache_folder import mark_used, scratch
 
 
 class ImageRecords:
@@ -61,9 +60,9 @@ class ImageRecords:
     def keep(self, name: str, record: ImageRecord) -> None:
         """Write an image, in the place of one of the same name."""
         self._folder.mkdir(parents=True, exist_ok=True)
-        with tempfile.TemporaryDirectory(prefix=SCRATCH, dir=self._cache) as scratch:
-            made = Path(scratch, "image")
-            made.write_text(f"{name}\n{record.json}", "utf-8")
+        with scratch(self._cache) as folder:
+            made = folder / "image"
+            made.write_text(f"{_digest(record.json)}\n{name}\n{record.json}", "utf-8")
             made.replace(self._file(name))
 
     def remove(self, name: str) -> None:
@@ -75,5 +74,11 @@ class ImageRecords:
 
 
 def _read(file: Path) -> tuple[str, ImageRecord]:
-    name, _, text = file.read_text("utf-8").partition("\n")
+    digest, name, text = file.read_text("utf-8").split("\n", 2)
+    if digest != _digest(text):
+        raise ValueError(f"{file} is damaged")
     return name, ImageRecord.of_json(text)
+
+
+def _digest(text: str) -> str:
+    return hashlib.sha256(text.encode()).hexdigest()

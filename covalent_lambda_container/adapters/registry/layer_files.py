@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import posixpath
 import tarfile
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -67,8 +67,12 @@ class _Tree:
         return done
 
 
-def read_files(layers: Sequence[Path], paths: Sequence[str]) -> list[ImageFile | None]:
-    """Return files of an image, each from where its links lead to; None for one that is absent.
+def read_files(
+    layers: Iterable[Path], paths: Sequence[str]
+) -> tuple[list[ImageFile | None], list[int]]:
+    """Return files of an image, and the bytes of all files in each of its layers.
+
+    Each file is from where its links lead to; one that is absent is None.
 
     Parameters
     ----------
@@ -78,34 +82,34 @@ def read_files(layers: Sequence[Path], paths: Sequence[str]) -> list[ImageFile |
         Absolute paths.
     """
     tree = _Tree(links={}, files={})
+    known, sizes = [], []
     for number, layer in enumerate(layers):
-        _apply(tree, number, layer)
+        known.append(layer)
+        sizes.append(_apply(tree, number, layer))
     resolved = [tree.resolved(path) for path in paths]
     wanted = {tree.files[path] for path in resolved if path in tree.files}
     contents: dict[_Position, bytes] = {}
-    for number, layer in enumerate(layers):
+    for number, layer in enumerate(known):
         here = {position.entry for position in wanted if position.layer == number}
         if here:
             contents |= {_Position(number, at): data for at, data in _contents(layer, here)}
-    return [
+    found = [
         ImageFile(path=f"/{path}", content=contents[tree.files[path]])
         if path is not None and tree.files.get(path) in contents
         else None
         for path in resolved
     ]
+    return found, sizes
 
 
-def unpacked_size(layer: Path) -> int:
-    """Return the bytes of a layer's files."""
-    with _opened(layer) as archive:
-        return sum(member.size for member in archive)
-
-
-def _apply(tree: _Tree, number: int, layer: Path) -> None:
+def _apply(tree: _Tree, number: int, layer: Path) -> int:
+    """Apply a layer to what is below it; return the bytes of its files."""
+    size = 0
     before = dict(tree.files)
     made: set[str] = set()
     with _opened(layer) as archive:
         for at, member in enumerate(archive):
+            size += member.size
             path = posixpath.normpath(f"/{member.name}").strip("/")
             folder, name = posixpath.split(path)
             if name == _OPAQUE:
@@ -132,15 +136,19 @@ def _apply(tree: _Tree, number: int, layer: Path) -> None:
                 elif member.isreg():
                     tree.files[path] = _Position(number, at)
                 made.add(path)
+    return size
 
 
 def _contents(layer: Path, wanted: set[int]) -> Iterator[tuple[int, bytes]]:
     with _opened(layer) as archive:
+        last = max(wanted)
         for at, member in enumerate(archive):
             if at in wanted and member.size <= _LARGEST_FILE:
                 content = archive.extractfile(member)
                 if content is not None:
                     yield at, content.read()
+            if at == last:
+                return
 
 
 @contextmanager

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import hashlib
 import json
-import tempfile
-from collections.abc import Iterable, Iterator
+import logging
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Final
@@ -13,15 +13,16 @@ from typing import Final
 from isal import isal_zlib
 
 from covalent_lambda_container.errors import ImageBuildError
-from covalent_lambda_container.files.archives import Content, size_of
-from covalent_lambda_container.files.cache_folder import SCRATCH, mark_used
+from covalent_lambda_container.files.archives import Content, pieces
+from covalent_lambda_container.files.cache_folder import mark_used, scratch
+
+log = logging.getLogger(__name__)
 
 LAYER_TYPE: Final = "application/vnd.docker.image.rootfs.diff.tar.gzip"
 
 _LEVEL: Final = 2
 _GZIP: Final = 31
 """A gzip header without name and time, and a checksum (zlib's ``windowBits``)."""
-_CHUNK_BYTES: Final = 1 << 20
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -45,8 +46,15 @@ class Layer:
     source: str = ""
 
 
+class LayerDamaged(ImageBuildError):
+    """A layer's blob in the store is no longer what it was."""
+
+
 class LayerStore:
     """Compressed layers in a folder. Processes may share it: a layer is there whole or not at all.
+
+    A blob is read before it is relied on, since disks fail: one that is not what its digest says is
+    removed, and counts as absent.
 
     Parameters
     ----------
@@ -57,9 +65,17 @@ class LayerStore:
     def __init__(self, cache: Path) -> None:
         self._cache = cache
         self._folder = cache / "layers"
+        self._sound: dict[Path, tuple[int, ...]] = {}
 
-    def layer(self, archive: Iterable[Content]) -> Layer:
+    def layer(
+        self, archive: Iterable[Content], check: Callable[[], object] = lambda: None
+    ) -> Layer:
         """Return the layer of an archive, which is compressed unless the store has it.
+
+        Parameters
+        ----------
+        check
+            Called again and again; what it raises ends the work.
 
         Raises
         ------
@@ -67,12 +83,19 @@ class LayerStore:
             When the store cannot be written; nothing is left in it then.
         """
         archive = tuple(archive)
+
+        def checked() -> Iterator[bytes]:
+            for piece in pieces(archive):
+                check()
+                yield piece
+
         try:
             seen, size = hashlib.sha256(), 0
-            for piece in _pieces(archive):
+            for piece in checked():
                 seen.update(piece)
                 size += len(piece)
-            return self._known(seen.hexdigest()) or self._compress(archive, seen.hexdigest(), size)
+            key = seen.hexdigest()
+            return self._known(key) or self._compress(checked(), key, size)
         except OSError as exc:
             raise ImageBuildError(
                 f"A layer could not be written to {self._folder}: {exc}.",
@@ -84,37 +107,42 @@ class LayerStore:
 
         Raises
         ------
-        ImageBuildError
-            When it is no longer in the store.
+        LayerDamaged
+            When it is no longer in the store, or at its end, when its bytes were others: then it is
+            removed from the store.
         """
         file = self._file(layer.diff_id.removeprefix("sha256:"))
-        try:
-            with file.open("rb") as opened:
-                mark_used(file)
-                while piece := opened.read(_CHUNK_BYTES):
-                    yield piece
-        except OSError as exc:
-            raise ImageBuildError(
-                f"Layer {file} cannot be read: {exc}.", hint="Try again."
-            ) from exc
-
-    def forget(self, layer: Layer) -> None:
-        """Remove a layer whose bytes are not what they were."""
-        self._file(layer.diff_id.removeprefix("sha256:")).unlink(missing_ok=True)
-
-    def is_sound(self, layer: Layer) -> bool:
-        """Return whether a layer's blob is what its digest says."""
         seen = hashlib.sha256()
-        for piece in self.read(layer):
-            seen.update(piece)
-        return f"sha256:{seen.hexdigest()}" == layer.digest
+        try:
+            for piece in pieces([file]):
+                seen.update(piece)
+                yield piece
+        except OSError as exc:
+            raise LayerDamaged(f"Layer {file} cannot be read: {exc}.", hint="Try again.") from exc
+        if f"sha256:{seen.hexdigest()}" != layer.digest:
+            self._forget(file)
+            raise LayerDamaged(f"Layer {file} was damaged, and is removed.", hint="Try again.")
 
     def has(self, layer: Layer) -> bool:
-        """Return whether the store has a layer's blob."""
+        """Return whether the store has a layer's blob; a damaged one is removed."""
+        file = self._file(layer.diff_id.removeprefix("sha256:"))
         try:
-            return self._file(layer.diff_id.removeprefix("sha256:")).stat().st_size == layer.size
-        except FileNotFoundError:
+            if self._sound.get(file) != _state(file):
+                for _ in self.read(layer):
+                    pass
+            self._mark_used(file)
+        except (FileNotFoundError, LayerDamaged):
             return False
+        return True
+
+    def _mark_used(self, file: Path) -> None:
+        mark_used(file)
+        self._sound[file] = _state(file)
+
+    def _forget(self, file: Path) -> None:
+        log.warning("Layer %s was damaged: it is removed, and made again when needed.", file)
+        self._sound.pop(file, None)
+        file.unlink(missing_ok=True)
 
     def _known(self, key: str) -> Layer | None:
         record = self._record(key)
@@ -125,17 +153,16 @@ class LayerStore:
         if not self.has(found):
             return None
         mark_used(record)
-        mark_used(self._file(key))
         return found
 
-    def _compress(self, archive: Iterable[Content], key: str, diff_size: int) -> Layer:
+    def _compress(self, archive: Iterable[bytes], key: str, diff_size: int) -> Layer:
         self._folder.mkdir(parents=True, exist_ok=True)
         packer = isal_zlib.compressobj(_LEVEL, isal_zlib.DEFLATED, _GZIP)
         seen, size = hashlib.sha256(), 0
-        with tempfile.TemporaryDirectory(prefix=SCRATCH, dir=self._cache) as scratch:
-            made = Path(scratch, "layer")
+        with scratch(self._cache) as folder:
+            made = folder / "layer"
             with made.open("wb") as out:
-                for piece in _pieces(archive):
+                for piece in archive:
                     packed = packer.compress(piece)
                     seen.update(packed)
                     size += out.write(packed)
@@ -148,11 +175,12 @@ class LayerStore:
                 diff_id=f"sha256:{key}",
                 diff_size=diff_size,
             )
-            record = Path(scratch, "record")
+            record = folder / "record"
             record.write_text(json.dumps(asdict(layer)), "utf-8")
             # The record is last, and says which blob it is about.
             made.replace(self._file(key))
             record.replace(self._record(key))
+            self._sound[self._file(key)] = _state(self._file(key))
         return layer
 
     def _file(self, key: str) -> Path:
@@ -162,15 +190,7 @@ class LayerStore:
         return self._folder / f"{key}.json"
 
 
-def _pieces(archive: Iterable[Content]) -> Iterator[bytes]:
-    for content in archive:
-        if isinstance(content, bytes):
-            yield content
-            continue
-        path, start = (content, 0) if isinstance(content, Path) else (content.file, content.start)
-        rest = size_of(content)
-        with path.open("rb") as file:
-            file.seek(start)
-            while rest and (piece := file.read(min(_CHUNK_BYTES, rest))):
-                rest -= len(piece)
-                yield piece
+def _state(file: Path) -> tuple[int, ...]:
+    """Return what changes when a file is written to."""
+    found = file.stat()
+    return found.st_ino, found.st_size, found.st_mtime_ns

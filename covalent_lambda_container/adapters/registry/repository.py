@@ -13,6 +13,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import closing
 from dataclasses import dataclass
 from http import HTTPStatus
+from pathlib import Path
 from typing import Any, Final, TypeVar
 from urllib.parse import urlencode, urljoin, urlsplit
 
@@ -158,6 +159,19 @@ class Repository:
                 raise BrokenRead(f"{self.name}: blob {digest} broke off: {exc}") from exc
         if f"sha256:{seen.hexdigest()}" != digest:
             raise BrokenRead(f"{self.name}: the registry sent other bytes than blob {digest}")
+
+    def small_blob(self, digest: str) -> bytes:
+        """Return a blob that fits into memory, such as an image's configuration."""
+        return self._repeated(f"read blob {digest}", lambda: b"".join(self.read_blob(digest)))
+
+    def download(self, digest: str, file: Path) -> None:
+        """Write a blob to a file, from its start again when that breaks off."""
+
+        def read() -> None:
+            with file.open("wb") as out:
+                out.writelines(self.read_blob(digest))
+
+        self._repeated(f"download blob {digest}", read)
 
     def read_manifest(self, version: str, media_types: Iterable[str]) -> Manifest:
         """Return the manifest of a tag or a digest."""

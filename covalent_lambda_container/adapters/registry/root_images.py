@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Iterator, Mapping, Sequence
+import threading
+from collections.abc import Callable, Iterator, Mapping
+from concurrent.futures import Future
+from functools import partial
 from pathlib import Path
 from typing import Any, Final
 
@@ -12,13 +15,12 @@ from covalent_lambda_container.adapters.registry.image_record import (
     MANIFEST_TYPE,
     ImageRecord,
 )
-from covalent_lambda_container.adapters.registry.layer_files import read_files, unpacked_size
 from covalent_lambda_container.adapters.registry.layer_store import LAYER_TYPE, Layer
 from covalent_lambda_container.adapters.registry.references import Reference, parse
 from covalent_lambda_container.adapters.registry.repository import Repository
+from covalent_lambda_container.adapters.registry.uploads import in_background
 from covalent_lambda_container.errors import ImageBuildError, RegistryError
 from covalent_lambda_container.model.names import ARCHITECTURES
-from covalent_lambda_container.ports.engine import ImageFile
 
 _INDEX_TYPES: Final = (
     "application/vnd.docker.distribution.manifest.list.v2+json",
@@ -28,6 +30,8 @@ _MANIFEST_TYPES: Final = (MANIFEST_TYPE, "application/vnd.oci.image.manifest.v1+
 _CONFIG_TYPES: Final = (CONFIG_TYPE, "application/vnd.oci.image.config.v1+json")
 _LAYER_TYPES: Final = (LAYER_TYPE, "application/vnd.oci.image.layer.v1.tar+gzip")
 _LARGEST_CONFIG: Final = 8 << 20
+_DOWNLOADS: Final = 3
+"""At once."""
 
 
 class RootImages:
@@ -62,11 +66,7 @@ class RootImages:
                 for each, diff_id in zip(described, diff_ids, strict=True)
             )
         except RegistryError as exc:
-            raise ImageBuildError(
-                f"The root image {name} could not be read from its registry: {exc.message}",
-                hint="Check the option base_image. builder='registry' reads the root image from a "
-                "registry; an image that only a Docker engine has must be pushed to one first.",
-            ) from exc
+            raise _not_read(name, exc) from exc
         except (KeyError, TypeError, ValueError) as exc:
             raise ImageBuildError(
                 f"The root image {name} has a manifest or a configuration that is not one: {exc!r}."
@@ -79,27 +79,26 @@ class RootImages:
         """Yield the blob of a root image's layer."""
         return self._open(parse(layer.source)).read_blob(layer.digest)
 
-    def files(
-        self, image: ImageRecord, paths: Sequence[str], scratch: Path
-    ) -> tuple[list[ImageFile | None], dict[str, int]]:
-        """Return files of an image, and the unpacked bytes of its layers by their digest.
+    def downloads(self, image: ImageRecord, folder: Path) -> list[Future[Path]]:
+        """Have an image's layers downloaded into a folder; return their files, the lowest first.
 
-        Parameters
-        ----------
-        scratch
-            Takes the layers for as long as it is needed.
+        A download that fails raises `ImageBuildError`.
         """
-        archives = []
-        for number, layer in enumerate(image.layers):
-            file = scratch / f"{number}.tar.gz"
-            with file.open("wb") as out:
-                out.writelines(self.blob(layer))
-            archives.append(file)
-        sizes = {
-            layer.digest: unpacked_size(file)
-            for layer, file in zip(image.layers, archives, strict=True)
-        }
-        return read_files(archives, paths), sizes
+        turns = threading.Semaphore(_DOWNLOADS)
+
+        def download(number: int, layer: Layer) -> Path:
+            file = folder / f"{number}.tar.gz"
+            try:
+                with turns:
+                    self._open(parse(layer.source)).download(layer.digest, file)
+            except RegistryError as exc:
+                raise _not_read(layer.source, exc) from exc
+            return file
+
+        return [
+            in_background(partial(download, number, layer))
+            for number, layer in enumerate(image.layers)
+        ]
 
     def _manifest(
         self, repository: Repository, version: str, architecture: str, name: str
@@ -122,7 +121,15 @@ class RootImages:
         described = manifest["config"]
         if described["mediaType"] not in _CONFIG_TYPES or described["size"] > _LARGEST_CONFIG:
             raise ValueError(described["mediaType"])
-        return b"".join(repository.read_blob(described["digest"]))
+        return repository.small_blob(described["digest"])
+
+
+def _not_read(name: str, exc: RegistryError) -> ImageBuildError:
+    return ImageBuildError(
+        f"The root image {name} could not be read from its registry: {exc.message}",
+        hint="Check the option base_image. builder='registry' reads the root image from a "
+        "registry; an image that only a Docker engine has must be pushed to one first.",
+    )
 
 
 def _layer(described: Mapping[str, Any], diff_id: str, name: str) -> Layer:

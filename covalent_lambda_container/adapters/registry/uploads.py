@@ -2,16 +2,27 @@
 
 from __future__ import annotations
 
+import concurrent.futures
 import threading
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import Future
+from contextlib import ExitStack
+from dataclasses import dataclass, field
 from typing import Any, Final, Protocol, TypeVar
 
 from covalent_lambda_container.adapters.registry.layer_store import Layer
 
 _AT_ONCE: Final = 4
+_REPORT_S: Final = 0.5
+_STOP_S: Final = 5.0
+"""How long a cancelled upload is waited for: one that hangs in its connection ends later."""
+_MB: Final = 1e6
 
 Result = TypeVar("Result")
+
+
+class UploadCancelled(Exception):
+    """Whoever wanted an upload no longer does."""
 
 
 class BlobTarget(Protocol):
@@ -42,6 +53,27 @@ def in_background(work: Callable[[], Result]) -> Future[Result]:
     return future
 
 
+@dataclass
+class _Upload:
+    """One upload: bytes sent so far, and whether it is to stop."""
+
+    sent: int = 0
+    cancelled: threading.Event = field(default_factory=threading.Event)
+    done: Future[None] = field(default_factory=Future)
+
+    def counted(self, pieces: Iterable[bytes]) -> Iterator[bytes]:
+        """Yield a blob's pieces; a blob that breaks off is counted from its start again."""
+        self.sent = 0
+        for piece in pieces:
+            self.check()
+            yield piece
+            self.sent += len(piece)
+
+    def check(self) -> None:
+        if self.cancelled.is_set():
+            raise UploadCancelled
+
+
 class Uploads:
     """Uploads of layers.
 
@@ -55,48 +87,103 @@ class Uploads:
         self._read = read
         self._turns = threading.Semaphore(_AT_ONCE)
         self._lock = threading.Lock()
-        self._begun: dict[str, Future[None]] = {}
+        self._begun: dict[str, _Upload] = {}
 
-    def begin(self, repository: BlobTarget, layer: Layer) -> Future[None]:
-        """Have a layer uploaded, once at a time; a failed upload is begun again."""
-        with self._lock:
-            known = self._begun.get(layer.digest)
-            if known is not None and not (known.done() and known.exception()):
-                return known
+    def begin(
+        self,
+        repository: BlobTarget,
+        layer: Layer,
+        read: Callable[[], Iterable[bytes]] | None = None,
+        close: Callable[[], object] = lambda: None,
+    ) -> None:
+        """Have a layer uploaded, once at a time; a failed upload is begun again.
 
-            def upload() -> None:
-                with self._turns:
-                    repository.upload(layer.digest, layer.size, lambda: self._read(layer))
-
-            self._begun[layer.digest] = in_background(upload)
-            return self._begun[layer.digest]
+        Parameters
+        ----------
+        read
+            Returns the layer's blob, where it is at hand already.
+        close
+            Called when `read` is no longer needed.
+        """
+        self._begin(repository, layer, read, close)
 
     def finish(
         self, repository: BlobTarget, layers: Sequence[Layer], report: Callable[[str], Any]
     ) -> None:
-        """Wait until layers are in the repository.
+        """Wait until layers are in the repository; no longer than `report` raises nothing.
 
         Raises
         ------
         RegistryError
             When one of them cannot be uploaded.
         """
-        begun = [self.begin(repository, layer) for layer in layers]
         try:
-            for number, upload in enumerate(begun, 1):
-                if not upload.done():
-                    report(f"uploading layer {number} of {len(begun)}")
-                # All of them: an upload that still runs would count as one of the next attempt.
-                upload.exception()
+            # All of them: an upload that still runs would count as one of the next attempt.
+            self._wait([self._begin(repository, layer) for layer in layers], layers, report)
             # Those that failed may have done so for a build before this one.
-            for layer in layers:
-                self.begin(repository, layer).result()
-        finally:
-            # What is there now may be gone at the next build.
-            self.forget([layer for layer, each in zip(layers, begun, strict=True) if each.done()])
+            again = [self._begin(repository, layer) for layer in layers]
+            self._wait(again, layers, report)
+            for upload in again:
+                upload.done.result()
+        except BaseException:
+            self.cancel(layers)
+            raise
+        # What is there now may be gone at the next build.
+        self.forget(layers)
 
     def forget(self, layers: Iterable[Layer]) -> None:
         """Take it that layers may not be in the repository any more."""
         with self._lock:
             for layer in layers:
                 self._begun.pop(layer.digest, None)
+
+    def cancel(self, layers: Iterable[Layer]) -> None:
+        """Stop the uploads of layers; another build that wants one of them begins it again."""
+        with self._lock:
+            stopped = [self._begun.pop(layer.digest, None) for layer in layers]
+        running = [upload for upload in stopped if upload is not None]
+        for upload in running:
+            upload.cancelled.set()
+        concurrent.futures.wait([upload.done for upload in running], _STOP_S)
+
+    def _begin(
+        self,
+        repository: BlobTarget,
+        layer: Layer,
+        read: Callable[[], Iterable[bytes]] | None = None,
+        close: Callable[[], object] = lambda: None,
+    ) -> _Upload:
+        with self._lock, ExitStack() as unneeded:
+            unneeded.callback(close)
+            known = self._begun.get(layer.digest)
+            if known is not None and not (known.done.done() and known.done.exception()):
+                return known
+            begun, cleanup = _Upload(), unneeded.pop_all()
+
+            def upload() -> None:
+                with cleanup, self._turns:
+                    begun.check()
+                    repository.upload(
+                        layer.digest,
+                        layer.size,
+                        lambda: begun.counted(read() if read else self._read(layer)),
+                    )
+
+            begun.done = in_background(upload)
+            self._begun[layer.digest] = begun
+            return begun
+
+    def _wait(
+        self, begun: Sequence[_Upload], layers: Sequence[Layer], report: Callable[[str], Any]
+    ) -> None:
+        rest = {upload.done for upload in begun}
+        total = sum(layer.size for layer in layers)
+        while rest:
+            rest = concurrent.futures.wait(rest, _REPORT_S).not_done
+            sent = sum(
+                layer.size if upload.done.done() else upload.sent
+                for upload, layer in zip(begun, layers, strict=True)
+            )
+            ready = len(begun) - len(rest)
+            megabytes = f"{sent / _MB:.0f} of {total / _MB:.0f} MB"
+            report(f"uploading: {ready} of {len(begun)} layers, {megabytes}")

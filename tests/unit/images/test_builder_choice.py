@@ -13,6 +13,9 @@ from covalent_lambda_container.ports.registry import RegistryLogin
 from tests.fakes.examples import image_spec
 from tests.fakes.images import FakeImageBuilder, FakeRegistry
 
+SILENCE = ImageBuildError(
+    "Docker could not look for an engine: permission denied", hint="Add the user to the group."
+)
 LOGIN = RegistryLogin(username="AWS", password="secret-of-the-registry")
 
 
@@ -23,7 +26,7 @@ def test_docker_builds_where_an_engine_answers(
     registry = FakeRegistry()
     registry.ensure_repository()
     docker, without = FakeImageBuilder(registry), FakeImageBuilder(registry)
-    choice = DockerOrRegistry(docker, without, lambda: answers)
+    choice = DockerOrRegistry(docker, without, lambda: None if answers else SILENCE)
     with caplog.at_level(logging.INFO):
         choice.build(image_spec(), f"{registry.uri}:tag")
         choice.push(f"{registry.uri}:tag", LOGIN)
@@ -32,13 +35,14 @@ def test_docker_builds_where_an_engine_answers(
     assert (unused.builds, unused.pushes) == ([], [])
     lines = [line for line in caplog.messages if "No Docker engine answers" in line]
     assert len(lines) == (0 if answers else 1)
+    assert all("permission denied" in line for line in lines)
 
 
 def test_only_what_was_built_is_pushed() -> None:
     registry = FakeRegistry()
     builder = FakeImageBuilder(registry)
     with pytest.raises(ImageBuildError, match="was not built here"):
-        DockerOrRegistry(builder, builder, lambda: True).push("absent:tag", LOGIN)
+        DockerOrRegistry(builder, builder, lambda: None).push("absent:tag", LOGIN)
 
 
 class Failing(FakeImageBuilder):
@@ -50,15 +54,16 @@ class Failing(FakeImageBuilder):
 
 def test_what_fails_without_an_engine_says_first_that_there_is_none() -> None:
     registry = FakeRegistry()
-    choice = DockerOrRegistry(FakeImageBuilder(registry), Failing(registry), lambda: False)
+    choice = DockerOrRegistry(FakeImageBuilder(registry), Failing(registry), lambda: SILENCE)
     with pytest.raises(ImageBuildError, match="No Docker engine answers") as caught:
         choice.build(image_spec(), f"{registry.uri}:tag")
     assert "The root image could not be read." in str(caught.value)
-    assert "Log in to its registry.\nStart a Docker engine" in str(caught.value)
+    assert "Docker could not look for an engine: permission denied" in str(caught.value)
+    assert "Log in to its registry.\nAdd the user to the group" in str(caught.value)
 
 
 def test_a_failure_of_the_engine_is_reported_unchanged() -> None:
     registry = FakeRegistry()
-    choice = DockerOrRegistry(Failing(registry), FakeImageBuilder(registry), lambda: True)
+    choice = DockerOrRegistry(Failing(registry), FakeImageBuilder(registry), lambda: None)
     with pytest.raises(ImageBuildError, match=r"^The root image could not be read"):
         choice.build(image_spec(), f"{registry.uri}:tag")

@@ -11,6 +11,7 @@ import pytest
 
 from covalent_lambda_container.files.archives import END
 from covalent_lambda_container.images import package_archives
+from covalent_lambda_container.images.byte_code import is_test_module
 from covalent_lambda_container.images.distributions import Distribution, distributions_in
 from covalent_lambda_container.images.package_archives import (
     DistributionPart,
@@ -198,3 +199,21 @@ def test_a_list_of_files_is_csv(tmp_path: Path) -> None:
     made = contents(store(tmp_path / "archives").add(one, {}, tmp_path))
     rows = csv.reader(made["var/task/one-1.0.dist-info/RECORD"].decode().splitlines())
     assert [odd, "", ""] in list(rows)
+
+
+@pytest.mark.parametrize(
+    ("path", "expected"),
+    [
+        ("numpy/tests/test_array.py", True),
+        ("pandas/tests/frame/methods/test_apply.py", True),
+        ("one/tests/array_test.py", True),
+        ("numpy/testing/_private/utils.py", False),
+        ("astropy/tests/helper.py", False),
+        ("numpy/tests/__init__.py", False),
+        ("django/test/client.py", False),
+        ("one/test_runner.py", False),
+        ("test_one.py", False),
+    ],
+)
+def test_tests_of_distributions_are_known_by_pytests_names(path: str, expected: bool) -> None:
+    assert is_test_module(path) is expected

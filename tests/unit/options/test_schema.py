@@ -45,6 +45,7 @@ DEFAULTS = {
     "reserved_concurrency": 0,
     "prewarm": 0,
     "usage_report": True,
+    "live_output": True,
     "sublattice_executors": [],
     "pip_index_url": "",
     "pip_extra_index_urls": [],

@@ -375,8 +375,8 @@ def test_what_a_task_imports_the_ones_after_it_find_imported(
 
 def test_modules_of_the_image_are_imported_once(process: Process) -> None:
     def use() -> bool:
-        there = "turtledemo" in sys.modules
-        import turtledemo  # noqa: F401
+        there = "colorsys" in sys.modules
+        import colorsys  # noqa: F401
 
         return there
 

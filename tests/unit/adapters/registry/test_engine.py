@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import gzip
 import hashlib
 import io
@@ -9,12 +10,14 @@ import json
 import logging
 import sys
 import tarfile
+import time
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+from covalent_lambda_container import progress
 from covalent_lambda_container.adapters.registry.engine import RegistryEngine
 from covalent_lambda_container.adapters.registry.references import parse
 from covalent_lambda_container.adapters.registry.repository import Repository
@@ -101,6 +104,7 @@ class Dispatcher:
         self.installer = FakeInstaller(wheels=dict(SHELF))
         login = lambda: RegistryLogin(username="AWS", password=server.password)  # noqa: E731
 
+        @functools.cache
         def open_repository(name: str) -> Repository:
             reference = parse(f"{server.endpoint}/{name}:any")
             return Repository(reference, login, sleep=self.waits.append)
@@ -322,6 +326,102 @@ def test_a_layer_that_was_cut_short_is_made_again(dispatcher: Dispatcher, server
     dispatcher.make("numpy")
     for digest, data in server.repositories["tasks"].blobs.items():
         assert f"sha256:{hashlib.sha256(data).hexdigest()}" == digest
+
+
+def test_a_layer_that_was_damaged_is_made_again(
+    dispatcher: Dispatcher, server: Any, caplog: pytest.LogCaptureFixture
+) -> None:
+    digest = dispatcher.make("numpy")
+    for file in (dispatcher.cache / "layers").glob("*.tar.gz"):
+        data = bytearray(file.read_bytes())
+        data[len(data) // 2] ^= 1
+        file.write_bytes(data)
+    server.repositories["tasks"] = Stored()
+    assert dispatcher.make("numpy") == digest
+    assert "was damaged" in caplog.text
+    # Another process, whose image lacks no layer now.
+    server.repositories["tasks"] = Stored()
+    assert Dispatcher(server, dispatcher.cache).make("numpy") == digest
+
+
+def test_an_image_whose_record_was_damaged_is_made_again(
+    dispatcher: Dispatcher, server: Any
+) -> None:
+    digest = dispatcher.make("numpy")
+    for file in (dispatcher.cache / "images").glob("*.json"):
+        file.write_text(file.read_text().replace("LAMBDA_TASK_ROOT", "LAMBDA_TASK_LOOT"))
+    server.repositories["tasks"] = Stored()
+    assert dispatcher.make("numpy") == digest
+
+
+def test_a_layer_that_is_damaged_between_build_and_push_is_not_pushed(
+    dispatcher: Dispatcher, server: Any
+) -> None:
+    name = f"{server.endpoint}/tasks:tag"
+    dispatcher.builder.build(dispatcher.spec("numpy"), name)
+    for file in (dispatcher.cache / "layers").glob("*.tar.gz"):
+        file.write_bytes(bytes(file.stat().st_size))
+    with pytest.raises(ImageBuildError, match=r"was damaged(.|\n)*Try again"):
+        dispatcher.builder.push(name, RegistryLogin(username="AWS", password="unused"))
+    assert "tag" not in server.repositories["tasks"].manifests
+    dispatcher.make("numpy")
+    assert "tag" in server.repositories["tasks"].manifests
+
+
+def test_a_root_is_downloaded_once(dispatcher: Dispatcher, server: Any) -> None:
+    dispatcher.make("numpy")
+    read = [rest for method, kind, rest in server.requests if (method, kind) == ("GET", "blobs")]
+    assert len(read) == len(set(read))
+    assert not list(dispatcher.cache.glob(f"{SCRATCH}*"))
+
+
+def test_a_root_that_breaks_off_is_downloaded_again(dispatcher: Dispatcher, server: Any) -> None:
+    # Its configuration first, then a layer.
+    server.changed_bytes = 2
+    dispatcher.make("numpy")
+    assert "tag" in server.repositories["tasks"].manifests
+
+
+class Unwanted(Exception):
+    """Raised by whoever receives reports of an image that nobody wants any more."""
+
+
+def test_uploads_end_when_nobody_wants_the_image_any_more(
+    dispatcher: Dispatcher, server: Any
+) -> None:
+    server.seconds_per_body = 0.2
+    name = f"{server.endpoint}/tasks:tag"
+    dispatcher.builder.build(dispatcher.spec("numpy"), name)
+
+    def receive(state: str) -> None:
+        raise Unwanted(state)
+
+    with (
+        progress.reported_to(receive),
+        pytest.raises(Unwanted, match=r"uploading: \d of \d layers"),
+    ):
+        dispatcher.builder.push(name, RegistryLogin(username="AWS", password="unused"))
+    left = uploaded(server)
+    time.sleep(0.5)
+    assert uploaded(server) == left
+    assert "tag" not in server.repositories["tasks"].manifests
+    server.seconds_per_body = 0
+    dispatcher.make("numpy")
+    assert "tag" in server.repositories["tasks"].manifests
+
+
+def test_a_build_that_nobody_wants_any_more_leaves_nothing(
+    dispatcher: Dispatcher, server: Any
+) -> None:
+    def receive(state: str) -> None:
+        if state.startswith("adding layer 2"):
+            raise Unwanted(state)
+
+    with progress.reported_to(receive), pytest.raises(Unwanted):
+        dispatcher.builder.build(dispatcher.spec("numpy"), f"{server.endpoint}/tasks:tag")
+    assert not list(dispatcher.cache.glob(f"{SCRATCH}*"))
+    dispatcher.make("numpy")
+    assert "tag" in server.repositories["tasks"].manifests
 
 
 def test_a_command_needs_an_engine(dispatcher: Dispatcher) -> None:

@@ -39,7 +39,8 @@ def layer(path: Path, *entries: Entry) -> Path:
 
 def seen(folder: Path, path: str, *layers: tuple[Entry, ...]) -> str | None:
     files = [layer(folder / str(number), *entries) for number, entries in enumerate(layers)]
-    (found,) = read_files(files, [path])
+    (found,), sizes = read_files(files, [path])
+    assert sizes == [sum(len(text) for _, kind, text in each if kind == FILE) for each in layers]
     return found and f"{found.path}: {found.content.decode()}"
 
 

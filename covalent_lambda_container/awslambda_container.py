@@ -1,6 +1,6 @@
 """The executor plugin: ``executor="awslambda_container"``.
 
-Covalent takes the plugin's short name from this module's name.
+Covalent derives the plugin's short name from this module's name.
 """
 
 from __future__ import annotations
@@ -169,7 +169,7 @@ class AWSLambdaContainerExecutor(ConfiguredExecutor):
 
     def _write_streams(self, outcome: Outcome) -> None:
         if self.task_stdout is None:
-            # Run without Covalent's `execute`, which takes the streams.
+            # Run without Covalent's `execute`, which provides the streams.
             return
         lines = [outcome.stderr]
         if outcome.error is not None:

@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     """A function, and where its log is."""
 
 _SHORT: Final = 21
-"""Characters of a function's name that tell it from others: prefix and image."""
+"""Characters of a function's name that distinguish it from others: prefix and image."""
 
 
 @command()

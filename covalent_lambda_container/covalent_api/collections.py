@@ -62,7 +62,7 @@ def collection(
 
 
 def is_collection(node: TransportableObject) -> bool:
-    """Tell whether a function is that of one of Covalent's own list or dictionary nodes."""
+    """Return whether a function is that of one of Covalent's own list or dictionary nodes."""
     return bool(_collection_kind(node))
 
 

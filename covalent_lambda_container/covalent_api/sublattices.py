@@ -99,7 +99,7 @@ class SublatticeLimits:
 
 
 def builds_sublattice(function: TransportableObject) -> bool:
-    """Tell whether a function is Covalent's own that builds a sublattice's graph."""
+    """Return whether a function is Covalent's own that builds a sublattice's graph."""
     return (
         function.attrs.get("name") == _BUILDER[1]
         and _BUILDER in references(pickle_of(function)).names

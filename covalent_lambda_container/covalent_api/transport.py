@@ -66,7 +66,7 @@ class Origin:
 
 
 def is_transportable(value: Any) -> bool:
-    """Tell whether a value is a TransportableObject."""
+    """Return whether a value is a TransportableObject."""
     return isinstance(value, TransportableObject)
 
 

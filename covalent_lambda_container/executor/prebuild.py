@@ -166,7 +166,7 @@ def in_parallel(
     for item in items:
         waiting.put(item)
 
-    def take() -> None:
+    def work_through() -> None:
         while True:
             try:
                 item = waiting.get_nowait()
@@ -178,6 +178,6 @@ def in_parallel(
                 ended.put((item, exc))
 
     for _ in range(min(at_once, len(items))):
-        threading.Thread(target=take, name="covalent-lambda-prebuild", daemon=True).start()
+        threading.Thread(target=work_through, name="covalent-lambda-prebuild", daemon=True).start()
     for _ in items:
         yield ended.get()

@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Final
 
 LONGEST_BUILD_S: Final = 24 * 3600
-"""What is older and unfinished was left by a process that was killed."""
+"""Seconds. Unfinished files older than this were left by a process that was killed."""
 
 SCRATCH: Final = "covalent-lambda-build-"
 """How the names of the folders begin that hold the unfinished files of builds."""
@@ -23,18 +23,18 @@ _LOCK: Final = ".lock"
 
 
 def mark_used(path: Path) -> None:
-    """Have a file or a folder bear the time of its last use: what was long not used can go."""
+    """Set the modification time of a file or folder, which says when it was last used."""
     os.utime(path)
 
 
 @contextmanager
 def using(cache: Path) -> Iterator[None]:
-    """Use what is in the folder: nothing goes from there while the context is open.
+    """Use what is in the folder: nothing is removed from it while the context is open.
 
     Parameters
     ----------
     cache
-        The folder; made when it is missing.
+        The folder; created if it does not exist.
     """
     with _locked(cache, fcntl.LOCK_SH):
         yield
@@ -42,14 +42,14 @@ def using(cache: Path) -> Iterator[None]:
 
 @contextmanager
 def emptying(cache: Path, wait: Callable[[], object]) -> Iterator[None]:
-    """Be alone with what is in the folder: builds that begin meanwhile wait for the end.
+    """Have the folder exclusively: builds that begin while the context is open wait for its end.
 
     Parameters
     ----------
     cache
-        The folder; made when it is missing.
+        The folder; created if it does not exist.
     wait
-        Called once, before waiting for builds that are under way.
+        Called once, before waiting for running builds.
     """
     with _locked(cache, fcntl.LOCK_EX, wait):
         yield
@@ -83,7 +83,7 @@ def remove_leftovers(cache: Path) -> None:
 
 
 def _is_abandoned(lock: Path) -> bool:
-    """Tell whether a lock's file is there, and no process holds the lock."""
+    """Return whether a lock's file is there, and no process holds the lock."""
     try:
         with lock.open("rb") as file:
             fcntl.flock(file, fcntl.LOCK_SH | fcntl.LOCK_NB)
@@ -95,7 +95,7 @@ def _is_abandoned(lock: Path) -> bool:
 @contextmanager
 def _locked(cache: Path, kind: int, wait: Callable[[], object] = lambda: None) -> Iterator[None]:
     cache.mkdir(parents=True, exist_ok=True)
-    # The lock goes with the file: also if this process is killed.
+    # Closing the file releases the lock, even if this process is killed.
     with (cache / _LOCK).open("ab") as file:
         try:
             fcntl.flock(file, kind | fcntl.LOCK_NB)

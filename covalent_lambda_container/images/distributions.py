@@ -119,7 +119,7 @@ def distributions_in(folder: Path) -> list[Distribution]:
 
 
 def is_sound(folder: Path, file: InstalledFile) -> bool:
-    """Tell whether a file on disk has the content that its distribution recorded for it."""
+    """Return whether a file on disk has the content that its distribution recorded for it."""
     if file.content is not None:
         return True
     seen = hashlib.sha256()

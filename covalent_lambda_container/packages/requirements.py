@@ -163,7 +163,7 @@ def parsed(line: str) -> Requirement:
 
 
 def has_hash(line: str) -> bool:
-    """Tell whether a canonical line is of a package with hashes."""
+    """Return whether a canonical line is of a package with hashes."""
     return _HASH in line
 
 
@@ -178,7 +178,7 @@ def with_required(own: Iterable[str], required: Iterable[str]) -> tuple[str, ...
     """Join a task's own requirements with those of the values it unpickles.
 
     The task's own requirements win. If values require two versions of one package, the newer is
-    taken, since newer packages read what older ones wrote.
+    used, since newer packages read what older ones wrote.
 
     Parameters
     ----------
@@ -238,7 +238,7 @@ def _checked_hash(value: str) -> str:
     digits = _DIGEST_LENGTHS.get(algorithm)
     if digits is None or not re.fullmatch(f"[0-9a-f]{{{digits}}}", digest):
         raise ValueError(
-            f"has the hash {value!r}, where pip takes sha256, sha384 or sha512, a colon, and the "
+            f"has the hash {value!r}, where pip accepts sha256, sha384 or sha512, a colon, and the "
             "whole digest in hexadecimal"
         )
     return f"{algorithm}:{digest}"

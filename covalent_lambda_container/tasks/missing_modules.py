@@ -61,7 +61,7 @@ def _owner(module: str) -> metadata.Distribution | None:
 
 
 def _is_local(distribution: metadata.Distribution) -> bool:
-    """Tell whether a distribution was installed from a folder or a file of this machine."""
+    """Return whether a distribution was installed from a folder or a file of this machine."""
     origin = json.loads(distribution.read_text("direct_url.json") or "{}")
     return str(origin.get("url", "")).startswith("file:")
 

@@ -130,7 +130,7 @@ def test_every_field_of_a_function_takes_part_in_its_name(field: str) -> None:
 
 
 def test_names_are_the_same_on_every_machine() -> None:
-    # Another value here means that every image and function of every user is made anew.
+    # Another value here means that every image and function of every user is created again.
     assert image_spec().tag == "1aa858c506c313384a44f654fd550d55"
     assert function_spec().name == "covalent-223e705e81333897-57c7bd6155a758b3"
 

@@ -73,7 +73,7 @@ def test_a_folder_here_is_taken_where_nothing_of_its_name_can_be_imported(
 
 
 @pytest.mark.parametrize(
-    ("entry", "told"),
+    ("entry", "message"),
     [
         ("nosuch", "neither a module 'nosuch' of yours nor a file"),
         ("./nosuch", "neither a module './nosuch' of yours nor a file"),
@@ -86,11 +86,11 @@ def test_a_folder_here_is_taken_where_nothing_of_its_name_can_be_imported(
     ],
 )
 def test_what_cannot_be_imported_is_refused(
-    write: Write, tmp_path: Path, entry: str, told: str
+    write: Write, tmp_path: Path, entry: str, message: str
 ) -> None:
     write({"project/pyproject.toml": "", "project/src/mypkg/__init__.py": ""}, "")
     write({"my-pkg/a.py": "", "my.pkg/a.py": "", "data.csv": ""}, "")
-    with pytest.raises(ConfigurationError, match=rf"option local_packages=\['.*{told}"):
+    with pytest.raises(ConfigurationError, match=rf"option local_packages=\['.*{message}"):
         locate(entry, tmp_path)
 
 
@@ -162,7 +162,7 @@ def test_links_to_files_are_followed_and_links_to_folders_are_not(
 
 
 @pytest.mark.parametrize(
-    ("files", "told"),
+    ("files", "message"),
     [
         ({"table.csv": ""}, "has no Python file"),
         ({"a.py": "", ".dockerignore": "*"}, "has no Python file, or .dockerignore"),
@@ -173,14 +173,14 @@ def test_links_to_files_are_followed_and_links_to_folders_are_not(
     ],
 )
 def test_what_is_not_code_is_refused(
-    write: Write, monkeypatch: pytest.MonkeyPatch, files: dict[str, str], told: str
+    write: Write, monkeypatch: pytest.MonkeyPatch, files: dict[str, str], message: str
 ) -> None:
     monkeypatch.setattr(local_packages, "MAX_BYTES", 2048)
-    with pytest.raises(ConfigurationError, match=told):
+    with pytest.raises(ConfigurationError, match=message):
         names(write(files))
 
 
-def test_a_path_that_only_the_client_has_is_told_of_with_what_helps(tmp_path: Path) -> None:
+def test_a_path_that_only_the_client_has_is_reported_with_a_remedy(tmp_path: Path) -> None:
     with pytest.raises(ConfigurationError, match=r"dispatcher's machine(.|\n)*ct\.DepsModule"):
         names(tmp_path / "nosuch")
 

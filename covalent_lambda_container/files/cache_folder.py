@@ -22,7 +22,7 @@ from covalent_lambda_container.files.locks import locked
 log = logging.getLogger(__name__)
 
 LONGEST_BUILD_S: Final = 24 * 3600
-"""What is older and unfinished was left by a process that was killed."""
+"""Seconds. Unfinished files older than this were left by a process that was killed."""
 
 SCRATCH: Final = "covalent-lambda-build-"
 """How the names of the folders begin that hold the unfinished files of builds."""
@@ -40,18 +40,18 @@ def make_private(folder: Path) -> None:
 
 
 def mark_used(path: Path) -> None:
-    """Have a file or a folder bear the time of its last use: what was long not used can go."""
+    """Set the modification time of a file or folder, which says when it was last used."""
     os.utime(path)
 
 
 @contextmanager
 def using(cache: Path) -> Iterator[None]:
-    """Use what is in the folder: nothing is removed from there while the context is open.
+    """Use what is in the folder: nothing is removed from it while the context is open.
 
     Parameters
     ----------
     cache
-        The folder; created when it is missing.
+        The folder; created if it does not exist.
     """
     make_private(cache)
     file = cache / _LOCK
@@ -70,17 +70,17 @@ def using(cache: Path) -> Iterator[None]:
 
 @contextmanager
 def emptying(cache: Path, wait: Callable[[], object]) -> Iterator[None]:
-    """Use the folder alone: builds that begin meanwhile wait for the end.
+    """Have the folder exclusively: builds that begin while the context is open wait for its end.
 
     Parameters
     ----------
     cache
-        The folder; created when it is missing.
+        The folder; created if it does not exist.
     wait
-        Called once, before waiting for builds that are running.
+        Called once, before waiting for running builds.
     """
     make_private(cache)
-    # The lock goes with the file: also if this process is killed.
+    # Closing the file releases the lock, even if this process is killed.
     with (cache / _LOCK).open("ab") as file:
         try:
             fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
@@ -118,7 +118,7 @@ def remove_leftovers(cache: Path) -> None:
 
 
 def _is_abandoned(lock: Path) -> bool:
-    """Tell whether a lock's file is there, and no process holds the lock."""
+    """Return whether a lock's file is there, and no process holds the lock."""
     try:
         with lock.open("rb") as file:
             fcntl.flock(file, fcntl.LOCK_SH | fcntl.LOCK_NB)

@@ -22,6 +22,7 @@ from covalent_lambda_container.errors import (
 from covalent_lambda_container.files.cache_folder import make_private
 from covalent_lambda_container.files.locks import locked
 from covalent_lambda_container.functions.image_publisher import ImagePublisher
+from covalent_lambda_container.model.image_labels import ImageContents
 from covalent_lambda_container.model.specs import FunctionSpec, ImageReference, ImageSpec
 from covalent_lambda_container.ports.functions import FAILED, PENDING, Functions, FunctionState
 from covalent_lambda_container.ports.registry import ImageBuilder, Registry
@@ -70,7 +71,7 @@ class Provisioner:
         self._functions = functions
         self._lock_directory = lock_directory
         self._images: SingleFlight[ImageSpec, ImageReference] = SingleFlight()
-        self._contents: SingleFlight[tuple[str, int], frozenset[str]] = SingleFlight()
+        self._contents: SingleFlight[tuple[str, int], ImageContents | None] = SingleFlight()
         self._rebuilt: SingleFlight[ImageSpec, None] = SingleFlight()
         self.rebuilds = 0
         self._names: SingleFlight[FunctionSpec, str] = SingleFlight()
@@ -105,11 +106,18 @@ class Provisioner:
         RegistryError
             The image's configuration cannot be read.
         """
-        return self._contents.get((spec.tag, self.rebuilds), lambda: self._read_pins(spec))
-
-    def _read_pins(self, spec: ImageSpec) -> frozenset[str]:
-        contents = self._registry.contents(spec.tag)
+        contents = self.contents(spec.tag)
         return frozenset(contents.packages) if contents else frozenset()
+
+    def contents(self, tag: str) -> ImageContents | None:
+        """Return what is in the image of a tag, as its labels say; None where it does not say so.
+
+        Raises
+        ------
+        RegistryError
+            There is no such image, or its configuration cannot be read.
+        """
+        return self._contents.get((tag, self.rebuilds), lambda: self._registry.contents(tag))
 
     def build_here(self, spec: ImageSpec) -> str:
         """Build the image of a spec without pushing it, and return its name in the engine."""

@@ -252,7 +252,7 @@ def _entry(name: str, path: Path) -> _Entry:
 
 
 def _exclusion(package: Path) -> Callable[[Path], bool]:
-    """Return a function that tells whether a file or folder of a package is excluded."""
+    """Return a function that returns whether a file or folder of a package is excluded."""
     for folder in (package, *package.parents):
         file = folder / _IGNORE_FILE
         if file.is_file():

@@ -148,7 +148,7 @@ class _Api(docker.APIClient):
     def _raise_for_status(self, response: Any) -> None:
         try:
             super()._raise_for_status(response)  # type: ignore[misc]
-        # docker-py takes it for granted that a JSON answer has a message.
+        # docker-py assumes that a JSON answer has a message.
         except (KeyError, TypeError) as exc:
             kind = NotFound if response.status_code == HTTPStatus.NOT_FOUND else APIError
             raise kind(f"the engine answered {response.text[:500]}", response) from exc

@@ -74,7 +74,7 @@ def test_a_folder_here_is_taken_where_nothing_of_its_name_can_be_imported(
 
 
 @pytest.mark.parametrize(
-    ("entry", "told"),
+    ("entry", "message"),
     [
         ("nosuch", "neither a module 'nosuch' of yours nor a file"),
         ("./nosuch", "neither a module './nosuch' of yours nor a file"),
@@ -87,11 +87,11 @@ def test_a_folder_here_is_taken_where_nothing_of_its_name_can_be_imported(
     ],
 )
 def test_what_cannot_be_imported_is_refused(
-    write: Write, tmp_path: Path, entry: str, told: str
+    write: Write, tmp_path: Path, entry: str, message: str
 ) -> None:
     write({"project/pyproject.toml": "", "project/src/mypkg/__init__.py": ""}, "")
     write({"my-pkg/a.py": "", "my.pkg/a.py": "", "data.csv": ""}, "")
-    with pytest.raises(ConfigurationError, match=rf"option local_packages=\['.*{told}"):
+    with pytest.raises(ConfigurationError, match=rf"option local_packages=\['.*{message}"):
         locate(entry, tmp_path)
 
 
@@ -199,7 +199,7 @@ def test_links_to_what_is_no_part_of_the_package_are_left_out_with_a_word(
 
 
 @pytest.mark.parametrize(
-    ("files", "told"),
+    ("files", "message"),
     [
         ({"table.csv": ""}, "has no Python file"),
         ({"a.py": "", ".dockerignore": "*"}, "has no Python file, or .dockerignore"),
@@ -210,14 +210,14 @@ def test_links_to_what_is_no_part_of_the_package_are_left_out_with_a_word(
     ],
 )
 def test_what_is_not_code_is_refused(
-    write: Write, monkeypatch: pytest.MonkeyPatch, files: dict[str, str], told: str
+    write: Write, monkeypatch: pytest.MonkeyPatch, files: dict[str, str], message: str
 ) -> None:
     monkeypatch.setattr(local_packages, "MAX_BYTES", 2048)
-    with pytest.raises(ConfigurationError, match=told):
+    with pytest.raises(ConfigurationError, match=message):
         names(write(files))
 
 
-def test_a_path_that_only_the_client_has_is_told_of_with_what_helps(tmp_path: Path) -> None:
+def test_a_path_that_only_the_client_has_is_reported_with_a_remedy(tmp_path: Path) -> None:
     with pytest.raises(ConfigurationError, match=r"dispatcher's machine(.|\n)*ct\.DepsModule"):
         names(tmp_path / "nosuch")
 

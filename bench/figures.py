@@ -31,7 +31,7 @@ class Figure:
     yardstick: str
 
     def reached(self, value: float) -> bool:
-        """Tell whether a value reaches the target."""
+        """Return whether a value reaches the target."""
         return value >= self.target if self.at_least else value <= self.target
 
 

@@ -147,7 +147,7 @@ def task_of_node(dispatch_id: str, manager: Any, node: int) -> WorkflowTask | No
 
 
 def _returns_outputs(graph: Any, node: int) -> bool:
-    """Tell whether a post-processing node is given an output, which it returns unopened."""
+    """Return whether a post-processing node is given an output, which it returns unopened."""
     given = [
         graph.nodes[source]["name"]
         for source, _, edge in graph.in_edges(node, data=True)

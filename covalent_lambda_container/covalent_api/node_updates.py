@@ -9,7 +9,7 @@ log = logging.getLogger(__name__)
 
 
 def in_dispatcher() -> bool:
-    """Tell whether this process is Covalent's dispatcher, which answers an executor's questions."""
+    """Return whether this process is Covalent's dispatcher, where executors can update nodes."""
     return "covalent_dispatcher._core.data_manager" in sys.modules
 
 

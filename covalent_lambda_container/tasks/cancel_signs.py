@@ -69,7 +69,9 @@ class CancelSign:
         try:
             self._dispatch.write()
         except LambdaContainerError as exc:
-            log.warning("Task %s could not be told that it was cancelled: %s", self._task_id, exc)
+            log.warning(
+                "The function of cancelled task %s could not be notified: %s", self._task_id, exc
+            )
             return False
         return True
 

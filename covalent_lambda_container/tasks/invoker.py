@@ -87,7 +87,7 @@ class Invoker:
         Raises
         ------
         Cancelled
-            The task was cancelled; if it had been sent, its function was told.
+            The task was cancelled; if it had been sent, its function was notified.
         FunctionMissing
             The function is gone; nothing ran.
         InvocationError

@@ -285,5 +285,7 @@ def test_two_executors_share_no_list() -> None:
 
 def test_run_refuses_what_covalent_does_not_pass() -> None:
     metadata = {"dispatch_id": "dispatch", "node_id": 0}
-    with pytest.raises(TypeError, match="takes the callable that Covalent's dispatcher assembles"):
+    with pytest.raises(
+        TypeError, match="expects the callable that Covalent's dispatcher assembles"
+    ):
         asyncio.run(Executor().run(print, [], {}, metadata))

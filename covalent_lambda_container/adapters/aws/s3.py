@@ -65,18 +65,18 @@ class S3Bucket:
             read 2026-11).
         """
         with explained("look for S3 bucket", self.bucket, ConfigurationError):
-            told = f"AWSLambdaContainerExecutor option s3_bucket_name={self.bucket!r}: "
+            option = f"AWSLambdaContainerExecutor option s3_bucket_name={self.bucket!r}: "
             try:
                 region = self._clients.s3.head_bucket(Bucket=self.bucket).get("BucketRegion")
             except ClientError as exc:
                 if error_code(exc) in ("404", "NoSuchBucket"):
                     raise ConfigurationError(
-                        f"{told}there is no such bucket.",
+                        f"{option}there is no such bucket.",
                         hint="Create it with 'covalent-lambda bootstrap', or name another.",
                     ) from None
                 if error_code(exc) == "403":
                     raise ConfigurationError(
-                        f"{told}AccessDenied: it is another account's, or this identity may not "
+                        f"{option}AccessDenied: it is another account's, or this identity may not "
                         "list it.",
                         hint="Allow s3:ListBucket on it in the IAM policy of the dispatcher's "
                         "identity, or name another.",
@@ -84,7 +84,7 @@ class S3Bucket:
                 raise
         if region and region != self._region:
             raise ConfigurationError(
-                f"{told}it is in region {region}, and the functions are in {self._region}.",
+                f"{option}it is in region {region}, and the functions are in {self._region}.",
                 hint="Name a bucket in the functions' region, or set the option region.",
             )
 

@@ -177,7 +177,7 @@ def test_values_at_the_limits_are_taken(name: str, value: Any) -> None:
     assert getattr(Options.check({name: value}), name) == value
 
 
-def test_all_bad_values_are_told_at_once() -> None:
+def test_all_bad_values_are_reported_at_once() -> None:
     with pytest.raises(ConfigurationError) as caught:
         Options.check({"timeout": 0, "memory_size": 1, "region": 3})
     lines = str(caught.value).splitlines()

@@ -159,7 +159,7 @@ class RoleResource(Resource):
 
 
 def trusts_lambda(trust: documents.Document) -> bool:
-    """Tell whether Lambda may assume a role with this trust policy."""
+    """Return whether Lambda may assume a role with this trust policy."""
     (wanted,) = TRUST_LAMBDA["Statement"]
     return any(
         stated["Effect"] == "Allow"

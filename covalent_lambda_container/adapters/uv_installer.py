@@ -95,7 +95,7 @@ class UvInstaller:
             uv.find_uv_bin(),
             *("pip", "install", "--no-config", "--no-python-downloads", "--no-progress"),
             *("--color", "never", "--no-compile-bytecode", "--no-build"),
-            # pip takes the best version of all indexes: a public index could supply a newer
+            # pip chooses the best version of all indexes: a public index could supply a newer
             # version of a private package, even where only the private index's password is wrong.
             *("--index-strategy", "first-index"),
             *("--cache-dir", str(self._cache)),

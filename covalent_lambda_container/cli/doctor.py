@@ -128,14 +128,14 @@ def _run(options: Options, documents: list[dict[str, Any]], output: Output) -> N
 def _lines(findings: Sequence[Finding], output: Output) -> Iterator[str]:
     from covalent_lambda_container.doctor.examination import PROBLEM
 
-    told: dict[str, list[str]] = {}
+    by_cause: dict[str, list[str]] = {}
     for finding in findings:
         if finding.status == PROBLEM and finding.cause:
-            told.setdefault(finding.cause, []).append(finding.name)
+            by_cause.setdefault(finding.cause, []).append(finding.name)
     width = max(len(finding.name) for finding in findings)
     indent = " " * (len("problem  ") + width + 2)
     for finding in findings:
-        same = told.get(finding.cause, [finding.name])
+        same = by_cause.get(finding.cause, [finding.name])
         if finding.name != same[0]:
             # One cause is one problem, however much it keeps from being seen.
             continue

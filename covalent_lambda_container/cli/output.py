@@ -85,7 +85,7 @@ class Output:
         self._write_aside(styled(text, self._stderr, "Error:", fg="red"))
 
     def coloured(self, text: str, **style: Any) -> str:
-        """Return a part of the result in a colour, where stdout takes it."""
+        """Return a part of the result in a colour, if stdout supports it."""
         return click.style(text, **style) if takes_colour(self._stdout) else text
 
     def result(self, document: Any, *lines: str) -> None:
@@ -181,13 +181,13 @@ class _LogHandler(logging.Handler):
 
 
 def styled(text: str, stream: TextIO, label: str, **style: Any) -> str:
-    """Return a text behind a label, which has a colour where the stream takes it."""
+    """Return a text behind a label, which has a colour if the stream supports it."""
     shown = click.style(label, bold=True, **style) if takes_colour(stream) else label
     return f"{shown} {text}"
 
 
 def takes_colour(stream: TextIO) -> bool:
-    """Tell whether a stream is a terminal that shows colours, and the user wants them.
+    """Return whether a stream is a terminal that shows colours, and the user wants them.
 
     ``NO_COLOR`` and ``TERM=dumb`` say that they do not.
     """
@@ -196,7 +196,7 @@ def takes_colour(stream: TextIO) -> bool:
 
 
 def in_ci() -> bool:
-    """Tell whether a CI system runs this."""
+    """Return whether a CI system runs this."""
     return os.environ.get("CI", "").lower() in _CI
 
 

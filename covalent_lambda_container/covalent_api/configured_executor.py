@@ -112,6 +112,9 @@ class ConfiguredExecutor(AsyncBaseExecutor):
     usage_report : bool
         End each task's stderr with a line on its duration, memory and estimated cost. Default:
         True.
+    live_output : bool
+        Show in its node what a task that runs longer than 5 seconds has printed so far.
+        Default: True.
     sublattice_executors : list[str]
         Further executors that the electrons of a sublattice may use if its graph is built in
         Lambda, by name; "*": any executor, with any hooks.
@@ -163,6 +166,7 @@ class ConfiguredExecutor(AsyncBaseExecutor):
         kms_key_arn: str | None = None,
         tags: dict[str, str] | None = None,
         usage_report: bool | None = None,
+        live_output: bool | None = None,
         sublattice_executors: list[str] | None = None,
         credentials: str | None = None,
         log_stdout: str = "",
@@ -206,6 +210,7 @@ class ConfiguredExecutor(AsyncBaseExecutor):
             "kms_key_arn": kms_key_arn,
             "tags": tags,
             "usage_report": usage_report,
+            "live_output": live_output,
             "sublattice_executors": sublattice_executors,
         }
         given["credentials_file"] = _either(credentials_file, credentials)

@@ -95,8 +95,8 @@ def asked_of(address: str, dispatch_id: str) -> Iterator[None]:
         ) from exc
     except (RequestException, URLError) as exc:
         raise ConfigurationError(
-            f"Covalent's server at {address} was asked for dispatch {dispatch_id!r}: {exc}",
-            hint="Start it (covalent start), or name another with --server.",
+            f"Covalent's server at {address} did not return dispatch {dispatch_id!r}: {exc}",
+            hint="Start the server (covalent start), or name another one with --server.",
         ) from exc
 
 
@@ -147,7 +147,7 @@ def task_of_node(dispatch_id: str, manager: Any, node: int) -> WorkflowTask | No
 
 
 def _returns_outputs(graph: Any, node: int) -> bool:
-    """Tell whether a post-processing node is given an output, which it returns unopened."""
+    """Return whether a post-processing node is given an output, which it returns unopened."""
     given = [
         graph.nodes[source]["name"]
         for source, _, edge in graph.in_edges(node, data=True)

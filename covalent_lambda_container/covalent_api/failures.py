@@ -11,6 +11,7 @@ from covalent._results_manager.results_manager import get_result_manager
 from covalent._shared_files.utils import format_server_url
 
 from covalent_lambda_container.covalent_api.dispatch import asked_of, task_of_node
+from covalent_lambda_container.covalent_api.manifests import word_of
 from covalent_lambda_container.covalent_api.workflow import WorkflowTask
 from covalent_lambda_container.errors import LambdaContainerError
 from covalent_lambda_container.model.names import SHORT_NAME
@@ -97,7 +98,7 @@ def _read(dispatch_id: str, address: str) -> DispatchFailures:
         manager.load_result_asset("error")
         return DispatchFailures(
             name=str(result.lattice.__name__),
-            status=_word(result.status),
+            status=word_of(result.status),
             error="" if nodes else str(result.error or ""),
             nodes=nodes,
         )
@@ -106,7 +107,7 @@ def _read(dispatch_id: str, address: str) -> DispatchFailures:
 def _failed_nodes(dispatch_id: str, manager: Any, address: str) -> Iterator[FailedNode]:
     for node in manager._manifest["lattice"]["transport_graph"]["nodes"]:
         metadata = node["metadata"]
-        if _word(metadata["status"]) != _FAILED:
+        if word_of(metadata["status"]) != _FAILED:
             continue
         inner = metadata["sub_dispatch_id"]
         if inner:
@@ -124,12 +125,6 @@ def _failed_nodes(dispatch_id: str, manager: Any, address: str) -> Iterator[Fail
             stderr=_text(manager, node["id"], "stderr"),
             task=_task(dispatch_id, manager, node),
         )
-
-
-def _word(status: Any) -> str:
-    """Return a status as a word: Covalent wraps a member of an enumeration, or has it as it is."""
-    member = getattr(status, "STATUS", status)
-    return str(getattr(member, "value", member))
 
 
 def _text(manager: Any, node: int, key: str) -> str:

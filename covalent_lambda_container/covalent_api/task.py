@@ -120,8 +120,8 @@ def read_task(function: Callable[..., Any], args: Sequence[Any], kwargs: Mapping
     """
     if not isinstance(function, partial) or len(function.args) != 3:
         raise TypeError(
-            "AWSLambdaContainerExecutor.run takes the callable that Covalent's dispatcher "
-            f"assembles, and was given {function!r}."
+            "AWSLambdaContainerExecutor.run expects the callable that Covalent's dispatcher "
+            f"assembles, but was given {function!r}."
         )
     transportable, call_before, call_after = function.args
     requirements = Requirements()

@@ -82,13 +82,13 @@ class Engine:
                 exc.message, hint=f"{exc.hint or ''}\nWithout an engine: {WITHOUT_ENGINE}".strip()
             ) from exc
         architecture = lambda_architecture(version["Arch"])
-        told = f"version {version['Version']} (API {version['ApiVersion']}), {architecture}"
+        found = f"version {version['Version']} (API {version['ApiVersion']}), {architecture}"
         if architecture != self._options.architecture:
             raise Unknown(
-                f"{told}: packages without wheels for {self._options.architecture}, and commands "
+                f"{found}: packages without wheels for {self._options.architecture}, and commands "
                 "of DepsBash, need emulation by binfmt_misc, which cannot be seen from here"
             )
-        return told
+        return found
 
     def disk(self) -> str:
         """Look how much room there is where it keeps images."""

@@ -99,7 +99,7 @@ class Service:
             How often a task that crashed, timed out or ran out of memory is run again; one that
             raised never is.
         waiting
-            Where what is being done for it is shown.
+            Where what is being done for it, and what it prints, is shown; None if nobody looks.
 
         Raises
         ------
@@ -108,7 +108,6 @@ class Service:
         LambdaContainerError
             When it could not be run.
         """
-        waiting = waiting or WaitingNode()
         while True:
             try:
                 return await self._run_once(task, dispatch_id, node_id, cancellation, waiting)
@@ -124,8 +123,9 @@ class Service:
         dispatch_id: str,
         node_id: int,
         cancellation: Cancellation,
-        waiting: WaitingNode,
+        looked_at: WaitingNode | None,
     ) -> Outcome:
+        waiting = looked_at or WaitingNode()
         packages = await self.targets.local_packages()
         for attempt in ("first", "last"):
             waiting.wait_for(self.targets.activity(task, packages))
@@ -134,10 +134,11 @@ class Service:
             waiting.wait_for(running := Activity())
             running.report("running on Lambda")
             try:
-                call = self._call(task, target.function.name, dispatch_id, node_id)
+                call = self._call(task, target, dispatch_id, node_id)
                 with progress.reported_to(running.report):
-                    outcome = await self._invoker.run(call, cancellation)
-                return await self._accounted(outcome, target, f"{dispatch_id}:{node_id}")
+                    show = running.show if looked_at and self._options.live_output else None
+                    outcome = await self._invoker.run(call, cancellation, show)
+                return await self._accounted(outcome, target, task, f"{dispatch_id}:{node_id}")
             except FunctionMissing:
                 # Somebody deleted it since this process last looked; nothing ran.
                 self.targets.forget(target, task, packages)
@@ -145,25 +146,32 @@ class Service:
                     raise
         raise AssertionError("unreachable")
 
-    async def _accounted(self, outcome: Outcome, target: FunctionTarget, task: str) -> Outcome:
+    async def _accounted(
+        self, outcome: Outcome, target: FunctionTarget, task: Task, task_id: str
+    ) -> Outcome:
         """Return the outcome with what the dispatcher knows of it: origin, and what was used."""
         installed = partial(self.targets.provisioner.installed, target.image)
-        if outcome.header.get(REQUIRES):
-            header = await in_thread(verified, outcome.header, installed, target.made_in)
-        else:
-            header = verified(outcome.header, installed, target.made_in)
-        return _with_usage(replace(outcome, header=header), target, task)
+        node = f"{task.name or 'a task'} (node {task_id.rpartition(':')[2]})"
+        check = partial(verified, outcome.header, installed, target.image.tag, node)
+        header = await in_thread(check) if outcome.header.get(REQUIRES) else check()
+        return _with_usage(replace(outcome, header=header), target, task_id)
 
-    def _payload(self, task: Task) -> dict[str, Any]:
+    def _payload(
+        self, task: Task, target: FunctionTarget, dispatch_id: str, node_id: int
+    ) -> dict[str, Any]:
+        payload = dict(task.payload)
         if task.commands and self._options.bash_deps == "runtime":
-            return task.payload | {"commands": task.commands}
-        return task.payload
+            payload["commands"] = task.commands
+        if task.covalent_version:
+            image = target.image.tag
+            payload["context"] = {"dispatch_id": dispatch_id, "node_id": node_id, "image": image}
+        return payload
 
-    def _call(self, task: Task, name: str, dispatch_id: str, node_id: int) -> Call:
+    def _call(self, task: Task, target: FunctionTarget, dispatch_id: str, node_id: int) -> Call:
         options = self._options
         return Call(
-            function_name=name,
-            payload=self._payload(task),
+            function_name=target.function.name,
+            payload=self._payload(task, target, dispatch_id, node_id),
             payload_bytes=task.payload_bytes,
             dispatch_id=dispatch_id,
             node_id=node_id,

@@ -140,8 +140,8 @@ def _invocations_for(target: AwsTarget) -> LambdaInvocations:
 
 @functools.lru_cache(maxsize=64)
 def _invoker_for(target: AwsTarget, bucket: str) -> Invoker:
-    """Return what runs tasks with a bucket, whatever their other options: those of a dispatch that
-    are called off stand in one object.
+    """Return what runs tasks with a bucket, whatever their other options: one object names all
+    cancelled tasks of a dispatch.
     """
     return Invoker(_invocations_for(target), S3Bucket(clients_for(target), bucket))
 

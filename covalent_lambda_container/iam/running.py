@@ -16,7 +16,7 @@ _PUSH: Final = (
     "ecr:UploadLayerPart",
 )
 """What a push needs ("IAM permissions for pushing an image to an Amazon ECR private repository",
-ECR user guide, read 2026-11); BatchDeleteImage takes back what Lambda does not take."""
+ECR user guide, read 2026-11); BatchDeleteImage removes an image that Lambda does not accept."""
 
 _WRITE_LOGS: Final = ("logs:CreateLogGroup", "logs:CreateLogStream", "logs:PutLogEvents")
 """What Lambda writes a function's logs with, in the name of its role
@@ -58,7 +58,7 @@ def dispatcher(
     vpc
         Whether the options ``subnet_ids`` and ``security_group_ids`` are used.
     """
-    # To see a function that has tags takes ListTags as well, and to make one TagResource ("Using
+    # GetFunction on a function with tags needs ListTags as well, creating one TagResource ("Using
     # tags on Lambda functions", Lambda developer guide, read 2026-11).
     function_actions = [
         "lambda:CreateFunction",
@@ -134,8 +134,8 @@ def _images(deployment: Deployment, *, builds: bool) -> list[Document]:
 
 
 def _large_tasks_and_results(deployment: Deployment) -> list[Document]:
-    # A bucket's name is the whole world's: one that is another account's gets no task, and none of
-    # its objects is taken for a result, by presigned URLs neither ("AWS global condition context
+    # Bucket names are global: a bucket of another account gets no task, and none of its objects
+    # counts as a result, also not through presigned URLs ("AWS global condition context
     # keys", aws:ResourceAccount, IAM user guide, read 2026-11).
     own = {"aws:ResourceAccount": deployment.account}
     carried = ["s3:AbortMultipartUpload", "s3:DeleteObject", "s3:GetObject", "s3:PutObject"]

@@ -198,7 +198,7 @@ class PackageArchiveStore:
     ) -> Member:
         """Return the list of installed files, for `importlib.metadata`.
 
-        The installer's own list tells of the machine it ran on.
+        The installer's own list contains paths of the machine that it ran on.
         """
         here = {file.path for file in part.files}
         elsewhere = {file.path for file in part.distribution.files} - here

@@ -186,6 +186,13 @@ class FunctionOptions:
         Truth,
         Option("End each task's stderr with a line on its duration, memory and estimated cost."),
     ] = True
+    live_output: Annotated[
+        Truth,
+        Option(
+            "Show in its node what a task that runs longer than 5 seconds has printed so far.",
+            remark="Through S3: see [what it costs](cost.md).",
+        ),
+    ] = True
     sublattice_executors: Annotated[
         list[Text],
         Option(

@@ -83,7 +83,7 @@ def check_environment(environment: dict[str, str]) -> dict[str, str]:
     size = len(measured.encode(errors="replace"))
     if size > ENVIRONMENT_BYTES:
         raise ValueError(
-            f"all variables together have {size} bytes as JSON; Lambda takes at most "
+            f"all variables together have {size} bytes as JSON; Lambda accepts at most "
             f"{ENVIRONMENT_BYTES}"
         )
     return environment

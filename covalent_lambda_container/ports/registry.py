@@ -69,7 +69,7 @@ class Registry(Protocol):
         Raises
         ------
         UnusableImage
-            When it is one that Lambda does not take.
+            When Lambda does not accept it.
         """
 
     def contents(self, tag: str) -> ImageContents | None:

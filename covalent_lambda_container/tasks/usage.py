@@ -190,7 +190,7 @@ def parse_line(
 
 
 def _is_a(name: Any, value: Any) -> bool:
-    """Tell whether a value has a field's type; numbers are finite and not negative."""
+    """Return whether a value has a field's type; numbers are finite and not negative."""
     if name == "bool":
         return isinstance(value, bool)
     if name == "str":

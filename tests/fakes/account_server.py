@@ -53,7 +53,7 @@ class Account:
     log
         Text of each invocation's log.
     pings_at_once
-        As many pings must be under way together before one of them is answered.
+        As many pings must run at once before one of them is answered.
     """
 
     def __init__(self) -> None:

@@ -125,10 +125,10 @@ def test_no_region(found: Callable[..., dict[str, Finding]], monkeypatch: pytest
     assert "region" in finding.remedy
 
 
-@pytest.mark.parametrize(("minutes", "told"), [(10, "ahead"), (-10, "behind")])
-def test_a_wrong_clock(only: Broken, minutes: int, told: str):
+@pytest.mark.parametrize(("minutes", "expected"), [(10, "ahead"), (-10, "behind")])
+def test_a_wrong_clock(only: Broken, minutes: int, expected: str):
     finding = only("clock", now=lambda: time.time() + 60 * minutes)
-    assert told in finding.message
+    assert expected in finding.message
     assert "NTP" in finding.remedy
 
 

@@ -34,7 +34,7 @@ TINY = ct.DepsPip(["iniconfig==2.1.0"])
 @pytest.fixture
 def steps(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Any:
     """Count recorded steps by name."""
-    path = tmp_path / "journal"
+    path = tmp_path / "steps.jsonl"
     monkeypatch.setenv(step_log.VARIABLE, str(path))
     return lambda name: len([step for step in step_log.read(path) if step["step"] == name])
 

@@ -1,4 +1,4 @@
-"""What uv is told; more of what it does is in tests/integration."""
+"""The options and environment that uv gets; more of what it does is in tests/integration."""
 
 from __future__ import annotations
 

@@ -168,7 +168,7 @@ def test_colour_is_for_terminals_that_take_it(
     assert ("\x1b[" in stderr.getvalue()) is takes
 
 
-def test_a_step_told_in_lines_says_each_state_once() -> None:
+def test_a_step_shown_as_lines_names_each_state_once() -> None:
     stderr = io.StringIO()
     output = Output(io.StringIO(), stderr)
     with output.steps() as begin:

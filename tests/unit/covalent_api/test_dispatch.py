@@ -16,5 +16,5 @@ def test_a_server_that_does_not_answer_is_named() -> None:
         address = f"http://127.0.0.1:{closed.getsockname()[1]}"
         with pytest.raises(ConfigurationError) as raised:
             read_dispatch("0f", address)
-    assert str(raised.value).startswith(f"Covalent's server at {address} was asked for dispatch")
+    assert str(raised.value).startswith(f"Covalent's server at {address} did not return dispatch")
     assert "covalent start" in str(raised.value)

@@ -407,7 +407,7 @@ def test_arguments_bring_the_packages_that_made_them() -> None:
         (add, [(add, ["covalent"])], False),
     ],
 )
-def test_covalent_is_needed_by_those_who_refer_to_it(
+def test_covalent_is_needed_by_what_refers_to_it(
     function: Any, hooks: list[Any], needs: bool
 ) -> None:
     calls = [ct.DepsCall(*hook).apply() for hook in hooks]
@@ -497,9 +497,9 @@ def test_lists_in_lists_make_a_short_error(kind: Any) -> None:
     for _ in range(9):
         laughs = [laughs] * 10
     value = [laughs, ""] if kind is ct.DepsPip else [laughs]
-    with pytest.raises(RequirementError, match="has a list: every") as told:
+    with pytest.raises(RequirementError, match="has a list: every") as caught_error:
         read_task(assembled(add, [hook_with(kind(["six"]), value)]), [], {})
-    assert len(str(told.value)) < 300
+    assert len(str(caught_error.value)) < 300
 
 
 @pytest.mark.parametrize("kind", [ct.DepsPip, ct.DepsBash])
@@ -528,6 +528,6 @@ def test_a_text_that_is_repeated_has_a_limit(kind: Any) -> None:
 def test_a_header_of_another_form_is_a_short_error(header: dict[str, Any]) -> None:
     value = TransportableObject(1)
     argument = transportable(value.header | header, "1", value.get_serialized())
-    with pytest.raises(InvocationError, match="An argument's header has") as told:
+    with pytest.raises(InvocationError, match="An argument's header has") as caught_error:
         read_task(assembled(add), [argument], {})
-    assert len(str(told.value)) < 500
+    assert len(str(caught_error.value)) < 500

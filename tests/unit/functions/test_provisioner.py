@@ -66,7 +66,7 @@ class ClosedRegistry(FakeRegistry):
         raise RegistryError("find or create ECR repository 'r': AWS answered AccessDenied: no")
 
 
-def test_who_may_not_build_is_told_how_an_image_is_made(
+def test_an_identity_that_may_not_build_is_shown_how_to_get_an_image(
     functions: FakeFunctions, tmp_path: Path
 ) -> None:
     registry = ClosedRegistry()
@@ -101,6 +101,11 @@ def test_a_folder_that_cannot_be_written_to_is_named_with_its_option(
         provisioner.ensure_image(image_spec())
 
 
+def test_no_lock_file_stays(provisioner: Provisioner, tmp_path: Path) -> None:
+    provisioner.ensure_image(image_spec())
+    assert list((tmp_path / "locks").iterdir()) == []
+
+
 # -- one flight -----------------------------------------------------------------------------------
 
 
@@ -122,7 +127,7 @@ def test_fifty_threads_make_a_value_once() -> None:
     assert len(values) == len(made) == 1
 
 
-def test_a_failure_is_told_to_all_who_wait_and_then_forgotten() -> None:
+def test_a_failure_is_raised_in_all_waiting_callers_and_then_forgotten() -> None:
     flights: SingleFlight[str, str] = SingleFlight()
     in_flight = threading.Event()
 
@@ -247,7 +252,7 @@ def test_an_image_that_came_during_the_build_is_not_pushed_over(
     assert builder.pushes == []
 
 
-def test_a_pushed_index_is_removed_and_told_of(
+def test_a_pushed_index_is_removed_and_reported(
     provisioner: Provisioner, builder: FakeImageBuilder, registry: FakeRegistry
 ) -> None:
     builder.media_type = INDEX
@@ -258,7 +263,7 @@ def test_a_pushed_index_is_removed_and_told_of(
     assert provisioner.ensure_image(SPEC) == registry.find(SPEC.tag)
 
 
-def test_an_index_that_may_not_be_removed_is_told_of(
+def test_an_index_that_may_not_be_removed_is_reported(
     provisioner: Provisioner, builder: FakeImageBuilder, registry: FakeRegistry
 ) -> None:
     builder.media_type = INDEX
@@ -270,7 +275,7 @@ def test_an_index_that_may_not_be_removed_is_told_of(
 # -- rebuilt images -------------------------------------------------------------------------------
 
 
-def test_an_image_is_made_anew_once_and_found_by_all(
+def test_an_image_is_rebuilt_once_and_found_by_all(
     provisioner: Provisioner, builder: FakeImageBuilder, registry: FakeRegistry
 ) -> None:
     first = provisioner.ensure_image(SPEC)
@@ -289,7 +294,7 @@ def test_an_image_that_is_not_there_yet_is_made_once(
     assert len(builder.builds) == 1
 
 
-def test_an_image_that_is_missing_again_is_not_made_anew_without_need(
+def test_an_image_that_is_missing_again_is_not_rebuilt_without_need(
     provisioner: Provisioner, builder: FakeImageBuilder
 ) -> None:
     provisioner.ensure_image(SPEC, rebuild=True)

@@ -82,7 +82,7 @@ def test_what_is_missing_is_missed_where_nothing_was_said_of_it() -> None:
         Options.check({"subnet_ids": ["subnet-0a"]})
 
 
-def test_a_wrong_subnet_is_told_once() -> None:
+def test_a_wrong_subnet_is_reported_once() -> None:
     with pytest.raises(ConfigurationError) as caught:
         Executor(**VPC | {"subnet_ids": ["vpc-1"], "file_system": MOUNT})
     (line,) = str(caught.value).splitlines()

@@ -45,6 +45,7 @@ DEFAULTS = {
     "reserved_concurrency": 0,
     "prewarm": 0,
     "usage_report": True,
+    "live_output": True,
     "sublattice_executors": [],
     "pip_index_url": "",
     "pip_extra_index_urls": [],
@@ -176,7 +177,7 @@ def test_values_at_the_limits_are_taken(name: str, value: Any) -> None:
     assert getattr(Options.check({name: value}), name) == value
 
 
-def test_all_bad_values_are_told_at_once() -> None:
+def test_all_bad_values_are_reported_at_once() -> None:
     with pytest.raises(ConfigurationError) as caught:
         Options.check({"timeout": 0, "memory_size": 1, "region": 3})
     lines = str(caught.value).splitlines()

@@ -135,12 +135,14 @@ def test_tasks_that_end_together_read_their_answers_a_few_at_once(
     at_once = []
 
     class Slow(FakeBlobStore):
-        def read(self, key: str, parse: Callable[[Readable], Parsed]) -> Parsed | None:
+        def read(
+            self, key: str, parse: Callable[[Readable], Parsed], *, limit: int | None = None
+        ) -> Parsed | None:
             reading.append(1)
             at_once.append(len(reading))
             time.sleep(0.02)
             reading.pop()
-            return super().read(key, parse)
+            return super().read(key, parse, limit=limit)
 
     with Slow() as blobs:
         invoker = Invoker(functions, blobs, sleep=clock.pause, now=clock.now)
@@ -287,7 +289,7 @@ def test_a_function_that_slept_refuses_once_and_is_waited_for(
     assert len(functions.executions) == 1
 
 
-def test_a_missing_function_is_told_to_the_caller(
+def test_a_missing_function_is_reported_to_the_caller(
     invoker: Runner, functions: FakeFunctions, blobs: FakeBlobStore
 ) -> None:
     with pytest.raises(FunctionMissing):
@@ -390,7 +392,7 @@ def test_the_answer_is_looked_for_as_often_as_was_asked(
 # -- cancellation ---------------------------------------------------------------------------------
 
 
-def test_a_task_that_was_called_off_before_is_not_sent(
+def test_a_task_that_was_cancelled_before_is_not_sent(
     invoker: Runner, functions: FakeFunctions, blobs: FakeBlobStore
 ) -> None:
     cancellation = Cancellation()
@@ -401,7 +403,7 @@ def test_a_task_that_was_called_off_before_is_not_sent(
     assert blobs.objects == {}
 
 
-def test_a_task_that_is_called_off_ends_early_and_leaves_nothing(
+def test_a_cancelled_task_ends_early_and_leaves_nothing(
     invoker: Runner, functions: FakeFunctions, blobs: FakeBlobStore
 ) -> None:
     cancellation = Cancellation()
@@ -433,7 +435,7 @@ def test_calling_off_a_task_that_has_ended_leaves_nothing_behind(
     assert blobs.objects == {}
 
 
-def test_a_task_that_is_called_off_is_not_offered_again(
+def test_a_cancelled_task_is_not_sent_again(
     invoker: Runner, functions: FakeFunctions, clock: FakeClock
 ) -> None:
     cancellation = Cancellation()
@@ -476,12 +478,12 @@ def test_a_process_that_ended_in_a_task_of_a_lost_connection_has_crashed_too(
         invoker.run(call(task(end), NAME))
 
 
-def test_a_result_that_s3_did_not_take_is_an_error_of_its_own(
+def test_a_result_that_could_not_be_stored_is_an_error_of_its_own(
     invoker: Runner, functions: FakeFunctions, blobs: FakeBlobStore
 ) -> None:
     blobs.failing_requests = 999
     with pytest.raises(
-        ResultNotStored, match=r"ended, but S3 did not take its result: S3 answ.*503"
+        ResultNotStored, match=r"ended, but its result could not be stored in S3: S3 answ.*503"
     ):
         invoker.run(call(task(bytearray, LARGE), NAME, timeout_s=3))
     assert len(functions.executions) == 1

@@ -72,7 +72,7 @@ def test_a_function_is_asked_for_as_its_spec_says(
     }
 
 
-def test_a_function_says_who_made_it_and_has_the_same_name(
+def test_a_function_names_its_creator_and_has_the_same_name(
     aws: FakeAwsHttp, clients: AwsClients
 ) -> None:
     functions = LambdaFunctions(clients, creator=lambda: f"arn:aws:iam::1:user/me,too/{'x' * 300}")
@@ -123,7 +123,7 @@ def test_another_refusal_is_not_tried_again(
     assert clock.sleeps == []
 
 
-def test_an_image_that_was_removed_is_told_from_other_refusals(
+def test_a_removed_image_has_an_error_of_its_own(
     functions: LambdaFunctions, aws: FakeAwsHttp
 ) -> None:
     said = f"Source image {SPEC.image.uri} does not exist. Provide a valid source image."

@@ -139,7 +139,7 @@ def test_large_events_and_answers_go_both_ways(
     assert aws.requests[0].content == {"text": "x" * LARGE}
 
 
-def test_many_are_under_way_on_one_loop(invocations: LambdaInvocations, aws: Answers) -> None:
+def test_many_invocations_run_on_one_loop(invocations: LambdaInvocations, aws: Answers) -> None:
     for number in range(50):
         aws.json({"number": number})
 
@@ -195,7 +195,7 @@ def test_a_task_that_lambda_did_not_accept_is_not_sent_again_here(
     assert len(aws.requests) == 1
 
 
-def test_a_function_that_is_gone_is_told_apart(
+def test_a_missing_function_has_an_error_of_its_own(
     invocations: LambdaInvocations, aws: Answers
 ) -> None:
     aws.error("ResourceNotFoundException", status=404)

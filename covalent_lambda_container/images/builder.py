@@ -7,12 +7,13 @@ of an index stay out of the image, and later images reuse what was created for e
 from __future__ import annotations
 
 import contextlib
+import errno
 import functools
 import os
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from concurrent.futures import Executor, Future, ThreadPoolExecutor
-from contextlib import ExitStack
+from contextlib import ExitStack, contextmanager
 from dataclasses import replace
 from pathlib import Path
 
@@ -97,7 +98,7 @@ class TaskImageBuilder:
                 hint="Set bash_deps='runtime' to run it before each task, or build the image where "
                 "there is an engine: 'covalent-lambda prebuild --builder docker'.",
             )
-        with using(self._cache), ExitStack() as cleanup:
+        with _full_disk_explained(self._cache), using(self._cache), ExitStack() as cleanup:
 
             @functools.cache
             def started(image: str) -> Container:
@@ -125,6 +126,20 @@ class TaskImageBuilder:
             When the registry refuses any part of it.
         """
         return self._engine.push(name, login)
+
+
+@contextmanager
+def _full_disk_explained(cache: Path) -> Iterator[None]:
+    try:
+        yield
+    except OSError as exc:
+        if exc.errno not in (errno.ENOSPC, errno.EDQUOT):
+            raise
+        raise ImageBuildError(
+            f"The image could not be built: {exc}.",
+            hint=f"Make room in {cache}, with 'covalent-lambda gc --local', or name another folder "
+            "by the option cache_dir.",
+        ) from exc
 
 
 class _Build:

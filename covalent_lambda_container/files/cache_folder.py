@@ -6,6 +6,7 @@ Its content is its owner's alone, since private packages are in it.
 from __future__ import annotations
 
 import contextlib
+import errno
 import fcntl
 import logging
 import os
@@ -17,6 +18,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Final
 
+from covalent_lambda_container.errors import ImageBuildError
 from covalent_lambda_container.files.locks import locked
 
 log = logging.getLogger(__name__)
@@ -88,6 +90,21 @@ def emptying(cache: Path, wait: Callable[[], object]) -> Iterator[None]:
             wait()
             fcntl.flock(file, fcntl.LOCK_EX)
         yield
+
+
+@contextmanager
+def full_disk_explained(cache: Path) -> Iterator[None]:
+    """Turn the system's error of a full disk into an `ImageBuildError` that says what helps."""
+    try:
+        yield
+    except OSError as exc:
+        if exc.errno not in (errno.ENOSPC, errno.EDQUOT):
+            raise
+        raise ImageBuildError(
+            f"The image could not be built: {exc}.",
+            hint=f"Make room in {cache}, with 'covalent-lambda gc --local', or name another folder "
+            "by the option cache_dir.",
+        ) from exc
 
 
 @contextmanager

@@ -7,20 +7,24 @@ of an index stay out of the image, and later images reuse what was created for e
 from __future__ import annotations
 
 import contextlib
-import errno
 import functools
 import os
 from collections import Counter
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from concurrent.futures import Executor, Future, ThreadPoolExecutor
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack
 from dataclasses import replace
 from pathlib import Path
 
 from covalent_lambda_container import progress, step_log
 from covalent_lambda_container.errors import ImageBuildError
 from covalent_lambda_container.files.archives import Member, files
-from covalent_lambda_container.files.cache_folder import remove_leftovers, scratch, using
+from covalent_lambda_container.files.cache_folder import (
+    full_disk_explained,
+    remove_leftovers,
+    scratch,
+    using,
+)
 from covalent_lambda_container.images.byte_code import PackageCompiler
 from covalent_lambda_container.images.distributions import (
     Distribution,
@@ -98,7 +102,7 @@ class TaskImageBuilder:
                 hint="Set bash_deps='runtime' to run it before each task, or build the image where "
                 "there is an engine: 'covalent-lambda prebuild --builder docker'.",
             )
-        with _full_disk_explained(self._cache), using(self._cache), ExitStack() as cleanup:
+        with full_disk_explained(self._cache), using(self._cache), ExitStack() as cleanup:
 
             @functools.cache
             def started(image: str) -> Container:
@@ -126,20 +130,6 @@ class TaskImageBuilder:
             When the registry refuses any part of it.
         """
         return self._engine.push(name, login)
-
-
-@contextmanager
-def _full_disk_explained(cache: Path) -> Iterator[None]:
-    try:
-        yield
-    except OSError as exc:
-        if exc.errno not in (errno.ENOSPC, errno.EDQUOT):
-            raise
-        raise ImageBuildError(
-            f"The image could not be built: {exc}.",
-            hint=f"Make room in {cache}, with 'covalent-lambda gc --local', or name another folder "
-            "by the option cache_dir.",
-        ) from exc
 
 
 class _Build:

@@ -53,10 +53,8 @@ def digest_of(process: subprocess.Popen[str]) -> str:
 def check_cache(cache: Path) -> None:
     """Check that every layer in a cache folder is whole."""
     for record in (cache / "layers").glob("*.json"):
-        blob = record.with_suffix(".tar.gz").read_bytes()
-        assert (
-            f"sha256:{hashlib.sha256(blob).hexdigest()}" == json.loads(record.read_text())["digest"]
-        )
+        digest = hashlib.sha256(record.with_suffix(".tar.gz").read_bytes()).hexdigest()
+        assert f"sha256:{digest}" == json.loads(record.read_text())["digest"]
     assert {path.suffix for path in (cache / "layers").iterdir()} <= {".json", ".gz"}
 
 
@@ -122,7 +120,7 @@ def test_a_disk_that_is_full_fails_the_build_and_the_next_one_succeeds(
 ) -> None:
     dispatcher = Dispatcher(server, small_disk)
     # Its archive has more than there is room for.
-    with pytest.raises((ImageBuildError, OSError), match=r"No space left"):
+    with pytest.raises(ImageBuildError, match=r"No space left(.|\n)*cache_dir"):
         dispatcher.make("numpy")
     assert "tag" not in server.repositories["tasks"].manifests
     left = [path for path in small_disk.rglob("*") if path.is_file() and path.name != ".lock"]

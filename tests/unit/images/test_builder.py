@@ -18,7 +18,7 @@ from typing import Any
 import pytest
 
 from covalent_lambda_container.errors import ImageBuildError, VersionMismatch
-from covalent_lambda_container.files.cache_folder import emptying
+from covalent_lambda_container.files.cache_folder import SCRATCH, emptying, scratch
 from covalent_lambda_container.images import dockerfile
 from covalent_lambda_container.images.builder import TaskImageBuilder
 from covalent_lambda_container.images.covalent_sdk import required_by
@@ -86,16 +86,13 @@ def layer(built: Built, name: str) -> dict[str, bytes]:
 def test_what_a_killed_process_has_left_is_removed_by_a_later_build(
     engine: FakeEngine, installer: FakeInstaller, tmp_path: Path
 ) -> None:
-    names = "covalent-lambda-build-left", "covalent-lambda-build-running", "build-of-the-users"
-    left, running, users = (tmp_path / name for name in names)
-    for folder in (left, running, users):
+    left, users = tmp_path / f"{SCRATCH}left", tmp_path / "build-of-the-users"
+    for folder in (left, users):
         folder.mkdir()
         (folder / "file").touch()
-    yesterday = time.time() - 25 * 3600
-    for folder in (left, users):
-        os.utime(folder, (yesterday, yesterday))
-    builder(engine, installer, tmp_path).build(spec_of("small==1"), NAME)
-    assert (left.exists(), running.exists(), users.exists()) == (False, True, True)
+    with scratch(tmp_path) as running:
+        builder(engine, installer, tmp_path).build(spec_of("small==1"), NAME)
+        assert (left.exists(), running.exists(), users.exists()) == (False, True, True)
 
 
 def test_the_cache_is_in_use_from_the_first_step_of_a_build_to_the_last(

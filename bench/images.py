@@ -267,11 +267,21 @@ def site(stage: Stage, *, slow: bool = False) -> Iterator[Site]:
         way = None
         if slow:
             way = cleanup.enter_context(uplink(int(stack.endpoint_url.rpartition(":")[2])))
+            _let_functions_pull(scratch / "stack", way)
         made = Site(stage, stack, root, scratch, way)
         try:
             yield made
         finally:
             made.clear()
+
+
+def _let_functions_pull(stack: Path, way: Uplink) -> None:
+    """Let the local AWS log in to its registry under the uplink's address, too."""
+    for file in stack.glob("*/config.json"):
+        config = json.loads(file.read_text("utf-8"))
+        (login,) = config["auths"].values()
+        config["auths"][f"localhost:{way.port}"] = login
+        file.write_text(json.dumps(config), "utf-8")
 
 
 def size(image: str) -> int:

@@ -34,6 +34,7 @@ OTHER_VALUES = {
     "poll_freq": 0.5,
     "timeout": 300,
     "memory_size": 2048,
+    "max_memory_size": 4096,
     "ephemeral_storage": 1024,
     "cleanup": False,
     "base_image": "registry.example.com/python:3.11",

@@ -34,6 +34,7 @@ from covalent_lambda_container.covalent_api import (
     post_processing,
     sublattice_archives,
     sublattices,
+    task_groups,
     transport,
     web_page,
 )
@@ -257,3 +258,5 @@ def _complete_registration() -> None:
 
 _complete_registration()
 client_values.note_packages()
+client_values.explain_missing_packages()
+task_groups.keep_apart()

@@ -53,6 +53,10 @@ class ImageBuildError(LambdaContainerError):
     exit_code = 4
 
 
+class RequirementsConflict(ImageBuildError):
+    """Packages cannot be installed together, or not in the versions that are asked for."""
+
+
 class RegistryError(LambdaContainerError):
     """ECR refused, or did not keep, an image."""
 

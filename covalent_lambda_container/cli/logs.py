@@ -16,7 +16,7 @@ from covalent_lambda_container.cli.node_logs import show_nodes
 from covalent_lambda_container.cli.output import Output, reporting
 from covalent_lambda_container.cli.parameters import ACCOUNT, duration, executor_options
 from covalent_lambda_container.cli.task_text import harmless
-from covalent_lambda_container.cli.wiring import wiring
+from covalent_lambda_container.cli.wiring import contents_of, wiring
 
 if TYPE_CHECKING:
     from covalent_lambda_container.ports.stores import LogLine, Logs
@@ -28,7 +28,7 @@ _SHORT: Final = 21
 """Characters of a function's name that distinguish it from others: prefix and image."""
 
 
-@command()
+@command(short="Show what tasks print, also while they run.")
 @click.argument("function", required=False)
 @click.option(
     "--dispatch",
@@ -119,7 +119,7 @@ def _of_dispatch(
     from covalent_lambda_container.executor.prebuild import build_targets, look
 
     found: dict[str, Logs] = {}
-    for target in build_targets(read_dispatch(dispatch_id, server), given, None):
+    for target in build_targets(read_dispatch(dispatch_id, server), given, None, contents_of):
         parts = wiring()
         status = look(target, parts.service_for(target.options), with_function=True)
         if status.function_exists:

@@ -13,7 +13,7 @@ from covalent_lambda_container.cli.parameters import ACCOUNT, executor_options
 from covalent_lambda_container.cli.wiring import wiring
 
 
-@command()
+@command(short="Show what a dispatch took and cost, and what to change.")
 @click.argument("dispatch_id")
 @click.option("--server", metavar="URL", help="Covalent's server; default: the configured one.")
 @click.option(

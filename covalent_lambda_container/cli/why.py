@@ -11,6 +11,7 @@ import click
 from covalent_lambda_container.cli.help import command
 from covalent_lambda_container.cli.output import Output, reporting
 from covalent_lambda_container.cli.task_text import harmless
+from covalent_lambda_container.cli.wiring import contents_of
 
 if TYPE_CHECKING:
     from covalent_lambda_container.covalent_api.failures import FailedNode
@@ -60,10 +61,12 @@ def _image(node: FailedNode) -> ImageSpec | None:
     if node.task is None:
         return None
     from covalent_lambda_container.errors import LambdaContainerError
-    from covalent_lambda_container.executor.image_spec import image_spec
+    from covalent_lambda_container.executor.image_spec import image_spec, nothing_known
 
+    task, options = node.task.task, node.task.options
     try:
-        return image_spec(node.task.options, node.task.task)
+        known = contents_of(options) if task.origins else nothing_known
+        return image_spec(options, task, contents_of=known)
     except LambdaContainerError:
         return None
 

@@ -134,11 +134,11 @@ class Service:
             waiting.wait_for(running := Activity())
             running.report("running on Lambda")
             try:
-                call = self._call(task, target.function.name, dispatch_id, node_id)
+                call = self._call(task, target, dispatch_id, node_id)
                 with progress.reported_to(running.report):
                     show = running.show if looked_at and self._options.live_output else None
                     outcome = await self._invoker.run(call, cancellation, show)
-                return await self._accounted(outcome, target, f"{dispatch_id}:{node_id}")
+                return await self._accounted(outcome, target, task, f"{dispatch_id}:{node_id}")
             except FunctionMissing:
                 # Somebody deleted it since this process last looked; nothing ran.
                 self.targets.forget(target, task, packages)
@@ -146,25 +146,32 @@ class Service:
                     raise
         raise AssertionError("unreachable")
 
-    async def _accounted(self, outcome: Outcome, target: FunctionTarget, task: str) -> Outcome:
+    async def _accounted(
+        self, outcome: Outcome, target: FunctionTarget, task: Task, task_id: str
+    ) -> Outcome:
         """Return the outcome with what the dispatcher knows of it: origin, and what was used."""
         installed = partial(self.targets.provisioner.installed, target.image)
-        if outcome.header.get(REQUIRES):
-            header = await in_thread(verified, outcome.header, installed, target.made_in)
-        else:
-            header = verified(outcome.header, installed, target.made_in)
-        return _with_usage(replace(outcome, header=header), target, task)
+        node = f"{task.name or 'a task'} (node {task_id.rpartition(':')[2]})"
+        check = partial(verified, outcome.header, installed, target.image.tag, node)
+        header = await in_thread(check) if outcome.header.get(REQUIRES) else check()
+        return _with_usage(replace(outcome, header=header), target, task_id)
 
-    def _payload(self, task: Task) -> dict[str, Any]:
+    def _payload(
+        self, task: Task, target: FunctionTarget, dispatch_id: str, node_id: int
+    ) -> dict[str, Any]:
+        payload = dict(task.payload)
         if task.commands and self._options.bash_deps == "runtime":
-            return task.payload | {"commands": task.commands}
-        return task.payload
+            payload["commands"] = task.commands
+        if task.covalent_version:
+            image = target.image.tag
+            payload["context"] = {"dispatch_id": dispatch_id, "node_id": node_id, "image": image}
+        return payload
 
-    def _call(self, task: Task, name: str, dispatch_id: str, node_id: int) -> Call:
+    def _call(self, task: Task, target: FunctionTarget, dispatch_id: str, node_id: int) -> Call:
         options = self._options
         return Call(
-            function_name=name,
-            payload=self._payload(task),
+            function_name=target.function.name,
+            payload=self._payload(task, target, dispatch_id, node_id),
             payload_bytes=task.payload_bytes,
             dispatch_id=dispatch_id,
             node_id=node_id,

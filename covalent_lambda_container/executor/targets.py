@@ -5,18 +5,21 @@ from __future__ import annotations
 import functools
 import logging
 from collections.abc import Callable, Hashable
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from functools import partial
 
 from covalent_lambda_container.concurrency.cancellation import Cancellation
 from covalent_lambda_container.concurrency.event_loop import in_thread
 from covalent_lambda_container.concurrency.shared_work import SharedWork
 from covalent_lambda_container.covalent_api.task import Task
+from covalent_lambda_container.errors import ImageBuildError, RegistryError
 from covalent_lambda_container.executor.image_spec import image_spec
 from covalent_lambda_container.executor.node_progress import Activity
 from covalent_lambda_container.executor.prewarm import prewarm
+from covalent_lambda_container.executor.values import blamed
 from covalent_lambda_container.functions.description import description
 from covalent_lambda_container.functions.provisioner import Provisioner
+from covalent_lambda_container.model.image_labels import ImageContents
 from covalent_lambda_container.model.specs import FunctionSpec, ImageReference, ImageSpec
 from covalent_lambda_container.options.schema import Options
 from covalent_lambda_container.packages.local_packages import LocalPackage, read_local_packages
@@ -41,11 +44,6 @@ class FunctionTarget:
 
     image: ImageSpec
     function: FunctionSpec
-
-    @functools.cached_property
-    def made_in(self) -> str:
-        """The tag that values name as their origin; edits of local packages do not change it."""
-        return replace(self.image, local_packages=()).tag
 
 
 class FunctionTargets:
@@ -141,6 +139,14 @@ class FunctionTargets:
         """
         return FunctionSpec(image=image, role_arn=self._role_arn, **self._options.function_fields())
 
+    def contents_of(self, tag: str) -> ImageContents | None:
+        """Return what is in the image of a tag; None if that is not known."""
+        try:
+            return self.provisioner.contents(tag)
+        except RegistryError as exc:
+            log.info("What is in image %s is not known: %s", tag, exc.message)
+            return None
+
     def _needs(self, task: Task, packages: tuple[LocalPackage, ...]) -> Needs:
         return task.needs, packages, self.provisioner.rebuilds
 
@@ -161,14 +167,17 @@ class FunctionTargets:
         report = self.activity(task, packages).report
         report("checking the account")
         # Values may bring a thousand requirements along.
-        spec = await in_thread(image_spec, self._options, task, packages)
+        spec = await in_thread(image_spec, self._options, task, packages, self.contents_of)
         await in_thread(self._check_account)
         check()
         words = description([task.name or "an electron"], spec.requirements)
         ensure = partial(self.provisioner.ensure_function, description=words)
         for attempt in ("first", "last"):
             report("looking for the image")
-            image = await in_thread(self._ensure_image, spec, report)
+            try:
+                image = await in_thread(self._ensure_image, spec, report)
+            except ImageBuildError as exc:
+                raise blamed(exc, spec, task.origins) from exc
             check()
             function_spec = self.function_spec(image)
             try:

@@ -12,6 +12,7 @@ import shutil
 import tempfile
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from dataclasses import replace
 from importlib import metadata
 from pathlib import Path
 from typing import Final
@@ -22,8 +23,8 @@ from packaging.requirements import Requirement
 from packaging.utils import canonicalize_name
 
 from covalent_lambda_container import progress
-from covalent_lambda_container.errors import ImageBuildError
-from covalent_lambda_container.files.cache_folder import mark_used
+from covalent_lambda_container.errors import ImageBuildError, RequirementsConflict
+from covalent_lambda_container.files.cache_folder import make_private, mark_used
 from covalent_lambda_container.images.dockerfile import (
     CLOUDPICKLE,
     REQUIREMENTS,
@@ -44,7 +45,7 @@ from covalent_lambda_container.packages.install_failures import (
     not_built,
     shortened,
 )
-from covalent_lambda_container.packages.requirements import has_hash, parsed
+from covalent_lambda_container.packages.requirements import has_hash, left_open, parsed
 from covalent_lambda_container.ports.engine import CannotRun, Container, Engine
 from covalent_lambda_container.ports.installer import Installer, WheelsMissing
 
@@ -125,17 +126,27 @@ class PackageInstaller:
                 sdk = self._covalent_sdk(spec, system, settings)
         # The SDK's metadata caps cloudpickle where the server's does not: it is installed without
         # its requirements, which join the task's, cloudpickle left out.
-        steps = requirements_files(spec, required_by(sdk) if sdk else ())
         install = functools.partial(
             self.install_wheels, scratch=scratch, spec=spec, root=root, settings=settings
         )
+        further = required_by(sdk) if sdk else ()
+        steps = requirements_files(spec, further)
         try:
             if sources(spec):
                 raise WheelsMissing("")
-            for step in steps:
-                options = ["--refresh"] if refresh else []
-                options += ["--require-hashes"] if has_hash(step[REQUIREMENTS]) else []
-                install(step, target, options=options)
+            try:
+                _install_steps(install, steps, target, refresh=refresh)
+            except RequirementsConflict as exc:
+                if not spec.flexible:
+                    raise
+                log.warning("Versions of values are left open: %s", exc.message.partition("\n")[0])
+                steps = requirements_files(_with_versions_left_open(spec), further)
+                shutil.rmtree(target, ignore_errors=True)
+                try:
+                    _install_steps(install, steps, target, refresh=refresh)
+                except RequirementsConflict:
+                    # What contradicts each other, whatever the versions, is clearer there.
+                    raise exc from None
         except WheelsMissing as exc:
             log.info("Some packages have no wheels: they are built.\n%s", shortened(str(exc)))
             shutil.rmtree(target, ignore_errors=True)
@@ -192,7 +203,7 @@ class PackageInstaller:
         """Return a wheel of Covalent's SDK without its server, which is built if it is not here."""
         folder = self._cache / f"covalent-sdk-{spec.covalent_version}-{spec.python_version}"
         if not folder.exists():
-            self._cache.mkdir(parents=True, exist_ok=True)
+            make_private(self._cache)
             with (
                 tempfile.TemporaryDirectory(dir=self._cache) as scratch,
                 self._engine.container(system(), spec.architecture) as container,
@@ -215,6 +226,23 @@ class PackageInstaller:
         mark_used(folder)
         (wheel,) = folder.glob("*.whl")
         return wheel
+
+
+def _install_steps(
+    install: Callable[..., None], steps: Sequence[Mapping[str, str]], target: Path, *, refresh: bool
+) -> None:
+    for step in steps:
+        options = ["--refresh"] if refresh else []
+        options += ["--require-hashes"] if has_hash(step[REQUIREMENTS]) else []
+        install(step, target, options=options)
+
+
+def _with_versions_left_open(spec: ImageSpec) -> ImageSpec:
+    """Return a spec whose values take the versions that go with the task's own packages."""
+    opened = {line: left_open(line) for line in spec.flexible}
+    return replace(
+        spec, requirements=tuple(sorted(opened.get(line, line) for line in spec.requirements))
+    )
 
 
 def _log_other_cloudpickles(spec: ImageSpec, target: Path) -> None:

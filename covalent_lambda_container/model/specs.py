@@ -46,6 +46,9 @@ class ImageSpec:
         The same, for packages that are installed only if others ask for them.
     install_options
         Options of pip, one a line, canonical and sorted: ``"--only-binary numpy"``.
+    flexible
+        Those of `requirements` that only values have brought along: their versions are left open
+        where they cannot be installed beside the others.
     recipe
         SHA-256, hexadecimal, of the templates and runtime files that make the image.
     local_packages
@@ -61,6 +64,7 @@ class ImageSpec:
     commands: tuple[str, ...] = ()
     constraints: tuple[str, ...] = ()
     install_options: tuple[str, ...] = ()
+    flexible: tuple[str, ...] = ()
     recipe: str
     local_packages: tuple[LocalPackage, ...] = ()
 
@@ -75,7 +79,11 @@ class ImageSpec:
     def json(self) -> str:
         """Canonical JSON of all fields; packages of the user's own by name and digest."""
         own = {package.name: package.digest for package in self.local_packages}
-        return _canonical_json(asdict(replace(self, local_packages=())) | {"local_packages": own})
+        fields = asdict(replace(self, local_packages=())) | {"local_packages": own}
+        if not self.flexible:
+            # So that it is one image whether a task or a value asks for nothing else.
+            del fields["flexible"]
+        return _canonical_json(fields)
 
     @cached_property
     def digest(self) -> str:

@@ -27,6 +27,7 @@ ADDRESS_OPTIONS: Final = ("--index-url ", "--extra-index-url ", "--find-links ")
 """Prefixes of the options that name the addresses of packages."""
 
 _HASH: Final = " --hash="
+_OPPOSITES: Final = {"--no-binary": "--only-binary", "--only-binary": "--no-binary"}
 # Hexadecimal digits of the digests that pip accepts ("Hash-checking mode", pip's documentation).
 _DIGEST_LENGTHS: Final = {"sha256": 64, "sha384": 96, "sha512": 128}
 # packaging parses quoted marker values as Python literals and lets Python's own errors through.
@@ -193,6 +194,35 @@ def with_required(own: Iterable[str], required: Iterable[str]) -> tuple[str, ...
         if requirement.name not in named and (rival is None or _newer(requirement, rival)):
             chosen[requirement.name] = requirement
     return tuple(sorted({*own, *map(text_of, chosen.values())}))
+
+
+def joined_options(own: Iterable[str], *others: Iterable[str]) -> tuple[str, ...]:
+    """Join a task's options of pip with those that found the packages of its values.
+
+    The task's own go first: another index is one more index, and what contradicts them is left out.
+    """
+    joined = set(own)
+    for line in sorted({line for lines in others for line in lines} - joined):
+        option, _, value = line.partition(" ")
+        if option == "--index-url":
+            joined.add(f"--extra-index-url {value}")
+        elif f"{_OPPOSITES.get(option)} {value}" not in joined:
+            joined.add(line)
+    return tuple(sorted(joined))
+
+
+def left_open(line: str) -> str:
+    """Return a requirement of a value without its version; of a local version, the public one.
+
+    A version such as torch's ``2.3.0+cpu`` names a build that only some indexes have.
+    """
+    requirement = parsed(line)
+    if requirement.url:
+        return line
+    (pin, *_) = [part.version for part in requirement.specifier] or [""]
+    public, plus, _ = pin.partition("+")
+    requirement.specifier = SpecifierSet(f"=={public}" if plus else "")
+    return text_of(requirement)
 
 
 def refusal(origin: str, line: str, reason: str, hint: str = "") -> RequirementError:

@@ -4,7 +4,8 @@ A task is a mapping whose leaves are pickles::
 
     {"function": P, "args": [P, …], "kwargs": {name: P, …},
      "before": [[P, P, P, retval_keyword], …], "after": [[P, P, P, ""], …],
-     "commands": [shell command, …]}
+     "commands": [shell command, …],
+     "context": {"dispatch_id", "node_id", "image"}}
 
 Inside a Lambda event each ``P`` is the base64 text that Covalent already made. In S3 the same
 mapping is *packed*: each ``P`` becomes ``{"blob": i}``, and the raw bytes of all blobs follow it::
@@ -59,6 +60,7 @@ def map_leaves(task: dict[str, Any], convert: Callable[[Any], Any]) -> dict[str,
         "before": [_map_hook(hook, convert) for hook in task["before"]],
         "after": [_map_hook(hook, convert) for hook in task["after"]],
         "commands": task.get("commands", []),
+        "context": task.get("context", {}),
     }
 
 

@@ -81,6 +81,7 @@ class _Error(_Part):
     traceback: ErrorText
     advice: ErrorText = ""
     missing_module: Name = ""
+    loading: bool = False
 
 
 class _Usage(_Part):

@@ -36,8 +36,9 @@ class Outcome:
     stdout, stderr
         What it printed.
     error
-        ``{"type", "message", "traceback", "advice", "missing_module"}`` of what it raised, the last
-        two empty where there is nothing to say; or None.
+        ``{"type", "message", "traceback", "advice", "missing_module", "loading"}`` of what it
+        raised, advice and module empty where there is nothing to say; or None. ``loading`` says
+        whether its function and values were still being unpickled.
     usage
         What the handler measured: ``{"cold", "duration_ms", "peak_memory_mb"}``.
     log_tail
@@ -52,7 +53,7 @@ class Outcome:
     pickled: str = ""
     stdout: str = ""
     stderr: str = ""
-    error: dict[str, str] | None = None
+    error: dict[str, Any] | None = None
     usage: dict[str, Any] = field(default_factory=dict)
     log_tail: str = ""
     used: Usage | None = None

@@ -16,7 +16,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from covalent_lambda_container.errors import ImageBuildError, RegistryError
+from covalent_lambda_container.errors import ImageBuildError, RegistryError, RequirementsConflict
 from covalent_lambda_container.files.archives import Member, Part, archive, unpack
 from covalent_lambda_container.packages.index_settings import IndexSettings
 from covalent_lambda_container.ports.engine import CannotRun, EngineImage, ImageFile
@@ -228,10 +228,13 @@ class FakeInstaller:
         The text of each requirements file, in order.
     glibc
         The C library that was last asked for.
+    conflicts
+        Requirements that cannot be installed together.
     """
 
     wheels: dict[str, dict[str, bytes]] = field(default_factory=dict)
     installed: list[str] = field(default_factory=list)
+    conflicts: set[frozenset[str]] = field(default_factory=set)
     glibc: str = ""
 
     def install(
@@ -250,6 +253,9 @@ class FakeInstaller:
         self.glibc = glibc
         text = requirements["requirements.txt"]
         lines = [line for line in text.splitlines() if not line.startswith("--")]
+        for conflict in self.conflicts:
+            if conflict.issubset(lines):
+                raise RequirementsConflict(f"{' and '.join(sorted(conflict))} contradict.")
         missing = [line for line in lines if line not in self.wheels]
         if missing:
             raise WheelsMissing("".join(f"Wheels are required for `{each}`" for each in missing))

@@ -50,7 +50,5 @@ def test_each_finding_is_a_line_and_a_problem_is_named(
 def test_a_problem_is_an_exit_code(arguments: list[str]) -> None:
     nowhere = ["--timeout", "0.1", "--endpoint-url", NOWHERE]
     ended = CliRunner().invoke(cli, ["doctor", *nowhere, *arguments])
-        cli, ["doctor", "--timeout", "0.1", "--endpoint-url", NOWHERE, *arguments]
-    )
     assert "problem" in ended.stdout
     assert ended.exit_code == 1

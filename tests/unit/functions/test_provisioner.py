@@ -101,6 +101,11 @@ def test_a_folder_that_cannot_be_written_to_is_named_with_its_option(
         provisioner.ensure_image(image_spec())
 
 
+def test_no_lock_file_stays(provisioner: Provisioner, tmp_path: Path) -> None:
+    provisioner.ensure_image(image_spec())
+    assert list((tmp_path / "locks").iterdir()) == []
+
+
 # -- one flight -----------------------------------------------------------------------------------
 
 

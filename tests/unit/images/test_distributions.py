@@ -97,8 +97,8 @@ def test_an_image_knows_what_is_in_it(tmp_path: Path) -> None:
     )
     # What others can get: local versions are of one index, and cloudpickle is there anyway.
     assert json.loads(modules_text(found)) == {
-        "one": ["one-package==1.0"],
-        "single": ["one-package==1.0"],
+        "one": ["one-package==1.0+cpu"],
+        "single": ["one-package==1.0+cpu"],
         "two": ["two @ git+https://example.com/two.git@0a1b"],
     }
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import re
 from dataclasses import fields
 from typing import Any
@@ -31,6 +32,7 @@ OTHER_IMAGES = {
     "commands": ("apt-get install -y graphviz",),
     "constraints": ("numpy<3",),
     "install_options": ("--only-binary :all:",),
+    "flexible": ("numpy==2.1.0",),
     "local_packages": (LocalPackage(name="mypkg", digest="1" * 64, files=()),),
     "recipe": "1" * 64,
 }
@@ -131,6 +133,10 @@ def test_names_are_the_same_on_every_machine() -> None:
     # Another value here means that every image and function of every user is created again.
     assert image_spec().tag == "1aa858c506c313384a44f654fd550d55"
     assert function_spec().name == "covalent-223e705e81333897-57c7bd6155a758b3"
+
+
+def test_an_image_that_nothing_was_brought_to_is_the_same_as_before_there_were_values() -> None:
+    assert "flexible" not in json.loads(image_spec().json)
 
 
 def test_a_tag_is_a_prefix_of_the_digest() -> None:

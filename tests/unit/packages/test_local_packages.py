@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import os
 import sys
 from collections.abc import Callable
@@ -154,14 +155,50 @@ def test_dockerignore_is_honoured_in_the_package_and_in_its_project(
     assert names(folder) == ["mypkg/__init__.py", "mypkg/data/small.csv"]
 
 
-def test_links_to_files_are_followed_and_links_to_folders_are_not(
+def test_links_to_files_of_the_package_are_followed_and_links_to_folders_are_not(
     write: Write, tmp_path: Path
 ) -> None:
-    folder = write({"__init__.py": ""})
-    other = write({"code.py": "linked"}, "other")
-    (folder / "code.py").symlink_to(other / "code.py")
+    folder = write({"__init__.py": "", "parts/code.py": "linked"})
+    (folder / "code.py").symlink_to(folder / "parts" / "code.py")
     (folder / "loop").symlink_to(folder)
-    assert names(folder) == ["mypkg/__init__.py", "mypkg/code.py"]
+    assert names(folder) == ["mypkg/__init__.py", "mypkg/code.py", "mypkg/parts/code.py"]
+
+
+def test_the_package_may_itself_be_behind_a_link(write: Write, tmp_path: Path) -> None:
+    folder = write({"__init__.py": "", "parts/code.py": ""}, "real/mypkg")
+    (folder / "code.py").symlink_to("parts/code.py")
+    (tmp_path / "link").symlink_to(tmp_path / "real")
+    assert "mypkg/code.py" in names(tmp_path / "link" / "mypkg")
+
+
+@pytest.mark.parametrize(
+    "target",
+    [
+        "../other/secret.py",
+        "../../etc/passwd",
+        ".env",
+        ".git/config",
+        "data/.hidden",
+        "left_out.txt",
+    ],
+)
+def test_links_to_what_is_no_part_of_the_package_are_left_out_with_a_word(
+    write: Write, target: str, caplog: pytest.LogCaptureFixture
+) -> None:
+    folder = write(
+        {
+            **dict.fromkeys(["__init__.py", ".env", ".git/config", "data/.hidden"], "secret"),
+            "left_out.txt": "secret",
+            ".dockerignore": "left_out.txt",
+        }
+    )
+    write({"secret.py": "secret"}, "other")
+    link = folder / "visible.py"
+    link.symlink_to(target)
+    with caplog.at_level(logging.WARNING):
+        assert names(folder) == ["mypkg/__init__.py"]
+    if link.exists():
+        assert f"{link} is left out" in caplog.text
 
 
 @pytest.mark.parametrize(

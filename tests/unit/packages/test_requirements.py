@@ -13,6 +13,8 @@ from covalent_lambda_container.packages.requirements import (
     Requirements,
     canonical_requirement,
     canonical_requirements,
+    joined_options,
+    left_open,
     parsed,
     text_of,
     with_required,
@@ -181,3 +183,27 @@ def test_a_url_has_one_form_whatever_release_of_packaging_writes_it(written: str
 def test_a_marker_that_the_parser_trips_over_is_refused_by_name(value: str) -> None:
     with pytest.raises(RequirementError, match="numpy"):
         canonical_requirement(f'numpy; os_name != "{value}"', origin="test")
+
+
+@pytest.mark.parametrize(
+    ("line", "opened"),
+    [
+        ("numpy==2.2.6", "numpy"),
+        ("torch==2.3.0+cpu", "torch==2.3.0"),
+        ("mine @ git+https://example.com/a@0a1b", "mine @ git+https://example.com/a@0a1b"),
+        ("numpy", "numpy"),
+    ],
+)
+def test_a_version_is_left_open_but_not_where_a_package_comes_from(line: str, opened: str) -> None:
+    assert left_open(line) == opened
+
+
+def test_options_of_values_go_after_those_of_the_task() -> None:
+    own = ["--index-url https://own.example.com", "--no-binary numpy"]
+    values = ["--index-url https://vendor.example.com", "--only-binary numpy", "--only-binary six"]
+    assert joined_options(own, values, ["--only-binary six"]) == (
+        "--extra-index-url https://vendor.example.com",
+        "--index-url https://own.example.com",
+        "--no-binary numpy",
+        "--only-binary six",
+    )

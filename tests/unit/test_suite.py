@@ -39,11 +39,19 @@ REPLACED = {
 """What tests replace of the package, and why they cannot inject it."""
 
 
+def has_module(test: Path) -> bool:
+    """Return whether a file has the name of a module, or of a module and a part: ``MODULE_part``."""
+    folder = FOLDER / test.relative_to(UNIT).parent
+    words = test.stem.split("_")[1:]
+    names = ("_".join(words[:count]) for count in range(1, len(words) + 1))
+    return any((folder / f"{name}.py").exists() for name in names)
+
+
 def test_unit_tests_mirror_the_package() -> None:
     strangers = {
         test.relative_to(UNIT).as_posix()
         for test in UNIT.rglob("test_*.py")
-        if not (FOLDER / test.relative_to(UNIT).with_name(test.name.removeprefix("test_"))).exists()
+        if not has_module(test)
     }
     assert strangers == set(SEVERAL_MODULES)
 

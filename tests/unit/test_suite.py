@@ -40,7 +40,7 @@ REPLACED = {
 
 
 def has_module(test: Path) -> bool:
-    """Return whether a file has a module's name, or that of a module and a part: ``MODULE_part``."""
+    """Return whether a file is named for a module, or a module and a part: ``MODULE_part``."""
     folder = FOLDER / test.relative_to(UNIT).parent
     words = test.stem.split("_")[1:]
     names = ("_".join(words[:count]) for count in range(1, len(words) + 1))

@@ -32,6 +32,7 @@ from covalent_lambda_container.covalent_api import (
     collections,
     node_updates,
     post_processing,
+    server,
     sublattice_archives,
     sublattices,
     task_groups,
@@ -129,8 +130,8 @@ class AWSLambdaContainerExecutor(ConfiguredExecutor):
         if not isinstance(task, covalent_task.Task):
             return task
         if task.refers_to_covalent:
-            version = await self.get_version_info()
-            task = dataclasses.replace(task, covalent_version=version["covalent"])
+            version = await server.covalent_version(self)
+            task = dataclasses.replace(task, covalent_version=version)
         wiring = await _loaded_wiring()
         web_page.let_page_find_output(dispatch_id)
         await post_processing.take_over(dispatch_id, self.stored)

@@ -28,7 +28,7 @@ _SHORT: Final = 21
 """Characters of a function's name that distinguish it from others: prefix and image."""
 
 
-@command()
+@command(short="Show what tasks print, also while they run.")
 @click.argument("function", required=False)
 @click.option(
     "--dispatch",

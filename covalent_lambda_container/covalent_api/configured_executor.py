@@ -107,6 +107,9 @@ class ConfiguredExecutor(AsyncBaseExecutor):
     prewarm : int
         Execution environments started at once before a function's first task, 0 to 1000.
         Default: 0.
+    isolate : str
+        Whom functions are shared with: none, all dispatchers whose tasks need the same one;
+        function, only those with the same AWS identity. Default: "none".
     kms_key_arn : str
         ARN of the KMS key that encrypts the functions' environment variables and images;
         default: AWS's own.
@@ -167,6 +170,7 @@ class ConfiguredExecutor(AsyncBaseExecutor):
         pip_extra_index_urls: list[str] | None = None,
         reserved_concurrency: int | None = None,
         prewarm: int | None = None,
+        isolate: str | None = None,
         kms_key_arn: str | None = None,
         tags: dict[str, str] | None = None,
         usage_report: bool | None = None,
@@ -212,6 +216,7 @@ class ConfiguredExecutor(AsyncBaseExecutor):
             "pip_extra_index_urls": pip_extra_index_urls,
             "reserved_concurrency": reserved_concurrency,
             "prewarm": prewarm,
+            "isolate": isolate,
             "kms_key_arn": kms_key_arn,
             "tags": tags,
             "usage_report": usage_report,

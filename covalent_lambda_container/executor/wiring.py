@@ -117,6 +117,7 @@ def _service(options_json: str) -> Service:
         functions=LambdaFunctions(clients),
         invocations=_invocations_for(target),
         bucket=S3Bucket(clients, options.s3_bucket_name),
+        identity=lambda: clients.caller_arn,
         prepared=_prepared_for(target),
     )
     return Service(

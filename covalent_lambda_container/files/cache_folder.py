@@ -1,9 +1,13 @@
-"""The folder of what serves later builds: used by many at once, emptied by one alone."""
+"""The folder of what serves later builds: used by many at once, emptied by one alone.
+
+Its content is its owner's alone, since private packages are in it.
+"""
 
 from __future__ import annotations
 
 import contextlib
 import fcntl
+import logging
 import os
 import shutil
 import tempfile
@@ -13,6 +17,10 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Final
 
+from covalent_lambda_container.files.locks import locked
+
+log = logging.getLogger(__name__)
+
 LONGEST_BUILD_S: Final = 24 * 3600
 """Seconds. Unfinished files older than this were left by a process that was killed."""
 
@@ -20,6 +28,15 @@ SCRATCH: Final = "covalent-lambda-build-"
 """How the names of the folders begin that hold the unfinished files of builds."""
 
 _LOCK: Final = ".lock"
+_EMPTYING_S: Final = 600.0
+"""Nobody takes longer to remove files; a build then goes on without the lock."""
+_PRIVATE: Final = 0o700
+
+
+def make_private(folder: Path) -> None:
+    """Create a folder, and those above it that are missing, for their owner alone."""
+    for missing in reversed([each for each in (folder, *folder.parents) if not each.exists()]):
+        missing.mkdir(mode=_PRIVATE, exist_ok=True)
 
 
 def mark_used(path: Path) -> None:
@@ -36,7 +53,18 @@ def using(cache: Path) -> Iterator[None]:
     cache
         The folder; created if it does not exist.
     """
-    with _locked(cache, fcntl.LOCK_SH):
+    make_private(cache)
+    file = cache / _LOCK
+
+    def waiting(who: str) -> None:
+        log.warning(
+            "A build waits for %s, which holds %s to remove files from the option cache_dir.",
+            *(who, file),
+        )
+
+    with locked(file, shared=True, patience_s=_EMPTYING_S, waiting=waiting) as held:
+        if held is None:
+            log.warning("The build goes on although %s is still locked.", file)
         yield
 
 
@@ -51,7 +79,14 @@ def emptying(cache: Path, wait: Callable[[], object]) -> Iterator[None]:
     wait
         Called once, before waiting for running builds.
     """
-    with _locked(cache, fcntl.LOCK_EX, wait):
+    make_private(cache)
+    # Closing the file releases the lock, even if this process is killed.
+    with (cache / _LOCK).open("ab") as file:
+        try:
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            wait()
+            fcntl.flock(file, fcntl.LOCK_EX)
         yield
 
 
@@ -62,7 +97,7 @@ def scratch(cache: Path) -> Iterator[Path]:
     Its lock goes with this process, so that `remove_leftovers` knows it from one that a killed
     process has left.
     """
-    cache.mkdir(parents=True, exist_ok=True)
+    make_private(cache)
     with tempfile.TemporaryDirectory(prefix=SCRATCH, dir=cache) as name:
         folder = Path(name)
         unlocked = folder / f"{_LOCK}.new"
@@ -90,16 +125,3 @@ def _is_abandoned(lock: Path) -> bool:
     except (BlockingIOError, FileNotFoundError):
         return False
     return True
-
-
-@contextmanager
-def _locked(cache: Path, kind: int, wait: Callable[[], object] = lambda: None) -> Iterator[None]:
-    cache.mkdir(parents=True, exist_ok=True)
-    # Closing the file releases the lock, even if this process is killed.
-    with (cache / _LOCK).open("ab") as file:
-        try:
-            fcntl.flock(file, kind | fcntl.LOCK_NB)
-        except BlockingIOError:
-            wait()
-            fcntl.flock(file, kind)
-        yield

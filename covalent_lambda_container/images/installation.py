@@ -24,7 +24,7 @@ from packaging.utils import canonicalize_name
 
 from covalent_lambda_container import progress
 from covalent_lambda_container.errors import ImageBuildError, RequirementsConflict
-from covalent_lambda_container.files.cache_folder import mark_used
+from covalent_lambda_container.files.cache_folder import make_private, mark_used
 from covalent_lambda_container.images.dockerfile import (
     CLOUDPICKLE,
     REQUIREMENTS,
@@ -203,7 +203,7 @@ class PackageInstaller:
         """Return a wheel of Covalent's SDK without its server, which is built if it is not here."""
         folder = self._cache / f"covalent-sdk-{spec.covalent_version}-{spec.python_version}"
         if not folder.exists():
-            self._cache.mkdir(parents=True, exist_ok=True)
+            make_private(self._cache)
             with (
                 tempfile.TemporaryDirectory(dir=self._cache) as scratch,
                 self._engine.container(system(), spec.architecture) as container,

@@ -4,7 +4,7 @@
 
 from __future__ import annotations
 
-from typing import Annotated
+from typing import Annotated, Literal
 
 from annotated_types import Ge, Gt, Le, MaxLen, MinLen
 
@@ -175,6 +175,15 @@ class FunctionOptions:
             remark="In each process of the dispatcher.",
         ),
     ] = 0
+    isolate: Annotated[
+        Literal["none", "function"],
+        Option(
+            "Whom functions are shared with: none, all dispatchers whose tasks need the same one; "
+            "function, only those with the same AWS identity.",
+            remark="A role is one identity, whoever assumes it. See "
+            "[what one task can see of another](security.md#what-one-task-can-see-of-another).",
+        ),
+    ] = "none"
     kms_key_arn: Annotated[
         Text,
         pattern(

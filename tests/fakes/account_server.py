@@ -34,7 +34,7 @@ REPORT = (
 
 CALLER = (
     "<GetCallerIdentityResponse><GetCallerIdentityResult>"
-    "<Arn>arn:aws:iam::123456789012:user/me</Arn>"
+    "<Arn>{}</Arn>"
     "</GetCallerIdentityResult></GetCallerIdentityResponse>"
 )
 
@@ -46,6 +46,8 @@ class Account:
     ----------
     requests
         Operation, path and content of every request, as they would leave.
+    caller
+        ARN of whoever sends the requests; without one, AWS STS refuses to answer.
     reserved
         Executions reserved, by function.
     answer
@@ -59,6 +61,7 @@ class Account:
     """
 
     def __init__(self) -> None:
+        self.caller = "arn:aws:iam::123456789012:user/me"
         self.requests: list[tuple[str, str, Any]] = []
         self.functions: list[str] = []
         self.reserved: dict[str, int] = {}
@@ -95,7 +98,8 @@ class Account:
         operation, path, content = request.operation, request.path, request.content
         self.requests.append((operation, path, content))
         if operation == "GetCallerIdentity":
-            return 200, {}, CALLER.encode()
+            status = 200 if self.caller else 403
+            return status, {}, CALLER.format(self.caller).encode()
         status, headers, answered = self._answered(operation, path, content)
         return status, headers, json.dumps(answered).encode() if answered else b""
 

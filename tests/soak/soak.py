@@ -157,6 +157,7 @@ class Soak:
                 functions=LambdaFunctions(clients_for(direct)),
                 invocations=invocations,
                 bucket=bucket,
+                identity=str,
                 prepared=set(),
             )
             yield Service(

@@ -32,6 +32,7 @@ OTHER_VALUES = {
     "ecr_repository": "other/repository",
     "cache_dir": "/var/cache/other",
     "poll_freq": 0.5,
+    "isolate": "function",
     "timeout": 300,
     "memory_size": 2048,
     "max_memory_size": 4096,

@@ -57,7 +57,9 @@ MAY_IMPORT: dict[str, set[str]] = {
     "images": {
         *("errors", "files", "model", "packages", "ports", "progress", "runtime", "step_log"),
     },
-    "functions": {"concurrency", "errors", "iam", "model", "ports", "progress", "step_log"},
+    "functions": {
+        *("concurrency", "errors", "files", "iam", "model", "ports", "progress", "step_log"),
+    },
     "tasks": {
         *("concurrency", "errors", "files", "model", "ports", "progress", "runtime", "step_log"),
     },

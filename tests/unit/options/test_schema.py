@@ -45,6 +45,7 @@ DEFAULTS = {
     "kms_key_arn": "",
     "reserved_concurrency": 0,
     "prewarm": 0,
+    "isolate": "none",
     "usage_report": True,
     "live_output": True,
     "sublattice_executors": [],
@@ -52,7 +53,7 @@ DEFAULTS = {
     "pip_extra_index_urls": [],
     "ca_bundle": "",
 }
-CHOICES = ("architecture", "bash_deps", "builder")
+CHOICES = ("architecture", "bash_deps", "builder", "isolate")
 TEXTS = [
     name for name, default in DEFAULTS.items() if isinstance(default, str) and name not in CHOICES
 ]

@@ -138,7 +138,7 @@ class FunctionSpec:
     subnet_ids, security_group_ids
         The function's place in a VPC, sorted; empty for a function outside of one.
     file_system_arn, mount_path
-        EFS access point and where it is mounted; empty for none.
+        Access point of EFS or S3 Files, and where it is mounted; empty for none.
     kms_key_arn
         Key that encrypts environment and image; empty for AWS's own.
     reserved_concurrency

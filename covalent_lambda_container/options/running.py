@@ -96,6 +96,17 @@ class TaskOptions:
             function="memory_mb",
         ),
     ] = 512
+    max_memory_size: Annotated[
+        Whole,
+        Ge(0),
+        Le(MEMORY_MB[1]),
+        Option(
+            "Most memory in MB for a task that ran out of it: it is run again with twice as much "
+            f"until it has this, up to {MEMORY_MB[1]}; 0: it is not run again for that.",
+            remark="The next task of the same electron begins where the last one got to, in each "
+            "process of the dispatcher. These runs do not count as `retries`.",
+        ),
+    ] = 0
     ephemeral_storage: Annotated[
         Whole,
         Ge(TMP_MB[0]),
@@ -130,8 +141,11 @@ class TaskOptions:
     file_system: Annotated[
         dict[Text, Text],
         Option(
-            'EFS access point that the functions mount, {"arn": its ARN, "mount_path": '
-            '"/mnt/NAME"}; needs subnet_ids.'
+            'Access point of EFS or S3 Files that the functions mount, {"arn": its ARN, '
+            '"mount_path": "/mnt/NAME"}; needs subnet_ids.',
+            remark="If it is in Covalent's configuration, `covalent-lambda bootstrap` and "
+            "`covalent-lambda policy` include what the execution role and the dispatcher need "
+            "for it.",
         ),
     ] = {}
 

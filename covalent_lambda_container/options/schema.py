@@ -43,6 +43,7 @@ class Options(FunctionOptions, IndexOptions, ImageOptions, TaskOptions, AccountO
     _tags = field_validator("tags")(validators.check_tags)
     _security_groups = field_validator("security_group_ids")(validators.check_security_groups)
     _file_system = field_validator("file_system")(validators.check_file_system)
+    _max_memory = field_validator("max_memory_size")(validators.check_max_memory)
     _prewarm = field_validator("prewarm")(validators.check_prewarm)
 
     @classmethod

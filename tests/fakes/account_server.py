@@ -54,6 +54,8 @@ class Account:
         What a task answers.
     log
         Text of each invocation's log.
+    memory_mb
+        Memory that a task needs: it is killed on functions with less.
     pings_at_once
         As many pings must run at once before one of them is answered.
     """
@@ -77,6 +79,7 @@ class Account:
             "usage": USAGE,
         }
         self.log = ""
+        self.memory_mb = 0
         self.pings_at_once = threading.Barrier(1)
         self.refuses_pings = False
 
@@ -130,6 +133,12 @@ class Account:
                 return 429, {"x-amzn-errortype": "TooManyRequestsException"}, {}
             self.pings_at_once.wait(timeout=10)
             return 200, {}, {"v": 1, "pong": True, "cold": True}
+        if any(
+            made["FunctionName"] == name and made["MemorySize"] < self.memory_mb
+            for made in self.sent("CreateFunction")
+        ):
+            said = {"errorType": "Runtime.ExitError", "errorMessage": "signal: killed"}
+            return 200, {"x-amz-function-error": "Unhandled"}, said
         log = {"x-amz-log-result": base64.b64encode(self.log.encode()).decode()}
         return 200, log, self.answer
 

@@ -165,6 +165,9 @@ class Soak:
                 targets=targets,
                 invoker=Invoker(invocations, bucket),
                 renew_credentials=clients_for(direct).renew_credentials,
+                with_memory=lambda mb: wiring.service_for(
+                    self._options.model_copy(update={"memory_size": mb})
+                ),
             )
 
     def _listen(

@@ -35,6 +35,7 @@ OTHER_VALUES = {
     "isolate": "function",
     "timeout": 300,
     "memory_size": 2048,
+    "max_memory_size": 4096,
     "ephemeral_storage": 1024,
     "cleanup": False,
     "base_image": "registry.example.com/python:3.11",

@@ -13,6 +13,7 @@ import os
 import pkgutil
 import shutil
 import sys
+import textwrap
 from collections.abc import Callable, Collection, Iterator, Sequence
 from contextlib import contextmanager, redirect_stdout
 from pathlib import Path
@@ -182,8 +183,23 @@ class _LogHandler(logging.Handler):
 
 def styled(text: str, stream: TextIO, label: str, **style: Any) -> str:
     """Return a text behind a label, which has a colour if the stream supports it."""
+    text = wrapped(f"{label} {text}", stream).removeprefix(f"{label} ")
     shown = click.style(label, bold=True, **style) if takes_colour(stream) else label
     return f"{shown} {text}"
+
+
+def wrapped(text: str, stream: TextIO) -> str:
+    """Return a text whose long lines are broken between words where the stream is a terminal.
+
+    The terminal would break them anywhere.
+    """
+    if not stream.isatty():
+        return text
+    width = shutil.get_terminal_size().columns
+    wrap = functools.partial(
+        textwrap.fill, width=width, break_long_words=False, break_on_hyphens=False
+    )
+    return "\n".join(wrap(line) if len(line) > width else line for line in text.split("\n"))
 
 
 def takes_colour(stream: TextIO) -> bool:

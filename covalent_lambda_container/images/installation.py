@@ -37,7 +37,8 @@ from covalent_lambda_container.packages.install_failures import (
     not_built,
     shortened,
 )
-from covalent_lambda_container.packages.requirements import has_hash, left_open, parsed
+from covalent_lambda_container.packages.requirements import has_hash, parsed
+from covalent_lambda_container.packages.value_requirements import left_open
 from covalent_lambda_container.ports.engine import CannotRun, Engine
 from covalent_lambda_container.ports.installer import Installer, WheelsMissing
 

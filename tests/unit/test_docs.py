@@ -24,6 +24,7 @@ LINK = re.compile(r"\[[^\]]*\]\(([^)\s]+)\)")
     [
         ("make_options.py", "options.md"),
         ("draw_electron.py", "electron.svg"),
+        ("draw_folders.py", "folders.svg"),
         ("draw_benchmarks.py", "benchmarks.svg"),
         ("make_cost.py", "cost.md"),
     ],

@@ -179,3 +179,15 @@ def test_a_step_shown_as_lines_names_each_state_once() -> None:
     assert stderr.getvalue() == (
         "image: pushing layer 1 of 2, 0 of 85 MB\nimage: creating the function\n"
     )
+
+
+def test_long_lines_are_broken_between_words_on_a_terminal(monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setenv("COLUMNS", "30")
+    monkeypatch.setenv("NO_COLOR", "1")
+    text = "the bucket my-bucket-with-a-long-name-of-its-own is missing\n  as it was"
+    for stream, shown in (
+        (Terminal(), "the bucket\nmy-bucket-with-a-long-name-of-its-own\nis missing\n  as it was"),
+        (io.StringIO(), text),
+    ):
+        Output(io.StringIO(), stream).error(text)
+        assert stream.getvalue() == f"Error: {shown}\n"

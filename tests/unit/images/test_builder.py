@@ -19,7 +19,6 @@ import pytest
 
 from covalent_lambda_container.errors import ImageBuildError, VersionMismatch
 from covalent_lambda_container.files.cache_folder import SCRATCH, emptying, scratch
-from covalent_lambda_container.images import dockerfile
 from covalent_lambda_container.images.builder import TaskImageBuilder
 from covalent_lambda_container.images.covalent_sdk import required_by
 from covalent_lambda_container.images.installation import PackageInstaller
@@ -200,16 +199,11 @@ def test_what_was_made_is_not_made_again(
 
 
 def test_a_changed_runtime_is_the_last_layer_only(
-    engine: FakeEngine,
-    installer: FakeInstaller,
-    tmp_path: Path,
-    monkeypatch: pytest.MonkeyPatch,
+    engine: FakeEngine, installer: FakeInstaller, tmp_path: Path
 ) -> None:
     builder(engine, installer, tmp_path).build(spec_of("numpy"), NAME)
     installed = list(installer.installed)
     del engine.builds[:]
-    sources = dockerfile.runtime_sources()
-    monkeypatch.setattr(dockerfile, "runtime_sources", lambda: sources[:-1])
     builder(engine, installer, tmp_path).build(spec_of("numpy", recipe="1" * 64), NAME)
     assert stages(engine) == ["registry.example.com/covalent-lambda"]
     assert installer.installed == installed

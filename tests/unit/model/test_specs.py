@@ -51,6 +51,7 @@ OTHER_FUNCTIONS = {
     "mount_path": "/mnt/data",
     "kms_key_arn": "arn:aws:kms:eu-central-1:123456789012:key/0a",
     "reserved_concurrency": 5,
+    "owner": "arn:aws:iam::123456789012:user/alice",
 }
 
 NAMES = st.from_regex(r"[a-z0-9]{1,6}(-[a-z0-9]{1,6}){0,2}", fullmatch=True)

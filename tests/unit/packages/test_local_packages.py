@@ -14,8 +14,11 @@ from hypothesis import strategies as st
 
 from covalent_lambda_container.errors import ConfigurationError
 from covalent_lambda_container.options.schema import Options
-from covalent_lambda_container.packages import local_packages
-from covalent_lambda_container.packages.local_packages import locate, read_local_packages
+from covalent_lambda_container.packages.local_packages import (
+    MAX_BYTES,
+    locate,
+    read_local_packages,
+)
 from tests.fakes.examples import image_spec
 
 Write = Callable[..., Path]
@@ -204,15 +207,12 @@ def test_links_to_what_is_no_part_of_the_package_are_left_out_with_a_word(
         ({"table.csv": ""}, "has no Python file"),
         ({"a.py": "", ".dockerignore": "*"}, "has no Python file, or .dockerignore"),
         (
-            {"a.py": "", "big.bin": "x" * 3000, "c.bin": "x" * 40},
-            r"3,040 bytes(.|\n)* 3,000  .*big",
+            {"a.py": "", "big.bin": "x" * MAX_BYTES, "c.bin": "x" * 40},
+            r"20,971,560 bytes(.|\n)* 20,971,520  .*big",
         ),
     ],
 )
-def test_what_is_not_code_is_refused(
-    write: Write, monkeypatch: pytest.MonkeyPatch, files: dict[str, str], message: str
-) -> None:
-    monkeypatch.setattr(local_packages, "MAX_BYTES", 2048)
+def test_what_is_not_code_is_refused(write: Write, files: dict[str, str], message: str) -> None:
     with pytest.raises(ConfigurationError, match=message):
         names(write(files))
 

@@ -6,6 +6,7 @@ import base64
 import errno
 import io
 import json
+import os
 import subprocess
 import sys
 import threading
@@ -22,7 +23,7 @@ from covalent.executor.utils.wrappers import wrapper_fn
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from covalent_lambda_container.runtime import task_errors, wire
+from covalent_lambda_container.runtime import wire
 from covalent_lambda_container.runtime.execution import execute
 from tests.fakes import examples
 from tests.fakes.examples import value_of
@@ -361,13 +362,11 @@ def test_an_answer_can_always_be_written_as_utf8(run: Run, speak: Callable[[], A
 @pytest.mark.parametrize("path", ["rel.txt", "/tmp/no-such-folder/path.txt"])
 @pytest.mark.parametrize("has_commands", [True, False])
 def test_a_missing_file_may_be_that_of_a_command(
-    run: Run, path: str, has_commands: bool, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    run: Run, path: str, has_commands: bool, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    commands = tmp_path / "commands"
-    if has_commands:
-        commands.mkdir()
-    monkeypatch.setattr(task_errors, "_COMMANDS", str(commands))
-    monkeypatch.setattr(task_errors.os.path, "abspath", lambda path: f"/tmp/{path}")
+    folders = {"/opt/covalent-lambda/commands"} if has_commands else set()
+    monkeypatch.setattr(os.path, "isdir", folders.__contains__)
+    monkeypatch.setattr(os.path, "abspath", lambda path: f"/tmp/{path}")
     advice = run(lambda: open(path).close())["error"]["advice"]
     assert ("bash_deps='runtime'" in advice) is has_commands
 

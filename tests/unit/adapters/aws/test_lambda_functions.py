@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from pathlib import Path
 from typing import Any
 
 import pytest
@@ -29,10 +28,8 @@ ROLE_NOT_READY = "The role defined for the function cannot be assumed by Lambda.
 
 
 @pytest.fixture(scope="module")
-def clients(tmp_path_factory: pytest.TempPathFactory) -> AwsClients:
-    path: Path = tmp_path_factory.mktemp("aws") / "credentials"
-    path.write_text("[default]\naws_access_key_id=AKI\naws_secret_access_key=secret\n")
-    target = AwsTarget(credentials_file=str(path), region="eu-central-1", endpoint_url=URL)
+def clients(credentials_file: str) -> AwsClients:
+    target = AwsTarget(credentials_file=credentials_file, region="eu-central-1", endpoint_url=URL)
     return AwsClients(target)
 
 

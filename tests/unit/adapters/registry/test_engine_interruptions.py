@@ -22,7 +22,7 @@ from tests.fakes.registry_server import FakeRegistryServer, Stored
 from tests.unit.adapters.registry.test_engine import Dispatcher, add_root, manifest_of
 
 ROOT = Path(__file__).parents[4]
-MAKE = "from tests.unit.adapters.registry.test_interruptions import make; make()"
+MAKE = "from tests.unit.adapters.registry.test_engine_interruptions import make; make()"
 PATIENCE_S = 60
 
 

@@ -35,6 +35,7 @@ from covalent_lambda_container.covalent_api import (
     server,
     sublattice_archives,
     sublattices,
+    task_groups,
     transport,
     web_page,
 )
@@ -258,3 +259,5 @@ def _complete_registration() -> None:
 
 _complete_registration()
 client_values.note_packages()
+client_values.explain_missing_packages()
+task_groups.keep_apart()

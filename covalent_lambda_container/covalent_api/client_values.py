@@ -1,4 +1,4 @@
-"""Values that a client gives to electrons: their headers say which packages they need.
+"""Values in a client: their headers say which packages they need.
 
 Results of tasks have such headers from their images. A lattice's own arguments are pickled by
 Covalent in the client, which has what they need installed.
@@ -9,6 +9,7 @@ from __future__ import annotations
 import functools
 import json
 import logging
+import shlex
 import sys
 from collections.abc import Iterator
 from importlib import metadata
@@ -49,6 +50,35 @@ def note_packages(kind: Any = TransportableObject) -> None:
         return made
 
     kind.make_transportable = staticmethod(make_transportable)
+
+
+def explain_missing_packages(kind: Any = TransportableObject) -> None:
+    """Have a class, Covalent's own, say which packages are needed to open an object's value."""
+    load = kind.get_deserialized
+    if hasattr(load, "__wrapped__"):
+        return
+
+    @functools.wraps(load)
+    def get_deserialized(self: Any) -> Any:
+        try:
+            return load(self)
+        except ImportError as exc:
+            required = self.header.get(REQUIRES)
+            if not isinstance(required, list) or not required:
+                raise
+            raise _with_packages(exc, [str(each) for each in required]) from exc
+
+    kind.get_deserialized = get_deserialized
+
+
+def _with_packages(exc: ImportError, required: list[str]) -> ImportError:
+    """Return the error with the packages that the value was made with."""
+    words = " ".join(shlex.quote(each) for each in required)
+    said = (
+        f"{exc}. Whoever opens this value needs the packages that it was made with: pip install "
+        f"{words}; or have the electron return plain Python, such as float(…)."
+    )
+    return type(exc)(said, name=exc.name, path=exc.path)
 
 
 def requirements_of(value: Any) -> list[str]:

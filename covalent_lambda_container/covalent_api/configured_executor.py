@@ -51,6 +51,9 @@ class ConfiguredExecutor(AsyncBaseExecutor):
         Another AWS endpoint, such as a local stack; default: AWS.
     ecr_repository : str
         ECR repository of the images; created when it is missing. Default: "covalent-lambda".
+    max_memory_size : int
+        Most memory in MB for a task that ran out of it: it is run again with twice as much
+        until it has this, up to 10240; 0: it is not run again for that. Default: 0.
     ephemeral_storage : int
         Size of /tmp in MB, 512 to 10240. Default: 512.
     environment : dict[str, str]
@@ -60,8 +63,8 @@ class ConfiguredExecutor(AsyncBaseExecutor):
     security_group_ids : list[str]
         Security groups of the functions in their VPC, up to 5; with subnet_ids.
     file_system : dict[str, str]
-        EFS access point that the functions mount, {"arn": its ARN, "mount_path": "/mnt/NAME"};
-        needs subnet_ids.
+        Access point of EFS or S3 Files that the functions mount, {"arn": its ARN, "mount_path":
+        "/mnt/NAME"}; needs subnet_ids.
     requirements : list[str]
         pip requirements that every electron of this executor gets; ["-r FILE"] reads them from
         a file.
@@ -104,6 +107,9 @@ class ConfiguredExecutor(AsyncBaseExecutor):
     prewarm : int
         Execution environments started at once before a function's first task, 0 to 1000.
         Default: 0.
+    isolate : str
+        Whom functions are shared with: none, all dispatchers whose tasks need the same one;
+        function, only those with the same AWS identity. Default: "none".
     kms_key_arn : str
         ARN of the KMS key that encrypts the functions' environment variables and images;
         default: AWS's own.
@@ -144,6 +150,7 @@ class ConfiguredExecutor(AsyncBaseExecutor):
         *,
         endpoint_url: str | None = None,
         ecr_repository: str | None = None,
+        max_memory_size: int | None = None,
         ephemeral_storage: int | None = None,
         environment: dict[str, str] | None = None,
         subnet_ids: list[str] | None = None,
@@ -163,6 +170,7 @@ class ConfiguredExecutor(AsyncBaseExecutor):
         pip_extra_index_urls: list[str] | None = None,
         reserved_concurrency: int | None = None,
         prewarm: int | None = None,
+        isolate: str | None = None,
         kms_key_arn: str | None = None,
         tags: dict[str, str] | None = None,
         usage_report: bool | None = None,
@@ -188,6 +196,7 @@ class ConfiguredExecutor(AsyncBaseExecutor):
             "cleanup": cleanup,
             "endpoint_url": endpoint_url,
             "ecr_repository": ecr_repository,
+            "max_memory_size": max_memory_size,
             "ephemeral_storage": ephemeral_storage,
             "environment": environment,
             "subnet_ids": subnet_ids,
@@ -207,6 +216,7 @@ class ConfiguredExecutor(AsyncBaseExecutor):
             "pip_extra_index_urls": pip_extra_index_urls,
             "reserved_concurrency": reserved_concurrency,
             "prewarm": prewarm,
+            "isolate": isolate,
             "kms_key_arn": kms_key_arn,
             "tags": tags,
             "usage_report": usage_report,

@@ -25,7 +25,7 @@ _FREE_OPTIONS: Final = frozenset(
     {
         *("timeout", "memory_size", "ephemeral_storage", "environment", "poll_freq", "cleanup"),
         *("usage_report", "prewarm", "tags", "bash_deps", "architecture", "time_limit", "retries"),
-        *("live_output", "log_stdout", "log_stderr"),
+        *("live_output", "log_stdout", "log_stderr", "max_memory_size"),
     }
 )
 """Options of this executor that a sublattice may choose. The others say which account it works in,

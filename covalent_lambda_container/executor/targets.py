@@ -15,6 +15,7 @@ from covalent_lambda_container.covalent_api.task import Task
 from covalent_lambda_container.errors import ImageBuildError, RegistryError
 from covalent_lambda_container.executor.image_spec import image_spec
 from covalent_lambda_container.executor.node_progress import Activity
+from covalent_lambda_container.executor.owner import function_owner
 from covalent_lambda_container.executor.prewarm import prewarm
 from covalent_lambda_container.executor.values import blamed
 from covalent_lambda_container.functions.description import description
@@ -57,6 +58,8 @@ class FunctionTargets:
         Finds and creates images and functions; shared by all executors of one account.
     functions, invocations, bucket
         The outside systems.
+    identity
+        Returns the ARN of the dispatcher's AWS identity, empty if AWS does not say.
     prepared
         Functions that this process has prepared for their first task, each with the number of
         execution environments it has prewarmed; shared by all executors of one account.
@@ -75,6 +78,7 @@ class FunctionTargets:
         functions: Functions,
         invocations: Invocations,
         bucket: BlobStore,
+        identity: Callable[[], str],
         prepared: set[tuple[str, int]],
     ) -> None:
         self._options = options
@@ -82,6 +86,7 @@ class FunctionTargets:
         self._functions = functions
         self._invocations = invocations
         self._bucket = bucket
+        self._identity = identity
         self._prepared = prepared
         self._activities: dict[Needs, Activity] = {}
         self._targets: SharedWork[Needs, FunctionTarget] = SharedWork()
@@ -135,9 +140,14 @@ class FunctionTargets:
         Raises
         ------
         ConfigurationError
-            There is no such execution role.
+            There is no such execution role, or the identity that the function is for is not known.
         """
-        return FunctionSpec(image=image, role_arn=self._role_arn, **self._options.function_fields())
+        return FunctionSpec(
+            image=image,
+            role_arn=self._role_arn,
+            owner=self._owner,
+            **self._options.function_fields(),
+        )
 
     def contents_of(self, tag: str) -> ImageContents | None:
         """Return what is in the image of a tag; None if that is not known."""
@@ -215,11 +225,15 @@ class FunctionTargets:
 
     def _check_account(self) -> None:
         """Check what every task needs before anything is built; once."""
-        _ = self._role_arn, self._bucket_checked
+        _ = self._role_arn, self._bucket_checked, self._owner
 
     @functools.cached_property
     def _role_arn(self) -> str:
         return self._functions.role_arn(self._options.lambda_role_name)
+
+    @functools.cached_property
+    def _owner(self) -> str:
+        return function_owner(self._identity()) if self._options.isolate == "function" else ""
 
     @functools.cached_property
     def _bucket_checked(self) -> bool:

@@ -117,6 +117,7 @@ def _service(options_json: str) -> Service:
         functions=LambdaFunctions(clients),
         invocations=_invocations_for(target),
         bucket=S3Bucket(clients, options.s3_bucket_name),
+        identity=lambda: clients.caller_arn,
         prepared=_prepared_for(target),
     )
     return Service(
@@ -124,6 +125,7 @@ def _service(options_json: str) -> Service:
         targets=targets,
         invoker=_invoker_for(target, options.s3_bucket_name),
         renew_credentials=clients.renew_credentials,
+        with_memory=lambda mb: service_for(options.model_copy(update={"memory_size": mb})),
     )
 
 

@@ -37,6 +37,16 @@ _CHOOSE_VPC: Final = ("ec2:DescribeSecurityGroups", "ec2:DescribeSubnets", "ec2:
 """What makes a function in a VPC ("Giving Lambda functions access to resources in an Amazon VPC",
 Lambda developer guide, read 2026-11)."""
 
+_MOUNT: Final = ("ClientMount", "ClientWrite")
+_LOOK_FOR_MOUNTS: Final = {
+    "elasticfilesystem": "DescribeMountTargets",
+    "s3files": "ListMountTargets",
+}
+"""What a function mounts a file system with, in the name of its role, and what Lambda verifies its
+mount targets with, in the name of whoever creates the function ("Configuring file system access for
+Lambda functions", Lambda developer guide, read 2026-11; of S3 Files, the actions of that name in
+its API)."""
+
 
 def dispatcher(
     deployment: Deployment,
@@ -44,6 +54,7 @@ def dispatcher(
     builds: bool = True,
     reserves_concurrency: bool = False,
     vpc: bool = False,
+    file_system: str = "",
 ) -> Document:
     """Return the policy of the identity that Covalent's dispatcher has.
 
@@ -57,6 +68,8 @@ def dispatcher(
         Whether the option ``reserved_concurrency`` is used.
     vpc
         Whether the options ``subnet_ids`` and ``security_group_ids`` are used.
+    file_system
+        ARN of the access point in the option ``file_system``; empty for none.
     """
     # GetFunction on a function with tags needs ListTags as well, creating one TagResource ("Using
     # tags on Lambda functions", Lambda developer guide, read 2026-11).
@@ -75,11 +88,14 @@ def dispatcher(
         allow("MakeAndInvokeFunctions", function_actions, deployment.functions_arn),
         *_execution_role_of_functions(deployment),
         *_vpc_of_functions(vpc),
+        *_file_system_of_functions(file_system),
         *_large_tasks_and_results(deployment),
     )
 
 
-def ci(deployment: Deployment, *, functions: bool = True, vpc: bool = False) -> Document:
+def ci(
+    deployment: Deployment, *, functions: bool = True, vpc: bool = False, file_system: str = ""
+) -> Document:
     """Return the policy of the identity that makes images ahead of time.
 
     Parameters
@@ -90,6 +106,8 @@ def ci(deployment: Deployment, *, functions: bool = True, vpc: bool = False) -> 
         Whether it makes the functions, too.
     vpc
         Whether the functions join a VPC.
+    file_system
+        ARN of the access point that they mount; empty for none.
     """
     made = (
         allow(
@@ -105,19 +123,35 @@ def ci(deployment: Deployment, *, functions: bool = True, vpc: bool = False) -> 
         ),
         *_execution_role_of_functions(deployment),
         *_vpc_of_functions(vpc),
+        *_file_system_of_functions(file_system),
     )
     return policy(*_images(deployment, builds=True), *(made if functions else ()))
 
 
-def execution_role(deployment: Deployment, *, vpc: bool = False) -> Document:
-    """Return the policy of the role that the functions run as: logs, and with `vpc` their network.
+def execution_role(deployment: Deployment, *, vpc: bool = False, file_system: str = "") -> Document:
+    """Return the policy of the role that the functions run as: logs, network, file system.
 
     Data needs none: a task gets presigned URLs for exactly its own objects.
+
+    Parameters
+    ----------
+    deployment
+        Names of the account's own.
+    vpc
+        Whether the functions join a VPC.
+    file_system
+        ARN of the access point that they mount; empty for none.
     """
-    network = allow("JoinTheVpc", _JOIN_VPC, "*")
-    return policy(
-        allow("WriteOwnLogs", _WRITE_LOGS, deployment.logs_arn), *([network] if vpc else [])
-    )
+    statements = [allow("WriteOwnLogs", _WRITE_LOGS, deployment.logs_arn)]
+    if vpc:
+        statements.append(allow("JoinTheVpc", _JOIN_VPC, "*"))
+    if file_system:
+        service = _service(file_system)
+        mounted = {f"{service}:AccessPointArn": file_system}
+        actions = [f"{service}:{action}" for action in _MOUNT]
+        systems = _file_systems(file_system)
+        statements.append(allow("MountTheFileSystem", actions, systems, where=mounted))
+    return policy(*statements)
 
 
 def _images(deployment: Deployment, *, builds: bool) -> list[Document]:
@@ -157,3 +191,21 @@ def _execution_role_of_functions(deployment: Deployment) -> list[Document]:
 def _vpc_of_functions(vpc: bool) -> list[Document]:
     # EC2's describing actions know no resources.
     return [allow("ChooseTheVpc", _CHOOSE_VPC, "*")] if vpc else []
+
+
+def _file_system_of_functions(access_point: str) -> list[Document]:
+    if not access_point:
+        return []
+    service = _service(access_point)
+    actions = [f"{service}:{_LOOK_FOR_MOUNTS[service]}"]
+    return [allow("LookForMountTargets", actions, _file_systems(access_point))]
+
+
+def _file_systems(access_point: str) -> str:
+    """Return the ARN of an access point's file system; of EFS, whose does not name it, of all."""
+    owner = access_point.partition("access-point/")[0]
+    return owner.rstrip("/") if "file-system/" in owner else f"{owner}file-system/*"
+
+
+def _service(arn: str) -> str:
+    return arn.split(":")[2]

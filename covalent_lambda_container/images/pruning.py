@@ -224,7 +224,7 @@ class _Forest:
         return needed
 
     def _ours(self) -> dict[str, bool]:
-        """Tell which images this project's builds created."""
+        """Return which images this project's builds created."""
         ours: dict[str, bool] = {}
         for image in self._from_below:
             below = self._images.get(image.parent)

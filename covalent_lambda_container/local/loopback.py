@@ -62,7 +62,7 @@ def check_loopback(client: docker.DockerClient) -> None:
 
 
 class _Registry:
-    """A registry without images on a free port, which counts who comes.
+    """A registry without images on a free port, which counts connections.
 
     Attributes
     ----------

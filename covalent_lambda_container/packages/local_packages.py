@@ -228,7 +228,7 @@ class _Selection:
         return not path.is_symlink() or self._has_target(path)
 
     def _has_target(self, link: Path) -> bool:
-        """Tell whether a link leads to what is in the package itself: a secret may be elsewhere."""
+        """Return whether a link leads into the package itself: elsewhere may be a secret."""
         target, package = link.resolve(), self._package.resolve()
         if target.is_relative_to(package):
             inside = target.relative_to(package)

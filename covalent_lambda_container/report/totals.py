@@ -1,4 +1,4 @@
-"""What all electrons of a dispatch took and cost together."""
+"""The time and cost of all electrons of a dispatch together."""
 
 from __future__ import annotations
 

@@ -53,7 +53,7 @@ class CancelSign:
         self._is_put = False
 
     def put(self) -> None:
-        """Tell the task that it was cancelled, unless it has ended.
+        """Notify the task that it was cancelled, unless it has ended.
 
         A sign that S3 does not accept is written again, in a thread, until the task ends.
         """

@@ -110,7 +110,8 @@ def _explained(call: Call, kind: str, message: str, log: str) -> InvocationError
         return TaskOutOfMemory(
             f"{where} was killed: most likely it needed more than its {call.memory_mb} MB "
             f"({message}).{logged}",
-            hint="Raise the option memory_size (up to 10240 MB).",
+            hint="Raise the option memory_size (up to 10240 MB), or set max_memory_size: the task "
+            "is then run again with twice the memory, up to that.",
         )
     if kind == "Function.ResponseSizeTooLarge":
         return PayloadTooLarge(

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import enum
+import base64
 from importlib import metadata
 from pathlib import Path
 from typing import Any
@@ -13,15 +13,9 @@ from covalent._workflow.transport import TransportableObject
 
 from covalent_lambda_container.covalent_api import client_values
 from covalent_lambda_container.covalent_api.client_values import note_packages, requirements_of
-from covalent_lambda_container.covalent_api.transport import Origin, origins_of
+from covalent_lambda_container.covalent_api.transport import Origin, origins_of, transportable
 
 PACKAGING = f"packaging=={metadata.version('packaging')}"
-
-
-class Colour(enum.Enum):
-    """A class that is pickled by its module's name."""
-
-    RED = 1
 
 
 def test_a_value_needs_the_package_of_its_class() -> None:
@@ -96,3 +90,21 @@ def test_a_value_that_cannot_be_looked_through_is_sent_without() -> None:
 
     note_packages(Kind)
     assert Kind.make_transportable(Odd()).header == {}
+
+
+def test_a_value_whose_package_is_not_here_says_which_one_it_needs() -> None:
+    # As a module that does not exist is referred to.
+    pickled = base64.b64encode(b"cno_such_module\nThing\n.").decode()
+    header = {"requires": ["no-such==1.0", "other @ git+https://example.com/a@0a1b"]}
+    with pytest.raises(ModuleNotFoundError) as caught:
+        transportable(header, "", pickled).get_deserialized()
+    assert caught.value.name == "no_such_module"
+    said = str(caught.value)
+    assert said.startswith("No module named 'no_such_module'. Whoever opens this value needs")
+    assert "pip install no-such==1.0 'other @ git+https://example.com/a@0a1b'" in said
+
+
+def test_a_value_that_names_no_package_fails_as_before() -> None:
+    pickled = base64.b64encode(b"cno_such_module\nThing\n.").decode()
+    with pytest.raises(ModuleNotFoundError, match=r"^No module named 'no_such_module'$"):
+        transportable({}, "", pickled).get_deserialized()

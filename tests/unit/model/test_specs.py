@@ -19,7 +19,7 @@ from covalent_lambda_container.model.specs import (
     sorted_pairs,
 )
 from covalent_lambda_container.packages.local_packages import LocalPackage
-from covalent_lambda_container.packages.requirements import canonical_requirements
+from covalent_lambda_container.packages.requirements import canonical_requirement
 from tests.fakes.examples import function_spec, image_spec
 
 OTHER_IMAGES = {
@@ -51,6 +51,7 @@ OTHER_FUNCTIONS = {
     "mount_path": "/mnt/data",
     "kms_key_arn": "arn:aws:kms:eu-central-1:123456789012:key/0a",
     "reserved_concurrency": 5,
+    "owner": "arn:aws:iam::123456789012:user/alice",
 }
 
 NAMES = st.from_regex(r"[a-z0-9]{1,6}(-[a-z0-9]{1,6}){0,2}", fullmatch=True)
@@ -69,8 +70,8 @@ SPACES = st.sampled_from(["", " ", "  ", "\t"])
 
 
 def tag_of(requirements: list[str]) -> str:
-    canonical = canonical_requirements(requirements, origin="test")
-    return image_spec(requirements=canonical).tag
+    canonical = {canonical_requirement(text, "test") for text in requirements}
+    return image_spec(requirements=tuple(sorted(canonical))).tag
 
 
 @st.composite

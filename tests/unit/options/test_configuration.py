@@ -84,8 +84,8 @@ def test_a_file_that_cannot_be_written_is_said(tmp_path: Path) -> None:
 
 
 def test_unknown_options_are_reported_with_the_nearest_one() -> None:
-    section = {"memory": 1, "region": "a", "credentials": "", "qqqq": 1}
-    assert unknown_names(section) == {"memory": "Did you mean memory_size?", "qqqq": ""}
+    section = {"timeot": 1, "region": "a", "credentials": "", "qqqq": 1}
+    assert unknown_names(section) == {"timeot": "Did you mean timeout?", "qqqq": ""}
 
 
 def test_the_executor_warns_once_of_what_is_no_option(tmp_path: Path) -> None:

@@ -19,13 +19,13 @@ from packaging.utils import canonicalize_name
 
 from covalent_lambda_container import progress
 from covalent_lambda_container.errors import ImageBuildError, RequirementsConflict
-from covalent_lambda_container.images.covalent_sdk import CovalentSdk, required_by
 from covalent_lambda_container.images.dockerfile import (
     CLOUDPICKLE,
     REQUIREMENTS,
     requirements_files,
 )
 from covalent_lambda_container.images.root_image import RootImage
+from covalent_lambda_container.images.sdk_wheel import SdkWheels, required_by
 from covalent_lambda_container.images.source_builds import (
     SourceBuilder,
     sources,
@@ -70,9 +70,8 @@ class PackageInstaller:
         self._engine = engine
         self._wheels = wheels
         self._read_settings = read_settings
-        self._cache = cache
+        self._sdk = SdkWheels(engine, wheels, cache)
         self._sources = SourceBuilder(engine, wheels)
-        self._sdk = CovalentSdk(engine, wheels, cache)
 
     def install(
         self,
@@ -108,7 +107,7 @@ class PackageInstaller:
         sdk = None
         if spec.covalent_version:
             with _building("Covalent's SDK"):
-                sdk = self._sdk.wheel(spec, system, settings)
+                sdk = self._sdk.find_or_build(spec, system, settings)
         # The SDK's metadata caps cloudpickle where the server's does not: it is installed without
         # its requirements, which join the task's, cloudpickle left out.
         install = functools.partial(

@@ -20,10 +20,10 @@ import pytest
 from covalent_lambda_container.errors import ImageBuildError, VersionMismatch
 from covalent_lambda_container.files.cache_folder import SCRATCH, emptying, scratch
 from covalent_lambda_container.images.builder import TaskImageBuilder
-from covalent_lambda_container.images.covalent_sdk import required_by
 from covalent_lambda_container.images.installation import PackageInstaller
 from covalent_lambda_container.images.package_layers import LOCK_FILE
 from covalent_lambda_container.images.root_image import RootImage
+from covalent_lambda_container.images.sdk_wheel import required_by
 from covalent_lambda_container.model.image_labels import contents
 from covalent_lambda_container.model.specs import ImageSpec
 from covalent_lambda_container.packages.index_settings import IndexSettings

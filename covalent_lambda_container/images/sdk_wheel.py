@@ -1,4 +1,4 @@
-"""Covalent's SDK without its server, for tasks that refer to Covalent: no index has that wheel."""
+"""Wheels of Covalent's SDK without its server, which its own releases do not have."""
 
 from __future__ import annotations
 
@@ -32,17 +32,17 @@ _PIP_VARIABLES: Final = {
 }
 
 
-class CovalentSdk:
-    """Builds Covalent's SDK, once for each version.
+class SdkWheels:
+    """Wheels of Covalent's SDK on this machine.
 
     Parameters
     ----------
     engine
-        Where it is built, unless the engine runs no containers.
+        Where they are built, unless it runs no containers.
     wheels
-        Builds it on this machine.
+        Builds them on this machine otherwise.
     cache
-        Keeps the wheels.
+        Keeps them.
     """
 
     def __init__(self, engine: Engine, wheels: Installer, cache: Path) -> None:
@@ -50,18 +50,26 @@ class CovalentSdk:
         self._wheels = wheels
         self._cache = cache
 
-    def wheel(self, spec: ImageSpec, system: Callable[[], str], settings: IndexSettings) -> Path:
-        """Return the wheel that goes with a spec; it is built if it is not here.
+    def find_or_build(
+        self, spec: ImageSpec, system: Callable[[], str], settings: IndexSettings
+    ) -> Path:
+        """Return the wheel for an image; it is built unless this machine has it.
 
         Parameters
         ----------
+        spec
+            What the image must contain.
         system
-            Returns an image with the system to build on; called only if one is needed.
+            Returns an image with the system to build on; called only if the wheel is built.
+        settings
+            How packages are reached.
 
         Raises
         ------
         CannotRun
             When there are no containers, and this machine has another version of Covalent.
+        ImageBuildError
+            When it cannot be built.
         """
         folder = self._cache / f"covalent-sdk-{spec.covalent_version}-{spec.python_version}"
         if not folder.exists():
@@ -99,15 +107,14 @@ class CovalentSdk:
                 f"The task needs Covalent {spec.covalent_version}, which this machine, with "
                 f"Covalent {here}, does not build without a container."
             )
-        self._wheels.build_wheel(
-            f"covalent=={here}", folder, settings=settings, variables=_SDK_ONLY
-        )
+        requirement = f"covalent=={here}"
+        self._wheels.build_wheel(requirement, folder, settings=settings, variables=_SDK_ONLY)
 
 
 def _run(
     container: Container, command: list[str], settings: IndexSettings, **variables: str
 ) -> None:
-    """Run pip in a container, as the settings say."""
+    """Run pip in a container, with the settings."""
     put_certificates(container, settings)
     environment = _PIP_VARIABLES | settings.pip_environment(f"/{CA_FILE}") | variables
     container.run(command, environment=environment, redacted=settings.redacted)

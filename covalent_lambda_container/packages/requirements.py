@@ -77,29 +77,6 @@ class Requirements:
         )
 
 
-def canonical_requirements(requirements: Iterable[str], *, origin: str) -> tuple[str, ...]:
-    """Return the canonical form of requirements without hashes and options.
-
-    Parameters
-    ----------
-    requirements
-        PEP 508 requirements, such as ``"scikit-learn==1.5.2"``.
-    origin
-        Where they were written, for error messages: ``"An argument's header"``.
-
-    Returns
-    -------
-    tuple of str
-        Sorted and without duplicates; names normalised as PEP 503 says.
-
-    Raises
-    ------
-    RequirementError
-        For anything else.
-    """
-    return tuple(sorted({canonical_requirement(text, origin) for text in requirements}))
-
-
 def canonical_requirement(text: str, origin: str, hashes: Iterable[str] = ()) -> str:
     """Return the canonical line of one requirement.
 

@@ -12,7 +12,6 @@ from covalent_lambda_container.errors import RequirementError
 from covalent_lambda_container.packages.requirements import (
     Requirements,
     canonical_requirement,
-    canonical_requirements,
     parsed,
     text_of,
 )
@@ -40,7 +39,7 @@ SECRET = "hunter2"
     ],
 )  # fmt: skip
 def test_a_requirement_has_one_canonical_form(written: str, canonical: str) -> None:
-    assert canonical_requirements([written], origin="test") == (canonical,)
+    assert canonical_requirement(written, "test") == canonical
 
 
 def test_hashes_follow_sorted_and_once() -> None:
@@ -147,7 +146,7 @@ def test_options_that_undo_each_other_are_refused(one: str, other: str, said: st
 
 def test_a_task_has_no_options_from_its_arguments() -> None:
     with pytest.raises(RequirementError, match=r"^An argument's header: '--pre' is not a valid"):
-        canonical_requirements(["--pre"], origin="An argument's header")
+        canonical_requirement("--pre", "An argument's header")
 
 
 @pytest.mark.parametrize("written", ["{name} @ {url}", "{name}@ {url}"])

@@ -12,7 +12,7 @@ MOTO := .venv-moto
 help: ## print this list
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{ printf "%-12s  %s\n", $$1, $$2 }'
 
-demo: $(VENV)/.installed ## run an example twice on a local stand-in for AWS (Docker, 2 min)
+demo: $(VENV)/.installed ## run an example on a local stand-in for AWS, with and without Docker (3 min)
 	$(VENV)/bin/covalent-lambda demo examples/iris_svm.py
 
 test: $(VENV)/.installed $(MOTO)/.installed ## run all tests but the long ones (Docker, 15 min)

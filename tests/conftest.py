@@ -29,6 +29,7 @@ os.environ["COVALENT_EXECUTOR_DIR"] = f"{_scratch.name}/executor_plugins"
 
 from covalent_lambda_container.local.engine import docker_engine
 from covalent_lambda_container.local.root_image import ensure_root_image
+from covalent_lambda_container.local.root_repository import push_root_image
 from covalent_lambda_container.local.stack import LocalStack, local_stack
 
 
@@ -62,6 +63,16 @@ def stack(engine: None, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Lo
     """MiniStack with a bucket, a role and a repository."""
     with local_stack(tmp_path_factory.mktemp("stack"), print) as running:
         yield running
+
+
+@pytest.fixture(scope="session")
+def root_in_registry(stack: LocalStack, root_image: str) -> Iterator[str]:
+    """Reference of the root image in the local stack's registry; the engine has it as well."""
+    reference = push_root_image(stack, root_image)
+    with contextlib.closing(docker.from_env()) as client:
+        client.images.get(root_image).tag(*reference.rsplit(":", 1))
+        yield reference
+        client.images.remove(reference)
 
 
 @pytest.fixture(scope="session")

@@ -14,7 +14,7 @@ from covalent_lambda_container.cli.help import command
 from covalent_lambda_container.cli.output import Output, reporting
 
 if TYPE_CHECKING:
-    from covalent_lambda_container.local.demo import Dispatch
+    from covalent_lambda_container.local.demo import Demonstration, Dispatch
 
 
 @command()
@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 )
 @reporting
 def demo(workflow: Path | None, output: Output) -> None:
-    """Dispatch a WORKFLOW on a local stack, twice.
+    """Dispatch a WORKFLOW on a local stack, twice with Docker and once without.
 
     Shows what each step took. The workflow is a script that dispatches and prints
     "accuracy=NUMBER"; without one, a support vector machine learns iris. Everything that is started
@@ -33,35 +33,39 @@ def demo(workflow: Path | None, output: Output) -> None:
     Example:
       covalent-lambda demo
     """
-    from covalent_lambda_container.local.demo import STEP_NAMES, dispatch_twice, example
+    from covalent_lambda_container.local.demo import STEP_NAMES, demonstrate, example
 
     started = time.monotonic()
-    first, second = dispatch_twice(
+    shown = demonstrate(
         workflow or example(),
         lambda line: output.note(f"{time.monotonic() - started:6.1f} s  {line}"),
     )
+    dispatches = (shown.first, shown.second, shown.without_docker)
     rows = [
-        (name, _seconds(first.named(step)), _seconds(second.named(step)))
+        (name, *(_seconds(each.named(step)) for each in dispatches))
         for step, name in STEP_NAMES.items()
         if step != "task.invoke"
     ]
     for name, cold in (("first invocation", True), ("warm invocations", False)):
-        rows.append((name, _seconds(_runs(first, cold)), _seconds(_runs(second, cold))))
-    rows.append(("the whole dispatch", f"{first.seconds:.1f}", f"{second.seconds:.1f}"))
-    document = [asdict(first), asdict(second)]
-    output.table(document, ["seconds", "first dispatch", "second dispatch"], rows)
+        rows.append((name, *(_seconds(_runs(each, cold)) for each in dispatches)))
+    rows.append(("the whole dispatch", *(f"{each.seconds:.1f}" for each in dispatches)))
+    document = [asdict(each) for each in dispatches]
+    output.table(document, ["seconds", "first dispatch", "second dispatch", "no Docker"], rows)
     if not output.as_json:
-        _conclude(first, second, output)
+        _conclude(shown, output)
 
 
-def _conclude(first: Dispatch, second: Dispatch, output: Output) -> None:
+def _conclude(shown: Demonstration, output: Output) -> None:
+    first, second = shown.first, shown.second
     image = first.named("image.push")[0]
     warm_ms = statistics.median(record["seconds"] for record in _runs(second, False)) * 1000
     output.result(
         None,
         f"Image: {image['subject']}",
         f"demo: ok accuracy={second.accuracy:.3f} builds={len(first.named('image.build'))} "
-        f"second_dispatch_builds={len(second.named('image.build'))} warm_ms={warm_ms:.0f}",
+        f"second_dispatch_builds={len(second.named('image.build'))} warm_ms={warm_ms:.0f} "
+        f"first_result_s={first.seconds:.1f} "
+        f"first_result_registry_s={shown.without_docker.seconds:.1f}",
     )
 
 

@@ -18,7 +18,8 @@ from covalent_lambda_container.adapters.aws.session import AwsClients, AwsTarget
 from covalent_lambda_container.iam import documents, running
 from covalent_lambda_container.options.schema import Options
 
-_DISPATCHER: Final = "covalent-lambda"
+DISPATCHER_USER: Final = "covalent-lambda"
+"""Name of the IAM user whose rights are a dispatcher's."""
 _OWNER: Final = "covalent-lambda-owner"
 
 #: A user, because the emulator does not check the signatures of the account's root.
@@ -59,7 +60,7 @@ def bootstrap(endpoint_url: str, region: str, root: AccessKey, options: Options)
     # `reserved_concurrency` is an option like any other here.
     dispatcher = running.dispatcher(names, reserves_concurrency=True)
     return Users(
-        dispatcher=_user(clients, _DISPATCHER, dispatcher),
+        dispatcher=_user(clients, DISPATCHER_USER, dispatcher),
         owner=_user(clients, _OWNER, _ALLOW_ALL),
     )
 

@@ -1,7 +1,7 @@
 """The whole way of a workflow on this machine.
 
-Starts what is missing, dispatches a workflow twice through a real Covalent server, and stops what
-it started.
+Starts what is missing, dispatches a workflow through a real Covalent server, twice with images that
+Docker builds and once with images that are made without it, and stops what it started.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ import sys
 import tempfile
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -26,7 +26,8 @@ from covalent_lambda_container.errors import LocalStackError
 from covalent_lambda_container.local.covalent_server import CovalentServer, covalent_server
 from covalent_lambda_container.local.engine import docker_engine
 from covalent_lambda_container.local.root_image import ensure_root_image
-from covalent_lambda_container.local.stack import LocalStack, local_stack
+from covalent_lambda_container.local.root_repository import push_root_image
+from covalent_lambda_container.local.stack import local_stack
 from covalent_lambda_container.model.names import SHORT_NAME
 
 _ACCURACY: Final = re.compile(r"accuracy=([0-9.]+)")
@@ -71,8 +72,25 @@ def example() -> Path:
     return packaged if packaged.exists() else Path(__file__).parents[2] / name
 
 
-def dispatch_twice(workflow: Path, report: Callable[[str], None]) -> tuple[Dispatch, Dispatch]:
-    """Start what is missing, dispatch a workflow twice, and stop what was started.
+@dataclass(frozen=True, kw_only=True)
+class Demonstration:
+    """The dispatches of a demonstration.
+
+    Parameters
+    ----------
+    first, second
+        With images that Docker builds: from nothing, and with what the first has left.
+    without_docker
+        From nothing, with images that are made without Docker (``builder="registry"``).
+    """
+
+    first: Dispatch
+    second: Dispatch
+    without_docker: Dispatch
+
+
+def demonstrate(workflow: Path, report: Callable[[str], None]) -> Demonstration:
+    """Start what is missing, dispatch a workflow in both ways, and stop what was started.
 
     Parameters
     ----------
@@ -93,22 +111,27 @@ def dispatch_twice(workflow: Path, report: Callable[[str], None]) -> tuple[Dispa
             root_image = ensure_root_image(client, version, report)
         report(f"Root image: {root_image}")
         with local_stack(folder / "stack", report) as stack:
+            options = stack.executor_options(root_image)
             step_file = folder / "steps.jsonl"
-            with _server(folder, stack, root_image, step_file, report) as server:
+            with _server(folder / "docker", options, step_file, report) as server:
                 first = _dispatch(workflow, server, step_file, report)
                 second = _dispatch(workflow, server, step_file, report)
-    return first, second
+            report("The same without Docker: the image is composed here and uploaded")
+            in_registry = {"base_image": push_root_image(stack, root_image), "builder": "registry"}
+            step_file = folder / "steps-without-docker.jsonl"
+            with _server(folder / "registry", options | in_registry, step_file, report) as server:
+                without_docker = _dispatch(workflow, server, step_file, report)
+    return Demonstration(first=first, second=second, without_docker=without_docker)
 
 
 @contextmanager
 def _server(
     folder: Path,
-    stack: LocalStack,
-    root_image: str,
+    options: Mapping[str, Any],
     step_file: Path,
     report: Callable[[str], None],
 ) -> Iterator[CovalentServer]:
-    options = stack.executor_options(root_image) | {"cache_dir": str(folder / "cache")}
+    options = {**options, "cache_dir": str(folder / "cache")}
     environment = {step_log.VARIABLE: str(step_file)}
     with covalent_server(
         folder / "covalent", environment, report, executors={SHORT_NAME: options}

@@ -19,7 +19,8 @@ ROOT = Path(__file__).parents[2]
 README = (ROOT / "README.md").read_text()
 LAST_LINE = re.compile(
     r"demo: ok accuracy=(?P<accuracy>[01]\.\d+) builds=(?P<builds>\d+) "
-    r"second_dispatch_builds=0 warm_ms=(?P<warm_ms>\d+)"
+    r"second_dispatch_builds=0 warm_ms=(?P<warm_ms>\d+) "
+    r"first_result_s=[\d.]+ first_result_registry_s=[\d.]+"
 )
 
 

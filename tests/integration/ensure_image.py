@@ -2,8 +2,9 @@
 
 usage: ensure_image.py OPTIONS [PLACE…]
 
-OPTIONS are the executor's, as JSON. Each PLACE is a folder where two dispatchers wait for one
-another: at the first before they look for the image, at the second before they push it.
+OPTIONS are the executor's, as JSON; with "covalent_version", the task refers to Covalent. Each
+PLACE is a folder where two dispatchers wait for one another: at the first before they look for the
+image, at the second before they push it.
 """
 
 from __future__ import annotations
@@ -12,6 +13,7 @@ import json
 import os
 import sys
 import time
+from dataclasses import replace
 from pathlib import Path
 
 from covalent_lambda_container.adapters.aws.ecr import EcrRegistry
@@ -25,6 +27,7 @@ from covalent_lambda_container.functions.provisioner import Provisioner
 from covalent_lambda_container.images.builder import TaskImageBuilder
 from covalent_lambda_container.model.specs import ImageSpec
 from covalent_lambda_container.options.schema import Options
+from covalent_lambda_container.packages.local_packages import read_local_packages
 from covalent_lambda_container.packages.requirements import Requirements
 from covalent_lambda_container.ports.registry import RegistryLogin
 
@@ -67,9 +70,12 @@ def meeting_provisioner(options: Options, place: Path) -> Provisioner:
 
 
 def main(options_json: str, *places: str) -> None:
-    options = Options.check(json.loads(options_json))
+    given = json.loads(options_json)
+    covalent_version = given.pop("covalent_version", "")
+    options = Options.check(given)
     task = bare_task(Requirements(packages=("iniconfig==2.1.0",)))
-    spec = image_spec(options, task)
+    task = replace(task, covalent_version=covalent_version)
+    spec = image_spec(options, task, read_local_packages(options.local_packages))
     if places[1:]:
         provisioner = meeting_provisioner(options, Path(places[1]))
     else:

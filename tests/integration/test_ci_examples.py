@@ -124,7 +124,7 @@ def test_no_key_is_stored():
         assert "ACCESS_KEY" not in text.upper()
     assert GITHUB["jobs"]["prebuild"]["permissions"]["id-token"] == "write"
     assert "id-token" not in GITHUB["jobs"]["build"]["permissions"]
-    assert GITLAB["prebuild"]["id_tokens"]
+    assert all(job["id_tokens"] for job in GITLAB.values())
 
 
 def test_a_pull_request_builds_without_credentials(
@@ -162,3 +162,50 @@ def test_a_push_leaves_nothing_missing(
     if token.exists():
         assert token.read_text() == "a.b.c"
         assert token.stat().st_mode & 0o077 == 0
+
+
+@pytest.mark.parametrize(
+    "lines",
+    [github_lines("prebuild-without-docker"), GITLAB["prebuild-without-docker"]["script"]],
+    ids=["github", "gitlab"],
+)
+def test_a_runner_without_docker_prebuilds(
+    lines: list[str],
+    runner: dict[str, str],
+    identity: dict[str, str],
+    checkout: Path,
+    tmp_path: Path,
+    aws: Any,
+    stack: Any,
+    root_in_registry: str,
+):
+    repository = root_in_registry.partition("/")[2].rpartition(":")[0]
+    pull = {
+        "Effect": "Allow",
+        "Action": ["ecr:BatchGetImage", "ecr:GetDownloadUrlForLayer"],
+        "Resource": f"arn:aws:ecr:*:*:repository/{repository}",
+    }
+    document = json.dumps({"Version": "2012-10-17", "Statement": [pull]})
+    user = {"UserName": "ci-example", "PolicyName": "root"}
+    aws("iam").put_user_policy(**user, PolicyDocument=document)
+    config = Path(runner["COVALENT_CONFIG_DIR"]) / "covalent.conf"
+    # An image of its own, not the one that another job has left.
+    executor = {
+        "base_image": root_in_registry,
+        "cache_dir": str(tmp_path / "cache"),
+        "requirements": ["toolz==1.0.0" if "$AWS_TOKEN" in " ".join(lines) else "toolz==0.12.1"],
+    }
+    config.write_text(toml.dumps({"executors": {"awslambda_container": executor}}))
+    job = {
+        "AWS_TOKEN": "a.b.c",
+        "AWS_WEB_IDENTITY_TOKEN_FILE": str(tmp_path / "token"),
+        "DOCKER_HOST": f"unix://{tmp_path}/absent.sock",
+    }
+    try:
+        execute(lines, checkout, {**runner, **identity, **job})
+    finally:
+        aws("iam").delete_user_policy(**user)
+    (made,) = json.loads((checkout / "prebuilt.json").read_text())
+    assert made["state"] == "built"
+    image = {"imageDigest": made["digest"]}
+    assert aws("ecr").describe_images(repositoryName=stack.repository, imageIds=[image])

@@ -11,6 +11,7 @@ import asyncio
 import base64
 import configparser
 import contextlib
+import hashlib
 import io
 import json
 import re
@@ -19,6 +20,7 @@ import uuid
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
 from datetime import datetime, timezone
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -37,6 +39,10 @@ from covalent_lambda_container.adapters.aws.lambda_invocations import LambdaInvo
 from covalent_lambda_container.adapters.aws.s3 import S3Bucket
 from covalent_lambda_container.adapters.aws.session import AwsClients, AwsTarget
 from covalent_lambda_container.adapters.docker.engine import DockerEngine
+from covalent_lambda_container.adapters.registry.image_record import CONFIG_TYPE, MANIFEST_TYPE
+from covalent_lambda_container.adapters.registry.layer_store import LAYER_TYPE
+from covalent_lambda_container.adapters.registry.references import Reference
+from covalent_lambda_container.adapters.registry.repository import Repository
 from covalent_lambda_container.cli.main import cli
 from covalent_lambda_container.errors import LambdaContainerError
 from covalent_lambda_container.iam import administration, documents, running
@@ -102,6 +108,30 @@ class Work:
     def push(self) -> None:
         with self._pushed(EcrRegistry(self.clients, NAMES.repository).login()):
             pass
+
+    def push_without_docker(self) -> None:
+        """Upload an image that nobody has pushed before."""
+        ecr = EcrRegistry(self.clients, NAMES.repository)
+        host, tag = str(self.clients.registry_host), uuid.uuid4().hex
+        reference = Reference(host=host, repository=NAMES.repository, version=tag)
+        repository = Repository(reference, ecr.login, sleep=lambda _: None)
+        blobs = [json.dumps({"architecture": "amd64", "tag": tag}).encode(), _layer(tag)]
+        digests = [f"sha256:{hashlib.sha256(each).hexdigest()}" for each in blobs]
+        for digest, content in zip(digests, blobs, strict=True):
+            repository.upload(digest, len(content), partial(iter, [content]))
+        config, layer = (
+            {"digest": digest, "size": len(content)}
+            for digest, content in zip(digests, blobs, strict=True)
+        )
+        manifest = {
+            "schemaVersion": 2,
+            "mediaType": MANIFEST_TYPE,
+            "config": config | {"mediaType": CONFIG_TYPE},
+            "layers": [layer | {"mediaType": LAYER_TYPE}],
+        }
+        repository.put_manifest(tag, MANIFEST_TYPE, json.dumps(manifest).encode())
+        ids: Any = [{"imageTag": tag}]
+        self.owner("ecr").batch_delete_image(repositoryName=NAMES.repository, imageIds=ids)
 
     def read_contents(self) -> None:
         answer = self.owner("ecr").get_authorization_token()
@@ -335,6 +365,22 @@ def test_each_action_is_needed(work: Callable[[Document], Work], document: Docum
     assert denied(lambda: do(work(document))) == ""
     refusal = denied(lambda: do(work(documents.without(document, action))))
     assert action in refusal or action.partition(":")[2] in refusal
+
+
+PUSHES = [action for action, do in NEEDED_FOR.items() if do is Work.push]
+
+
+@pytest.mark.parametrize("action", PUSHES)
+def test_a_push_without_docker_needs_what_dockers_needs(
+    work: Callable[[Document], Work], action: str
+):
+    pushes = DISPATCHER
+    for other in {*documents.actions(DISPATCHER)} - {*PUSHES, "ecr:GetAuthorizationToken"}:
+        pushes = documents.without(pushes, other)
+    assert denied(lambda: work(pushes).push()) == ""
+    assert denied(lambda: work(pushes).push_without_docker()) == ""
+    told = denied(lambda: work(documents.without(pushes, action)).push_without_docker())
+    assert action in told or action.partition(":")[2] in told
 
 
 @pytest.fixture

@@ -11,7 +11,8 @@ import os
 import subprocess
 import sys
 import tarfile
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
+from importlib import metadata
 from pathlib import Path
 from typing import Any
 
@@ -19,18 +20,9 @@ import docker
 import pytest
 
 from covalent_lambda_container.local.stack import LocalStack
-from tests.integration.registry_root import push_root
 
 SCRIPT = Path(__file__).parent / "ensure_image.py"
 _IDENTITY_OF_BYTE_CODE = ".pyc"
-
-
-@pytest.fixture(scope="module")
-def root(stack: LocalStack, aws: Callable[[str], Any], root_image: str) -> Iterator[str]:
-    reference = push_root(stack, aws, root_image)
-    yield reference
-    with contextlib.closing(docker.from_env()) as client:
-        client.images.remove(reference)
 
 
 def ensure(options: dict[str, Any], repository: str, **environment: str) -> tuple[str, str]:
@@ -58,35 +50,54 @@ def without_docker(tmp_path: Path) -> dict[str, str]:
 
 @pytest.mark.parametrize("builder", ["registry", "docker"])
 def test_an_image_is_made_where_no_engine_answers(
-    builder: str, options: dict[str, Any], root: str, tmp_path: Path, cache_dir: str
+    builder: str, options: dict[str, Any], root_in_registry: str, tmp_path: Path, cache_dir: str
 ) -> None:
-    given = options | {"base_image": root, "builder": builder, "cache_dir": cache_dir}
+    given = options | {"base_image": root_in_registry, "builder": builder, "cache_dir": cache_dir}
     _, digest = ensure(given, f"{options['ecr_repository']}", **without_docker(tmp_path))
     assert digest.startswith("sha256:")
 
 
+SPECS: dict[str, dict[str, Any]] = {
+    "native": {"requirements": ["numpy==2.2.6", "markupsafe==3.0.2"]},
+    "pure": {"requirements": ["requests==2.32.3", "tqdm==4.67.1"]},
+    "local-packages": {"requirements": [], "local_packages": ["ownpkg", "alone.py"]},
+    "covalent": {"requirements": [], "covalent_version": metadata.version("covalent")},
+}
+"""Options of images: with libraries, without, with the user's own code, with Covalent's SDK."""
+
+
+@pytest.mark.parametrize("kind", SPECS)
 def test_both_ways_make_the_same_image(
     stack: LocalStack,
     aws: Callable[[str], Any],
     options: dict[str, Any],
-    root: str,
+    root_in_registry: str,
     tmp_path: Path,
+    kind: str,
 ) -> None:
+    (tmp_path / "ownpkg").mkdir()
+    (tmp_path / "ownpkg" / "__init__.py").write_text("value = 1\n")
+    (tmp_path / "ownpkg" / "data.csv").write_text("1,2\n")
+    (tmp_path / "alone.py").write_text("value = 2\n")
+    spec = dict(SPECS[kind])
+    if "local_packages" in spec:
+        spec["local_packages"] = [str(tmp_path / name) for name in spec["local_packages"]]
     seen = {}
     for builder in ("docker", "registry"):
         repository = f"same-{builder}"
         given = options | {
-            "base_image": root,
+            "base_image": root_in_registry,
             "builder": builder,
             "cache_dir": str(tmp_path / builder),
             "profile": stack.owner_profile,
+            **spec,
         }
         more = without_docker(tmp_path) if builder == "registry" else {}
         _, digest = ensure(given, repository, **more)
         seen[builder] = contents_of(stack, aws, f"{repository}@{digest}")
     (docker_files, docker_config), (own_files, own_config) = seen["docker"], seen["registry"]
     assert own_config == docker_config
-    assert own_files.keys() == docker_files.keys()
+    assert sorted(own_files.keys() ^ docker_files.keys()) == []
     differing = {path for path in own_files if own_files[path] != docker_files[path]}
     assert differing == set()
 

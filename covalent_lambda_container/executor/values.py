@@ -11,10 +11,9 @@ from covalent_lambda_container.errors import ImageBuildError
 from covalent_lambda_container.model.image_labels import ImageContents
 from covalent_lambda_container.model.specs import ImageSpec
 from covalent_lambda_container.packages.requirements import (
-    joined_options,
     parsed,
-    with_required,
 )
+from covalent_lambda_container.packages.value_requirements import joined_options, with_required
 
 _TAKEN = ("requirements", "flexible", "constraints", "install_options", "commands", "base_image")
 

@@ -44,7 +44,10 @@ class AccountOptions:
     ] = ""
     s3_bucket_name: Annotated[
         Text,
-        pattern(r"^[a-z0-9][a-z0-9.-]*[a-z0-9]$"),
+        pattern(
+            r"^[a-z0-9][a-z0-9.-]*[a-z0-9]$",
+            "lowercase letters, digits, hyphens and dots, a letter or digit at each end",
+        ),
         MinLen(3),
         MaxLen(63),
         Option(
@@ -55,7 +58,10 @@ class AccountOptions:
     ] = "covalent-lambda-job-resources"
     ecr_repository: Annotated[
         Text,
-        pattern(r"^[a-z0-9]+([._/-][a-z0-9]+)*$"),
+        pattern(
+            r"^[a-z0-9]+([._/-][a-z0-9]+)*$",
+            "lowercase letters and digits, with single '.', '_', '/' or '-' between them",
+        ),
         MinLen(2),
         MaxLen(256),
         Option(
@@ -118,7 +124,12 @@ class TaskOptions:
         Option("Environment variables of the functions.", function="environment"),
     ] = {}
     subnet_ids: Annotated[
-        list[Annotated[Text, pattern(r"^subnet-[0-9a-f]+$")]],
+        list[
+            Annotated[
+                Text,
+                pattern(r"^subnet-[0-9a-f]+$", "a subnet's ID: subnet- and hexadecimal digits"),
+            ]
+        ],
         MaxLen(MAX_SUBNETS),
         Option(
             f"Subnets of the VPC that the functions join, up to {MAX_SUBNETS}; with "
@@ -130,7 +141,12 @@ class TaskOptions:
         ),
     ] = []
     security_group_ids: Annotated[
-        list[Annotated[Text, pattern(r"^sg-[0-9a-f]+$")]],
+        list[
+            Annotated[
+                Text,
+                pattern(r"^sg-[0-9a-f]+$", "a security group's ID: sg- and hexadecimal digits"),
+            ]
+        ],
         MaxLen(MAX_SECURITY_GROUPS),
         Option(
             f"Security groups of the functions in their VPC, up to {MAX_SECURITY_GROUPS}; with "
@@ -188,6 +204,7 @@ class FunctionOptions:
         Text,
         pattern(
             r"^(arn:aws[a-zA-Z-]*:kms:[a-z0-9-]+:[0-9]{12}:(key|alias)/[a-zA-Z0-9/_-]+)?$",
+            "the ARN of a key or an alias: arn:aws:kms:REGION:ACCOUNT:key/ID",
         ),
         Option(
             "ARN of the KMS key that encrypts the functions' environment variables and images; "

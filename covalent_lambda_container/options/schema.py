@@ -14,6 +14,7 @@ from covalent_lambda_container.model.specs import sorted_pairs
 from covalent_lambda_container.options import validators
 from covalent_lambda_container.options.building import ImageOptions, IndexOptions
 from covalent_lambda_container.options.declarations import OPTIONS
+from covalent_lambda_container.options.option import form_of
 from covalent_lambda_container.options.running import (
     AccountOptions,
     FunctionOptions,
@@ -141,6 +142,8 @@ def _explain(problem: ValidationError) -> str:
         keys = [key for key in error["loc"][1:] if isinstance(key, str) and key != "[key]"]
         inside = "".join(f"[{key!r}]" for key in keys)
         message = error["msg"].removeprefix("Value error, ").removeprefix("Input ")
+        if error["type"] == "string_pattern_mismatch":
+            message = f"should be {form_of(error['ctx']['pattern'])}"
         seen = f"={without_credentials(repr(error['input']))}"
         known = OPTIONS.get(name)
         if known is None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from typing import Any
 
 import pytest
@@ -15,6 +16,13 @@ from tests.fakes.account_server import Account, Executor, run
 ALICE = "arn:aws:iam::123456789012:user/alice"
 BOB = "arn:aws:iam::123456789012:user/bob"
 ROLE = "arn:aws:sts::123456789012:assumed-role/Dispatcher"
+
+
+@pytest.fixture(autouse=True)
+def _other_tests_ask_for_their_own_identity() -> Iterator[None]:
+    yield
+    wiring.clear()
+    clients_for.cache_clear()
 
 
 def run_as(account: Account, caller: str, given: dict[str, Any], **options: Any) -> None:

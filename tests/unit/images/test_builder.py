@@ -19,8 +19,9 @@ import pytest
 from covalent_lambda_container.errors import ImageBuildError, VersionMismatch
 from covalent_lambda_container.files.cache_folder import emptying
 from covalent_lambda_container.images.builder import TaskImageBuilder
-from covalent_lambda_container.images.installation import PackageInstaller, required_by
+from covalent_lambda_container.images.installation import PackageInstaller
 from covalent_lambda_container.images.package_layers import LOCK_FILE
+from covalent_lambda_container.images.sdk_wheel import required_by
 from covalent_lambda_container.model.image_labels import contents
 from covalent_lambda_container.model.specs import ImageSpec
 from covalent_lambda_container.packages.index_settings import IndexSettings

@@ -19,7 +19,7 @@ from covalent_lambda_container.model.specs import (
     sorted_pairs,
 )
 from covalent_lambda_container.packages.local_packages import LocalPackage
-from covalent_lambda_container.packages.requirements import canonical_requirements
+from covalent_lambda_container.packages.requirements import canonical_requirement
 from tests.fakes.examples import function_spec, image_spec
 
 OTHER_IMAGES = {
@@ -70,8 +70,8 @@ SPACES = st.sampled_from(["", " ", "  ", "\t"])
 
 
 def tag_of(requirements: list[str]) -> str:
-    canonical = canonical_requirements(requirements, origin="test")
-    return image_spec(requirements=canonical).tag
+    canonical = {canonical_requirement(text, "test") for text in requirements}
+    return image_spec(requirements=tuple(sorted(canonical))).tag
 
 
 @st.composite

@@ -12,17 +12,17 @@ from covalent_lambda_container.errors import RequirementError
 from covalent_lambda_container.packages.requirements import (
     Requirements,
     canonical_requirement,
-    canonical_requirements,
-    joined_options,
-    left_open,
     parsed,
     text_of,
-    with_required,
 )
+from tests.unit.packages.requirement_examples import ONE
 
-ONE = "sha256:" + "0a" * 32
 OTHER = "sha256:" + "0b" * 32
+
+
 LONG = "sha512:" + "0c" * 64
+
+
 SECRET = "hunter2"
 
 
@@ -39,7 +39,7 @@ SECRET = "hunter2"
     ],
 )  # fmt: skip
 def test_a_requirement_has_one_canonical_form(written: str, canonical: str) -> None:
-    assert canonical_requirements([written], origin="test") == (canonical,)
+    assert canonical_requirement(written, "test") == canonical
 
 
 def test_hashes_follow_sorted_and_once() -> None:
@@ -144,29 +144,9 @@ def test_options_that_undo_each_other_are_refused(one: str, other: str, said: st
         _ = Requirements(options=(one,)) | Requirements(options=(other,))
 
 
-@pytest.mark.parametrize(
-    ("own", "required", "joined"),
-    [
-        ((), (), ()),
-        (("numpy==2.1",), ("scipy==1.14",), ("numpy==2.1", "scipy==1.14")),
-        (("numpy==2.0",), ("numpy==2.1",), ("numpy==2.0",)),
-        ((f"numpy==2.0 --hash={ONE}",), ("numpy==2.1",), (f"numpy==2.0 --hash={ONE}",)),
-        (("numpy",), ("numpy==2.1",), ("numpy",)),
-        (("numpy[x]<3",), ("numpy==2.1",), ("numpy[x]<3",)),
-        ((), ("numpy==2.9", "numpy==2.10"), ("numpy==2.10",)),
-        ((), ("numpy==2.10", "numpy==2.9"), ("numpy==2.10",)),
-        ((), ("x @ https://example.com/x.zip",), ("x @ https://example.com/x.zip",)),
-    ],
-)
-def test_a_task_has_its_own_packages_and_those_of_its_arguments(
-    own: tuple[str, ...], required: tuple[str, ...], joined: tuple[str, ...]
-) -> None:
-    assert with_required(own, required) == joined
-
-
 def test_a_task_has_no_options_from_its_arguments() -> None:
     with pytest.raises(RequirementError, match=r"^An argument's header: '--pre' is not a valid"):
-        canonical_requirements(["--pre"], origin="An argument's header")
+        canonical_requirement("--pre", "An argument's header")
 
 
 @pytest.mark.parametrize("written", ["{name} @ {url}", "{name}@ {url}"])
@@ -183,27 +163,3 @@ def test_a_url_has_one_form_whatever_release_of_packaging_writes_it(written: str
 def test_a_marker_that_the_parser_trips_over_is_refused_by_name(value: str) -> None:
     with pytest.raises(RequirementError, match="numpy"):
         canonical_requirement(f'numpy; os_name != "{value}"', origin="test")
-
-
-@pytest.mark.parametrize(
-    ("line", "opened"),
-    [
-        ("numpy==2.2.6", "numpy"),
-        ("torch==2.3.0+cpu", "torch==2.3.0"),
-        ("mine @ git+https://example.com/a@0a1b", "mine @ git+https://example.com/a@0a1b"),
-        ("numpy", "numpy"),
-    ],
-)
-def test_a_version_is_left_open_but_not_where_a_package_comes_from(line: str, opened: str) -> None:
-    assert left_open(line) == opened
-
-
-def test_options_of_values_go_after_those_of_the_task() -> None:
-    own = ["--index-url https://own.example.com", "--no-binary numpy"]
-    values = ["--index-url https://vendor.example.com", "--only-binary numpy", "--only-binary six"]
-    assert joined_options(own, values, ["--only-binary six"]) == (
-        "--extra-index-url https://vendor.example.com",
-        "--index-url https://own.example.com",
-        "--no-binary numpy",
-        "--only-binary six",
-    )

@@ -55,7 +55,7 @@ def fit(epochs):
     for epoch in range(1, epochs + 1):
         time.sleep(2)
         loss *= 0.83
-        print(f"epoch {epoch:2} of {epochs}: loss {loss:.4f}")
+        print(f"epoch {epoch} of {epochs}: loss {loss:.4f}")
     return loss
 
 
@@ -79,7 +79,7 @@ def main() -> None:
         save(page, "done.png")
         report(page, running, dispatch_id)
         printing = dispatched(running, PRINTING)
-        until_shown(page, running, printing, "Fit", "epoch  4")
+        until_shown(page, running, printing, "Fit", "epoch 4")
         save(page, "live.png")
         failing = dispatched(running, FAILING)
         until_shown(page, running, failing, None, "Failed")
@@ -134,12 +134,17 @@ def open_node(page: Page, running: CovalentServer, dispatch_id: str, node: str |
     for _ in range(10):
         page.open(f"{running.address}/{dispatch_id}")
         # The page asks once, and shows nothing if the server did not answer then.
-        if page.wait_for(node or "Parameter", 8):
-            break
-    page.settle(2)
-    if node:
-        page.click(node)
+        if not page.wait_for(node or "Parameter", 8):
+            continue
+        # The graph moves to its place.
         page.settle(2)
+        if not node:
+            return
+        page.click(node)
+        if page.wait_for("Status", 3):
+            page.settle(1)
+            return
+    raise PageError(f"the page of dispatch {dispatch_id} does not show {node}")
 
 
 def until_shown(

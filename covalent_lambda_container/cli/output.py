@@ -97,6 +97,10 @@ class Output:
             text = "\n".join(lines)
         print(text, file=self._stdout, flush=True)
 
+    def fitting(self, lines: Sequence[str]) -> list[str]:
+        """Return lines of a result that break between words where stdout is a terminal."""
+        return [wrapped(line, self._stdout) for line in lines]
+
     def line(self, document: Any, text: str) -> None:
         """Write a piece of a result that has no end: a JSON document on one line, or text."""
         shown = json.dumps(document, ensure_ascii=False) if self.as_json else text
@@ -196,9 +200,17 @@ def wrapped(text: str, stream: TextIO) -> str:
     if not stream.isatty():
         return text
     width = shutil.get_terminal_size().columns
-    wrap = functools.partial(
-        textwrap.fill, width=width, break_long_words=False, break_on_hyphens=False
-    )
+
+    def wrap(line: str) -> str:
+        indent = len(line) - len(line.lstrip())
+        return textwrap.fill(
+            line,
+            width,
+            subsequent_indent=" " * (indent + 2) if indent else "",
+            break_long_words=False,
+            break_on_hyphens=False,
+        )
+
     return "\n".join(wrap(line) if len(line) > width else line for line in text.split("\n"))
 
 

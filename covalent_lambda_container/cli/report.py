@@ -61,7 +61,7 @@ def report(
         lines += [
             f"  {one.electron}: {one.option}={one.value} ({one.reason})" for one in found.advice
         ]
-        output.result(None, *lines)
+        output.result(None, *output.fitting(lines))
     if html_file is not None:
         output.note(f"Wrote {html_file}")
 

@@ -89,7 +89,7 @@ def _memory(name: str, members: Sequence[Electron]) -> Iterator[Advice]:
             if usage.cost_usd is not None
         ]
         worth = f"; saves ${sum(saved):.6f} of this dispatch if it takes no longer" if saved else ""
-        slower = ", but it gets less processor time" if value < FULL_PROCESSOR_MB else ""
+        slower = "; it also gets less processor time" if value < FULL_PROCESSOR_MB else ""
         reason = f"{measured}{worth}{slower}: try it with covalent-lambda tune"
         yield Advice(electron=name, option="memory_size", value=value, reason=reason)
 

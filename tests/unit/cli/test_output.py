@@ -191,3 +191,11 @@ def test_long_lines_are_broken_between_words_on_a_terminal(monkeypatch: pytest.M
     ):
         Output(io.StringIO(), stream).error(text)
         assert stream.getvalue() == f"Error: {shown}\n"
+
+
+def test_indented_lines_stay_indented_where_they_are_broken(monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setenv("COLUMNS", "20")
+    line = "  train: memory_size=256 (at most 60 MB)"
+    expected = ["  train:\n    memory_size=256\n    (at most 60 MB)"]
+    assert Output(Terminal(), io.StringIO()).fitting([line]) == expected
+    assert Output(io.StringIO(), io.StringIO()).fitting([line]) == [line]

@@ -76,7 +76,9 @@ def _with_packages(exc: ImportError, required: list[str]) -> ImportError:
     words = " ".join(shlex.quote(each) for each in required)
     said = (
         f"{exc}. Whoever opens this value needs the packages that it was made with: pip install "
-        f"{words}; or have the electron return plain Python, such as float(…)."
+        f"{words}; or have the electron return plain Python, such as float(…). A workflow's own "
+        "nodes, such as a sublattice's, have them on the executor: "
+        "@ct.lattice(workflow_executor='awslambda_container')."
     )
     return type(exc)(said, name=exc.name, path=exc.path)
 

@@ -30,7 +30,8 @@ class FailedNode:
     executor
         Short name of its executor.
     error
-        What Covalent keeps of the error; its first line is the reason.
+        What Covalent keeps of the error; its first line is the reason. Covalent's own executors
+        keep none: of theirs, the last line of the traceback.
     stdout, stderr
         What the task wrote; stderr ends with the traceback.
     task
@@ -115,16 +116,22 @@ def _failed_nodes(dispatch_id: str, manager: Any, address: str) -> Iterator[Fail
             if found:
                 yield from found
                 continue
+        stderr = _text(manager, node["id"], "stderr")
         yield FailedNode(
             dispatch_id=dispatch_id,
             node_id=node["id"],
             name=metadata["name"],
             executor=metadata["executor"],
-            error=_text(manager, node["id"], "error"),
+            error=_text(manager, node["id"], "error") or last_line(stderr),
             stdout=_text(manager, node["id"], "stdout"),
-            stderr=_text(manager, node["id"], "stderr"),
+            stderr=stderr,
             task=_task(dispatch_id, manager, node),
         )
+
+
+def last_line(stderr: str) -> str:
+    """Return the last line of a node's stderr that is not empty."""
+    return next((line for line in reversed(stderr.splitlines()) if line.strip()), "")
 
 
 def _text(manager: Any, node: int, key: str) -> str:

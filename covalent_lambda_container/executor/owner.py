@@ -23,7 +23,7 @@ def function_owner(arn: str) -> str:
     if not arn:
         raise ConfigurationError(
             "AWSLambdaContainerExecutor option isolate='function': AWS does not say which identity "
-            "the dispatcher has, so that its functions cannot be told from others'.",
+            "the dispatcher has, so that its functions cannot be distinguished.",
             hint="Let the dispatcher reach AWS STS (GetCallerIdentity needs no permission), or "
             "give it an execution role of its own by the option lambda_role_name.",
         )

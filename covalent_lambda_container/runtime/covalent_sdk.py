@@ -5,6 +5,8 @@ It is there only for tasks that refer to it, and only they have it imported.
 
 from __future__ import annotations
 
+import contextlib
+import importlib
 import sys
 from collections.abc import Mapping
 from typing import Any
@@ -34,6 +36,12 @@ def prepare(context: Mapping[str, Any]) -> None:
         module.current_context = module.Context(  # type: ignore[attr-defined]
             dispatch_id=context["dispatch_id"], task_id=context["node_id"]
         )
+
+
+def import_covalent() -> None:
+    """Import Covalent, if the image has it."""
+    with contextlib.suppress(ImportError):
+        importlib.import_module(_CONTEXT)
 
 
 class _Chosen(dict[str, Any]):

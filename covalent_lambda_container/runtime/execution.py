@@ -87,6 +87,10 @@ def _call(task: dict[str, Any], progress: _Progress) -> Any:
     args = [load(leaf) for leaf in task["args"]]
     kwargs = {name: load(leaf) for name, leaf in task["kwargs"].items()}
     progress.loading = False
+    if task.get("context"):
+        # The function may import Covalent itself.
+        covalent_sdk.import_covalent()
+        covalent_sdk.prepare(task["context"])
     covalent_sdk.keep_executors(function, args)
     for keyword, values in returned.items():
         single = len(values) == 1 and keyword != _FILES_KEYWORD

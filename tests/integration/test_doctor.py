@@ -142,7 +142,7 @@ def test_a_bucket_that_is_not_private(only: Broken, aws: Any):
     aws("s3").delete_public_access_block(Bucket=name)
     finding = only("bucket", s3_bucket_name=name)
     aws("s3").delete_bucket(Bucket=name)
-    assert "not so: public access is blocked" in finding.message
+    assert "wrong settings: public access is blocked" in finding.message
 
 
 def test_a_bucket_that_cannot_be_written_to(only: Broken, aws: Any, stack: Any):

@@ -102,6 +102,26 @@ def test_a_deleted_function_is_made_again(options: Any, cache_dir: str, aws: Any
     assert name in names(aws)
 
 
+@pytest.mark.parametrize("killed", [False, True], ids=["raises", "is killed"])
+def test_a_task_out_of_memory_runs_again_with_more(options: Any, cache_dir: str, killed: bool):
+    def hungry(killed: bool) -> Any:
+        import os
+        import signal
+
+        memory_mb = int(os.environ["AWS_LAMBDA_FUNCTION_MEMORY_SIZE"])
+        if memory_mb < 1000:
+            if killed:
+                # As the kernel does; the emulator gives functions all the memory there is.
+                os.kill(os.getpid(), signal.SIGKILL)
+            raise MemoryError
+        return memory_mb
+
+    executor = AWSLambdaContainerExecutor(**options, cache_dir=cache_dir, max_memory_size=1024)
+    value, _, stderr, _ = run(executor, hungry, killed)
+    assert value == 1024
+    assert "of 1024 MB (raised from 512 MB)" in stderr
+
+
 def test_options_reach_the_function(options: Any, cache_dir: str, aws: Any):
     before = names(aws)
     executor = AWSLambdaContainerExecutor(

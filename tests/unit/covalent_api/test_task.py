@@ -95,12 +95,22 @@ def test_arguments_bring_the_packages_that_made_them() -> None:
     assert task.requirements.packages == ()
 
 
+def importing() -> Any:
+    def imports_covalent() -> Any:
+        import covalent
+
+        return covalent.get_context()
+
+    return imports_covalent
+
+
 @pytest.mark.parametrize(
     ("function", "hooks", "needs"),
     [
         (lambda: TransportableObject, [], True),
         (lambda: ct.DepsPip, [], True),
         (lambda: "covalent.executor", [], False),
+        (importing(), [], True),
         (add, [], False),
         (add, [(lambda: TransportableObject, [])], True),
         (add, [(lambda value: value, [TransportableObject(1)])], True),

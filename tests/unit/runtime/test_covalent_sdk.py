@@ -53,6 +53,19 @@ print(json.dumps([run(look), run(look, context={**CONTEXT, "node_id": 8})]))
     assert result_of(tmp_path, script) == [["d-1", 7], ["d-1", 8]]
 
 
+def test_so_does_one_that_imports_covalent_itself(tmp_path: Path) -> None:
+    script = """
+for name in [name for name in sys.modules if name.partition(".")[0] == "covalent"]:
+    del sys.modules[name]
+
+def look():
+    import covalent
+    return covalent.get_context().task_id
+print(json.dumps(run(look)))
+"""
+    assert result_of(tmp_path, script) == 7
+
+
 def test_values_of_a_sublattice_say_which_packages_they_need(tmp_path: Path) -> None:
     script = """
 from covalent._workflow.transport import TransportableObject

@@ -91,9 +91,9 @@ class ConfiguredExecutor(AsyncBaseExecutor):
         Largest image that is pushed, in MB uncompressed, up to 10240 (Lambda's limit). Default:
         10240.
     ca_bundle : str
-        PEM file of certificate authorities to trust when packages are installed; default:
-        PIP_CERT, REQUESTS_CA_BUNDLE or SSL_CERT_FILE of the dispatcher's environment, or pip's
-        configuration.
+        PEM file of certificate authorities to trust when packages are installed, and when a
+        root image is read without Docker; default: PIP_CERT, REQUESTS_CA_BUNDLE or
+        SSL_CERT_FILE of the dispatcher's environment, or pip's configuration.
     pip_index_url : str
         Package index, without credentials; default: the dispatcher's, as uv's and pip's
         environment variables and pip's configuration say.

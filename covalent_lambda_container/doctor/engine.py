@@ -25,9 +25,9 @@ _LEAST_FREE_GB: Final = 5.0
 _GB: Final = 1024**3
 
 WITHOUT_ENGINE: Final = (
-    "Images of wheels are composed on this machine and uploaded; packages that must be compiled, "
-    "Covalent's SDK (sublattices), and commands of DepsBash at build need an engine. Tasks whose "
-    "images exist need none."
+    "Images of wheels are composed on this machine and uploaded, those with this machine's version "
+    "of Covalent's SDK (sublattices) as well. Packages that must be compiled, and commands of "
+    "DepsBash at build, need an engine. Tasks whose images exist need none."
 )
 """What works on a machine without an engine, and what does not."""
 

@@ -6,6 +6,7 @@ Its content is its owner's alone, since private packages are in it.
 from __future__ import annotations
 
 import contextlib
+import errno
 import fcntl
 import logging
 import os
@@ -17,6 +18,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Final
 
+from covalent_lambda_container.errors import ImageBuildError
 from covalent_lambda_container.files.locks import locked
 
 log = logging.getLogger(__name__)
@@ -91,37 +93,58 @@ def emptying(cache: Path, wait: Callable[[], object]) -> Iterator[None]:
 
 
 @contextmanager
+def full_disk_explained(cache: Path) -> Iterator[None]:
+    """Turn the system's error of a full disk into an `ImageBuildError` that says what helps."""
+    try:
+        yield
+    except OSError as exc:
+        if exc.errno not in (errno.ENOSPC, errno.EDQUOT):
+            raise
+        raise ImageBuildError(
+            f"The image could not be built: {exc}.",
+            hint=f"Make room in {cache}, with 'covalent-lambda gc --local', or name another folder "
+            "by the option cache_dir.",
+        ) from exc
+
+
+@contextmanager
 def scratch(cache: Path) -> Iterator[Path]:
     """Have a folder for unfinished files, on the cache's file system, while the context is open.
 
-    Its lock goes with this process, so that `remove_leftovers` knows it from one that a killed
-    process has left.
+    It is locked by this process, so that `remove_leftovers` knows it from one that a killed process
+    has left.
     """
     make_private(cache)
-    with tempfile.TemporaryDirectory(prefix=SCRATCH, dir=cache) as name:
-        folder = Path(name)
-        unlocked = folder / f"{_LOCK}.new"
-        with unlocked.open("wb") as file:
-            fcntl.flock(file, fcntl.LOCK_EX)
-            unlocked.rename(folder / _LOCK)
-            yield folder
+    made = Path(tempfile.mkdtemp(prefix=f".{SCRATCH}", dir=cache))
+    descriptor = os.open(made, os.O_RDONLY)
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_EX)
+        # It gets its name only now: whoever sees it sees it locked.
+        made = made.rename(cache / made.name.removeprefix("."))
+        yield made
+    finally:
+        shutil.rmtree(made, ignore_errors=True)
+        os.close(descriptor)
 
 
 def remove_leftovers(cache: Path) -> None:
     """Remove the folders of `scratch` that processes have left which no longer run."""
     oldest = time.time() - LONGEST_BUILD_S
-    for folder in cache.glob(f"{SCRATCH}*"):
+    for folder in (*cache.glob(f"{SCRATCH}*"), *cache.glob(f".{SCRATCH}*")):
         # Another process may be faster.
         with contextlib.suppress(FileNotFoundError):
-            if _is_abandoned(folder / _LOCK) or folder.stat().st_mtime < oldest:
+            named = not folder.name.startswith(".")
+            if (named and _is_abandoned(folder)) or folder.stat().st_mtime < oldest:
                 shutil.rmtree(folder, ignore_errors=True)
 
 
-def _is_abandoned(lock: Path) -> bool:
-    """Return whether a lock's file is there, and no process holds the lock."""
+def _is_abandoned(folder: Path) -> bool:
+    """Return whether no process holds the lock on a folder."""
+    descriptor = os.open(folder, os.O_RDONLY)
     try:
-        with lock.open("rb") as file:
-            fcntl.flock(file, fcntl.LOCK_SH | fcntl.LOCK_NB)
-    except (BlockingIOError, FileNotFoundError):
+        fcntl.flock(descriptor, fcntl.LOCK_SH | fcntl.LOCK_NB)
+    except BlockingIOError:
         return False
+    finally:
+        os.close(descriptor)
     return True

@@ -70,7 +70,7 @@ class PackageInstaller:
         self._engine = engine
         self._wheels = wheels
         self._read_settings = read_settings
-        self._sdk = SdkWheels(engine, cache)
+        self._sdk = SdkWheels(engine, wheels, cache)
         self._sources = SourceBuilder(engine, wheels)
 
     def install(

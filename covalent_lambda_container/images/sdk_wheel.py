@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import tempfile
 from collections.abc import Callable
+from importlib import metadata
 from pathlib import Path
 from typing import Final
 from zipfile import ZipFile
@@ -16,9 +17,12 @@ from covalent_lambda_container.files.cache_folder import make_private, mark_used
 from covalent_lambda_container.images.source_builds import CA_FILE, FOLDER, put_certificates
 from covalent_lambda_container.model.specs import ImageSpec
 from covalent_lambda_container.packages.index_settings import IndexSettings
-from covalent_lambda_container.ports.engine import Container, Engine
+from covalent_lambda_container.ports.engine import CannotRun, Container, Engine
+from covalent_lambda_container.ports.installer import Installer
 
 _PIP: Final = ("python3", "-m", "pip")
+_SDK_ONLY: Final = {"COVALENT_SDK_ONLY": "1"}
+"""Variables with which Covalent's source gives the SDK without the server."""
 _PIP_VARIABLES: Final = {
     "PIP_DISABLE_PIP_VERSION_CHECK": "1",
     "PIP_NO_CACHE_DIR": "1",
@@ -34,13 +38,16 @@ class SdkWheels:
     Parameters
     ----------
     engine
-        Where they are built.
+        Where they are built, unless it runs no containers.
+    wheels
+        Builds them on this machine otherwise.
     cache
         Keeps them.
     """
 
-    def __init__(self, engine: Engine, cache: Path) -> None:
+    def __init__(self, engine: Engine, wheels: Installer, cache: Path) -> None:
         self._engine = engine
+        self._wheels = wheels
         self._cache = cache
 
     def find_or_build(
@@ -59,25 +66,20 @@ class SdkWheels:
 
         Raises
         ------
+        CannotRun
+            When there are no containers, and this machine has another version of Covalent.
         ImageBuildError
             When it cannot be built.
         """
         folder = self._cache / f"covalent-sdk-{spec.covalent_version}-{spec.python_version}"
         if not folder.exists():
             make_private(self._cache)
-            with (
-                tempfile.TemporaryDirectory(dir=self._cache) as scratch,
-                self._engine.container(system(), spec.architecture) as container,
-            ):
-                command = [*_PIP, "wheel", "--quiet", "--no-deps", "--no-binary", "covalent"]
-                command += [
-                    "--wheel-dir",
-                    f"/{FOLDER}/wheels",
-                    f"covalent=={spec.covalent_version}",
-                ]
-                _run(container, command, settings, COVALENT_SDK_ONLY="1")
+            with tempfile.TemporaryDirectory(dir=self._cache) as scratch:
                 made = Path(scratch, "wheels")
-                container.get(f"/{FOLDER}/wheels/.", made)
+                if self._engine.runs_containers:
+                    self._build_in_container(spec, system(), settings, made)
+                else:
+                    self._build_here(spec, settings, made)
                 try:
                     made.replace(folder)
                 except OSError:
@@ -87,6 +89,26 @@ class SdkWheels:
         mark_used(folder)
         (wheel,) = folder.glob("*.whl")
         return wheel
+
+    def _build_in_container(
+        self, spec: ImageSpec, system: str, settings: IndexSettings, folder: Path
+    ) -> None:
+        with self._engine.container(system, spec.architecture) as container:
+            command = [*_PIP, "wheel", "--quiet", "--no-deps", "--no-binary", "covalent"]
+            command += ["--wheel-dir", f"/{FOLDER}/wheels", f"covalent=={spec.covalent_version}"]
+            _run(container, command, settings, **_SDK_ONLY)
+            container.get(f"/{FOLDER}/wheels/.", folder)
+
+    def _build_here(self, spec: ImageSpec, settings: IndexSettings, folder: Path) -> None:
+        """Build it on this machine, whose own Covalent is of this version: no other code runs."""
+        here = metadata.version("covalent")
+        if here != spec.covalent_version:
+            raise CannotRun(
+                f"The task needs Covalent {spec.covalent_version}, which this machine, with "
+                f"Covalent {here}, does not build without a container."
+            )
+        requirement = f"covalent=={here}"
+        self._wheels.build_wheel(requirement, folder, settings=settings, variables=_SDK_ONLY)
 
 
 def _run(

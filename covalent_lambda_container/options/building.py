@@ -106,9 +106,9 @@ class IndexOptions:
     ca_bundle: Annotated[
         Text,
         Option(
-            "PEM file of certificate authorities to trust when packages are installed; default: "
-            "PIP_CERT, REQUESTS_CA_BUNDLE or SSL_CERT_FILE of the dispatcher's environment, or "
-            "pip's configuration.",
+            "PEM file of certificate authorities to trust when packages are installed, and when a "
+            "root image is read without Docker; default: PIP_CERT, REQUESTS_CA_BUNDLE or "
+            "SSL_CERT_FILE of the dispatcher's environment, or pip's configuration.",
             flag="--ca-bundle FILE",
         ),
     ] = ""

@@ -11,6 +11,7 @@ import re
 import subprocess
 import sys
 import tempfile
+import zipfile
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -226,6 +227,8 @@ class FakeInstaller:
         Files of distributions, their metadata included, by requirement.
     installed
         The text of each requirements file, in order.
+    built
+        Wheels that were built from source: requirement, and variables of the build.
     glibc
         The C library that was last asked for.
     conflicts
@@ -234,6 +237,7 @@ class FakeInstaller:
 
     wheels: dict[str, dict[str, bytes]] = field(default_factory=dict)
     installed: list[str] = field(default_factory=list)
+    built: list[tuple[str, dict[str, str]]] = field(default_factory=list)
     conflicts: set[frozenset[str]] = field(default_factory=set)
     glibc: str = ""
 
@@ -262,6 +266,17 @@ class FakeInstaller:
         self.installed.append(text)
         for line in lines:
             write(target, self.wheels[line])
+
+    def build_wheel(self, requirement: str, folder: Path, *, variables: Any, **_: Any) -> None:
+        name, _, version = requirement.partition("==")
+        folder.mkdir()
+        self.built.append((requirement, dict(variables)))
+        made = folder / f"{name}-{version}-py3-none-any.whl"
+        with zipfile.ZipFile(made, "w") as opened:
+            opened.writestr(
+                f"{name}-{version}.dist-info/METADATA",
+                f"Metadata-Version: 2.1\nName: {name}\nVersion: {version}\n",
+            )
 
     def program(self, scratch: Path, **_: Any) -> Path:
         program = scratch / "uv"

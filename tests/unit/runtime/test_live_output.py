@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import itertools
 import sys
 import time
 from collections.abc import Callable
@@ -63,7 +62,8 @@ def test_output_comes_while_the_task_runs(run: Run, event: dict[str, Any], bucke
     assert all(answer["stdout"].startswith(text) for text in bucket.texts)
     assert sorted(set(bucket.texts), key=len) == bucket.texts
     times = [moment for moment, _, _ in bucket.uploads]
-    assert all(later - earlier > INTERVAL_S * 0.6 for earlier, later in itertools.pairwise(times))
+    # One may take longer to arrive than the next one: all of them count, not each pair.
+    assert times[-1] - times[0] > (len(times) - 1) * INTERVAL_S * 0.6
 
 
 def test_both_streams_come(run: Run, event: dict[str, Any], bucket: Uploads) -> None:

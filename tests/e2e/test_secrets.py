@@ -135,11 +135,6 @@ def dispatcher(
         yield Dispatcher(server, tmp_path / "journal")
 
 
-@pytest.mark.xfail(
-    reason="uv in a container of the image cannot ask the dispatcher's keyring for a password, so "
-    "that a source distribution is not built where one index needs it",
-    strict=True,
-)
 def test_no_password_of_an_index_is_left_anywhere(
     dispatcher: Dispatcher,
     index: PrivateIndex,

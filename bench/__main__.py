@@ -11,7 +11,16 @@ import click
 from rich.console import Console
 from rich.markup import escape
 
-from bench import covalent_overhead, images, imports, in_flight, large, latency, results
+from bench import (
+    covalent_overhead,
+    images,
+    imports,
+    in_flight,
+    large,
+    latency,
+    live_output,
+    results,
+)
 from bench.figures import Measurement, selected
 from bench.stage import Stage, WorkerFailed, stage
 
@@ -51,6 +60,8 @@ RUNS: Final = (
         rounds=5,
         quick_rounds=1,
     ),
+    Run(figures=("live_output",), measure=live_output.dispatcher, rounds=5, quick_rounds=1),
+    Run(figures=("live_output_task",), measure=live_output.function, rounds=7, quick_rounds=1),
     Run(
         figures=("large_result_memory", "large_result_time"),
         measure=large.result_and_argument,
@@ -65,10 +76,17 @@ RUNS: Final = (
             "first_result_registry",
             "one_more_package_registry",
             "runtime_change_registry_s",
+            "registry_build_mb",
             "image_overhead_mb",
             "runtime_change_s",
         ),
         measure=images.sizes_and_times,
+        rounds=3,
+        quick_rounds=1,
+    ),
+    Run(
+        figures=("first_result_registry_20mbit", "uploaded_registry_20mbit"),
+        measure=images.slow_uplink,
         rounds=3,
         quick_rounds=1,
     ),

@@ -11,7 +11,7 @@ import json
 import os
 import uuid
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import Any, Final
 
@@ -20,6 +20,7 @@ import docker
 from bench import sampling
 from bench.figures import Measurement
 from bench.stage import Stage
+from bench.uplink import Uplink, uplink
 from covalent_lambda_container.adapters.aws.ecr import EcrRegistry
 from covalent_lambda_container.adapters.aws.session import AwsClients
 from covalent_lambda_container.adapters.docker.engine import DockerEngine
@@ -30,6 +31,9 @@ from covalent_lambda_container.options.schema import Options
 
 PACKAGES: Final = ("numpy", "pandas", "scipy")
 ONE_MORE: Final = "scikit-learn"
+
+UPLINK_MBIT: Final = 20
+"""Of a home."""
 
 _MEMORY_MB: Final = 1024
 _MB: Final = 1e6
@@ -51,15 +55,21 @@ class Site:
         The root image.
     scratch
         A folder of its own.
+    uplink
+        By which all sides reach the local AWS and its registry; None where they do so directly.
     """
 
-    def __init__(self, stage: Stage, stack: LocalStack, root: str, scratch: Path) -> None:
+    def __init__(
+        self, stage: Stage, stack: LocalStack, root: str, scratch: Path, uplink: Uplink | None
+    ) -> None:
         self._stage = stage
         self._stack = stack
+        self._uplink = uplink
+        self._endpoint_url = f"http://localhost:{uplink.port}" if uplink else stack.endpoint_url
         self._root = root
         self._scratch = scratch
         self._options = stage.options | {
-            "endpoint_url": stack.endpoint_url,
+            "endpoint_url": self._endpoint_url,
             "credentials_file": str(stack.credentials_file),
             "profile": stack.owner_profile,
             "base_image": root,
@@ -95,7 +105,7 @@ class Site:
         stack = self._stack
         name = f"{self._repository}:plain-{len(requirements)}"
         request = {
-            "endpoint_url": stack.endpoint_url,
+            "endpoint_url": self._endpoint_url,
             "profile": stack.owner_profile,
             "region": stack.region,
             "role_arn": f"arn:aws:iam::000000000000:role/{stack.role_name}",
@@ -107,8 +117,14 @@ class Site:
             "invoke": invoke,
         }
         self._made.add(name)
-        environment = os.environ | stack.environment
+        environment = os.environ | stack.environment | {"AWS_ENDPOINT_URL": self._endpoint_url}
         return self._stage.work("plain_image", request, environment) | {"image": name}
+
+    @property
+    def uplink(self) -> Uplink:
+        """The uplink of a slow site."""
+        assert self._uplink is not None
+        return self._uplink
 
     def clear(self) -> None:
         """Remove every image that was built."""
@@ -130,7 +146,7 @@ class Site:
 
     @property
     def _repository(self) -> str:
-        return f"{self._stack.endpoint_url.removeprefix('http://')}/{self._stack.repository}"
+        return f"{self._endpoint_url.removeprefix('http://')}/{self._stack.repository}"
 
     def _push_base(self) -> None:
         """Have the base in the registry, as it is with every image but the first."""
@@ -148,7 +164,7 @@ def sizes_and_times(stage: Stage, rounds: int) -> dict[str, Measurement]:
     ours: dict[str, list[float]] = {"first": [], "more": [], "runtime": []}
     without: dict[str, list[float]] = {"first": [], "more": [], "runtime": []}
     plain: dict[str, list[float]] = {"first": [], "more": []}
-    overheads = []
+    overheads, peaks_mb = [], []
     for number in range(rounds):
         with site(stage) as here:
             sides = ("docker", "registry", "plain")
@@ -156,7 +172,8 @@ def sizes_and_times(stage: Stage, rounds: int) -> dict[str, Measurement]:
                 if side == "docker":
                     made = _builds(here, "docker", ours)
                 elif side == "registry":
-                    _builds(here, "registry", without)
+                    composed = _builds(here, "registry", without)
+                    peaks_mb.append(composed["peak_bytes"] / _MB)
                 else:
                     first = here.plain(list(PACKAGES), invoke=True)
                     plain["first"].append(first["seconds"])
@@ -167,6 +184,7 @@ def sizes_and_times(stage: Stage, rounds: int) -> dict[str, Measurement]:
         "one_more_package": sampling.ratio(ours["more"], plain["more"], "s"),
         "first_result_registry": sampling.ratio(without["first"], plain["first"], "s"),
         "one_more_package_registry": sampling.ratio(without["more"], plain["more"], "s"),
+        "registry_build_mb": sampling.median(peaks_mb, "MB"),
         "runtime_change_registry_s": sampling.median(without["runtime"], "s"),
         "runtime_change_s": sampling.median(ours["runtime"], "s"),
         "image_overhead_mb": sampling.median(overheads, "MB"),
@@ -191,6 +209,30 @@ def _builds(here: Site, builder: str, seconds: dict[str, list[float]]) -> Any:
     return made
 
 
+def slow_uplink(stage: Stage, rounds: int) -> dict[str, Measurement]:
+    """Measure the first result where what is sent goes through a slow uplink, on both sides."""
+    seconds: dict[str, list[float]] = {"registry": [], "plain": []}
+    sent_mb: dict[str, list[float]] = {"registry": [], "plain": []}
+    packages = list(PACKAGES)
+    for number in range(rounds):
+        with site(stage, slow=True) as here:
+            sides = ("registry", "plain")
+            here.image([], cache="slow", builder="registry", want="image")
+            for side in sides if number % 2 == 0 else sides[::-1]:
+                before = here.uplink.sent_bytes
+                with here.uplink.throttled(UPLINK_MBIT):
+                    if side == "registry":
+                        made = here.image(packages, cache="slow", builder=side, want="result")
+                    else:
+                        made = here.plain(packages, invoke=True)
+                seconds[side].append(made["seconds"])
+                sent_mb[side].append((here.uplink.sent_bytes - before) / _MB)
+    return {
+        "first_result_registry_20mbit": sampling.ratio(seconds["registry"], seconds["plain"], "s"),
+        "uploaded_registry_20mbit": sampling.ratio(sent_mb["registry"], sent_mb["plain"], "MB"),
+    }
+
+
 def use(stage: Stage, rounds: int) -> dict[str, Measurement]:
     """Measure what images that are there cost, and compare two that were made apart."""
     with site(stage) as here:
@@ -212,8 +254,8 @@ def use(stage: Stage, rounds: int) -> dict[str, Measurement]:
 
 
 @contextmanager
-def site(stage: Stage) -> Iterator[Site]:
-    """Have a site while the context is open."""
+def site(stage: Stage, *, slow: bool = False) -> Iterator[Site]:
+    """Have a site while the context is open; a slow one is reached by an uplink."""
     scratch = stage.scratch / uuid.uuid4().hex
     scratch.mkdir()
     root = f"covalent-lambda-bench-root:{scratch.name[:12]}"
@@ -221,12 +263,25 @@ def site(stage: Stage) -> Iterator[Site]:
     DockerEngine().build(
         files({"Dockerfile": label.encode()}), root, architecture="x86_64", arguments={}, labels={}
     )
-    with local_stack(scratch / "stack", stage.report) as stack:
-        made = Site(stage, stack, root, scratch)
+    with local_stack(scratch / "stack", stage.report) as stack, ExitStack() as cleanup:
+        way = None
+        if slow:
+            way = cleanup.enter_context(uplink(int(stack.endpoint_url.rpartition(":")[2])))
+            _let_functions_pull(scratch / "stack", way)
+        made = Site(stage, stack, root, scratch, way)
         try:
             yield made
         finally:
             made.clear()
+
+
+def _let_functions_pull(stack: Path, way: Uplink) -> None:
+    """Let the local AWS log in to its registry under the uplink's address, too."""
+    for file in stack.glob("*/config.json"):
+        config = json.loads(file.read_text("utf-8"))
+        (login,) = config["auths"].values()
+        config["auths"][f"localhost:{way.port}"] = login
+        file.write_text(json.dumps(config), "utf-8")
 
 
 def size(image: str) -> int:

@@ -182,7 +182,7 @@ class Stage:
 
     @functools.cached_property
     def environment(self) -> dict[str, str]:
-        """What processes that measure get, if they are not told otherwise."""
+        """What processes that measure get, by default."""
         # The user's own Covalent and AWS must not show through, in settings or in files.
         inherited = {
             name: value

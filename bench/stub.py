@@ -24,6 +24,8 @@ from typing import Any, Final, cast
 
 import uvloop
 
+from covalent_lambda_container.runtime import wire
+
 BEHAVIOUR_PATH: Final = "/_bench/behaviour"
 EVENT_PATH: Final = "/_bench/event"
 STATISTICS_PATH: Final = "/_bench/statistics"
@@ -48,6 +50,9 @@ _IMAGES: Final = {
 _REPOSITORIES: Final = {
     "repositories": [{"repositoryName": "stub", "repositoryUri": "stub.example.com/stub"}]
 }
+_DELETED: Final = "<DeleteResult></DeleteResult>"
+_OUTPUT_KEY: Final = "/live"
+"""End of the keys of running tasks' output."""
 _FUNCTION: Final = {
     "Configuration": {"State": "Active", "LastUpdateStatus": "Successful"},
     "Code": {"RepositoryType": "ECR"},
@@ -73,6 +78,7 @@ class State:
             log = base64.b64encode(_LOG.encode()).decode()
             self.answer_with_log = response(200, answer, f"X-Amz-Log-Result: {log}\r\n")
         self.invocations = self.in_flight = self.peak_in_flight = 0
+        self.output_reads = self.output_writes = 0
         self.latest_s = 0.0
         self.processor_s = _processor_s()
 
@@ -81,6 +87,8 @@ class State:
         return {
             "invocations": self.invocations,
             "peak_in_flight": self.peak_in_flight,
+            "output_reads": self.output_reads,
+            "output_writes": self.output_writes,
             "latest_ms": round(self.latest_s * 1000, 3),
             "processor_s": round(_processor_s() - self.processor_s, 3),
         }
@@ -144,7 +152,21 @@ class Connection(asyncio.Protocol):
             return response(200, state.event)
         if path == STATISTICS_PATH:
             return response(200, json.dumps(state.statistics()).encode())
+        if path.partition("?")[0].endswith(_OUTPUT_KEY):
+            return self._output(method)
         return aws_answer(method, path, head, body)
+
+    def _output(self, method: str) -> bytes:
+        """Answer for S3, where a task that prints all the time has something new at each look."""
+        state = self._state
+        if method == "PUT":
+            state.output_writes += 1
+            return response(200, b"")
+        state.output_reads += 1
+        printed = f"look {state.output_reads}\n".encode() * 100
+        content = b"".join(wire.pack_output(printed, b""))
+        span = f"Content-Range: bytes 0-{len(content) - 1}/{len(content)}\r\n"
+        return response(206, content, f'{span}ETag: "{state.output_reads}"\r\n')
 
 
 def aws_answer(method: str, path: str, head: bytes, body: bytes) -> bytes:
@@ -157,6 +179,8 @@ def aws_answer(method: str, path: str, head: bytes, body: bytes) -> bytes:
         return response(200, json.dumps(_REPOSITORIES).encode())
     if b"Action=GetRole&" in body:
         return response(200, _ROLE.encode(), content_type="text/xml")
+    if method == "POST" and path.endswith("?delete"):
+        return response(200, _DELETED.encode(), content_type="text/xml")
     if method == "HEAD":
         return response(200, b"")
     return response(501, b'{"message": "The stub does not know this request."}')

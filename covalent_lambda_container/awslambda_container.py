@@ -1,6 +1,6 @@
 """The executor plugin: ``executor="awslambda_container"``.
 
-Covalent takes the plugin's short name from this module's name.
+Covalent derives the plugin's short name from this module's name.
 """
 
 from __future__ import annotations
@@ -28,10 +28,14 @@ from covalent_lambda_container.concurrency.event_loop import (
     in_thread,
 )
 from covalent_lambda_container.covalent_api import (
+    client_values,
     collections,
     node_updates,
     post_processing,
+    server,
+    sublattice_archives,
     sublattices,
+    task_groups,
     transport,
     web_page,
 )
@@ -40,7 +44,6 @@ from covalent_lambda_container.covalent_api.configured_executor import Configure
 from covalent_lambda_container.executor.node_progress import NodeProgress
 from covalent_lambda_container.model.names import SHORT_NAME
 from covalent_lambda_container.options.schema import Options
-from covalent_lambda_container.tasks import missing_modules
 
 if TYPE_CHECKING:
     from covalent_lambda_container.tasks.outcome import Outcome
@@ -127,33 +130,48 @@ class AWSLambdaContainerExecutor(ConfiguredExecutor):
         if not isinstance(task, covalent_task.Task):
             return task
         if task.refers_to_covalent:
-            version = await self.get_version_info()
-            task = dataclasses.replace(task, covalent_version=version["covalent"])
+            version = await server.covalent_version(self)
+            task = dataclasses.replace(task, covalent_version=version)
         wiring = await _loaded_wiring()
         web_page.let_page_find_output(dispatch_id)
         await post_processing.take_over(dispatch_id, self.stored)
+        service = wiring.service_for(self.options())
+        contents_of = service.targets.contents_of
         async with _node_progress.get().shown(dispatch_id, node_id) as waiting:
-            outcome: Outcome = await wiring.service_for(self.options()).run(
+            outcome: Outcome = await service.run(
                 task,
                 dispatch_id,
                 node_id,
                 cancellation=cancellation,
                 retries=self.retries,
-                waiting=waiting,
+                # Elsewhere, nobody would see it.
+                waiting=waiting if node_updates.in_dispatcher() else None,
             )
         if outcome.completed and sublattices.builds_sublattice(function.args[0]):
-            await in_thread(self._check_sublattice, args, outcome.text)
-        missing = outcome.error.get("missing_module") if outcome.error else ""
-        return await in_thread(_advised, outcome, missing) if missing else outcome
+            await in_thread(self._check_sublattice, args, outcome, contents_of)
+        error = outcome.error or {}
+        if not error.get("missing_module") and not error.get("loading"):
+            return outcome
+        return await in_thread(_advised, outcome, function.args[0], task, contents_of)
 
-    def _check_sublattice(self, args: list[Any], archive: str) -> None:
+    def _check_sublattice(
+        self, args: list[Any], outcome: Outcome, contents_of: Callable[[str], Any]
+    ) -> None:
         options = self.options().model_dump()
-        limits = sublattices.limits_of(args, options, options["sublattice_executors"])
-        sublattices.check_archive(archive, limits)
+        image = str(outcome.header[transport.MADE_IN])
+        contents = contents_of(image)
+        limits = sublattices.limits_of(
+            args,
+            options,
+            options["sublattice_executors"],
+            image=image,
+            pins=frozenset(contents.packages) if contents else frozenset(),
+        )
+        sublattice_archives.check_archive(outcome.text, limits)
 
     def _write_streams(self, outcome: Outcome) -> None:
         if self.task_stdout is None:
-            # Run without Covalent's `execute`, which takes the streams.
+            # Run without Covalent's `execute`, which provides the streams.
             return
         lines = [outcome.stderr]
         if outcome.error is not None:
@@ -199,11 +217,17 @@ async def _loaded_wiring() -> Any:
     return _wiring
 
 
-def _advised(outcome: Outcome, missing: str) -> Outcome:
-    """Add advice on a module that the task could not import."""
-    advice = missing_modules.advice(missing)
-    error = outcome.error or {}
-    return dataclasses.replace(outcome, error=error | {"advice": advice}) if advice else outcome
+def _advised(
+    outcome: Outcome,
+    function: Any,
+    task: covalent_task.Task,
+    contents_of: Callable[[str], Any],
+) -> Outcome:
+    # Not above: Covalent imports this module while those are being imported.
+    from covalent_lambda_container.covalent_api.node_kinds import kind_of
+    from covalent_lambda_container.executor.failure_advice import advised
+
+    return advised(outcome, kind_of(function), task, contents_of)
 
 
 def _message(error: Mapping[str, str]) -> str:
@@ -234,3 +258,6 @@ def _complete_registration() -> None:
 
 
 _complete_registration()
+client_values.note_packages()
+client_values.explain_missing_packages()
+task_groups.keep_apart()

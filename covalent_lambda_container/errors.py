@@ -53,6 +53,10 @@ class ImageBuildError(LambdaContainerError):
     exit_code = 4
 
 
+class RequirementsConflict(ImageBuildError):
+    """Packages cannot be installed together, or not in the versions that are asked for."""
+
+
 class RegistryError(LambdaContainerError):
     """ECR refused, or did not keep, an image."""
 
@@ -60,7 +64,7 @@ class RegistryError(LambdaContainerError):
 
 
 class UnusableImage(RegistryError):
-    """ECR has an image that Lambda does not take."""
+    """ECR has an image that Lambda does not accept."""
 
 
 class ProvisionError(LambdaContainerError):
@@ -84,7 +88,7 @@ class PayloadTooLarge(InvocationError):
 
 
 class ResultNotStored(InvocationError):
-    """The task ended, but S3 did not take its result; it is not run again."""
+    """The task ended, but its result could not be stored in S3; it is not run again."""
 
 
 class TaskTimedOut(InvocationError):

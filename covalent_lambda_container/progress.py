@@ -1,4 +1,4 @@
-"""What is being done now, reported to whoever waits for it.
+"""What is being done now, reported to the caller that waits for it.
 
 A step deep in a build reports by `report`; who waits for the build receives it by `reported_to`.
 Outside of it, reports go nowhere. Threads that a step starts do not inherit the receiver.

@@ -1,8 +1,8 @@
 """A record of what was built, pushed, created and run, and how long each step took.
 
 Each step is one INFO record of the logger ``covalent_lambda_container.step_log``. When the
-environment variable ``COVALENT_LAMBDA_JOURNAL`` names a file, it is also appended to that file as a
-line of JSON: ``{"time": epoch seconds, "step", "subject", "seconds", …}``.
+environment variable ``COVALENT_LAMBDA_STEP_LOG`` names a file, it is also appended to that file
+as a line of JSON: ``{"time": epoch seconds, "step", "subject", "seconds", …}``.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, Final
 
-VARIABLE: Final = "COVALENT_LAMBDA_JOURNAL"
+VARIABLE: Final = "COVALENT_LAMBDA_STEP_LOG"
 
 log = logging.getLogger(__name__)
 
@@ -63,15 +63,15 @@ def record(name: str, subject: str, started: float, facts: Mapping[str, Any]) ->
         line = json.dumps({**own, **facts}) + "\n"
         try:
             # One write of one line in append mode: processes do not tear each other's lines.
-            with Path(path).open("a", encoding="utf-8") as journal:
-                journal.write(line)
+            with Path(path).open("a", encoding="utf-8") as file:
+                file.write(line)
         except OSError as exc:
             # The step itself succeeded; only its record is lost.
             log.warning("%s=%s cannot be written to: %s", VARIABLE, path, exc)
 
 
 def read(path: Path) -> list[dict[str, Any]]:
-    """Return the steps recorded in a journal file, oldest first."""
+    """Return the steps recorded in a file, oldest first."""
     if not path.exists():
         return []
     return [json.loads(line) for line in path.read_text("utf-8").splitlines()]

@@ -26,7 +26,13 @@ KINDS = {
     ),
     "what puts the parts together": ("#ede9fe", ("executor",)),
     "the three flows": ("#dcfce7", ("images", "functions", "tasks")),
-    "outside systems": ("#fff4e0", ("adapters", "adapters/aws", "ports", "covalent_api")),
+    "outside systems": (
+        "#fff4e0",
+        (
+            *("adapters", "adapters/aws", "adapters/docker", "adapters/registry"),
+            *("ports", "covalent_api"),
+        ),
+    ),
     "values and tools": ("#f1f5f9", ()),
 }
 """Fill colour and folders of each kind; the last kind has all others."""

@@ -6,6 +6,7 @@ from __future__ import annotations
 
 from covalent_lambda_container.tasks import prices
 from covalent_lambda_container.tasks.prices import cost_usd
+from covalent_lambda_container.tasks.s3_requests import s3_requests
 
 TASKS, SECONDS, MEMORY_MB, IMAGE_MB = 1000, 10, 1024, 300
 REGION = "us-east-1"
@@ -14,7 +15,10 @@ HEAD = """\
 # Cost
 
 Written by `docs/make_cost.py` from the prices in the code: AWS's list prices as of {as_of}, in US dollars, before the
-free tier, savings plans and taxes. This project adds no price of its own, and no server runs between tasks.
+free tier, savings plans and taxes. They were written down from AWS's pages and are not looked up when a task runs:
+compare them with [Lambda's](https://aws.amazon.com/lambda/pricing/), [S3's](https://aws.amazon.com/s3/pricing/) and
+[ECR's](https://aws.amazon.com/ecr/pricing/) where cents matter. No test of this project runs on AWS, so no invoice
+confirms them. This project adds no price of its own, and no server runs between tasks.
 
 ## What AWS charges for
 
@@ -25,7 +29,7 @@ free tier, savings plans and taxes. This project adds no price of its own, and n
 | invocations | ${request:.2f} per million | each task, retries and prewarming included |
 | `ephemeral_storage` above {free} MB | ${storage:.10f} per GB and second | while a task runs |
 | images in ECR | ${image:.2f} per GB and month | as long as they exist, used or not; shared layers count once |
-| S3 requests | ${put:.3f} per 1,000 PUT, ${get:.4f} per 1,000 GET | tasks and results over 6 MB or after 10 s; a running task also looks for its cancellation every 2 s |
+| S3 requests | ${put:.3f} per 1,000 PUT, ${get:.4f} per 1,000 GET | answers of tasks that ran longer than a second; tasks and results over 6 MB; each second, a look for a cancellation; [live output](#live-output) |
 | CloudWatch Logs | see AWS's page | what tasks print is logged; log groups are kept until you delete them |
 
 In {regions}, memory costs more; the usage lines and reports use the region's price. Prices in China are in another
@@ -44,8 +48,17 @@ currency, and no cost is shown there.
 | invocations | {tasks:,} | ${requests:.4f} |
 | looking for cancellations | {tasks:,} × {checks} GET | ${checks_usd:.4f} |
 | answers through S3 | {tasks:,} × (1 PUT + 1 GET) | ${answers:.4f} |
+| live output | {tasks:,} × ({uploads} PUT + {looks} GET) at most | ${live:.4f} |
 | **the run** | | **${run:.4f}** |
 | the image | {image_mb} MB | ${month:.4f} a month |
+
+## Live output
+
+What a task that runs longer than 5 s prints is [shown while it runs](watching.md#while-it-runs). Its function uploads
+it with at most one PUT in 5 s, and only when there is something new; the dispatcher looks for it every 3 s, a little
+more often after an upload. For a task that prints all the time this is at most ${live_hour:.4f} an hour:
+{share_large:.1f} % of what its memory costs with 1024 MB, and {share_small:.0f} % with 128 MB. A task that prints
+nothing causes no PUT, and GETs for ${silent_hour:.4f} an hour. `live_output=False` avoids both.
 
 ## What a dispatch did cost
 
@@ -68,9 +81,16 @@ def page() -> str:
     )
     if abs(one * TASKS - compute - requests) > 1e-9:
         raise SystemExit("The example does not agree with the usage line.")
-    checks = SECONDS // 2 + 1
-    checks_usd = TASKS * checks * prices.USD_PER_S3_GET
-    answers = TASKS * (prices.USD_PER_S3_PUT + prices.USD_PER_S3_GET)
+    each = s3_requests(SECONDS)
+    checks_usd = TASKS * each.cancellation_gets * prices.USD_PER_S3_GET
+    answers = TASKS * (
+        each.answer_puts * prices.USD_PER_S3_PUT + each.answer_gets * prices.USD_PER_S3_GET
+    )
+    live = TASKS * each.usd - checks_usd - answers
+    hour = s3_requests(3600)
+    silent_hour = hour.output_gets * prices.USD_PER_S3_GET
+    live_hour = hour.output_puts * prices.USD_PER_S3_PUT + silent_hour
+    gb_hour = 3600 * prices.usd_per_gb_second(REGION, "x86_64")
     return HEAD.format(
         as_of=prices.PRICES_AS_OF,
         x86=prices.usd_per_gb_second(REGION, "x86_64"),
@@ -90,10 +110,17 @@ def page() -> str:
         region=f"`{REGION}`",
         compute=compute,
         requests=requests,
-        checks=checks,
+        checks=each.cancellation_gets,
         checks_usd=checks_usd,
         answers=answers,
-        run=compute + requests + checks_usd + answers,
+        uploads=each.output_puts,
+        looks=each.output_gets,
+        live=live,
+        live_hour=live_hour,
+        silent_hour=silent_hour,
+        share_large=100 * live_hour / gb_hour,
+        share_small=100 * live_hour / (gb_hour / 8),
+        run=compute + requests + TASKS * each.usd,
         month=IMAGE_MB / 1000 * prices.USD_PER_IMAGE_GB_MONTH,
     )
 

@@ -65,8 +65,8 @@ def shown(default: Any) -> str:
 def row(declared: Declared) -> str:
     option = declared.option
     flag = f"Flag: `{declared.flag}`." if declared.flag else ""
-    told = " ".join(filter(None, [option.description, option.remark, flag])).replace("|", r"\|")
-    return f"| `{declared.name}` | `{shown(declared.default)}` | {told} |"
+    meaning = " ".join(filter(None, [option.description, option.remark, flag])).replace("|", r"\|")
+    return f"| `{declared.name}` | `{shown(declared.default)}` | {meaning} |"
 
 
 def page() -> str:

@@ -1,7 +1,7 @@
 """Takes the pictures of ``docs/pictures`` from a real run, with headless Chromium.
 
-``python docs/take_screenshots.py`` needs what the demo needs, Chromium (``apt-get install
-chromium``) and Playwright (``pip install playwright``). It takes about five minutes.
+``python -m docs.take_screenshots`` needs what the demo needs, and Chromium (``apt-get install
+chromium``). It takes about five minutes.
 """
 
 from __future__ import annotations
@@ -9,8 +9,6 @@ from __future__ import annotations
 import contextlib
 import io
 import platform
-import re
-import shutil
 import subprocess
 import sys
 import tempfile
@@ -18,23 +16,23 @@ import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
+from typing import Any, Final
 
 import docker
 from PIL import Image
-from playwright.sync_api import Page, sync_playwright
-from playwright.sync_api import TimeoutError as PageTimeout
 
 from covalent_lambda_container.local.covalent_server import CovalentServer, covalent_server
 from covalent_lambda_container.local.engine import docker_engine
 from covalent_lambda_container.local.root_image import ensure_root_image
 from covalent_lambda_container.local.stack import local_stack
+from tests.chromium import Page, PageError, browser
 
-ROOT = Path(__file__).parents[1]
-PICTURES = ROOT / "docs" / "pictures"
-MOST_BYTES = 150_000
+ROOT: Final = Path(__file__).parents[1]
+PICTURES: Final = ROOT / "docs" / "pictures"
+MOST_BYTES: Final = 150_000
+WIDTH, HEIGHT = 1300, 800
 
-FAILING = """
+FAILING: Final = """
 @ct.electron(executor=executor)
 def plot(chosen):
     import seaborn
@@ -48,24 +46,43 @@ def model_choice(copies=40):
 """
 """Another lattice for the example, whose last task lacks a package."""
 
+PRINTING: Final = """
+@ct.electron(executor=executor)
+def fit(epochs):
+    import time
+
+    loss = 1.0
+    for epoch in range(1, epochs + 1):
+        time.sleep(2)
+        loss *= 0.83
+        print(f"epoch {epoch} of {epochs}: loss {loss:.4f}")
+    return loss
+
+
+@ct.lattice
+def model_choice():
+    return fit(20)
+"""
+"""A lattice whose task prints for a while."""
+
 
 def main() -> None:
     """Take all pictures."""
     PICTURES.mkdir(exist_ok=True)
     with server() as running, browser() as page:
-        dispatch_id = dispatched(running, fail=False)
-        for _ in range(60):
-            open_node(page, running, dispatch_id, "Load")
-            if page.get_by_text(re.compile("layer.*since")).is_visible():
-                break
+        page.size(WIDTH, HEIGHT)
+        dispatch_id = dispatched(running)
+        until_shown(page, running, dispatch_id, "Load", "since")
         save(page, "building.png")
-        wait(page, "Completed")
+        until_shown(page, running, dispatch_id, None, "Completed")
         open_node(page, running, dispatch_id, "Best")
         save(page, "done.png")
         report(page, running, dispatch_id)
-        failing = dispatched(running, fail=True)
-        open_node(page, running, failing, None)
-        wait(page, "Failed")
+        printing = dispatched(running, PRINTING)
+        until_shown(page, running, printing, "Fit", "epoch 4")
+        save(page, "live.png")
+        failing = dispatched(running, FAILING)
+        until_shown(page, running, failing, None, "Failed")
         open_node(page, running, failing, "Plot")
         save(page, "failed.png")
 
@@ -95,22 +112,11 @@ def server() -> Iterator[CovalentServer]:
                 yield running
 
 
-@contextmanager
-def browser() -> Iterator[Page]:
-    """Start Chromium with a page of its own."""
-    chromium = shutil.which("chromium") or shutil.which("chromium-browser")
-    with sync_playwright() as playwright:
-        started = playwright.chromium.launch(executable_path=chromium, args=["--no-sandbox"])
-        yield started.new_page(viewport={"width": 1300, "height": 800})
-        started.close()
-
-
-def dispatched(running: CovalentServer, *, fail: bool) -> str:
-    """Dispatch the example; return its dispatch id."""
+def dispatched(running: CovalentServer, more: str = "") -> str:
+    """Dispatch the example, with more code at its end; return its dispatch id."""
     example = (ROOT / "examples" / "model_choice.py").read_text().partition("if __name__")[0]
-    source = example + (FAILING if fail else "") + "\nprint(ct.dispatch(model_choice)())\n"
     script = Path(running.environment["COVALENT_CONFIG_DIR"]) / "dispatch.py"
-    script.write_text(source)
+    script.write_text(f"{example}{more}\nprint(ct.dispatch(model_choice)())\n")
     ended = subprocess.run(
         [sys.executable, script],
         env=dict(running.environment),
@@ -126,30 +132,36 @@ def dispatched(running: CovalentServer, *, fail: bool) -> str:
 def open_node(page: Page, running: CovalentServer, dispatch_id: str, node: str | None) -> None:
     """Open a dispatch's page, and the panel of a node."""
     for _ in range(10):
-        page.goto(f"{running.address}/{dispatch_id}")
+        page.open(f"{running.address}/{dispatch_id}")
         # The page asks once, and shows nothing if the server did not answer then.
-        with contextlib.suppress(PageTimeout):
-            page.get_by_text("Load", exact=True).first.wait_for(timeout=8000)
-            break
-    time.sleep(3)
-    if node:
-        page.get_by_text(node, exact=True).first.click()
-        time.sleep(3)
-
-
-def wait(page: Page, state: str) -> None:
-    """Wait until a dispatch's page shows a state."""
-    for _ in range(100):
-        page.reload()
-        with contextlib.suppress(Exception):
-            page.get_by_text(state, exact=True).first.wait_for(timeout=3000)
+        if not page.wait_for(node or "Parameter", 8):
+            continue
+        # The graph moves to its place.
+        page.settle(2)
+        if not node:
             return
-        time.sleep(2)
-    raise SystemExit(f"The dispatch is not {state}.")
+        page.click(node)
+        if page.wait_for("Status", 3):
+            page.settle(1)
+            return
+    raise PageError(f"the page of dispatch {dispatch_id} does not show {node}")
+
+
+def until_shown(
+    page: Page, running: CovalentServer, dispatch_id: str, node: str | None, text: str
+) -> None:
+    """Open a dispatch's page, or the panel of a node, until it shows a text."""
+    ends = time.monotonic() + 300
+    while time.monotonic() < ends:
+        with contextlib.suppress(PageError):
+            open_node(page, running, dispatch_id, node)
+            if page.wait_for(text, 2):
+                return
+    raise SystemExit(f"The page does not show {text!r}, but:\n{page.text}")
 
 
 def report(page: Page, running: CovalentServer, dispatch_id: str) -> None:
-    """Take a picture of the report's page; it must ask for nothing and report no error."""
+    """Take a picture of the report's page."""
     file = Path(running.environment["COVALENT_CONFIG_DIR"]) / "report.html"
     subprocess.run(
         [
@@ -159,16 +171,10 @@ def report(page: Page, running: CovalentServer, dispatch_id: str) -> None:
         env=dict(running.environment),
         check=True,
     )
-    seen: list[str] = []
-    page.on("request", lambda request: seen.append(request.url))
-    page.on("console", lambda message: seen.append(message.text))
-    page.set_viewport_size({"width": 1000, "height": 1050})
-    page.goto(file.as_uri())
-    strangers = [one for one in seen if one not in (file.as_uri(), "data:,")]
-    if strangers:
-        raise SystemExit(f"The report asks for {strangers}.")
+    page.size(1000, 1050)
+    page.open(file.as_uri())
     save(page, "report.png")
-    page.set_viewport_size({"width": 1300, "height": 800})
+    page.size(WIDTH, HEIGHT)
 
 
 def save(page: Page, name: str) -> None:
@@ -178,6 +184,7 @@ def save(page: Page, name: str) -> None:
         small = picture.quantize(colours, dither=Image.Dither.NONE)
         small.save(PICTURES / name, optimize=True)
         if (PICTURES / name).stat().st_size < MOST_BYTES:
+            print(f"Wrote {PICTURES / name}")
             return
     raise SystemExit(f"{name} is larger than {MOST_BYTES} bytes.")
 

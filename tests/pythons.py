@@ -40,7 +40,7 @@ def interpreters(version: str) -> Iterator[Path]:
 
 
 def works(program: Path, version: str) -> bool:
-    """Tell whether a program is a Python of a version: pyenv's shims may stand for none."""
+    """Return whether a program is a Python of a version: pyenv's shims may stand for none."""
     asked = "import sys; print('%d.%d' % sys.version_info[:2])"
     answer = subprocess.run([program, "-c", asked], capture_output=True, text=True, check=False)
     return answer.returncode == 0 and answer.stdout.strip() == version

@@ -15,6 +15,7 @@ from typing import Any
 
 from bench.workers import protocol
 from bench.workers.dispatcher import DispatchedTask, watched
+from bench.workers.memory import PeakMemory
 from covalent_lambda_container.adapters.docker.engine import DockerEngine
 from covalent_lambda_container.covalent_api.task import bare_task
 from covalent_lambda_container.executor.image_spec import image_spec
@@ -42,6 +43,7 @@ def measure(request: dict[str, Any]) -> dict[str, Any]:
     options = Options.check(request["options"])
     service = service_for(options)
     spec = image_spec(options, bare_task(Requirements()))
+    memory = PeakMemory()
     started = time.perf_counter()
     if request["want"] == "result":
         asyncio.run(_result(request["options"]))
@@ -49,7 +51,7 @@ def measure(request: dict[str, Any]) -> dict[str, Any]:
         service.provisioner.ensure_image(spec)
     else:
         service.provisioner.build_here(spec)
-    answer = {"seconds": time.perf_counter() - started}
+    answer = {"seconds": time.perf_counter() - started, "peak_bytes": memory.rise_bytes}
     if counter is not None:
         return answer | {"calls": calls(counter)}
     return answer | _names(service, spec)

@@ -29,7 +29,8 @@ _EXPIRES: Final[dict[str, Any]] = {
     "AbortIncompleteMultipartUpload": {"DaysAfterInitiation": 1},
 }
 _REGION_WITHOUT_CONSTRAINT: Final = "us-east-1"
-"""The one region that CreateBucket refuses to be told (S3 API reference, read 2026-11)."""
+"""The one region that CreateBucket does not accept as a location constraint (S3 API reference,
+read 2026-11)."""
 
 _OBJECTS_SHOWN: Final = 3
 

@@ -34,13 +34,15 @@ class RoleResource(Resource):
 
     kind = "role"
 
-    def __init__(self, clients: AwsClients, deployment: Deployment, *, vpc: bool) -> None:
+    def __init__(
+        self, clients: AwsClients, deployment: Deployment, *, vpc: bool, file_system: str = ""
+    ) -> None:
         path, _, self.name = deployment.role_arn.partition(":role/")[2].rpartition("/")
         self._path = f"/{path}/" if path else "/"
         self._arn = deployment.role_arn
         self._iam = clients.iam
         self._functions = clients.functions
-        self._policy = running.execution_role(deployment, vpc=vpc)
+        self._policy = running.execution_role(deployment, vpc=vpc, file_system=file_system)
 
     def exists(self) -> bool:
         with explained("look for role", self.name, ConfigurationError):
@@ -159,7 +161,7 @@ class RoleResource(Resource):
 
 
 def trusts_lambda(trust: documents.Document) -> bool:
-    """Tell whether Lambda may assume a role with this trust policy."""
+    """Return whether Lambda may assume a role with this trust policy."""
     (wanted,) = TRUST_LAMBDA["Statement"]
     return any(
         stated["Effect"] == "Allow"

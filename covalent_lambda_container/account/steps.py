@@ -91,7 +91,9 @@ def deployment(clients: AwsClients, options: Options, *, account: str | None = N
     )
 
 
-def resources(clients: AwsClients, names: Deployment, *, vpc: bool = False) -> list[Resource]:
+def resources(
+    clients: AwsClients, names: Deployment, *, vpc: bool = False, file_system: str = ""
+) -> list[Resource]:
     """Return what the account needs, in the order in which it is created.
 
     Parameters
@@ -102,7 +104,7 @@ def resources(clients: AwsClients, names: Deployment, *, vpc: bool = False) -> l
     return [
         BucketResource(clients, names.bucket, account=names.account),
         RepositoryResource(clients, names.repository),
-        RoleResource(clients, names, vpc=vpc),
+        RoleResource(clients, names, vpc=vpc, file_system=file_system),
     ]
 
 

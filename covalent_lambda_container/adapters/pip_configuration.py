@@ -52,7 +52,7 @@ def read_index_settings(
     ----------
     index_url, extra_index_urls, ca_bundle
         The executor's options. Where one is unset, uv's variables apply, then pip's configuration.
-        Credentials for the hosts of these options are taken from there in any case.
+        Credentials for the hosts of these options are read from there in any case.
     """
     pip = _pip_configuration()
     extra = _variable("UV_INDEX", "UV_EXTRA_INDEX_URL") or pip.get("extra-index-url", "")

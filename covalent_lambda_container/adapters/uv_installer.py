@@ -12,9 +12,11 @@ import platform
 import re
 import subprocess
 import sys
+import tempfile
 from collections.abc import Mapping, Sequence
 from importlib import metadata
 from pathlib import Path
+from types import MappingProxyType
 from typing import Final
 
 import uv
@@ -93,7 +95,7 @@ class UvInstaller:
             uv.find_uv_bin(),
             *("pip", "install", "--no-config", "--no-python-downloads", "--no-progress"),
             *("--color", "never", "--no-compile-bytecode", "--no-build"),
-            # pip takes the best version of all indexes: a public index could supply a newer
+            # pip chooses the best version of all indexes: a public index could supply a newer
             # version of a private package, even where only the private index's password is wrong.
             *("--index-strategy", "first-index"),
             *("--cache-dir", str(self._cache)),
@@ -109,6 +111,55 @@ class UvInstaller:
         except _Unsatisfiable as exc:
             self._without_mirrors(command, settings, scratch, str(exc))
         mark_used(self._cache)
+
+    def build_wheel(
+        self,
+        requirement: str,
+        folder: Path,
+        *,
+        settings: IndexSettings,
+        variables: Mapping[str, str],
+    ) -> None:
+        """Build the wheel of a pinned package from its source; its code runs on this machine.
+
+        Parameters
+        ----------
+        requirement
+            Name and version: ``"covalent==0.240.0"``.
+        folder
+            Takes the wheel; it must not exist.
+        settings
+            How to reach the package indexes.
+        variables
+            Further variables of the build's environment.
+
+        Raises
+        ------
+        ImageBuildError
+            When it cannot be built; the message has uv's output.
+        """
+        name = requirement.partition("==")[0]
+        with tempfile.TemporaryDirectory(dir=folder.parent) as made:
+            scratch = Path(made)
+            command = [
+                uv.find_uv_bin(),
+                *("pip", "install", "--no-config", "--no-python-downloads", "--no-progress"),
+                *("--color", "never", "--no-compile-bytecode", "--no-deps"),
+                *("--index-strategy", "first-index", "--no-binary", name),
+                # Not the usual one: it may have a wheel that was built with other variables.
+                *("--cache-dir", str(scratch / "cache"), "--python", sys.executable),
+                *("--target", str(scratch / "installed"), requirement),
+            ]
+            try:
+                _run(command, settings, scratch, variables)
+            except _Unsatisfiable as exc:
+                raise ImageBuildError(
+                    f"{requirement} could not be built from its source.\n{shortened(str(exc))}"
+                ) from exc
+            folder.mkdir()
+            # uv keeps what it has built.
+            for wheel in (scratch / "cache").rglob(f"{name}-*.whl"):
+                wheel.replace(folder / wheel.name)
 
     def program(
         self,
@@ -196,14 +247,19 @@ def _first_error(said: str) -> str:
     return match[1].rstrip(".:") if match else "uv failed"
 
 
-def _run(command: list[str], settings: IndexSettings, scratch: Path) -> str:
+def _run(
+    command: list[str],
+    settings: IndexSettings,
+    scratch: Path,
+    variables: Mapping[str, str] = MappingProxyType({}),
+) -> str:
     ca_file = scratch / "ca-bundle.crt"
     if settings.ca_bundle is not None:
         ca_file.write_bytes(settings.ca_bundle)
     ended = subprocess.run(
         command,
         cwd=scratch,
-        env=os.environ | settings.uv_environment(str(ca_file)),
+        env={**os.environ, **settings.uv_environment(str(ca_file)), **variables},
         stdin=subprocess.DEVNULL,
         stdout=subprocess.PIPE,
         stderr=subprocess.STDOUT,

@@ -60,7 +60,12 @@ def bootstrap(
     options = resolve(given)
     clients = wiring().clients_of(options)
     names = account.deployment(clients, options)
-    wanted = account.resources(clients, names, vpc=vpc or bool(options.subnet_ids))
+    wanted = account.resources(
+        clients,
+        names,
+        vpc=vpc or bool(options.subnet_ids),
+        file_system=options.file_system.get("arn", ""),
+    )
     steps = account.plan_bootstrap(wanted, adopt=adopt)
     if only_plan:
         _show(output, names.account, steps)
@@ -150,22 +155,23 @@ def policy(
 
     options = resolve(given)
     names = deployment(wiring().clients_of(options), options, account=account)
-    in_vpc = vpc or bool(options.subnet_ids)
+    in_vpc, mounted = vpc or bool(options.subnet_ids), options.file_system.get("arn", "")
     if who == "dispatcher":
         document = running.dispatcher(
             names,
             builds=not no_build,
             reserves_concurrency=reserved_concurrency or bool(options.reserved_concurrency),
             vpc=in_vpc,
+            file_system=mounted,
         )
     elif who == "ci":
-        document = running.ci(names, functions=not no_function, vpc=in_vpc)
+        document = running.ci(names, functions=not no_function, vpc=in_vpc, file_system=mounted)
     elif who == "operator":
         document = administration.operator(names)
     elif who == "bootstrap":
         document = administration.bootstrap(names)
     else:
-        document = running.execution_role(names, vpc=in_vpc)
+        document = running.execution_role(names, vpc=in_vpc, file_system=mounted)
     output.result(document, json.dumps(document, indent=2))
 
 

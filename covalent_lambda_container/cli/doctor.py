@@ -3,28 +3,25 @@
 from __future__ import annotations
 
 import dataclasses
-import textwrap
-from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING, Any, Final
 
 import click
 
+from covalent_lambda_container.cli.findings import (
+    documents,
+    finding_lines,
+    problems,
+    report_findings,
+)
 from covalent_lambda_container.cli.help import command
 from covalent_lambda_container.cli.output import Output, reporting
-from covalent_lambda_container.cli.parameters import ACCOUNT, executor_options, with_flags
+from covalent_lambda_container.cli.parameters import ACCOUNT, executor_options
 from covalent_lambda_container.cli.wiring import wiring
 
 if TYPE_CHECKING:
-    from covalent_lambda_container.doctor.examination import Finding
     from covalent_lambda_container.doctor.trial import TrialStep
     from covalent_lambda_container.options.schema import Options
 
-_STYLES: Final[dict[str, dict[str, Any]]] = {
-    "ok": {"fg": "green"},
-    "unknown": {"fg": "yellow"},
-    "problem": {"fg": "red", "bold": True},
-}
-_NARROWEST: Final = 30
 _HARMLESS: Final = frozenset({"Covalent server", "Docker disk", "configuration"})
 """What a task can run in spite of."""
 
@@ -68,26 +65,23 @@ def doctor(
       covalent-lambda doctor --run
     """
     from covalent_lambda_container.doctor.diagnosis import diagnose
-    from covalent_lambda_container.doctor.examination import PROBLEM
     from covalent_lambda_container.options.resolve import resolve
 
     options = resolve(given)
     findings = diagnose(options, timeout_s=timeout_s)
-    documents = [dataclasses.asdict(finding) for finding in findings]
     if not run:
-        output.result(documents, *_lines(findings, output))
+        report_findings(findings, output)
     elif not output.as_json:
-        output.result(None, *_lines(findings, output), "")
-    problems = {finding.name for finding in findings if finding.status == PROBLEM}
-    if run and not problems - _HARMLESS:
-        _run(options, documents, output)
+        output.result(None, *finding_lines(findings, output), "")
+    if run and not problems(findings) - _HARMLESS:
+        _run(options, documents(findings), output)
     elif run:
         output.error("The trial was not run: solve the problems first.")
-    if problems:
+    if problems(findings):
         context.exit(1)
 
 
-def _run(options: Options, documents: list[dict[str, Any]], output: Output) -> None:
+def _run(options: Options, findings: list[dict[str, Any]], output: Output) -> None:
     """Send a task through the whole path, and show what each step took."""
     from covalent_lambda_container.doctor.trial import Trial
 
@@ -114,7 +108,7 @@ def _run(options: Options, documents: list[dict[str, Any]], output: Output) -> N
         step.end("done")
     output.table(
         {
-            "findings": documents,
+            "findings": findings,
             "run": [dataclasses.asdict(each) for each in rows],
             "cost_usd": trial.cost_usd,
         },
@@ -123,47 +117,3 @@ def _run(options: Options, documents: list[dict[str, Any]], output: Output) -> N
     )
     if trial.cost_usd:
         output.note(f"The invocations cost about ${trial.cost_usd:.6f} at list prices.")
-
-
-def _lines(findings: Sequence[Finding], output: Output) -> Iterator[str]:
-    from covalent_lambda_container.doctor.examination import PROBLEM
-
-    told: dict[str, list[str]] = {}
-    for finding in findings:
-        if finding.status == PROBLEM and finding.cause:
-            told.setdefault(finding.cause, []).append(finding.name)
-    width = max(len(finding.name) for finding in findings)
-    indent = " " * (len("problem  ") + width + 2)
-    for finding in findings:
-        same = told.get(finding.cause, [finding.name])
-        if finding.name != same[0]:
-            # One cause is one problem, however much it keeps from being seen.
-            continue
-        first, *others = _broken(_flagged(finding.message), indent, output)
-        status = output.coloured(f"{finding.status:7}", **_STYLES[finding.status])
-        yield f"{status}  {finding.name:{width}}  {first}"
-        yield from (indent + line for line in others)
-        for remedy in _flagged(finding.remedy).splitlines():
-            begin, *rest = _broken(remedy, f"{indent}  ", output)
-            yield f"{indent}→ {begin}"
-            yield from (f"{indent}  {line}" for line in rest)
-        if same[1:]:
-            text = f"The same keeps from being seen: {', '.join(same[1:])}."
-            yield from (indent + line for line in _broken(text, indent, output))
-
-
-def _flagged(text: str) -> str:
-    return with_flags(text, click.get_current_context().command.params)
-
-
-def _broken(text: str, indent: str, output: Output) -> list[str]:
-    """Return the lines of a text, as long as a terminal has room for."""
-    lines = text.splitlines()
-    if output.width is None:
-        return lines
-    space = max(_NARROWEST, output.width - len(indent))
-    return [
-        part
-        for line in lines
-        for part in textwrap.wrap(line, space, break_on_hyphens=False, break_long_words=False)
-    ]

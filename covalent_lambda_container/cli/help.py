@@ -37,7 +37,8 @@ class Command(click.Command):
         sections: dict[str, list[tuple[str, str]]] = {}
         for parameter in self.get_params(ctx):
             record = parameter.get_help_record(ctx)
-            if record is not None:
+            # An argument without a help of its own is explained above.
+            if record is not None and record[1]:
                 heading = getattr(parameter, "section", "Options")
                 sections.setdefault(heading, []).append(record)
         for heading in sorted(sections, key=("Options", EXECUTOR_SECTION, OUTPUT_SECTION).index):
@@ -61,9 +62,18 @@ class Group(click.Group):
             raise click.UsageError(f"{exc.message} {suggestion}".rstrip(), ctx) from exc
 
 
-def command(name: str | None = None) -> Callable[[Body], Command]:
-    """Make a command of a function."""
-    return click.command(name, cls=Command)
+def command(name: str | None = None, short: str | None = None) -> Callable[[Body], Command]:
+    """Make a command of a function.
+
+    Parameters
+    ----------
+    name
+        The command's; default: the function's.
+    short
+        What the list of commands says; default: the first sentence of the docstring, which must
+        fit into a line of 80 characters there.
+    """
+    return click.command(name, cls=Command, short_help=short)
 
 
 def group(name: str | None = None) -> Callable[[Body], Group]:

@@ -1,4 +1,4 @@
-"""``covalent-lambda logs``: what functions wrote."""
+"""``covalent-lambda logs``: what the tasks of a dispatch print, and what functions wrote."""
 
 from __future__ import annotations
 
@@ -12,9 +12,11 @@ from typing import TYPE_CHECKING, Any, Final
 import click
 
 from covalent_lambda_container.cli.help import command
+from covalent_lambda_container.cli.node_logs import show_nodes
 from covalent_lambda_container.cli.output import Output, reporting
 from covalent_lambda_container.cli.parameters import ACCOUNT, duration, executor_options
-from covalent_lambda_container.cli.wiring import wiring
+from covalent_lambda_container.cli.task_text import harmless
+from covalent_lambda_container.cli.wiring import contents_of, wiring
 
 if TYPE_CHECKING:
     from covalent_lambda_container.ports.stores import LogLine, Logs
@@ -23,16 +25,22 @@ if TYPE_CHECKING:
     """A function, and where its log is."""
 
 _SHORT: Final = 21
-"""Characters of a function's name that tell it from others: prefix and image."""
+"""Characters of a function's name that distinguish it from others: prefix and image."""
 
 
-@command()
+@command(short="Show what tasks print, also while they run.")
 @click.argument("function", required=False)
 @click.option(
     "--dispatch",
     "dispatch_id",
     metavar="ID",
-    help="Show the functions that a finished dispatch used.",
+    help="Show what the tasks of a dispatch print.",
+)
+@click.option("--node", "node_id", type=int, metavar="N", help="Only this node of the dispatch.")
+@click.option(
+    "--cloudwatch",
+    is_flag=True,
+    help="Show the logs of the functions that a finished dispatch used.",
 )
 @click.option("--server", metavar="URL", help="Covalent's server, for --dispatch.")
 @click.option("-f", "--follow", is_flag=True, help="Keep printing until Ctrl-C.")
@@ -40,33 +48,50 @@ _SHORT: Final = 21
     "--since",
     type=duration,
     metavar="TIME",
-    help="Begin this long ago: 10m, 2d.  [default: 1h; with --dispatch, its begin]",
+    help="Begin logs of functions this long ago: 10m, 2d.  [default: 1h; with --cloudwatch, when "
+    "the dispatch began]",
 )
 @executor_options(*ACCOUNT)
 @reporting
 def logs(
     function: str | None,
     dispatch_id: str | None,
+    node_id: int | None,
+    cloudwatch: bool,
     server: str | None,
     follow: bool,
     since: timedelta | None,
     given: dict[str, Any],
     output: Output,
 ) -> None:
-    """Show the logs of a function, or of a dispatch.
+    """Show what the tasks of a dispatch print, or the log of a function.
 
-    Logs hold the tasks' output and Lambda's own lines, also those of other dispatches that use the
-    same functions at the same time. With --json, each line is a JSON document.
+    With --dispatch, this is what the nodes show in Covalent's interface: what is being done for
+    tasks that wait, what running tasks have printed so far, and the whole output of those that
+    ended. It needs Covalent's server only, and no access to AWS.
+
+    The log of a FUNCTION, or with --cloudwatch those of a dispatch's functions, comes from
+    CloudWatch. It has Lambda's own lines too, and those of other dispatches that use the same
+    function. With --json, each line is a JSON document.
 
     \b
     Example:
-      covalent-lambda logs covalent-20193b0346945e4e-ddf6c09f7176e433 --follow
-      covalent-lambda logs --dispatch 9d8a2f2e-6b5c-4a57-8d0f-0f2b8f2f2c11
+      covalent-lambda logs --dispatch 9d8a2f2e-6b5c-4a57-8d0f-0f2b8f2f2c11 --follow
+      covalent-lambda logs covalent-20193b0346945e4e-ddf6c09f7176e433 --since 10m
     """
     from covalent_lambda_container.options.resolve import resolve
 
     if bool(function) == bool(dispatch_id):
         raise click.UsageError("Give a FUNCTION or a --dispatch.")
+    if cloudwatch and not dispatch_id:
+        raise click.UsageError("--cloudwatch goes with --dispatch; a FUNCTION's log is there.")
+    if node_id is not None and (cloudwatch or not dispatch_id):
+        raise click.UsageError("--node goes with --dispatch, and without --cloudwatch.")
+    if dispatch_id and not cloudwatch:
+        if since:
+            raise click.UsageError("--since goes with a FUNCTION, or with --cloudwatch.")
+        show_nodes(dispatch_id, node_id, server, follow=follow, output=output)
+        return
     start = datetime.now(timezone.utc) - (since or timedelta(hours=1))
     if dispatch_id:
         sources, begun = _of_dispatch(dispatch_id, server, given)
@@ -76,11 +101,12 @@ def logs(
     for name, line in _lines(sources, start, follow=follow):
         time = line.time.isoformat(timespec="milliseconds")
         text = line.text.rstrip("\n")
+        harmless_text = harmless(text)
         document = {"time": time, "text": text}
-        shown = f"{time}  {text}"
+        shown = f"{time}  {harmless_text}"
         if dispatch_id:
             document["function"] = name
-            shown = f"{time}  {name[:_SHORT].removeprefix('covalent-')}  {text}"
+            shown = f"{time}  {name[:_SHORT].removeprefix('covalent-')}  {harmless_text}"
         output.line(document, shown)
 
 
@@ -93,7 +119,7 @@ def _of_dispatch(
     from covalent_lambda_container.executor.prebuild import build_targets, look
 
     found: dict[str, Logs] = {}
-    for target in build_targets(read_dispatch(dispatch_id, server), given, None):
+    for target in build_targets(read_dispatch(dispatch_id, server), given, None, contents_of):
         parts = wiring()
         status = look(target, parts.service_for(target.options), with_function=True)
         if status.function_exists:

@@ -13,6 +13,7 @@ import os
 import pkgutil
 import shutil
 import sys
+import textwrap
 from collections.abc import Callable, Collection, Iterator, Sequence
 from contextlib import contextmanager, redirect_stdout
 from pathlib import Path
@@ -85,7 +86,7 @@ class Output:
         self._write_aside(styled(text, self._stderr, "Error:", fg="red"))
 
     def coloured(self, text: str, **style: Any) -> str:
-        """Return a part of the result in a colour, where stdout takes it."""
+        """Return a part of the result in a colour, if stdout supports it."""
         return click.style(text, **style) if takes_colour(self._stdout) else text
 
     def result(self, document: Any, *lines: str) -> None:
@@ -95,6 +96,10 @@ class Output:
         else:
             text = "\n".join(lines)
         print(text, file=self._stdout, flush=True)
+
+    def fitting(self, lines: Sequence[str]) -> list[str]:
+        """Return lines of a result that break between words where stdout is a terminal."""
+        return [wrapped(line, self._stdout) for line in lines]
 
     def line(self, document: Any, text: str) -> None:
         """Write a piece of a result that has no end: a JSON document on one line, or text."""
@@ -181,13 +186,36 @@ class _LogHandler(logging.Handler):
 
 
 def styled(text: str, stream: TextIO, label: str, **style: Any) -> str:
-    """Return a text behind a label, which has a colour where the stream takes it."""
+    """Return a text behind a label, which has a colour if the stream supports it."""
+    text = wrapped(f"{label} {text}", stream).removeprefix(f"{label} ")
     shown = click.style(label, bold=True, **style) if takes_colour(stream) else label
     return f"{shown} {text}"
 
 
+def wrapped(text: str, stream: TextIO) -> str:
+    """Return a text whose long lines are broken between words where the stream is a terminal.
+
+    The terminal would break them anywhere.
+    """
+    if not stream.isatty():
+        return text
+    width = shutil.get_terminal_size().columns
+
+    def wrap(line: str) -> str:
+        indent = len(line) - len(line.lstrip())
+        return textwrap.fill(
+            line,
+            width,
+            subsequent_indent=" " * (indent + 2) if indent else "",
+            break_long_words=False,
+            break_on_hyphens=False,
+        )
+
+    return "\n".join(wrap(line) if len(line) > width else line for line in text.split("\n"))
+
+
 def takes_colour(stream: TextIO) -> bool:
-    """Tell whether a stream is a terminal that shows colours, and the user wants them.
+    """Return whether a stream is a terminal that shows colours, and the user wants them.
 
     ``NO_COLOR`` and ``TERM=dumb`` say that they do not.
     """
@@ -196,7 +224,7 @@ def takes_colour(stream: TextIO) -> bool:
 
 
 def in_ci() -> bool:
-    """Tell whether a CI system runs this."""
+    """Return whether a CI system runs this."""
     return os.environ.get("CI", "").lower() in _CI
 
 

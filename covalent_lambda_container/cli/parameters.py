@@ -62,7 +62,7 @@ def executor_options(*names: str) -> Callable[[Body], Body]:
     """Give a command flags for options of the executor.
 
     The command gets them as the keyword ``given``, a dictionary by the options' names with None for
-    what was not given: what `covalent_lambda_container.options.resolve.resolve` takes.
+    options that were not given, as `covalent_lambda_container.options.resolve.resolve` expects.
     """
 
     def decorate(body: Body) -> Body:

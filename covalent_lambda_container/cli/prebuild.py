@@ -22,7 +22,7 @@ from covalent_lambda_container.cli.task_sources import (
     tasks_of_files,
     tasks_of_workflows,
 )
-from covalent_lambda_container.cli.wiring import wiring
+from covalent_lambda_container.cli.wiring import contents_of, wiring
 from covalent_lambda_container.errors import LambdaContainerError
 
 if TYPE_CHECKING:
@@ -106,7 +106,7 @@ def prebuild(
         *tasks_of_files(files, given),
         *tasks_of_dispatches(dispatches, server),
     ]
-    targets = build_targets(tasks, given, python_version)
+    targets = build_targets(tasks, given, python_version, contents_of)
     if no_push:
         _build_here(targets, jobs, output)
         return

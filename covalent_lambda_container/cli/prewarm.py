@@ -11,7 +11,7 @@ from covalent_lambda_container.cli.help import command
 from covalent_lambda_container.cli.output import Output, reporting
 from covalent_lambda_container.cli.parameters import ACCOUNT, executor_options
 from covalent_lambda_container.cli.task_sources import as_json, tasks_of_workflows
-from covalent_lambda_container.cli.wiring import wiring
+from covalent_lambda_container.cli.wiring import contents_of, wiring
 from covalent_lambda_container.errors import ConfigurationError
 from covalent_lambda_container.options.limits import CONCURRENCY_QUOTA
 
@@ -99,7 +99,7 @@ def _functions_of(
     tasks = tasks_of_workflows([workflow], args, kwargs, output)
     statuses = [
         look(target, wiring().service_for(target.options), with_function=True)
-        for target in build_targets(tasks, given, None)
+        for target in build_targets(tasks, given, None, contents_of)
     ]
     if not all(status.function_exists for status in statuses):
         raise ConfigurationError(

@@ -23,7 +23,7 @@ class Step(Protocol):
 
 
 class StepLines:
-    """A piece of work told in lines."""
+    """A piece of work whose progress is printed as lines."""
 
     def __init__(self, note: Callable[[str], None], name: str) -> None:
         self._note = note

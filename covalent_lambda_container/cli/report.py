@@ -1,4 +1,4 @@
-"""``covalent-lambda report``: what a dispatch took, what it cost, and what to change."""
+"""``covalent-lambda report``: how long a dispatch took, what it cost, and what to change."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from covalent_lambda_container.cli.parameters import ACCOUNT, executor_options
 from covalent_lambda_container.cli.wiring import wiring
 
 
-@command()
+@command(short="Show the time and cost of a dispatch, and what to change.")
 @click.argument("dispatch_id")
 @click.option("--server", metavar="URL", help="Covalent's server; default: the configured one.")
 @click.option(
@@ -36,7 +36,7 @@ def report(
     given: dict[str, Any],
     output: Output,
 ) -> None:
-    """Show what the electrons of a dispatch took and cost, and what to change.
+    """Show the time and cost of a dispatch's electrons, and what to change.
 
     Covalent's server keeps all that this needs, also of dispatches of long ago. Costs are AWS's
     list prices. For a dispatch that ran on a local stack, no cost is shown.
@@ -61,7 +61,7 @@ def report(
         lines += [
             f"  {one.electron}: {one.option}={one.value} ({one.reason})" for one in found.advice
         ]
-        output.result(None, *lines)
+        output.result(None, *output.fitting(lines))
     if html_file is not None:
         output.note(f"Wrote {html_file}")
 

@@ -30,7 +30,7 @@ def _sizes(_context: click.Context, _parameter: click.Parameter, text: str) -> l
     return sizes
 
 
-@command()
+@command(short="Find the memory size that electrons should have.")
 @click.argument("workflow")
 @click.option(
     "--memory",

@@ -10,6 +10,8 @@ import click
 
 from covalent_lambda_container.cli.help import command
 from covalent_lambda_container.cli.output import Output, reporting
+from covalent_lambda_container.cli.task_text import harmless
+from covalent_lambda_container.cli.wiring import contents_of
 
 if TYPE_CHECKING:
     from covalent_lambda_container.covalent_api.failures import FailedNode
@@ -59,10 +61,12 @@ def _image(node: FailedNode) -> ImageSpec | None:
     if node.task is None:
         return None
     from covalent_lambda_container.errors import LambdaContainerError
-    from covalent_lambda_container.executor.image_spec import image_spec
+    from covalent_lambda_container.executor.image_spec import image_spec, nothing_known
 
+    task, options = node.task.task, node.task.options
     try:
-        return image_spec(node.task.options, node.task.task)
+        known = contents_of(options) if task.origins else nothing_known
+        return image_spec(options, task, contents_of=known)
     except LambdaContainerError:
         return None
 
@@ -85,7 +89,7 @@ def _lines(
     node: FailedNode, image: ImageSpec | None, output: Output, *, most: int | None
 ) -> Iterator[str]:
     place = f"node {node.node_id} of {node.dispatch_id}, executor {node.executor}"
-    reason, *advice = node.error.splitlines() or ["no error was kept"]
+    reason, *advice = harmless(node.error).splitlines() or ["no error was kept"]
     yield f"{output.coloured(node.name, fg='red', bold=True)} ({place})"
     yield f"  {output.coloured(reason, bold=True)}"
     yield from (f"  {' ' if number else '→'} {line}" for number, line in enumerate(advice))
@@ -100,7 +104,7 @@ def _lines(
 
 
 def _end_of(text: str, most: int | None) -> list[str]:
-    lines = text.rstrip("\n").splitlines()
+    lines = harmless(text).rstrip("\n").split("\n")
     if most is None or len(lines) <= most:
         return lines
     return [f"… {len(lines) - most} lines more: --full", *lines[-most:]]

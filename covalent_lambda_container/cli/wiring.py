@@ -9,6 +9,7 @@ import click
 
 if TYPE_CHECKING:
     from covalent_lambda_container.adapters.aws.session import AwsClients
+    from covalent_lambda_container.executor.image_spec import ContentsOf
     from covalent_lambda_container.executor.service import Service
     from covalent_lambda_container.executor.wiring import AccountStores, LocalBuildStores
     from covalent_lambda_container.options.schema import Options
@@ -28,3 +29,8 @@ def wiring() -> Wiring:
     given = click.get_current_context().obj
     module = "covalent_lambda_container.executor.wiring"
     return cast("Wiring", given or importlib.import_module(module))
+
+
+def contents_of(options: Options) -> ContentsOf:
+    """Return what says what is in the images that an executor with these options makes."""
+    return wiring().service_for(options).targets.contents_of

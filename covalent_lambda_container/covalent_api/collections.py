@@ -11,7 +11,7 @@ from covalent._workflow.transport import TransportableObject
 
 from covalent_lambda_container.covalent_api.pickles import pickled_dict, pickled_list, references
 from covalent_lambda_container.covalent_api.transport import (
-    MADE_IN,
+    PARTS,
     REQUIRES,
     Origin,
     origins_of,
@@ -62,7 +62,7 @@ def collection(
 
 
 def is_collection(node: TransportableObject) -> bool:
-    """Tell whether a function is that of one of Covalent's own list or dictionary nodes."""
+    """Return whether a function is that of one of Covalent's own list or dictionary nodes."""
     return bool(_collection_kind(node))
 
 
@@ -79,9 +79,8 @@ def _collection_kind(node: TransportableObject) -> str:
 
 def _joined(origins: frozenset[Origin]) -> dict[str, Any]:
     """Return the header entries of a value that is made of others."""
-    images = {origin.image for origin in origins}
+    if len(origins) == 1:
+        return next(iter(origins)).header
     requirements = {text for origin in origins for text in origin.requirements}
-    return {
-        REQUIRES: sorted(requirements),
-        MADE_IN: images.pop() if len(images) == 1 else "",
-    }
+    ordered = sorted(origins, key=lambda origin: (origin.image, origin.requirements))
+    return {REQUIRES: sorted(requirements), PARTS: [origin.header for origin in ordered]}

@@ -51,6 +51,9 @@ class ConfiguredExecutor(AsyncBaseExecutor):
         Another AWS endpoint, such as a local stack; default: AWS.
     ecr_repository : str
         ECR repository of the images; created when it is missing. Default: "covalent-lambda".
+    max_memory_size : int
+        Most memory in MB for a task that ran out of it: it is run again with twice as much
+        until it has this, up to 10240; 0: it is not run again for that. Default: 0.
     ephemeral_storage : int
         Size of /tmp in MB, 512 to 10240. Default: 512.
     environment : dict[str, str]
@@ -60,8 +63,8 @@ class ConfiguredExecutor(AsyncBaseExecutor):
     security_group_ids : list[str]
         Security groups of the functions in their VPC, up to 5; with subnet_ids.
     file_system : dict[str, str]
-        EFS access point that the functions mount, {"arn": its ARN, "mount_path": "/mnt/NAME"};
-        needs subnet_ids.
+        Access point of EFS or S3 Files that the functions mount, {"arn": its ARN, "mount_path":
+        "/mnt/NAME"}; needs subnet_ids.
     requirements : list[str]
         pip requirements that every electron of this executor gets; ["-r FILE"] reads them from
         a file.
@@ -88,9 +91,9 @@ class ConfiguredExecutor(AsyncBaseExecutor):
         Largest image that is pushed, in MB uncompressed, up to 10240 (Lambda's limit). Default:
         10240.
     ca_bundle : str
-        PEM file of certificate authorities to trust when packages are installed; default:
-        PIP_CERT, REQUESTS_CA_BUNDLE or SSL_CERT_FILE of the dispatcher's environment, or pip's
-        configuration.
+        PEM file of certificate authorities to trust when packages are installed, and when a
+        root image is read without Docker; default: PIP_CERT, REQUESTS_CA_BUNDLE or
+        SSL_CERT_FILE of the dispatcher's environment, or pip's configuration.
     pip_index_url : str
         Package index, without credentials; default: the dispatcher's, as uv's and pip's
         environment variables and pip's configuration say.
@@ -104,6 +107,9 @@ class ConfiguredExecutor(AsyncBaseExecutor):
     prewarm : int
         Execution environments started at once before a function's first task, 0 to 1000.
         Default: 0.
+    isolate : str
+        Whom functions are shared with: none, all dispatchers whose tasks need the same one;
+        function, only those with the same AWS identity. Default: "none".
     kms_key_arn : str
         ARN of the KMS key that encrypts the functions' environment variables and images;
         default: AWS's own.
@@ -112,6 +118,9 @@ class ConfiguredExecutor(AsyncBaseExecutor):
     usage_report : bool
         End each task's stderr with a line on its duration, memory and estimated cost. Default:
         True.
+    live_output : bool
+        Show in its node what a task that runs longer than 5 seconds has printed so far.
+        Default: True.
     sublattice_executors : list[str]
         Further executors that the electrons of a sublattice may use if its graph is built in
         Lambda, by name; "*": any executor, with any hooks.
@@ -141,6 +150,7 @@ class ConfiguredExecutor(AsyncBaseExecutor):
         *,
         endpoint_url: str | None = None,
         ecr_repository: str | None = None,
+        max_memory_size: int | None = None,
         ephemeral_storage: int | None = None,
         environment: dict[str, str] | None = None,
         subnet_ids: list[str] | None = None,
@@ -160,9 +170,11 @@ class ConfiguredExecutor(AsyncBaseExecutor):
         pip_extra_index_urls: list[str] | None = None,
         reserved_concurrency: int | None = None,
         prewarm: int | None = None,
+        isolate: str | None = None,
         kms_key_arn: str | None = None,
         tags: dict[str, str] | None = None,
         usage_report: bool | None = None,
+        live_output: bool | None = None,
         sublattice_executors: list[str] | None = None,
         credentials: str | None = None,
         log_stdout: str = "",
@@ -184,6 +196,7 @@ class ConfiguredExecutor(AsyncBaseExecutor):
             "cleanup": cleanup,
             "endpoint_url": endpoint_url,
             "ecr_repository": ecr_repository,
+            "max_memory_size": max_memory_size,
             "ephemeral_storage": ephemeral_storage,
             "environment": environment,
             "subnet_ids": subnet_ids,
@@ -203,9 +216,11 @@ class ConfiguredExecutor(AsyncBaseExecutor):
             "pip_extra_index_urls": pip_extra_index_urls,
             "reserved_concurrency": reserved_concurrency,
             "prewarm": prewarm,
+            "isolate": isolate,
             "kms_key_arn": kms_key_arn,
             "tags": tags,
             "usage_report": usage_report,
+            "live_output": live_output,
             "sublattice_executors": sublattice_executors,
         }
         given["credentials_file"] = _either(credentials_file, credentials)

@@ -5,10 +5,11 @@ Unlike a workflow's graph, they include the packages that arguments require.
 
 from __future__ import annotations
 
+import io
 import tempfile
 import urllib.request
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, redirect_stdout
 from dataclasses import replace
 from datetime import datetime, timezone
 from typing import Any
@@ -23,6 +24,7 @@ from covalent._workflow.transportable_object import (
     TOArchiveUtils,
     TransportableObject,
 )
+from requests.exceptions import ConnectionError as RequestsConnectionError
 from requests.exceptions import RequestException
 
 from covalent_lambda_container.covalent_api.collections import is_collection
@@ -87,16 +89,23 @@ def asked_of(address: str, dispatch_id: str) -> Iterator[None]:
     ConfigurationError
         The server does not answer, or has no such dispatch.
     """
+    hint = "Start the server (covalent start), or name another one with --server."
     try:
-        yield
+        # Covalent's client prints advice of its own.
+        with redirect_stdout(io.StringIO()):
+            yield
     except MissingLatticeRecordError as exc:
         raise ConfigurationError(
             f"Covalent's server at {address} has no dispatch {dispatch_id!r}."
         ) from exc
+    except RequestsConnectionError as exc:
+        raise ConfigurationError(
+            f"Covalent's server at {address} does not answer.", hint=hint
+        ) from exc
     except (RequestException, URLError) as exc:
         raise ConfigurationError(
-            f"Covalent's server at {address} was asked for dispatch {dispatch_id!r}: {exc}",
-            hint="Start it (covalent start), or name another with --server.",
+            f"Covalent's server at {address} did not return dispatch {dispatch_id!r}: {exc}",
+            hint=hint,
         ) from exc
 
 
@@ -147,7 +156,7 @@ def task_of_node(dispatch_id: str, manager: Any, node: int) -> WorkflowTask | No
 
 
 def _returns_outputs(graph: Any, node: int) -> bool:
-    """Tell whether a post-processing node is given an output, which it returns unopened."""
+    """Return whether a post-processing node is given an output, which it returns unopened."""
     given = [
         graph.nodes[source]["name"]
         for source, _, edge in graph.in_edges(node, data=True)

@@ -2,26 +2,21 @@
 
 from __future__ import annotations
 
-import tempfile
 import urllib.request
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any, Final
-from urllib.error import URLError
 
-from covalent._results_manager.results_manager import get_result_manager
-from covalent._shared_files.exceptions import MissingLatticeRecordError
 from covalent._shared_files.utils import format_server_url
 from covalent._workflow.transportable_object import (
     HEADER_OFFSET,
     TOArchiveUtils,
     TransportableObject,
 )
-from requests.exceptions import RequestException
 
-from covalent_lambda_container.errors import ConfigurationError
-from covalent_lambda_container.model.names import SHORT_NAME
+from covalent_lambda_container.covalent_api.dispatch import asked_of
+from covalent_lambda_container.covalent_api.manifests import manifest_of, nodes_of, word_of
 
 _STDERR_BYTES: Final = 4 * 1024 * 1024
 """As much of a task's stderr is read; the handler keeps less."""
@@ -84,40 +79,14 @@ def read_nodes(dispatch_id: str, server: str | None = None) -> DispatchRecord:
         The server does not answer, or has no such dispatch.
     """
     address = server or format_server_url()
-    try:
-        metadata = _manifest(dispatch_id, address)
+    with asked_of(address, dispatch_id):
+        manifest = manifest_of(dispatch_id, address)
         return DispatchRecord(
             dispatch_id=dispatch_id,
-            name=str(metadata["lattice"]["metadata"]["name"]),
-            state=_word(metadata["metadata"]["status"]),
-            nodes=tuple(_nodes(dispatch_id, address, metadata)),
+            name=str(manifest["lattice"]["metadata"]["name"]),
+            state=word_of(manifest["metadata"]["status"]),
+            nodes=tuple(_node(*found) for found in nodes_of(dispatch_id, address, manifest)),
         )
-    except MissingLatticeRecordError as exc:
-        raise ConfigurationError(
-            f"Covalent's server at {address} has no dispatch {dispatch_id!r}."
-        ) from exc
-    except (RequestException, URLError) as exc:
-        raise ConfigurationError(
-            f"Covalent's server at {address} did not return dispatch {dispatch_id!r}: {exc}",
-            hint="Start the server (covalent start), or name another one with --server.",
-        ) from exc
-
-
-def _manifest(dispatch_id: str, address: str) -> dict[str, Any]:
-    with tempfile.TemporaryDirectory(prefix="covalent-lambda-") as folder:
-        manager = get_result_manager(dispatch_id, folder, dispatcher_addr=address)
-        manifest: dict[str, Any] = manager._manifest
-        return manifest
-
-
-def _nodes(dispatch_id: str, address: str, manifest: dict[str, Any]) -> Iterator[DispatchNode]:
-    for node in manifest["lattice"]["transport_graph"]["nodes"]:
-        metadata = node["metadata"]
-        if metadata["executor"] == SHORT_NAME:
-            yield _node(dispatch_id, node)
-        if metadata.get("sub_dispatch_id"):
-            below = str(metadata["sub_dispatch_id"])
-            yield from _nodes(below, address, _manifest(below, address))
 
 
 def _node(dispatch_id: str, node: dict[str, Any]) -> DispatchNode:
@@ -127,18 +96,13 @@ def _node(dispatch_id: str, node: dict[str, Any]) -> DispatchNode:
         dispatch_id=dispatch_id,
         node_id=int(node["id"]),
         name=str(metadata["name"]),
-        state=_word(metadata["status"]),
+        state=word_of(metadata["status"]),
         started=_moment(metadata["start_time"]),
         ended=_moment(metadata["end_time"]),
         attributes=(metadata["executor_data"] or {}).get("attributes") or {},
         header=header,
         stderr="" if header else _text(assets.get("stderr")),
     )
-
-
-def _word(status: Any) -> str:
-    """Return Covalent's word for a state, which it has as a text or as an enumeration."""
-    return str(getattr(status, "value", status))
 
 
 def _moment(value: Any) -> datetime | None:

@@ -11,6 +11,7 @@ from covalent._results_manager.results_manager import get_result_manager
 from covalent._shared_files.utils import format_server_url
 
 from covalent_lambda_container.covalent_api.dispatch import asked_of, task_of_node
+from covalent_lambda_container.covalent_api.manifests import word_of
 from covalent_lambda_container.covalent_api.workflow import WorkflowTask
 from covalent_lambda_container.errors import LambdaContainerError
 from covalent_lambda_container.model.names import SHORT_NAME
@@ -29,7 +30,8 @@ class FailedNode:
     executor
         Short name of its executor.
     error
-        What Covalent keeps of the error; its first line is the reason.
+        What Covalent keeps of the error; its first line is the reason. Covalent's own executors
+        keep none: of theirs, the last line of the traceback.
     stdout, stderr
         What the task wrote; stderr ends with the traceback.
     task
@@ -97,7 +99,7 @@ def _read(dispatch_id: str, address: str) -> DispatchFailures:
         manager.load_result_asset("error")
         return DispatchFailures(
             name=str(result.lattice.__name__),
-            status=_word(result.status),
+            status=word_of(result.status),
             error="" if nodes else str(result.error or ""),
             nodes=nodes,
         )
@@ -106,7 +108,7 @@ def _read(dispatch_id: str, address: str) -> DispatchFailures:
 def _failed_nodes(dispatch_id: str, manager: Any, address: str) -> Iterator[FailedNode]:
     for node in manager._manifest["lattice"]["transport_graph"]["nodes"]:
         metadata = node["metadata"]
-        if _word(metadata["status"]) != _FAILED:
+        if word_of(metadata["status"]) != _FAILED:
             continue
         inner = metadata["sub_dispatch_id"]
         if inner:
@@ -114,22 +116,22 @@ def _failed_nodes(dispatch_id: str, manager: Any, address: str) -> Iterator[Fail
             if found:
                 yield from found
                 continue
+        stderr = _text(manager, node["id"], "stderr")
         yield FailedNode(
             dispatch_id=dispatch_id,
             node_id=node["id"],
             name=metadata["name"],
             executor=metadata["executor"],
-            error=_text(manager, node["id"], "error"),
+            error=_text(manager, node["id"], "error") or last_line(stderr),
             stdout=_text(manager, node["id"], "stdout"),
-            stderr=_text(manager, node["id"], "stderr"),
+            stderr=stderr,
             task=_task(dispatch_id, manager, node),
         )
 
 
-def _word(status: Any) -> str:
-    """Return a status as a word: Covalent wraps a member of an enumeration, or has it as it is."""
-    member = getattr(status, "STATUS", status)
-    return str(getattr(member, "value", member))
+def last_line(stderr: str) -> str:
+    """Return the last line of a node's stderr that is not empty."""
+    return next((line for line in reversed(stderr.splitlines()) if line.strip()), "")
 
 
 def _text(manager: Any, node: int, key: str) -> str:

@@ -20,7 +20,9 @@ from covalent._workflow.lattice import Lattice
 
 from covalent_lambda_container.errors import ConfigurationError
 
-ASK_A_RUN: Final = "Only a run tells: prebuild for a finished dispatch as well, with --dispatch."
+ASK_A_RUN: Final = (
+    "Only a run can show it: run prebuild for a finished dispatch as well, with --dispatch."
+)
 """Hint on values that are known only at run time."""
 
 
@@ -94,7 +96,7 @@ def built_graph(
     lattice.workflow_function = _Prepared(prepared)
     try:
         with warnings.catch_warnings():
-            # Of exceptions, which are told below.
+            # Of exceptions, which are reported below.
             warnings.filterwarnings("ignore", "Please make sure you are not manipulating")
             lattice.build_graph()
     except Exception as exc:
@@ -138,7 +140,7 @@ def missing_arguments(
     Raises
     ------
     ConfigurationError
-        The lattice does not take those that are given.
+        The lattice does not accept the given arguments.
     """
     signature = inspect.signature(lattice.workflow_function.get_deserialized())
     try:

@@ -98,7 +98,7 @@ def _check_texts(hook: str, one: str, texts: Sequence[Any], example: str) -> Non
     if total > _LONGEST_TEXTS:
         raise RequirementError(
             f"{hook} has {total} characters; {_LONGEST_TEXTS} are the limit.",
-            hint="Put what is that long into a package of your own, by the option local_packages.",
+            hint="Put long texts into a package of your own, named in the option local_packages.",
         )
 
 

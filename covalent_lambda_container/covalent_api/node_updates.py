@@ -9,7 +9,7 @@ log = logging.getLogger(__name__)
 
 
 def in_dispatcher() -> bool:
-    """Tell whether this process is Covalent's dispatcher, which answers an executor's questions."""
+    """Return whether this process is Covalent's dispatcher, where executors can update nodes."""
     return "covalent_dispatcher._core.data_manager" in sys.modules
 
 
@@ -32,15 +32,14 @@ async def record_error(dispatch_id: str, node_id: int, message: str) -> None:
         log.warning("The error of node %s could not be stored.", node_id, exc_info=True)
 
 
-async def show_output(dispatch_id: str, node_id: int, text: str) -> None:
+async def show_output(dispatch_id: str, node_id: int, stdout: str, stderr: str) -> None:
     """Replace what a node shows as its output.
 
-    Both streams: Covalent's web page shows stderr only. Covalent replaces them again when the task
-    has ended. Outside a dispatcher it does nothing.
+    Covalent replaces it again when the task has ended. Outside a dispatcher it does nothing.
     """
     if not in_dispatcher():
         return
     from covalent_dispatcher._core import data_manager
 
-    update = data_manager.generate_node_result(node_id=node_id, stdout=text, stderr=text)
+    update = data_manager.generate_node_result(node_id=node_id, stdout=stdout, stderr=stderr)
     await data_manager.update_node_result(dispatch_id, update)

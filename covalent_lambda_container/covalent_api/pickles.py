@@ -46,7 +46,7 @@ class References:
     texts: frozenset[str]
 
     def package(self, name: str) -> bool:
-        """Tell whether anything of a package is referred to."""
+        """Return whether anything of a package is referred to."""
         return any(module.partition(".")[0] == name for module, _ in self.names)
 
 

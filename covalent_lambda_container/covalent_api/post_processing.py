@@ -68,7 +68,7 @@ def lattice_result(
 
 
 def is_post_processing(node: TransportableObject) -> bool:
-    """Tell whether a function is the one of Covalent's that puts a lattice's result together."""
+    """Return whether a function is the one of Covalent's that puts a lattice's result together."""
     return node.attrs.get("name") == _FUNCTION and _CLASS in references(pickle_of(node)).names
 
 

@@ -43,7 +43,7 @@ def imported(path: Path) -> Iterator[ModuleType]:
         except SystemExit as exc:
             raise ConfigurationError(
                 f"{path} ended while it was imported, with exit status {exc.code}.",
-                hint='Put what is to run it under: if __name__ == "__main__"',
+                hint='Put code that should not run on import under: if __name__ == "__main__"',
             ) from exc
         yield module
     finally:

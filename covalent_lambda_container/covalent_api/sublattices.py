@@ -10,40 +10,23 @@ from __future__ import annotations
 
 import base64
 import binascii
-import io
 import json
 import pickle
-import tarfile
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Any, Final
 
-from covalent._shared_files.defaults import parameter_prefix, postprocess_prefix
 from covalent._workflow.transport import TransportableObject
 
 from covalent_lambda_container.covalent_api.pickles import plain_value, references
-from covalent_lambda_container.covalent_api.transport import MADE_IN, REQUIRES, pickle_of
+from covalent_lambda_container.covalent_api.transport import pickle_of
 from covalent_lambda_container.errors import InvocationError
 from covalent_lambda_container.model.names import SHORT_NAME
 
 _BUILDER: Final = ("covalent._workflow.electron", "_build_sublattice_graph")
-_SCHEME: Final = "file:///"
 _DEPTH: Final = 6
 """Levels of pickles in pickles that are searched for hooks."""
-
-_ANY: Final = "*"
-"""Allows every executor and every hook."""
-
-_FREE_OPTIONS: Final = frozenset(
-    {
-        *("timeout", "memory_size", "ephemeral_storage", "environment", "poll_freq", "cleanup"),
-        *("usage_report", "prewarm", "tags", "bash_deps", "architecture", "time_limit", "retries"),
-        *("log_stdout", "log_stderr"),
-    }
-)
-"""Options of this executor that a sublattice may choose. The others say which account it works in,
-what it reads on the dispatcher's machine, and what it installs from where."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -60,12 +43,18 @@ class SublatticeLimits:
         This executor's options, by name.
     allowed
         Further executors, by name.
+    image
+        Tag of the image that built its graph.
+    pins
+        What is installed there: the packages that its values may say they need.
     """
 
     lattice: TransportableObject
     parent: Mapping[str, Any]
     executor: Mapping[str, Any]
     allowed: tuple[str, ...]
+    image: str = ""
+    pins: frozenset[str] = frozenset()
 
     @cached_property
     def executors(self) -> frozenset[str]:
@@ -83,7 +72,7 @@ class SublatticeLimits:
     @cached_property
     def hooks(self) -> frozenset[str]:
         """Base64 texts of the pickles that the client's hooks consist of."""
-        found = set(_objects(self.parent))
+        found = set(objects_in(self.parent))
         waiting = [(pickle_of(self.lattice), 0)]
         while waiting:
             pickled, depth = waiting.pop()
@@ -110,7 +99,7 @@ class SublatticeLimits:
 
 
 def builds_sublattice(function: TransportableObject) -> bool:
-    """Tell whether a function is Covalent's own that builds a sublattice's graph."""
+    """Return whether a function is Covalent's own that builds a sublattice's graph."""
     return (
         function.attrs.get("name") == _BUILDER[1]
         and _BUILDER in references(pickle_of(function)).names
@@ -118,163 +107,37 @@ def builds_sublattice(function: TransportableObject) -> bool:
 
 
 def limits_of(
-    args: Sequence[TransportableObject], executor: Mapping[str, Any], allowed: Sequence[str]
+    args: Sequence[TransportableObject],
+    executor: Mapping[str, Any],
+    allowed: Sequence[str],
+    *,
+    image: str = "",
+    pins: frozenset[str] = frozenset(),
 ) -> SublatticeLimits:
-    """Return what a sublattice may use, from the arguments of the function that builds it."""
+    """Return what a sublattice may use, from the arguments of the function that builds it.
+
+    Parameters
+    ----------
+    args
+        Those of the function.
+    executor, allowed, image, pins
+        See `SublatticeLimits`.
+    """
     try:
         parent = json.loads(plain_value(pickle_of(args[1])))
     except (pickle.UnpicklingError, ValueError, TypeError, IndexError) as exc:
         raise InvocationError("The metadata of a sublattice's parent cannot be read.") from exc
     return SublatticeLimits(
-        lattice=args[0], parent=parent, executor=executor, allowed=tuple(allowed)
+        lattice=args[0],
+        parent=parent,
+        executor=executor,
+        allowed=tuple(allowed),
+        image=image,
+        pins=pins,
     )
 
 
-def check_archive(text: str, limits: SublatticeLimits) -> None:
-    """Check a sublattice's archive before Covalent's server imports it.
-
-    Parameters
-    ----------
-    text
-        The archive, base64 text.
-    limits
-        What it may use.
-
-    Raises
-    ------
-    InvocationError
-        It is no such archive, or it uses something else: the message names the node.
-    """
-    try:
-        raw = base64.b64decode(text, validate=True)
-        with tarfile.open(fileobj=io.BytesIO(raw), mode="r:") as archive:
-            _check_members(archive)
-            manifests = [name for name in archive.getnames() if name.endswith("manifest.json")]
-            if len(manifests) != 1:
-                raise _refused(f"it has {len(manifests)} manifests")
-            manifest = json.loads(_content(archive, manifests[0]))
-            _check_manifest(archive, manifest, limits)
-    except InvocationError:
-        raise
-    except Exception as exc:
-        # Anything may be in it.
-        raise _refused("it is not an archive of a sublattice") from exc
-
-
-def _check_members(archive: tarfile.TarFile) -> None:
-    seen = set()
-    for member in archive.getmembers():
-        parts = member.name.split("/")
-        if not (member.isfile() or member.isdir()) or ".." in parts or member.name.startswith("/"):
-            raise _refused(f"it has {member.name[:80]!r}, which is no plain file in its folder")
-        if member.name in seen:
-            raise _refused(f"it has {member.name[:80]!r} twice")
-        seen.add(member.name)
-
-
-def _check_manifest(
-    archive: tarfile.TarFile, manifest: Mapping[str, Any], limits: SublatticeLimits
-) -> None:
-    if manifest["metadata"].get("dispatch_id") or manifest["metadata"].get("root_dispatch_id"):
-        raise _refused("it names a dispatch of its own")
-    lattice = manifest["lattice"]
-    owner = f"sublattice {str(lattice['metadata']['name'])[:80]!r}"
-    files = {_SCHEME + member.name for member in archive.getmembers() if member.isfile()}
-    _check_assets(owner, manifest["assets"], files)
-    _check_assets(owner, lattice["assets"], files)
-    for key, names in (
-        ("executor", limits.executors),
-        ("workflow_executor", limits.workflow_executors),
-    ):
-        _check_executor(owner, lattice["metadata"], key, limits, names)
-    _check_hooks(owner, archive, lattice["assets"], limits)
-    for node in lattice["transport_graph"]["nodes"]:
-        name = str(node["metadata"]["name"])
-        owner = f"node {name[:80]!r}"
-        _check_assets(owner, node["assets"], files)
-        _check_headers(owner, archive, node["assets"])
-        _check_hooks(owner, archive, node["assets"], limits)
-        if node["metadata"].get("sub_dispatch_id"):
-            raise _refused(f"{owner} names a dispatch that runs already")
-        # Covalent does not run parameters; it gives them an executor nevertheless.
-        if not name.startswith(parameter_prefix):
-            last = name.startswith(postprocess_prefix)
-            names = limits.workflow_executors if last else limits.executors
-            _check_executor(owner, node["metadata"], "executor", limits, names)
-
-
-def _check_assets(owner: str, assets: Mapping[str, Any], files: set[str]) -> None:
-    for key, asset in assets.items():
-        if asset is None:
-            continue
-        if asset.get("remote_uri") or (asset.get("uri") and asset["uri"] not in files):
-            raise _refused(f"{owner} has its {key} outside of the archive")
-
-
-def _check_headers(owner: str, archive: tarfile.TarFile, assets: Mapping[str, Any]) -> None:
-    for key in ("value", "output"):
-        content = _asset(archive, assets, key)
-        if content:
-            header = TransportableObject.deserialize(content, header_only=True).header
-            if header.get(REQUIRES) or header.get(MADE_IN):
-                raise _refused(f"{owner} says in its {key} which packages it needs")
-
-
-def _check_executor(
-    owner: str,
-    metadata: Mapping[str, Any],
-    key: str,
-    limits: SublatticeLimits,
-    names: frozenset[str],
-) -> None:
-    if _ANY in limits.allowed:
-        return
-    name, data = metadata[key], metadata.get(f"{key}_data") or {}
-    named = {name, data.get("short_name", name)}
-    for each in sorted(map(str, named - names)):
-        raise _refused(
-            f"{owner} asks for the executor {each[:80]!r}, which its parent's lattice does not "
-            "name",
-            hint="If it is meant, allow it by the executor's option "
-            f"sublattice_executors=[{each[:80]!r}].",
-        )
-    if SHORT_NAME not in named:
-        return
-    chosen = data.get("attributes") or {}
-    for option in sorted(set(chosen) - _FREE_OPTIONS):
-        if not any(chosen[option] == known.get(option) for known in limits.known_options):
-            raise _refused(
-                f"{owner} has an executor with another {option[:80]} than its parent's lattice",
-                hint="Name that executor in @ct.lattice, or allow it by the executor's option "
-                "sublattice_executors=['*'].",
-            )
-
-
-def _check_hooks(
-    owner: str, archive: tarfile.TarFile, assets: Mapping[str, Any], limits: SublatticeLimits
-) -> None:
-    content = _asset(archive, assets, "hooks") if _ANY not in limits.allowed else b""
-    for text in _objects(json.loads(content)) if content else ():
-        if text not in limits.hooks:
-            raise _refused(
-                f"{owner} has a hook (DepsPip, DepsBash, DepsCall) that the client did not send",
-                hint="If it is made in the sublattice's own body, allow it by the executor's "
-                "option sublattice_executors=['*'].",
-            )
-
-
-def _asset(archive: tarfile.TarFile, assets: Mapping[str, Any], key: str) -> bytes:
-    asset = assets.get(key)
-    uri = asset.get("uri") if asset else None
-    return _content(archive, uri.removeprefix(_SCHEME)) if uri else b""
-
-
-def _content(archive: tarfile.TarFile, name: str) -> bytes:
-    opened = archive.extractfile(name)
-    return opened.read() if opened else b""
-
-
-def _objects(value: Any) -> Iterator[str]:
+def objects_in(value: Any) -> Iterator[str]:
     """Yield the pickles of all TransportableObjects in JSON, as base64 text."""
     waiting = [value]
     while waiting:
@@ -293,7 +156,3 @@ def _texts(pickled: bytes) -> Iterable[str]:
     except Exception:
         # Text that is base64 and no pickle.
         return ()
-
-
-def _refused(reason: str, hint: str | None = None) -> InvocationError:
-    return InvocationError(f"The answer of a sublattice's node is refused: {reason}.", hint=hint)

@@ -120,8 +120,8 @@ def read_task(function: Callable[..., Any], args: Sequence[Any], kwargs: Mapping
     """
     if not isinstance(function, partial) or len(function.args) != 3:
         raise TypeError(
-            "AWSLambdaContainerExecutor.run takes the callable that Covalent's dispatcher "
-            f"assembles, and was given {function!r}."
+            "AWSLambdaContainerExecutor.run expects the callable that Covalent's dispatcher "
+            f"assembles, but was given {function!r}."
         )
     transportable, call_before, call_after = function.args
     requirements = Requirements()
@@ -158,7 +158,8 @@ def read_task(function: Callable[..., Any], args: Sequence[Any], kwargs: Mapping
         name=_name(header),
         commands=tuple(commands),
         origins=origins_of([*args, *kwargs.values()]) | transfer_origins((*before, *after)),
-        refers_to_covalent=any(
+        refers_to_covalent=_imports_covalent(transportable)
+        or any(
             _refers_to_covalent(part)
             for part in (
                 transportable,
@@ -214,6 +215,12 @@ def _refers_to_covalent(part: TransportableObject) -> bool:
     pickled = pickle_of(part)
     # Reading opcodes of a large pickle is slow, and most have nothing of the kind in them.
     return b"covalent" in pickled and references(pickled).package("covalent")
+
+
+def _imports_covalent(function: TransportableObject) -> bool:
+    """Tell whether a function may import Covalent in its body: its code has the module's name."""
+    pickled = pickle_of(function)
+    return b"covalent" in pickled and "covalent" in references(pickled).texts
 
 
 def _size(payload: dict[str, Any]) -> int:

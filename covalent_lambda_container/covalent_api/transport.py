@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import base64
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 from functools import lru_cache
 from typing import Any, Final
 
@@ -19,6 +19,13 @@ REQUIRES: Final = "requires"
 
 MADE_IN: Final = "image"
 """Key in a TransportableObject's header: tag of the image in which the value was made."""
+
+MADE_BY: Final = "node"
+"""Key in a TransportableObject's header: the node that made the value, for people."""
+
+PARTS: Final = "parts"
+"""Key in a TransportableObject's header: of a value made of others, what theirs say, in a list of
+``{"requires", "image", "node"}``."""
 
 _PIECE_CHARACTERS: Final = 4 * 256 * 1024
 """A multiple of four: pieces of base64 that decode by themselves."""
@@ -43,16 +50,23 @@ class Origin:
     requirements
         Canonical requirements of whoever unpickles it.
     image
-        Tag of the image in which it was made; empty if it was made of values of several images, or
-        in none.
+        Tag of the image in which it was made; empty if it was made in none.
+    node
+        The node that made it, for people: ``"make (node 0)"``; empty if it is not known.
     """
 
     requirements: tuple[str, ...]
     image: str
+    node: str = field(default="", compare=False)
+
+    @property
+    def header(self) -> dict[str, Any]:
+        """What a value's header says of it."""
+        return {REQUIRES: list(self.requirements), MADE_IN: self.image, MADE_BY: self.node}
 
 
 def is_transportable(value: Any) -> bool:
-    """Tell whether a value is a TransportableObject."""
+    """Return whether a value is a TransportableObject."""
     return isinstance(value, TransportableObject)
 
 
@@ -88,27 +102,39 @@ def origins_of(values: Sequence[TransportableObject]) -> frozenset[Origin]:
     """
     found = set()
     for value in values:
-        required, image = value.header.get(REQUIRES), value.header.get(MADE_IN, "")
-        if not required:
-            continue
-        _check(required, image)
-        requirements = sorted({_canonical(text) for text in required})
-        found.add(Origin(requirements=tuple(requirements), image=image))
+        parts = value.header.get(PARTS)
+        for part in parts if isinstance(parts, list) else [value.header]:
+            said = part if isinstance(part, Mapping) else {REQUIRES: part}
+            required = said.get(REQUIRES)
+            image, node = said.get(MADE_IN, ""), said.get(MADE_BY, "")
+            if not required:
+                continue
+            _check(required, image, node)
+            requirements = tuple(sorted({_canonical(text) for text in required}))
+            found.add(Origin(requirements=requirements, image=image, node=node))
     return frozenset(found)
+
+
+def without_origin(header: Mapping[str, Any]) -> dict[str, Any]:
+    """Return a header without what only the dispatcher says of a value's origin."""
+    return {key: header[key] for key in header if key not in (MADE_IN, MADE_BY, PARTS)}
 
 
 def header_size(value: TransportableObject) -> int:
     """Return about how many characters a header's requirements have."""
-    required = value.header.get(REQUIRES)
-    return _READ_AS_CHARACTERS * len(required) if isinstance(required, list) else 0
+    parts = value.header.get(PARTS)
+    lists = [part.get(REQUIRES) for part in parts] if isinstance(parts, list) else []
+    lists.append(value.header.get(REQUIRES))
+    return _READ_AS_CHARACTERS * sum(len(each) for each in lists if isinstance(each, list))
 
 
-def _check(required: Any, image: Any) -> None:
+def _check(required: Any, image: Any, node: Any) -> None:
     usable = (
         isinstance(required, list)
         and len(required) <= _MOST_REQUIREMENTS
         and all(isinstance(text, str) and len(text) <= _LONGEST_REQUIREMENT for text in required)
         and isinstance(image, str)
+        and isinstance(node, str)
     )
     if not usable:
         raise InvocationError(

@@ -194,7 +194,7 @@ def _task(where: str, node: Mapping[str, Any]) -> WorkflowTask | None:
 
 
 def _gets_other_packages(graph: Any, node: int, tasks: Mapping[int, WorkflowTask]) -> bool:
-    """Tell whether a node is given the result of a task that has packages which it has not."""
+    """Return whether a node is given the result of a task that has packages which it has not."""
     own = set(tasks[node].task.requirements.packages)
     sources = {
         source

@@ -92,7 +92,7 @@ class AwsAccount:
             slow = "behind" if there > after else "ahead"
             raise ConfigurationError(
                 f"this machine's clock is {skew_s:.0f} s {slow} of AWS's",
-                hint="Set it, and keep it right with NTP: AWS refuses requests signed at another "
+                hint="Set it, and keep it correct with NTP: AWS refuses requests signed at another "
                 "time.",
             )
         return "agrees with AWS's to the second" if not skew_s else f"{skew_s:.0f} s off AWS's"
@@ -122,7 +122,8 @@ class AwsAccount:
         if not there:
             raise ConfigurationError(
                 f"there is no repository {name!r}",
-                hint="Make it with 'covalent-lambda bootstrap', or name another in ecr_repository.",
+                hint="Create it with 'covalent-lambda bootstrap', or name another in "
+                "ecr_repository.",
             )
         return f"{name}: {self._settings(repository)}"
 
@@ -136,15 +137,15 @@ class AwsAccount:
             except iam.exceptions.NoSuchEntityException:
                 raise ConfigurationError(
                     f"there is no role {name!r}",
-                    hint="Make it with 'covalent-lambda bootstrap', or name another in "
+                    hint="Create it with 'covalent-lambda bootstrap', or name another in "
                     "lambda_role_name.",
                 ) from None
         if not trusts_lambda(role["AssumeRolePolicyDocument"]):
             raise ConfigurationError(
                 f"Lambda cannot assume role {name!r}: its trust policy does not name "
                 "lambda.amazonaws.com",
-                hint="'covalent-lambda bootstrap' mends the role that it made; or name another in "
-                "lambda_role_name.",
+                hint="'covalent-lambda bootstrap' fixes a role that it created. Otherwise, name "
+                "another one in lambda_role_name.",
             )
         return f"{role['Arn']}: Lambda may assume it"
 
@@ -190,20 +191,20 @@ class AwsAccount:
         holding, wrong, unseen = found[True], found[False], found[None]
         if wrong:
             raise ConfigurationError(
-                f"{resource.kind} {resource.name}: not so: {'; '.join(wrong)}",
-                hint="'covalent-lambda bootstrap' mends what it made, and with --adopt what "
-                "something else made.",
+                f"{resource.kind} {resource.name}: wrong settings: {'; '.join(wrong)}",
+                hint="'covalent-lambda bootstrap' fixes what it created, and with --adopt what was "
+                "created otherwise.",
             )
-        told = "; ".join(holding)
+        settings = "; ".join(holding)
         if unseen:
-            told = "; ".join(
-                filter(None, [told, f"not allowed to see whether {', '.join(unseen)}"])
+            settings = "; ".join(
+                filter(None, [settings, f"not allowed to see whether {', '.join(unseen)}"])
             )
-        return told
+        return settings
 
 
 def _holds(setting: Setting) -> bool | None:
-    """Tell whether a setting holds; None if this identity may not see it."""
+    """Return whether a setting holds; None if this identity may not see it."""
     try:
         return setting.holds()
     except LambdaContainerError as exc:

@@ -93,8 +93,8 @@ class CovalentServer:
                 f"Covalent does not find the plugin {SHORT_NAME}",
                 hint=f"pip install --force-reinstall --no-deps {_DISTRIBUTION}",
             )
-        told = ", ".join(f"{name} {_version(name)}" for name in _SHOWN)
-        return f"{told}, Python {platform.python_version()}"
+        found = ", ".join(f"{name} {_version(name)}" for name in _SHOWN)
+        return f"{found}, Python {platform.python_version()}"
 
 
 def _version(name: str) -> str | None:

@@ -25,9 +25,9 @@ _LEAST_FREE_GB: Final = 5.0
 _GB: Final = 1024**3
 
 WITHOUT_ENGINE: Final = (
-    "Images of wheels are composed on this machine and uploaded; packages that must be compiled, "
-    "Covalent's SDK (sublattices), and commands of DepsBash at build need an engine. Tasks whose "
-    "images exist need none."
+    "Images of wheels are composed on this machine and uploaded, those with this machine's version "
+    "of Covalent's SDK (sublattices) as well. Packages that must be compiled, and commands of "
+    "DepsBash at build, need an engine. Tasks whose images exist need none."
 )
 """What works on a machine without an engine, and what does not."""
 
@@ -82,13 +82,13 @@ class Engine:
                 exc.message, hint=f"{exc.hint or ''}\nWithout an engine: {WITHOUT_ENGINE}".strip()
             ) from exc
         architecture = lambda_architecture(version["Arch"])
-        told = f"version {version['Version']} (API {version['ApiVersion']}), {architecture}"
+        found = f"version {version['Version']} (API {version['ApiVersion']}), {architecture}"
         if architecture != self._options.architecture:
             raise Unknown(
-                f"{told}: packages without wheels for {self._options.architecture}, and commands "
+                f"{found}: packages without wheels for {self._options.architecture}, and commands "
                 "of DepsBash, need emulation by binfmt_misc, which cannot be seen from here"
             )
-        return told
+        return found
 
     def disk(self) -> str:
         """Look how much room there is where it keeps images."""

@@ -19,7 +19,7 @@ UNKNOWN: Final = "unknown"
 
 
 class Unknown(Exception):
-    """It cannot be told from here; the text says why."""
+    """Nothing here can decide it; the text says why."""
 
 
 @dataclass(frozen=True)
@@ -31,8 +31,8 @@ class Check:
     name
         What is looked at: ``"bucket"``.
     look
-        Looks, and returns what is well. Raises an error of ours for what is not, its hint being how
-        to fix it, and `Unknown` for what it may not or cannot see.
+        Looks, and returns what is as it should be. Raises a `LambdaContainerError` for what is not,
+        whose hint says how to fix it, and `Unknown` for what it cannot see.
     """
 
     name: str
@@ -54,7 +54,7 @@ class Finding:
     remedy
         How to fix a problem.
     cause
-        What lies behind a problem, if that may lie behind others: they are told as one.
+        The cause of a problem, if other problems may have it too: they are reported as one.
     """
 
     name: str

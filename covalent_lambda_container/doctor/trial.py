@@ -1,4 +1,4 @@
-"""One small task through the whole way that electrons take, and all of it removed again."""
+"""A trial: small tasks on the whole path of electrons, and everything they needed removed."""
 
 from __future__ import annotations
 

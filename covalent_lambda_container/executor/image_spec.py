@@ -1,20 +1,33 @@
-"""From a task and the executor's options to what the image must contain."""
+"""From a task, its values and the executor's options to what the image must contain."""
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import replace
 
 from covalent_lambda_container.covalent_api.task import Task
+from covalent_lambda_container.executor.values import image_of_values, with_values
 from covalent_lambda_container.images.dockerfile import recipe_digest
+from covalent_lambda_container.model.image_labels import ImageContents
 from covalent_lambda_container.model.specs import ImageSpec
 from covalent_lambda_container.options.limits import AWS_ROOT_IMAGE
 from covalent_lambda_container.options.schema import Options
 from covalent_lambda_container.packages.local_packages import LocalPackage, read_local_packages
-from covalent_lambda_container.packages.requirements import with_required
+
+ContentsOf = Callable[[str], ImageContents | None]
+"""Returns what is in the image of a tag; None if it is not known."""
+
+
+def nothing_known(_: str) -> ImageContents | None:
+    """Stand in for a registry that is not asked."""
+    return None
 
 
 def image_spec(
-    options: Options, task: Task, packages: tuple[LocalPackage, ...] | None = None
+    options: Options,
+    task: Task,
+    packages: tuple[LocalPackage, ...] | None = None,
+    contents_of: ContentsOf = nothing_known,
 ) -> ImageSpec:
     """Return what the image of a task must contain.
 
@@ -22,6 +35,9 @@ def image_spec(
     ----------
     packages
         The user's own code; default: read now.
+    contents_of
+        Returns what is in the image of a tag, for those in which the task's values were made; None
+        if it is not known.
     """
     wanted = options.wanted() | task.requirements
     at_build = options.bash_deps == "build"
@@ -37,10 +53,13 @@ def image_spec(
         install_options=wanted.options,
         recipe=recipe_digest(),
     )
-    # Data that was made with these very packages asks for no others.
-    if any(origin.image != spec.tag for origin in task.origins):
-        required = {text for origin in task.origins for text in origin.requirements}
-        spec = replace(spec, requirements=with_required(spec.requirements, required))
     if packages is None:
         packages = read_local_packages(options.local_packages)
-    return replace(spec, local_packages=packages)
+    spec = replace(spec, local_packages=packages)
+    # Data that was made with these very packages asks for no others.
+    if all(origin.image == spec.tag for origin in task.origins):
+        return spec
+    images = sorted({origin.image for origin in task.origins if origin.image})
+    made = {tag: contents for tag in images if (contents := contents_of(tag))}
+    taken = image_of_values(spec, task.origins, made, any_root=not options.base_image)
+    return taken or with_values(spec, task.origins, made)

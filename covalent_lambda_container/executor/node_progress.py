@@ -1,4 +1,4 @@
-"""What is being done for nodes that wait is shown in them."""
+"""What is being done for nodes is shown in them, and what their tasks print."""
 
 from __future__ import annotations
 
@@ -10,18 +10,24 @@ from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from typing import Final
 
+from covalent_lambda_container.tasks.live_output import Printed
+
 INTERVAL_S: Final = 2.0
 """A node is updated at most this often; one that waits no longer shows nothing."""
+_ROUND_S: Final = 0.5
+"""Pause between two looks at all nodes."""
 _WRITES_PER_SECOND: Final = 5
 """Updates of all nodes together: each is a transaction in Covalent's database."""
 
-WriteOutput = Callable[[str, int, str], Awaitable[None]]
-"""Replaces a node's output, given dispatch, node and text."""
+WriteOutput = Callable[[str, int, str, str], Awaitable[None]]
+"""Replaces a node's output, given dispatch, node, stdout and stderr."""
+
+_NOTHING: Final = Printed("", "")
 
 
 @dataclass
 class Activity:
-    """What is being done for tasks that wait for the same thing.
+    """What is being done for tasks that wait for the same thing, or for one that runs.
 
     Attributes
     ----------
@@ -29,10 +35,13 @@ class Activity:
         ``"installing 12 packages"``; empty if there is nothing to say.
     since
         Epoch seconds.
+    printed
+        What the running task has printed, as it is shown instead; None if it has printed nothing.
     """
 
     text: str = ""
     since: float = 0.0
+    printed: Printed | None = None
 
     def report(self, text: str) -> None:
         """Say what is being done from now on.
@@ -44,6 +53,18 @@ class Activity:
             self.since = time.time()
         self.text = text
 
+    def show(self, printed: Printed) -> None:
+        """Show what the task has printed from now on."""
+        stdout, stderr = printed
+        # Covalent's web page has a place for stderr only.
+        between = "\n" if stdout and stderr and not stdout.endswith("\n") else ""
+        self.printed = Printed(stdout, f"{stdout}{between}{stderr}")
+
+    @property
+    def shown(self) -> Printed:
+        """What a node's stdout and stderr are to show."""
+        return self.printed or Printed(self.line, self.line)
+
     @property
     def line(self) -> str:
         """The text with the time since when."""
@@ -54,7 +75,7 @@ class Activity:
 
 @dataclass
 class WaitingNode:
-    """A node whose task has not begun.
+    """A node whose task has not ended.
 
     Attributes
     ----------
@@ -64,11 +85,14 @@ class WaitingNode:
         When it began to wait, by the monotonic clock.
     written
         What the node shows.
+    next_write
+        When it may be updated again.
     """
 
     activity: Activity = field(default_factory=Activity)
     began: float = field(default_factory=time.monotonic)
-    written: str = ""
+    written: Printed = _NOTHING
+    next_write: float = 0.0
     writing: asyncio.Lock = field(default_factory=asyncio.Lock)
 
     def wait_for(self, activity: Activity) -> None:
@@ -106,8 +130,9 @@ class NodeProgress:
     async def shown(self, dispatch_id: str, node_id: int) -> AsyncIterator[WaitingNode]:
         """Show in a node what is being done, while the context is open.
 
-        Nothing is written after it has been left. A node whose task failed before it began shows
-        nothing in the end; that of any other task is given its output by Covalent.
+        Nothing is written after it has been left. The node of a task that ended is given its output
+        by Covalent. One whose task broke off keeps what that had printed; one whose task did not
+        begin shows nothing in the end.
         """
         key, node = (dispatch_id, node_id), WaitingNode()
         self._nodes[key] = node
@@ -118,8 +143,9 @@ class NodeProgress:
         except BaseException:
             self._nodes.pop(key, None)
             async with node.writing:
-                if node.written:
-                    await self._replace(key, node, "")
+                last = node.activity.printed or _NOTHING
+                if node.written != last:
+                    await self._replace(key, node, last)
             raise
         finally:
             self._nodes.pop(key, None)
@@ -131,27 +157,30 @@ class NodeProgress:
         node = self._nodes.pop((dispatch_id, node_id), None)
         if node is not None:
             async with node.writing:
-                node.written = ""
+                node.written = _NOTHING
+                node.activity = Activity()
 
     async def _update_all(self) -> None:
         """Update the nodes in turn until none is left."""
         try:
             while self._nodes:
-                await self._sleep(self._interval_s)
+                await self._sleep(min(self._interval_s, _ROUND_S))
                 for key, node in list(self._nodes.items()):
-                    line = node.activity.line
                     # Not how long the step has lasted: steps may change faster than nodes do.
-                    waited_s = time.monotonic() - node.began
-                    if line in ("", node.written) or waited_s < self._interval_s:
+                    if time.monotonic() < max(node.began + self._interval_s, node.next_write):
+                        continue
+                    shown = node.activity.shown
+                    if shown in (_NOTHING, node.written):
                         continue
                     async with node.writing:
                         if key in self._nodes:
-                            await self._replace(key, node, line)
+                            await self._replace(key, node, shown)
+                    node.next_write = time.monotonic() + self._interval_s
                     await self._sleep(1 / _WRITES_PER_SECOND)
         finally:
             self._rounds = None
 
-    async def _replace(self, key: tuple[str, int], node: WaitingNode, text: str) -> None:
+    async def _replace(self, key: tuple[str, int], node: WaitingNode, shown: Printed) -> None:
         with contextlib.suppress(Exception):
-            await self._write(*key, text)
-            node.written = text
+            await self._write(*key, *shown)
+            node.written = shown

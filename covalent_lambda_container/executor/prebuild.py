@@ -10,7 +10,11 @@ from typing import Any, Protocol, TypeVar
 
 from covalent_lambda_container.covalent_api.task import Task
 from covalent_lambda_container.errors import ConfigurationError
-from covalent_lambda_container.executor.image_spec import image_spec
+from covalent_lambda_container.executor.image_spec import (
+    ContentsOf,
+    image_spec,
+    nothing_known,
+)
 from covalent_lambda_container.executor.service import Service
 from covalent_lambda_container.functions.description import description
 from covalent_lambda_container.model.specs import ImageReference, ImageSpec
@@ -74,7 +78,10 @@ class TargetStatus:
 
 
 def build_targets(
-    tasks: Iterable[WorkItem], given: Mapping[str, Any], python_version: str | None
+    tasks: Iterable[WorkItem],
+    given: Mapping[str, Any],
+    python_version: str | None,
+    contents_of: Callable[[Options], ContentsOf],
 ) -> list[BuildTarget]:
     """Return what tasks need, each image and function once.
 
@@ -84,6 +91,9 @@ def build_targets(
         Options that go before those of the tasks' executors; None for those not given.
     python_version
         Minor version of Python that goes before that of the tasks.
+    contents_of
+        Returns, for options, what says what is in the images of their registry; asked for tasks
+        that were given values.
     """
     changes = {name: value for name, value in given.items() if value is not None}
     targets: dict[tuple[str, str], BuildTarget] = {}
@@ -92,7 +102,8 @@ def build_targets(
         task = item.task
         if python_version:
             task = replace(task, python_version=python_version)
-        spec = image_spec(options, task)
+        known = contents_of(options) if task.origins else nothing_known
+        spec = image_spec(options, task, contents_of=known)
         key = spec.digest, options.model_dump_json()
         target = targets.get(key) or BuildTarget(spec=spec, options=options, names=())
         names = dict.fromkeys((*target.names, item.name))
@@ -155,7 +166,7 @@ def in_parallel(
     for item in items:
         waiting.put(item)
 
-    def take() -> None:
+    def work_through() -> None:
         while True:
             try:
                 item = waiting.get_nowait()
@@ -167,6 +178,6 @@ def in_parallel(
                 ended.put((item, exc))
 
     for _ in range(min(at_once, len(items))):
-        threading.Thread(target=take, name="covalent-lambda-prebuild", daemon=True).start()
+        threading.Thread(target=work_through, name="covalent-lambda-prebuild", daemon=True).start()
     for _ in items:
         yield ended.get()

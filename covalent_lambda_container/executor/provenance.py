@@ -6,14 +6,20 @@ import logging
 from collections.abc import Callable
 from typing import Any
 
-from covalent_lambda_container.covalent_api.transport import MADE_IN, REQUIRES
+from covalent_lambda_container.covalent_api.transport import (
+    MADE_BY,
+    MADE_IN,
+    REQUIRES,
+    without_origin,
+)
 from covalent_lambda_container.errors import RegistryError
+from covalent_lambda_container.executor.values import without_local_version
 
 log = logging.getLogger(__name__)
 
 
 def verified(
-    header: dict[str, Any], installed: Callable[[], frozenset[str]], made_in: str
+    header: dict[str, Any], installed: Callable[[], frozenset[str]], made_in: str, node: str
 ) -> dict[str, Any]:
     """Return a result's header with only those requirements that its image has.
 
@@ -28,10 +34,13 @@ def verified(
         Returns the pins of what was installed in its image; asked only if there are requirements.
     made_in
         Tag of the image.
+    node
+        The node whose result it is, for people.
     """
     required = header.get(REQUIRES)
+    header = without_origin(header) | {MADE_IN: made_in, MADE_BY: node}
     if not required:
-        return header | {MADE_IN: made_in}
+        return header
     try:
         pins = installed()
     except RegistryError as exc:
@@ -42,8 +51,8 @@ def verified(
             exc,
         )
         pins = frozenset()
-    # The runtime leaves out local versions, which an index need not have.
-    known = pins | {pin.partition("+")[0] for pin in pins if " @ " not in pin}
+    # Images of earlier releases leave out local versions.
+    known = pins | set(map(without_local_version, pins))
     refused = [text for text in required if text not in known]
     if refused and pins:
         log.warning(
@@ -53,4 +62,4 @@ def verified(
             len(refused),
             refused[0],
         )
-    return header | {REQUIRES: [text for text in required if text in known], MADE_IN: made_in}
+    return header | {REQUIRES: [text for text in required if text in known]}

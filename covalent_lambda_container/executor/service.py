@@ -18,6 +18,7 @@ from covalent_lambda_container.concurrency.event_loop import in_thread
 from covalent_lambda_container.covalent_api.task import Task
 from covalent_lambda_container.covalent_api.transport import REQUIRES, USAGE
 from covalent_lambda_container.errors import FunctionCrashed, TaskOutOfMemory, TaskTimedOut
+from covalent_lambda_container.executor.memory_growth import MemoryGrowth, ran_out
 from covalent_lambda_container.executor.node_progress import Activity, WaitingNode
 from covalent_lambda_container.executor.provenance import verified
 from covalent_lambda_container.executor.targets import FunctionTarget, FunctionTargets
@@ -46,6 +47,8 @@ class Service:
         Runs tasks on functions; shared by all services of one account and bucket.
     renew_credentials
         Renews the credentials that requests are signed with when they are about to expire.
+    with_memory
+        Returns the service with the same options but another memory size in MB.
 
     Attributes
     ----------
@@ -60,11 +63,14 @@ class Service:
         targets: FunctionTargets,
         invoker: Invoker,
         renew_credentials: Callable[[], Awaitable[None]],
+        with_memory: Callable[[int], Service],
     ) -> None:
         self._options = options
         self.targets = targets
         self._invoker = invoker
         self._renew_credentials = renew_credentials
+        self._with_memory = with_memory
+        self._growth = MemoryGrowth(options.memory_size, options.max_memory_size)
 
     @property
     def provisioner(self) -> Provisioner:
@@ -97,9 +103,10 @@ class Service:
             Checked before each step.
         retries
             How often a task that crashed, timed out or ran out of memory is run again; one that
-            raised never is.
+            raised never is. Runs with more memory, up to the option ``max_memory_size``, do not
+            count.
         waiting
-            Where what is being done for it is shown.
+            Where what is being done for it, and what it prints, is shown; None if nobody looks.
 
         Raises
         ------
@@ -108,15 +115,26 @@ class Service:
         LambdaContainerError
             When it could not be run.
         """
-        waiting = waiting or WaitingNode()
+        name = f"{dispatch_id}:{node_id}"
+        memory_mb = self._growth.start_mb(task)
         while True:
+            once = partial(self._run_once, task, dispatch_id, node_id, cancellation, waiting)
             try:
-                return await self._run_once(task, dispatch_id, node_id, cancellation, waiting)
-            except (FunctionCrashed, TaskOutOfMemory, TaskTimedOut) as exc:  # noqa: PERF203
-                if retries <= 0:
+                outcome = await once(memory_mb)
+                more_mb = self._growth.more_mb(task, memory_mb) if ran_out(outcome) else None
+                if more_mb is None:
+                    return outcome
+            except (FunctionCrashed, TaskOutOfMemory, TaskTimedOut) as exc:
+                more_mb = None
+                if isinstance(exc, TaskOutOfMemory):
+                    more_mb = self._growth.more_mb(task, memory_mb)
+                if more_mb is None and retries <= 0:
                     raise
-                retries -= 1
-                log.warning("Task %s:%s is run again: %s", dispatch_id, node_id, exc)
+                retries -= more_mb is None
+                log.warning("Task %s is run again: %s", name, exc)
+            if more_mb is not None:
+                log.warning("Task %s ran out of %d MB and gets %d MB.", name, memory_mb, more_mb)
+                memory_mb = more_mb
 
     async def _run_once(
         self,
@@ -124,8 +142,16 @@ class Service:
         dispatch_id: str,
         node_id: int,
         cancellation: Cancellation,
-        waiting: WaitingNode,
+        looked_at: WaitingNode | None,
+        memory_mb: int,
     ) -> Outcome:
+        if memory_mb != self._options.memory_size:
+            larger = self._with_memory(memory_mb)
+            outcome = await larger._run_once(
+                task, dispatch_id, node_id, cancellation, looked_at, memory_mb
+            )
+            return _with_raised_memory(outcome, self._options.memory_size)
+        waiting = looked_at or WaitingNode()
         packages = await self.targets.local_packages()
         for attempt in ("first", "last"):
             waiting.wait_for(self.targets.activity(task, packages))
@@ -134,10 +160,11 @@ class Service:
             waiting.wait_for(running := Activity())
             running.report("running on Lambda")
             try:
-                call = self._call(task, target.function.name, dispatch_id, node_id)
+                call = self._call(task, target, dispatch_id, node_id)
                 with progress.reported_to(running.report):
-                    outcome = await self._invoker.run(call, cancellation)
-                return await self._accounted(outcome, target, f"{dispatch_id}:{node_id}")
+                    show = running.show if looked_at and self._options.live_output else None
+                    outcome = await self._invoker.run(call, cancellation, show)
+                return await self._accounted(outcome, target, task, f"{dispatch_id}:{node_id}")
             except FunctionMissing:
                 # Somebody deleted it since this process last looked; nothing ran.
                 self.targets.forget(target, task, packages)
@@ -145,25 +172,32 @@ class Service:
                     raise
         raise AssertionError("unreachable")
 
-    async def _accounted(self, outcome: Outcome, target: FunctionTarget, task: str) -> Outcome:
+    async def _accounted(
+        self, outcome: Outcome, target: FunctionTarget, task: Task, task_id: str
+    ) -> Outcome:
         """Return the outcome with what the dispatcher knows of it: origin, and what was used."""
         installed = partial(self.targets.provisioner.installed, target.image)
-        if outcome.header.get(REQUIRES):
-            header = await in_thread(verified, outcome.header, installed, target.made_in)
-        else:
-            header = verified(outcome.header, installed, target.made_in)
-        return _with_usage(replace(outcome, header=header), target, task)
+        node = f"{task.name or 'a task'} (node {task_id.rpartition(':')[2]})"
+        check = partial(verified, outcome.header, installed, target.image.tag, node)
+        header = await in_thread(check) if outcome.header.get(REQUIRES) else check()
+        return _with_usage(replace(outcome, header=header), target, task_id)
 
-    def _payload(self, task: Task) -> dict[str, Any]:
+    def _payload(
+        self, task: Task, target: FunctionTarget, dispatch_id: str, node_id: int
+    ) -> dict[str, Any]:
+        payload = dict(task.payload)
         if task.commands and self._options.bash_deps == "runtime":
-            return task.payload | {"commands": task.commands}
-        return task.payload
+            payload["commands"] = task.commands
+        if task.covalent_version:
+            image = target.image.tag
+            payload["context"] = {"dispatch_id": dispatch_id, "node_id": node_id, "image": image}
+        return payload
 
-    def _call(self, task: Task, name: str, dispatch_id: str, node_id: int) -> Call:
+    def _call(self, task: Task, target: FunctionTarget, dispatch_id: str, node_id: int) -> Call:
         options = self._options
         return Call(
-            function_name=name,
-            payload=self._payload(task),
+            function_name=target.function.name,
+            payload=self._payload(task, target, dispatch_id, node_id),
             payload_bytes=task.payload_bytes,
             dispatch_id=dispatch_id,
             node_id=node_id,
@@ -172,6 +206,15 @@ class Service:
             poll_interval_s=options.poll_freq,
             cleanup=options.cleanup,
         )
+
+
+def _with_raised_memory(outcome: Outcome, memory_mb: int) -> Outcome:
+    """Return the outcome of a task that has more memory than its option says, which is given."""
+    if outcome.used is None:
+        return outcome
+    used = replace(outcome.used, raised_from_mb=memory_mb)
+    record = outcome.header[USAGE] | {"raised_from_mb": memory_mb}
+    return replace(outcome, used=used, header=outcome.header | {USAGE: record})
 
 
 def _with_usage(outcome: Outcome, target: FunctionTarget, task: str) -> Outcome:

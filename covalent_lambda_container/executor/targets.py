@@ -5,18 +5,22 @@ from __future__ import annotations
 import functools
 import logging
 from collections.abc import Callable, Hashable
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from functools import partial
 
 from covalent_lambda_container.concurrency.cancellation import Cancellation
 from covalent_lambda_container.concurrency.event_loop import in_thread
 from covalent_lambda_container.concurrency.shared_work import SharedWork
 from covalent_lambda_container.covalent_api.task import Task
+from covalent_lambda_container.errors import ImageBuildError, RegistryError
 from covalent_lambda_container.executor.image_spec import image_spec
 from covalent_lambda_container.executor.node_progress import Activity
+from covalent_lambda_container.executor.owner import function_owner
 from covalent_lambda_container.executor.prewarm import prewarm
+from covalent_lambda_container.executor.values import blamed
 from covalent_lambda_container.functions.description import description
 from covalent_lambda_container.functions.provisioner import Provisioner
+from covalent_lambda_container.model.image_labels import ImageContents
 from covalent_lambda_container.model.specs import FunctionSpec, ImageReference, ImageSpec
 from covalent_lambda_container.options.schema import Options
 from covalent_lambda_container.packages.local_packages import LocalPackage, read_local_packages
@@ -42,11 +46,6 @@ class FunctionTarget:
     image: ImageSpec
     function: FunctionSpec
 
-    @functools.cached_property
-    def made_in(self) -> str:
-        """The tag that values name as their origin; edits of local packages do not change it."""
-        return replace(self.image, local_packages=()).tag
-
 
 class FunctionTargets:
     """Prepares images and functions for the tasks of an executor, and remembers them.
@@ -59,6 +58,8 @@ class FunctionTargets:
         Finds and creates images and functions; shared by all executors of one account.
     functions, invocations, bucket
         The outside systems.
+    identity
+        Returns the ARN of the dispatcher's AWS identity, empty if AWS does not say.
     prepared
         Functions that this process has prepared for their first task, each with the number of
         execution environments it has prewarmed; shared by all executors of one account.
@@ -77,6 +78,7 @@ class FunctionTargets:
         functions: Functions,
         invocations: Invocations,
         bucket: BlobStore,
+        identity: Callable[[], str],
         prepared: set[tuple[str, int]],
     ) -> None:
         self._options = options
@@ -84,6 +86,7 @@ class FunctionTargets:
         self._functions = functions
         self._invocations = invocations
         self._bucket = bucket
+        self._identity = identity
         self._prepared = prepared
         self._activities: dict[Needs, Activity] = {}
         self._targets: SharedWork[Needs, FunctionTarget] = SharedWork()
@@ -137,9 +140,22 @@ class FunctionTargets:
         Raises
         ------
         ConfigurationError
-            There is no such execution role.
+            There is no such execution role, or the identity that the function is for is not known.
         """
-        return FunctionSpec(image=image, role_arn=self._role_arn, **self._options.function_fields())
+        return FunctionSpec(
+            image=image,
+            role_arn=self._role_arn,
+            owner=self._owner,
+            **self._options.function_fields(),
+        )
+
+    def contents_of(self, tag: str) -> ImageContents | None:
+        """Return what is in the image of a tag; None if that is not known."""
+        try:
+            return self.provisioner.contents(tag)
+        except RegistryError as exc:
+            log.info("What is in image %s is not known: %s", tag, exc.message)
+            return None
 
     def _needs(self, task: Task, packages: tuple[LocalPackage, ...]) -> Needs:
         return task.needs, packages, self.provisioner.rebuilds
@@ -161,14 +177,17 @@ class FunctionTargets:
         report = self.activity(task, packages).report
         report("checking the account")
         # Values may bring a thousand requirements along.
-        spec = await in_thread(image_spec, self._options, task, packages)
+        spec = await in_thread(image_spec, self._options, task, packages, self.contents_of)
         await in_thread(self._check_account)
         check()
         words = description([task.name or "an electron"], spec.requirements)
         ensure = partial(self.provisioner.ensure_function, description=words)
         for attempt in ("first", "last"):
             report("looking for the image")
-            image = await in_thread(self._ensure_image, spec, report)
+            try:
+                image = await in_thread(self._ensure_image, spec, report)
+            except ImageBuildError as exc:
+                raise blamed(exc, spec, task.origins) from exc
             check()
             function_spec = self.function_spec(image)
             try:
@@ -206,11 +225,15 @@ class FunctionTargets:
 
     def _check_account(self) -> None:
         """Check what every task needs before anything is built; once."""
-        _ = self._role_arn, self._bucket_checked
+        _ = self._role_arn, self._bucket_checked, self._owner
 
     @functools.cached_property
     def _role_arn(self) -> str:
         return self._functions.role_arn(self._options.lambda_role_name)
+
+    @functools.cached_property
+    def _owner(self) -> str:
+        return function_owner(self._identity()) if self._options.isolate == "function" else ""
 
     @functools.cached_property
     def _bucket_checked(self) -> bool:

@@ -117,6 +117,7 @@ def _service(options_json: str) -> Service:
         functions=LambdaFunctions(clients),
         invocations=_invocations_for(target),
         bucket=S3Bucket(clients, options.s3_bucket_name),
+        identity=lambda: clients.caller_arn,
         prepared=_prepared_for(target),
     )
     return Service(
@@ -124,6 +125,7 @@ def _service(options_json: str) -> Service:
         targets=targets,
         invoker=_invoker_for(target, options.s3_bucket_name),
         renew_credentials=clients.renew_credentials,
+        with_memory=lambda mb: service_for(options.model_copy(update={"memory_size": mb})),
     )
 
 
@@ -140,8 +142,8 @@ def _invocations_for(target: AwsTarget) -> LambdaInvocations:
 
 @functools.lru_cache(maxsize=64)
 def _invoker_for(target: AwsTarget, bucket: str) -> Invoker:
-    """Return what runs tasks with a bucket, whatever their other options: those of a dispatch that
-    are called off stand in one object.
+    """Return what runs tasks with a bucket, whatever their other options: one object names all
+    cancelled tasks of a dispatch.
     """
     return Invoker(_invocations_for(target), S3Bucket(clients_for(target), bucket))
 

@@ -25,7 +25,7 @@ class Part:
     size: int
 
     def read(self) -> bytes:
-        """Return them."""
+        """Return the bytes."""
         with self.file.open("rb") as opened:
             opened.seek(self.start)
             return opened.read(self.size)

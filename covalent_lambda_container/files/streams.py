@@ -1,4 +1,4 @@
-"""Bytes that are made piece by piece, as a file that can be read."""
+"""Bytes that are produced piece by piece, as a readable file."""
 
 from __future__ import annotations
 

@@ -41,8 +41,7 @@ class ImagePublisher:
         replaced
             The image that a rebuild replaces.
         rebuild
-            Build it although the registry has one, with nothing from the engine's cache, and push
-            it as a new revision of the tag.
+            Build it although the registry has one, and push it as a new revision of the tag.
 
         Raises
         ------

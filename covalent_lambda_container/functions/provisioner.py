@@ -12,8 +12,6 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Final
 
-from filelock import FileLock
-
 from covalent_lambda_container import step_log
 from covalent_lambda_container.concurrency.single_flight import SingleFlight
 from covalent_lambda_container.errors import (
@@ -21,7 +19,10 @@ from covalent_lambda_container.errors import (
     ProvisionError,
     UnusableImage,
 )
+from covalent_lambda_container.files.cache_folder import make_private
+from covalent_lambda_container.files.locks import locked
 from covalent_lambda_container.functions.image_publisher import ImagePublisher
+from covalent_lambda_container.model.image_labels import ImageContents
 from covalent_lambda_container.model.specs import FunctionSpec, ImageReference, ImageSpec
 from covalent_lambda_container.ports.functions import FAILED, PENDING, Functions, FunctionState
 from covalent_lambda_container.ports.registry import ImageBuilder, Registry
@@ -31,6 +32,9 @@ log = logging.getLogger(__name__)
 
 _LOCAL_REPOSITORY: Final = "covalent-lambda"
 """Name of images that are built and not pushed."""
+
+_BUILD_PATIENCE_S: Final = 3600.0
+"""Few builds take longer; a process that hangs must not stop the others for good."""
 
 
 def _silent(_: str) -> None:
@@ -67,7 +71,7 @@ class Provisioner:
         self._functions = functions
         self._lock_directory = lock_directory
         self._images: SingleFlight[ImageSpec, ImageReference] = SingleFlight()
-        self._contents: SingleFlight[tuple[str, int], frozenset[str]] = SingleFlight()
+        self._contents: SingleFlight[tuple[str, int], ImageContents | None] = SingleFlight()
         self._rebuilt: SingleFlight[ImageSpec, None] = SingleFlight()
         self.rebuilds = 0
         self._names: SingleFlight[FunctionSpec, str] = SingleFlight()
@@ -102,11 +106,18 @@ class Provisioner:
         RegistryError
             The image's configuration cannot be read.
         """
-        return self._contents.get((spec.tag, self.rebuilds), lambda: self._read_pins(spec))
-
-    def _read_pins(self, spec: ImageSpec) -> frozenset[str]:
-        contents = self._registry.contents(spec.tag)
+        contents = self.contents(spec.tag)
         return frozenset(contents.packages) if contents else frozenset()
+
+    def contents(self, tag: str) -> ImageContents | None:
+        """Return what is in the image of a tag, as its labels say; None where it does not say so.
+
+        Raises
+        ------
+        RegistryError
+            There is no such image, or its configuration cannot be read.
+        """
+        return self._contents.get((tag, self.rebuilds), lambda: self._registry.contents(tag))
 
     def build_here(self, spec: ImageSpec) -> str:
         """Build the image of a spec without pushing it, and return its name in the engine."""
@@ -160,20 +171,31 @@ class Provisioner:
 
     @contextlib.contextmanager
     def _locked(self, spec: ImageSpec) -> Iterator[None]:
-        lock = FileLock(self._lock_directory / f"{spec.tag}.lock")
-        try:
-            self._lock_directory.mkdir(parents=True, exist_ok=True)
-            lock.acquire()
-        except OSError as exc:
-            raise ConfigurationError(
-                f"Image {spec.tag} is not in ECR and cannot be built: {self._lock_directory} "
-                f"cannot be written to: {exc}.",
-                hint="Set the option cache_dir to a folder that the dispatcher may write to.",
-            ) from exc
-        try:
+        """Have other processes of this machine wait while this one builds an image."""
+        file = self._lock_directory / f"{spec.tag}.lock"
+
+        def waiting(who: str) -> None:
+            log.warning("Image %s is being built by %s, which holds %s.", spec.tag, who, file)
+
+        with contextlib.ExitStack() as cleanup:
+            try:
+                make_private(self._lock_directory)
+                held = cleanup.enter_context(
+                    locked(file, patience_s=_BUILD_PATIENCE_S, waiting=waiting)
+                )
+            except OSError as exc:
+                raise ConfigurationError(
+                    f"Image {spec.tag} is not in ECR and cannot be built: {self._lock_directory} "
+                    f"cannot be written to: {exc}.",
+                    hint="Set the option cache_dir to a folder that the dispatcher may write to.",
+                ) from exc
+            if held is None:
+                log.warning("Image %s is built here too: %s is still locked.", spec.tag, file)
+            else:
+                # A file for each image would add up. A process that waits for this one looks for
+                # the image first, so that it does not matter if a third one creates it again.
+                cleanup.callback(file.unlink, missing_ok=True)
             yield
-        finally:
-            lock.release()
 
     def _find_or_create(self, spec: FunctionSpec, report: ReportProgress, description: str) -> str:
         name = spec.name

@@ -45,11 +45,11 @@ _OWN_ROLE: Final = (
     "iam:TagRole",
     "iam:UpdateAssumeRolePolicy",
 )
-"""What `account` makes, looks at, mends and removes."""
+"""What `account` creates, reads, fixes and removes."""
 
 
 def operator(deployment: Deployment) -> Document:
-    """Return the policy of whoever sees what there is, reads logs and removes what is not needed.
+    """Return the policy of an operator, who lists, reads logs and removes what is no longer used.
 
     That is ``covalent-lambda list``, ``logs`` and ``gc``. It sees all functions of the account,
     since an image may be used by one of others.
@@ -68,7 +68,7 @@ def operator(deployment: Deployment) -> Document:
 
 
 def bootstrap(deployment: Deployment) -> Document:
-    """Return the policy of whoever sets the account up, and takes it back."""
+    """Return the policy of an administrator, who sets the account up and can undo it."""
     return policy(
         allow("SetUpTheBucket", _OWN_BUCKET, deployment.bucket_arn),
         # A version's removal takes both ("DeleteObjects", S3 API reference, read 2026-11), and an
@@ -80,6 +80,6 @@ def bootstrap(deployment: Deployment) -> Document:
         ),
         allow("SetUpTheRepository", _OWN_REPOSITORY, deployment.repository_arn),
         allow("SetUpTheRole", _OWN_ROLE, deployment.role_arn),
-        # Whose functions run as the role, Lambda does not tell otherwise.
+        # There is no other way to learn which functions run as the role.
         allow("SeeWhoseRoleItIs", ["lambda:ListFunctions"], "*"),
     )

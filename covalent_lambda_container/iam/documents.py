@@ -116,7 +116,7 @@ def without(document: Document, action: str) -> Document:
 
 
 def states(document: Document, wanted: Document) -> bool:
-    """Tell whether a document has all statements of another, word for word."""
+    """Return whether a document has all statements of another, word for word."""
     present = listed(document.get("Statement", []))
     return all(statement in present for statement in wanted["Statement"])
 

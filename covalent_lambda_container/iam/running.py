@@ -16,7 +16,7 @@ _PUSH: Final = (
     "ecr:UploadLayerPart",
 )
 """What a push needs ("IAM permissions for pushing an image to an Amazon ECR private repository",
-ECR user guide, read 2026-11); BatchDeleteImage takes back what Lambda does not take."""
+ECR user guide, read 2026-11); BatchDeleteImage removes an image that Lambda does not accept."""
 
 _WRITE_LOGS: Final = ("logs:CreateLogGroup", "logs:CreateLogStream", "logs:PutLogEvents")
 """What Lambda writes a function's logs with, in the name of its role
@@ -37,6 +37,16 @@ _CHOOSE_VPC: Final = ("ec2:DescribeSecurityGroups", "ec2:DescribeSubnets", "ec2:
 """What makes a function in a VPC ("Giving Lambda functions access to resources in an Amazon VPC",
 Lambda developer guide, read 2026-11)."""
 
+_MOUNT: Final = ("ClientMount", "ClientWrite")
+_LOOK_FOR_MOUNTS: Final = {
+    "elasticfilesystem": "DescribeMountTargets",
+    "s3files": "ListMountTargets",
+}
+"""What a function mounts a file system with, in the name of its role, and what Lambda verifies its
+mount targets with, in the name of whoever creates the function ("Configuring file system access for
+Lambda functions", Lambda developer guide, read 2026-11; of S3 Files, the actions of that name in
+its API)."""
+
 
 def dispatcher(
     deployment: Deployment,
@@ -44,6 +54,7 @@ def dispatcher(
     builds: bool = True,
     reserves_concurrency: bool = False,
     vpc: bool = False,
+    file_system: str = "",
 ) -> Document:
     """Return the policy of the identity that Covalent's dispatcher has.
 
@@ -57,8 +68,10 @@ def dispatcher(
         Whether the option ``reserved_concurrency`` is used.
     vpc
         Whether the options ``subnet_ids`` and ``security_group_ids`` are used.
+    file_system
+        ARN of the access point in the option ``file_system``; empty for none.
     """
-    # To see a function that has tags takes ListTags as well, and to make one TagResource ("Using
+    # GetFunction on a function with tags needs ListTags as well, creating one TagResource ("Using
     # tags on Lambda functions", Lambda developer guide, read 2026-11).
     function_actions = [
         "lambda:CreateFunction",
@@ -75,11 +88,14 @@ def dispatcher(
         allow("MakeAndInvokeFunctions", function_actions, deployment.functions_arn),
         *_execution_role_of_functions(deployment),
         *_vpc_of_functions(vpc),
+        *_file_system_of_functions(file_system),
         *_large_tasks_and_results(deployment),
     )
 
 
-def ci(deployment: Deployment, *, functions: bool = True, vpc: bool = False) -> Document:
+def ci(
+    deployment: Deployment, *, functions: bool = True, vpc: bool = False, file_system: str = ""
+) -> Document:
     """Return the policy of the identity that makes images ahead of time.
 
     Parameters
@@ -90,6 +106,8 @@ def ci(deployment: Deployment, *, functions: bool = True, vpc: bool = False) -> 
         Whether it makes the functions, too.
     vpc
         Whether the functions join a VPC.
+    file_system
+        ARN of the access point that they mount; empty for none.
     """
     made = (
         allow(
@@ -105,19 +123,35 @@ def ci(deployment: Deployment, *, functions: bool = True, vpc: bool = False) -> 
         ),
         *_execution_role_of_functions(deployment),
         *_vpc_of_functions(vpc),
+        *_file_system_of_functions(file_system),
     )
     return policy(*_images(deployment, builds=True), *(made if functions else ()))
 
 
-def execution_role(deployment: Deployment, *, vpc: bool = False) -> Document:
-    """Return the policy of the role that the functions run as: logs, and with `vpc` their network.
+def execution_role(deployment: Deployment, *, vpc: bool = False, file_system: str = "") -> Document:
+    """Return the policy of the role that the functions run as: logs, network, file system.
 
     Data needs none: a task gets presigned URLs for exactly its own objects.
+
+    Parameters
+    ----------
+    deployment
+        Names of the account's own.
+    vpc
+        Whether the functions join a VPC.
+    file_system
+        ARN of the access point that they mount; empty for none.
     """
-    network = allow("JoinTheVpc", _JOIN_VPC, "*")
-    return policy(
-        allow("WriteOwnLogs", _WRITE_LOGS, deployment.logs_arn), *([network] if vpc else [])
-    )
+    statements = [allow("WriteOwnLogs", _WRITE_LOGS, deployment.logs_arn)]
+    if vpc:
+        statements.append(allow("JoinTheVpc", _JOIN_VPC, "*"))
+    if file_system:
+        service = _service(file_system)
+        mounted = {f"{service}:AccessPointArn": file_system}
+        actions = [f"{service}:{action}" for action in _MOUNT]
+        systems = _file_systems(file_system)
+        statements.append(allow("MountTheFileSystem", actions, systems, where=mounted))
+    return policy(*statements)
 
 
 def _images(deployment: Deployment, *, builds: bool) -> list[Document]:
@@ -134,8 +168,8 @@ def _images(deployment: Deployment, *, builds: bool) -> list[Document]:
 
 
 def _large_tasks_and_results(deployment: Deployment) -> list[Document]:
-    # A bucket's name is the whole world's: one that is another account's gets no task, and none of
-    # its objects is taken for a result, by presigned URLs neither ("AWS global condition context
+    # Bucket names are global: a bucket of another account gets no task, and none of its objects
+    # counts as a result, also not through presigned URLs ("AWS global condition context
     # keys", aws:ResourceAccount, IAM user guide, read 2026-11).
     own = {"aws:ResourceAccount": deployment.account}
     carried = ["s3:AbortMultipartUpload", "s3:DeleteObject", "s3:GetObject", "s3:PutObject"]
@@ -157,3 +191,21 @@ def _execution_role_of_functions(deployment: Deployment) -> list[Document]:
 def _vpc_of_functions(vpc: bool) -> list[Document]:
     # EC2's describing actions know no resources.
     return [allow("ChooseTheVpc", _CHOOSE_VPC, "*")] if vpc else []
+
+
+def _file_system_of_functions(access_point: str) -> list[Document]:
+    if not access_point:
+        return []
+    service = _service(access_point)
+    actions = [f"{service}:{_LOOK_FOR_MOUNTS[service]}"]
+    return [allow("LookForMountTargets", actions, _file_systems(access_point))]
+
+
+def _file_systems(access_point: str) -> str:
+    """Return the ARN of an access point's file system; of EFS, whose does not name it, of all."""
+    owner = access_point.partition("access-point/")[0]
+    return owner.rstrip("/") if "file-system/" in owner else f"{owner}file-system/*"
+
+
+def _service(arn: str) -> str:
+    return arn.split(":")[2]

@@ -19,7 +19,12 @@ from pathlib import Path
 from covalent_lambda_container import progress, step_log
 from covalent_lambda_container.errors import ImageBuildError
 from covalent_lambda_container.files.archives import Member, files
-from covalent_lambda_container.files.cache_folder import remove_leftovers, scratch, using
+from covalent_lambda_container.files.cache_folder import (
+    full_disk_explained,
+    remove_leftovers,
+    scratch,
+    using,
+)
 from covalent_lambda_container.images.byte_code import PackageCompiler
 from covalent_lambda_container.images.distributions import (
     Distribution,
@@ -97,7 +102,7 @@ class TaskImageBuilder:
                 hint="Set bash_deps='runtime' to run it before each task, or build the image where "
                 "there is an engine: 'covalent-lambda prebuild --builder docker'.",
             )
-        with using(self._cache), ExitStack() as cleanup:
+        with full_disk_explained(self._cache), using(self._cache), ExitStack() as cleanup:
 
             @functools.cache
             def started(image: str) -> Container:

@@ -119,7 +119,7 @@ def distributions_in(folder: Path) -> list[Distribution]:
 
 
 def is_sound(folder: Path, file: InstalledFile) -> bool:
-    """Tell whether a file on disk has the content that its distribution recorded for it."""
+    """Return whether a file on disk has the content that its distribution recorded for it."""
     if file.content is not None:
         return True
     seen = hashlib.sha256()
@@ -198,15 +198,8 @@ def modules_text(distributions: Iterable[Distribution]) -> str:
     for distribution in distributions:
         if distribution.name != _CLOUDPICKLE:
             for module in distribution.modules:
-                modules.setdefault(module, []).append(_obtainable(distribution))
+                modules.setdefault(module, []).append(distribution.pinned)
     return json.dumps({name: sorted(modules[name]) for name in sorted(modules)})
-
-
-def _obtainable(distribution: Distribution) -> str:
-    if distribution.origin:
-        return distribution.pinned
-    # A local version, such as torch's "+cpu", names a build that an index need not have.
-    return f"{distribution.name}=={distribution.version.partition('+')[0]}"
 
 
 def _read(entry: metadata.Distribution, folder: Path, present: Mapping[str, int]) -> Distribution:

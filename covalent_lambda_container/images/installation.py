@@ -9,32 +9,25 @@ from __future__ import annotations
 import functools
 import logging
 import shutil
-import tempfile
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from dataclasses import replace
 from importlib import metadata
 from pathlib import Path
-from typing import Final
-from zipfile import ZipFile
 
-from packaging.metadata import parse_email
-from packaging.requirements import Requirement
 from packaging.utils import canonicalize_name
 
 from covalent_lambda_container import progress
-from covalent_lambda_container.errors import ImageBuildError
-from covalent_lambda_container.files.cache_folder import mark_used
+from covalent_lambda_container.errors import ImageBuildError, RequirementsConflict
 from covalent_lambda_container.images.dockerfile import (
     CLOUDPICKLE,
     REQUIREMENTS,
     requirements_files,
 )
 from covalent_lambda_container.images.root_image import RootImage
+from covalent_lambda_container.images.sdk_wheel import SdkWheels, required_by
 from covalent_lambda_container.images.source_builds import (
-    CA_FILE,
-    FOLDER,
     SourceBuilder,
-    put_certificates,
     sources,
 )
 from covalent_lambda_container.model.specs import ImageSpec
@@ -45,19 +38,11 @@ from covalent_lambda_container.packages.install_failures import (
     shortened,
 )
 from covalent_lambda_container.packages.requirements import has_hash, parsed
-from covalent_lambda_container.ports.engine import CannotRun, Container, Engine
+from covalent_lambda_container.packages.value_requirements import left_open
+from covalent_lambda_container.ports.engine import CannotRun, Engine
 from covalent_lambda_container.ports.installer import Installer, WheelsMissing
 
 log = logging.getLogger(__name__)
-
-_PIP: Final = ("python3", "-m", "pip")
-_PIP_VARIABLES: Final = {
-    "PIP_DISABLE_PIP_VERSION_CHECK": "1",
-    "PIP_NO_CACHE_DIR": "1",
-    "PIP_NO_INPUT": "1",
-    "PIP_PROGRESS_BAR": "off",
-    "PIP_ROOT_USER_ACTION": "ignore",
-}
 
 
 class PackageInstaller:
@@ -85,7 +70,7 @@ class PackageInstaller:
         self._engine = engine
         self._wheels = wheels
         self._read_settings = read_settings
-        self._cache = cache
+        self._sdk = SdkWheels(engine, wheels, cache)
         self._sources = SourceBuilder(engine, wheels)
 
     def install(
@@ -122,20 +107,30 @@ class PackageInstaller:
         sdk = None
         if spec.covalent_version:
             with _building("Covalent's SDK"):
-                sdk = self._covalent_sdk(spec, system, settings)
+                sdk = self._sdk.find_or_build(spec, system, settings)
         # The SDK's metadata caps cloudpickle where the server's does not: it is installed without
         # its requirements, which join the task's, cloudpickle left out.
-        steps = requirements_files(spec, required_by(sdk) if sdk else ())
         install = functools.partial(
             self.install_wheels, scratch=scratch, spec=spec, root=root, settings=settings
         )
+        further = required_by(sdk) if sdk else ()
+        steps = requirements_files(spec, further)
         try:
             if sources(spec):
                 raise WheelsMissing("")
-            for step in steps:
-                options = ["--refresh"] if refresh else []
-                options += ["--require-hashes"] if has_hash(step[REQUIREMENTS]) else []
-                install(step, target, options=options)
+            try:
+                _install_steps(install, steps, target, refresh=refresh)
+            except RequirementsConflict as exc:
+                if not spec.flexible:
+                    raise
+                log.warning("Versions of values are left open: %s", exc.message.partition("\n")[0])
+                steps = requirements_files(_with_versions_left_open(spec), further)
+                shutil.rmtree(target, ignore_errors=True)
+                try:
+                    _install_steps(install, steps, target, refresh=refresh)
+                except RequirementsConflict:
+                    # What contradicts each other, whatever the versions, is clearer there.
+                    raise exc from None
         except WheelsMissing as exc:
             log.info("Some packages have no wheels: they are built.\n%s", shortened(str(exc)))
             shutil.rmtree(target, ignore_errors=True)
@@ -186,35 +181,22 @@ class PackageInstaller:
             options=options,
         )
 
-    def _covalent_sdk(
-        self, spec: ImageSpec, system: Callable[[], str], settings: IndexSettings
-    ) -> Path:
-        """Return a wheel of Covalent's SDK without its server, which is built if it is not here."""
-        folder = self._cache / f"covalent-sdk-{spec.covalent_version}-{spec.python_version}"
-        if not folder.exists():
-            self._cache.mkdir(parents=True, exist_ok=True)
-            with (
-                tempfile.TemporaryDirectory(dir=self._cache) as scratch,
-                self._engine.container(system(), spec.architecture) as container,
-            ):
-                command = [*_PIP, "wheel", "--quiet", "--no-deps", "--no-binary", "covalent"]
-                command += [
-                    "--wheel-dir",
-                    f"/{FOLDER}/wheels",
-                    f"covalent=={spec.covalent_version}",
-                ]
-                _run(container, command, settings, COVALENT_SDK_ONLY="1")
-                made = Path(scratch, "wheels")
-                container.get(f"/{FOLDER}/wheels/.", made)
-                try:
-                    made.replace(folder)
-                except OSError:
-                    # Another process may have been faster.
-                    if not folder.exists():
-                        raise
-        mark_used(folder)
-        (wheel,) = folder.glob("*.whl")
-        return wheel
+
+def _install_steps(
+    install: Callable[..., None], steps: Sequence[Mapping[str, str]], target: Path, *, refresh: bool
+) -> None:
+    for step in steps:
+        options = ["--refresh"] if refresh else []
+        options += ["--require-hashes"] if has_hash(step[REQUIREMENTS]) else []
+        install(step, target, options=options)
+
+
+def _with_versions_left_open(spec: ImageSpec) -> ImageSpec:
+    """Return a spec whose values take the versions that go with the task's own packages."""
+    opened = {line: left_open(line) for line in spec.flexible}
+    return replace(
+        spec, requirements=tuple(sorted(opened.get(line, line) for line in spec.requirements))
+    )
 
 
 def _log_other_cloudpickles(spec: ImageSpec, target: Path) -> None:
@@ -245,25 +227,3 @@ def _building(what: str) -> Iterator[None]:
             hint="Require versions that have wheels, or build where an engine runs such images: on "
             "a machine with that processor, or with an emulator (QEMU's binfmt handlers).",
         ) from exc
-
-
-def _run(
-    container: Container, command: list[str], settings: IndexSettings, **variables: str
-) -> None:
-    """Run pip in a container, as the settings say."""
-    put_certificates(container, settings)
-    environment = _PIP_VARIABLES | settings.pip_environment(f"/{CA_FILE}") | variables
-    container.run(command, environment=environment, redacted=settings.redacted)
-
-
-def required_by(wheel: Path) -> list[str]:
-    """Return the requirements of Covalent's SDK, without extras and cloudpickle."""
-    with ZipFile(wheel) as opened:
-        (name,) = [name for name in opened.namelist() if name.endswith(".dist-info/METADATA")]
-        parts, _ = parse_email(opened.read(name))
-    found = [Requirement(line) for line in parts.get("requires_dist", [])]
-    return [
-        str(each)
-        for each in found
-        if canonicalize_name(each.name) != "cloudpickle" and "extra" not in str(each.marker)
-    ]

@@ -24,7 +24,7 @@ from covalent_lambda_container.images.distributions import (
 FORMAT: Final = 4
 """Version of the archives' format: increment it when the same distribution gives other bytes."""
 
-_LARGE_BYTES: Final = 5_000_000
+LARGE_BYTES: Final = 5_000_000
 _MAX_LARGE: Final = 60
 """Docker allows 127 layers in an image, those of the root and of DepsBash included."""
 
@@ -198,7 +198,7 @@ class PackageArchiveStore:
     ) -> Member:
         """Return the list of installed files, for `importlib.metadata`.
 
-        The installer's own list tells of the machine it ran on.
+        The installer's own list contains paths of the machine that it ran on.
         """
         here = {file.path for file in part.files}
         elsewhere = {file.path for file in part.distribution.files} - here
@@ -212,26 +212,28 @@ class PackageArchiveStore:
         return Member(name=f"{self._root}/{path}", content=(content,), executable=executable)
 
 
-def in_layers(distributions: Iterable[Distribution]) -> list[list[DistributionPart]]:
+def in_layers(
+    distributions: Iterable[Distribution], large_bytes: int = LARGE_BYTES
+) -> list[list[DistributionPart]]:
     """Assign distributions to layers: each large one has its own, all others share the last.
 
     The largest come first, so that adding a package, which is rarely the largest, leaves the layers
     below it unchanged. There is always a last layer, even if it is empty.
     """
     ordered = sorted(distributions, key=lambda each: (-each.size, each.name))
-    parts = [part for each in ordered for part in _parts(each)]
-    large = [each for each in parts if each.size >= _LARGE_BYTES]
-    small = [each for each in parts if each.size < _LARGE_BYTES] + large[_MAX_LARGE:]
+    parts = [part for each in ordered for part in _parts(each, large_bytes)]
+    large = [each for each in parts if each.size >= large_bytes]
+    small = [each for each in parts if each.size < large_bytes] + large[_MAX_LARGE:]
     small.sort(key=lambda each: each.distribution.name)
     return [*([each] for each in large[:_MAX_LARGE]), small]
 
 
-def _parts(distribution: Distribution) -> list[DistributionPart]:
+def _parts(distribution: Distribution, large_bytes: int) -> list[DistributionPart]:
     rest, code = (
         DistributionPart(distribution, PartKind.REST),
         DistributionPart(distribution, PartKind.CODE),
     )
-    return [rest, code] if rest.size >= _LARGE_BYTES else [DistributionPart(distribution)]
+    return [rest, code] if rest.size >= large_bytes else [DistributionPart(distribution)]
 
 
 def _package_archive(part: DistributionPart, file: Path) -> PackageArchive:

@@ -224,7 +224,7 @@ class _Forest:
         return needed
 
     def _ours(self) -> dict[str, bool]:
-        """Tell which images this project's builds created."""
+        """Return which images this project's builds created."""
         ours: dict[str, bool] = {}
         for image in self._from_below:
             below = self._images.get(image.parent)
@@ -269,7 +269,7 @@ def _is_own_name(name: str, labels: Mapping[str, str]) -> bool:
 
 
 def _lost_its_name(image: StoredImage, below: StoredImage | None) -> bool:
-    """Tell whether an unnamed image was finished and labelled by a build."""
+    """Return whether an unnamed image was finished and labelled by a build."""
     inherited = below.labels if below else {}
     return any(
         image.labels.get(label) not in (None, inherited.get(label))

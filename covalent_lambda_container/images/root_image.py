@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import json
 import logging
 import re
@@ -139,28 +140,38 @@ def _description(
     if not engine.runs_containers:
         # What is read from files differs from what the image's own Python says.
         file = known.with_suffix(".files.json")
-        return describe.describe() | _cached(file, lambda: _read_from_files(engine, image))
+        fields = {"python", "glibc", "has_interface", "runs_here"}
+        read = functools.partial(_read_from_files, engine, image)
+        return describe.describe() | _cached(file, fields, read)
     try:
         program = ["python3", "-c", _PROGRAM.read_text("utf-8")]
         return _cached(
-            known.with_suffix(".json"), lambda: json.loads(started(image.id).run(program))
+            known.with_suffix(".json"),
+            set(describe.describe()),
+            lambda: json.loads(started(image.id).run(program)),
         )
     except CannotRun:
         # Not cached: an emulator may be installed at any time.
         return describe.describe() | _read_from_files(engine, image)
 
 
-def _cached(file: Path, read: Callable[[], dict[str, Any]]) -> dict[str, Any]:
-    """Return the JSON of a file, which is written if there is none."""
+def _cached(file: Path, fields: set[str], read: Callable[[], dict[str, Any]]) -> dict[str, Any]:
+    """Return the description in a file, which is written unless it has these fields.
+
+    Another release of this package may have written others.
+    """
     try:
-        description: dict[str, Any] = json.loads(file.read_text("utf-8"))
-    except FileNotFoundError:
-        description = read()
-        file.parent.mkdir(parents=True, exist_ok=True)
-        # Other processes see the whole file or none.
-        with tempfile.NamedTemporaryFile("w", dir=file.parent, delete=False) as written:
-            json.dump(description, written)
-        Path(written.name).replace(file)
+        known = json.loads(file.read_text("utf-8"))
+    except (FileNotFoundError, ValueError):
+        known = None
+    if isinstance(known, dict) and set(known) == fields:
+        return known
+    description = read()
+    file.parent.mkdir(parents=True, exist_ok=True)
+    # Other processes see the whole file or none.
+    with tempfile.NamedTemporaryFile("w", dir=file.parent, delete=False) as written:
+        json.dump(description, written)
+    Path(written.name).replace(file)
     return description
 
 

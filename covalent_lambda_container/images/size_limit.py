@@ -47,6 +47,6 @@ class SizeLimit:
         raise ImageBuildError(
             f"Image {self.tag} would have {size / _MB:,.0f} MB uncompressed; at most "
             f"{self.max_mb:,.0f} MB are allowed. Its largest distributions:\n{listed}",
-            hint="Require fewer or smaller packages. Lambda takes images of up to 10,240 MB; the "
-            "option max_image_mb may ask for less.",
+            hint="Require fewer or smaller packages. Lambda accepts images of up to 10,240 MB; the "
+            "option max_image_mb may set a lower limit.",
         )

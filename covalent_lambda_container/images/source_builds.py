@@ -119,7 +119,7 @@ def sources(spec: ImageSpec) -> list[str]:
 
 
 def applies(requirement: Requirement, spec: ImageSpec) -> bool:
-    """Tell whether a requirement's marker holds in an image."""
+    """Return whether a requirement's marker holds in an image."""
     if requirement.marker is None:
         return True
     machine = {"arm64": "aarch64"}.get(spec.architecture, spec.architecture)

@@ -1,4 +1,4 @@
-"""An image as a plain Dockerfile with its build context, for whoever builds without this project.
+"""An image as a plain Dockerfile with its build context, to build it without this project.
 
 pip installs the packages while Docker builds. The image does what the dispatcher's own builds
 give, but has other layers.

@@ -190,14 +190,14 @@ class Background:
                     _remove_images(client, registry)
 
     def _tell_ready(self, stack: LocalStack, root_image: str) -> None:
-        told = BackgroundStack(
+        running = BackgroundStack(
             environment=stack.environment,
             options=stack.executor_options(root_image),
             log_file=str(stack.log_file),
         )
         # Whole, or not there.
         draft = self._ready_file.with_suffix(".new")
-        draft.write_text(json.dumps(asdict(told)))
+        draft.write_text(json.dumps(asdict(running)))
         draft.replace(self._ready_file)
 
     def _wait(self, process: Any, report: Callable[[str], None]) -> BackgroundStack:

@@ -51,7 +51,7 @@ class Users(NamedTuple):
 
 
 def bootstrap(endpoint_url: str, region: str, root: AccessKey, options: Options) -> Users:
-    """Set up an empty account for these options, and make its users."""
+    """Set up an empty account for these options, and create its users."""
     target = AwsTarget(region=region, endpoint_url=endpoint_url)
     clients = AwsClients(target, _session(region, root))
     names = account.deployment(clients, options)

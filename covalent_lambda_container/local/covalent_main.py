@@ -1,7 +1,7 @@
 """Covalent's server in this process: ``python -m covalent_lambda_container.local.covalent_main``.
 
 ``covalent start --no-cluster`` does the same two things, but leaves the server to a shell in the
-background, on another port if its own is taken.
+background, on another port if its own is in use.
 """
 
 from __future__ import annotations

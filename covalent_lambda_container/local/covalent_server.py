@@ -124,7 +124,7 @@ def covalent_server(
 def _client_environment(state_dir: Path, port: int) -> dict[str, str]:
     # The user's own Covalent must not show through: its database URL, its address, its port.
     inherited = {k: v for k, v in os.environ.items() if not k.startswith("COVALENT_")}
-    # Every variable by which Covalent can be told where to keep what it writes.
+    # Every variable that says where Covalent keeps what it writes.
     folders = {
         "COVALENT_CACHE_DIR": "cache",
         "COVALENT_CONFIG_DIR": "config",

@@ -93,10 +93,10 @@ def dispatch_twice(workflow: Path, report: Callable[[str], None]) -> tuple[Dispa
             root_image = ensure_root_image(client, version, report)
         report(f"Root image: {root_image}")
         with local_stack(folder / "stack", report) as stack:
-            journal_file = folder / "journal"
-            with _server(folder, stack, root_image, journal_file, report) as server:
-                first = _dispatch(workflow, server, journal_file, report)
-                second = _dispatch(workflow, server, journal_file, report)
+            step_file = folder / "steps.jsonl"
+            with _server(folder, stack, root_image, step_file, report) as server:
+                first = _dispatch(workflow, server, step_file, report)
+                second = _dispatch(workflow, server, step_file, report)
     return first, second
 
 
@@ -105,11 +105,11 @@ def _server(
     folder: Path,
     stack: LocalStack,
     root_image: str,
-    journal_file: Path,
+    step_file: Path,
     report: Callable[[str], None],
 ) -> Iterator[CovalentServer]:
     options = stack.executor_options(root_image) | {"cache_dir": str(folder / "cache")}
-    environment = {step_log.VARIABLE: str(journal_file)}
+    environment = {step_log.VARIABLE: str(step_file)}
     with covalent_server(
         folder / "covalent", environment, report, executors={SHORT_NAME: options}
     ) as server:
@@ -117,12 +117,12 @@ def _server(
 
 
 def _dispatch(
-    workflow: Path, server: CovalentServer, journal_file: Path, report: Callable[[str], None]
+    workflow: Path, server: CovalentServer, step_file: Path, report: Callable[[str], None]
 ) -> Dispatch:
     report(f"Dispatching {workflow}")
-    before = len(step_log.read(journal_file))
+    before = len(step_log.read(step_file))
     started = time.monotonic()
-    with _steps_reported(journal_file, before, report):
+    with _steps_reported(step_file, before, report):
         client = subprocess.run(
             [sys.executable, str(workflow)],
             env=dict(server.environment),
@@ -138,14 +138,12 @@ def _dispatch(
             f"{workflow} ended with status {client.returncode}:\n{client.stdout}{client.stderr}"
         )
     return Dispatch(
-        accuracy=float(accuracy[1]), seconds=seconds, steps=step_log.read(journal_file)[before:]
+        accuracy=float(accuracy[1]), seconds=seconds, steps=step_log.read(step_file)[before:]
     )
 
 
 @contextmanager
-def _steps_reported(
-    journal_file: Path, before: int, report: Callable[[str], None]
-) -> Iterator[None]:
+def _steps_reported(step_file: Path, before: int, report: Callable[[str], None]) -> Iterator[None]:
     """Report each of the executor's steps as it is recorded."""
     ended = threading.Event()
 
@@ -153,7 +151,7 @@ def _steps_reported(
         seen = before
         while True:
             last = ended.wait(0.2)
-            for record in step_log.read(journal_file)[seen:]:
+            for record in step_log.read(step_file)[seen:]:
                 seen += 1
                 cold = " (cold)" if record.get("cold") else ""
                 name = STEP_NAMES.get(record["step"], record["step"])

@@ -84,7 +84,7 @@ class Emulator:
     port: int
     scratch: Path
     limits: Limits = field(default_factory=Limits)
-    # The emulator takes twelve digits for an account's number: letters come first.
+    # Letters come first: the emulator reads twelve digits as an account's number.
     root_key: str = field(default_factory=lambda: f"ROOT{secrets.token_hex(16)}", repr=False)
     root_secret: str = field(default_factory=lambda: secrets.token_hex(20), repr=False)
     registry_password: str = field(default_factory=lambda: secrets.token_hex(20), repr=False)
@@ -93,7 +93,7 @@ class Emulator:
 
     @property
     def container_label(self) -> str:
-        """The Docker label that this emulator's containers bear, and no others."""
+        """The Docker label that only this emulator's containers have."""
         return f"ministack.instance={self.name}:{self.port}"
 
     def command(self, descriptors: Sequence[int]) -> list[str]:

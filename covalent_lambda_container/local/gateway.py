@@ -1,13 +1,13 @@
-"""What stands before MiniStack in its process: nobody gets by without proof of who they are.
+"""A gateway in front of MiniStack, in its process: it refuses requests without credentials.
 
 MiniStack with ``AUTH=true`` checks the signatures of IAM users and of temporary credentials. It
-also takes ``test``, any twelve digits and its own root key for the account's root, *whatever the
+also treats ``test``, any twelve digits and its own root key as the account's root, *whatever the
 signature*; serves its registry without a password; and resets itself for anyone. Here:
 
-* a request that names no key is refused; one that names a key that everybody knows goes on under a
-  key that nobody has, so that the service refuses it in its own words;
+* a request without a key is refused; one with a publicly known key is passed on with a key that
+  nobody has, so that the service refuses it with its own message;
 * the registry asks for the password that ``GetAuthorizationToken`` gave, as ECR does, and for the
-  actions that this user may take; CreateFunction and GetFunction ask for more, too (`permissions`);
+  actions that this user is allowed; CreateFunction and GetFunction need more, too (`permissions`);
 * of MiniStack's own paths, only its health is public.
 
 The root key is known to the process that started this one, and to no one else.
@@ -174,7 +174,7 @@ def _without_well_known_keys(scope: Scope) -> Scope:
         headers.append((name, value))
     query = _query(scope)
     named = [(n, _provable(v) if n.lower() in _QUERY_KEYS else v) for n, v in query]
-    # Encoded anew only if it changed: a signature holds for the text as it came.
+    # Encoded again only if it changed: a signature covers the text as it was sent.
     query_string = scope["query_string"] if named == query else urlencode(named).encode()
     return {**scope, "headers": headers, "query_string": query_string}
 

@@ -33,7 +33,7 @@ def listen_here_only(client: docker.DockerClient, port: int = 0) -> list[socket.
     Raises
     ------
     LocalStackError
-        The port that was asked for is taken.
+        The requested port is in use.
 
     Returns
     -------
@@ -103,7 +103,7 @@ def _default_bridge(client: docker.DockerClient) -> Bridge | None:
         for config in attributes["IPAM"].get("Config") or ():
             subnet = ipaddress.ip_network(config["Subnet"])
             if subnet.version == 4:
-                # Absent from a fresh engine's answer, which then takes the first address.
+                # Absent from a fresh engine's answer, which then uses the first address.
                 address = config.get("Gateway") or str(next(subnet.hosts()))
                 return Bridge(address, interface)
     return None

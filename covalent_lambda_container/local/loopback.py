@@ -48,7 +48,7 @@ def check_loopback(client: docker.DockerClient) -> None:
         raise LocalStackError(
             "The container engine speaks only HTTPS to registries at localhost; the local stack's "
             "registry speaks HTTP.",
-            hint="Docker takes registries at localhost as they are. For podman, see the page "
+            hint="Docker accepts plain HTTP from registries at localhost. For podman, see the page "
             "'Engines' of the documentation.",
         )
     raise LocalStackError(
@@ -62,7 +62,7 @@ def check_loopback(client: docker.DockerClient) -> None:
 
 
 class _Registry:
-    """A registry without images on a free port, which counts who comes.
+    """A registry without images on a free port, which counts connections.
 
     Attributes
     ----------

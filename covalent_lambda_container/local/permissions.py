@@ -64,7 +64,7 @@ def registry_denial(key: str, method: str, path: str) -> str | None:
 
 
 def create_function_denial(key: str, body: bytes) -> str | None:
-    """Return why a user may not make a function with this role or these tags, or None if he may.
+    """Return why a user may not create a function with this role or these tags, or None if he may.
 
     Parameters
     ----------

@@ -65,12 +65,12 @@ def ensure_root_image(
     if suite is None:
         raise LocalStackError(
             f"There is no root image for Python {python_version}: {aws} cannot be pulled "
-            f"({refusal}), and Debian packages give {' or '.join(_SUITES)} only.",
-            hint=f"Pull {aws} where there is a network, carry it over with `docker save` and "
+            f"({refusal}), and Debian packages provide only {' or '.join(_SUITES)}.",
+            hint=f"Pull {aws} on a machine with a network, copy it here with `docker save` and "
             f"`docker load`, or use Python {' or '.join(_SUITES)}.",
         )
     mmdebstrap = _find_mmdebstrap(aws, refusal, report)
-    report(f"{aws} cannot be pulled ({refusal}): making {local} from Debian {suite} packages")
+    report(f"{aws} cannot be pulled ({refusal}): building {local} from Debian {suite} packages")
     _make_from_debian(client, mmdebstrap, suite, local)
     return local
 
@@ -117,7 +117,7 @@ def _find_mmdebstrap(aws: str, refusal: str, report: Callable[[str], None]) -> s
     if found is None:
         raise LocalStackError(
             f"There is no root image: {aws} cannot be pulled ({refusal}), and mmdebstrap, which "
-            "makes one from Debian packages, is not installed.",
+            "builds one from Debian packages, is not installed.",
             hint=f"Install mmdebstrap, or load {aws} with `docker load`.",
         )
     return found
@@ -165,10 +165,10 @@ def _make_from_debian(
             log.seek(0)
             lines = log.read().decode(errors="replace").splitlines()[-_TAIL_LINES:]
             raise LocalStackError(
-                f"mmdebstrap made no root image from Debian {suite}; it ended with status "
-                f"{status}:\n" + "\n".join(lines),
-                hint="It needs Debian's package servers; it takes the machine's apt sources for "
-                f"{suite} if there are any.",
+                f"mmdebstrap could not build a root image from Debian {suite}; it ended with "
+                f"status {status}:\n" + "\n".join(lines),
+                hint="It needs Debian's package servers, or this machine's apt sources if they "
+                f"have {suite}.",
             )
     repository, _, tag = reference.partition(":")
     client.images.get(image).tag(repository, tag)

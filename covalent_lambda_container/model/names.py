@@ -31,7 +31,7 @@ _IMAGE_TAG: Final = re.compile(rf"[0-9a-f]{{{TAG_LENGTH}}}(?:{_REVISION.pattern}
 
 
 def is_image_tag(tag: str) -> bool:
-    """Tell whether an ECR tag has the form of this project's images, a rebuild's included."""
+    """Return whether an ECR tag has the form of this project's images, a rebuild's included."""
     return _IMAGE_TAG.fullmatch(tag) is not None
 
 

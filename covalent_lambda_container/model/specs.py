@@ -46,6 +46,9 @@ class ImageSpec:
         The same, for packages that are installed only if others ask for them.
     install_options
         Options of pip, one a line, canonical and sorted: ``"--only-binary numpy"``.
+    flexible
+        Those of `requirements` that only values have brought along: their versions are left open
+        where they cannot be installed beside the others.
     recipe
         SHA-256, hexadecimal, of the templates and runtime files that make the image.
     local_packages
@@ -61,6 +64,7 @@ class ImageSpec:
     commands: tuple[str, ...] = ()
     constraints: tuple[str, ...] = ()
     install_options: tuple[str, ...] = ()
+    flexible: tuple[str, ...] = ()
     recipe: str
     local_packages: tuple[LocalPackage, ...] = ()
 
@@ -75,7 +79,11 @@ class ImageSpec:
     def json(self) -> str:
         """Canonical JSON of all fields; packages of the user's own by name and digest."""
         own = {package.name: package.digest for package in self.local_packages}
-        return _canonical_json(asdict(replace(self, local_packages=())) | {"local_packages": own})
+        fields = asdict(replace(self, local_packages=())) | {"local_packages": own}
+        if not self.flexible:
+            # So that it is one image whether a task or a value asks for nothing else.
+            del fields["flexible"]
+        return _canonical_json(fields)
 
     @cached_property
     def digest(self) -> str:
@@ -130,11 +138,13 @@ class FunctionSpec:
     subnet_ids, security_group_ids
         The function's place in a VPC, sorted; empty for a function outside of one.
     file_system_arn, mount_path
-        EFS access point and where it is mounted; empty for none.
+        Access point of EFS or S3 Files, and where it is mounted; empty for none.
     kms_key_arn
         Key that encrypts environment and image; empty for AWS's own.
     reserved_concurrency
         Executions that Lambda reserves for the function and does not let it exceed; 0 for none.
+    owner
+        ARN of the only identity whose tasks it runs; empty for all.
     """
 
     image: ImageReference
@@ -151,6 +161,7 @@ class FunctionSpec:
     mount_path: str = ""
     kms_key_arn: str = ""
     reserved_concurrency: int = 0
+    owner: str = ""
 
     @cached_property
     def name(self) -> str:
@@ -159,7 +170,11 @@ class FunctionSpec:
         At most 64 characters, as Lambda's CreateFunction asks (API reference, read 2026-11).
         """
         image = hashlib.sha256(self.image.uri.encode()).hexdigest()
-        return f"{FUNCTION_PREFIX}{image[:16]}-{_digest(asdict(self))[:16]}"
+        content = asdict(self)
+        if not self.owner:
+            # Functions that all share keep the names that they had before there were owners.
+            del content["owner"]
+        return f"{FUNCTION_PREFIX}{image[:16]}-{_digest(content)[:16]}"
 
 
 def sorted_pairs(mapping: Mapping[str, str]) -> tuple[tuple[str, str], ...]:

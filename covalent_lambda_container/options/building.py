@@ -52,7 +52,10 @@ class ImageOptions:
     ] = "build"
     base_image: Annotated[
         Text,
-        pattern(r"^([a-zA-Z0-9\[][a-zA-Z0-9._:/@\[\]-]*)?$"),
+        pattern(
+            r"^([a-zA-Z0-9\[][a-zA-Z0-9._:/@\[\]-]*)?$",
+            "an image's reference, such as registry.example.com/python:3.11",
+        ),
         Option(
             f"Root image; default: {AWS_ROOT_IMAGE}:X.Y, X.Y being the client's Python.",
             flag="--base-image IMAGE",
@@ -103,9 +106,9 @@ class IndexOptions:
     ca_bundle: Annotated[
         Text,
         Option(
-            "PEM file of certificate authorities to trust when packages are installed; default: "
-            "PIP_CERT, REQUESTS_CA_BUNDLE or SSL_CERT_FILE of the dispatcher's environment, or "
-            "pip's configuration.",
+            "PEM file of certificate authorities to trust when packages are installed, and when a "
+            "root image is read without Docker; default: PIP_CERT, REQUESTS_CA_BUNDLE or "
+            "SSL_CERT_FILE of the dispatcher's environment, or pip's configuration.",
             flag="--ca-bundle FILE",
         ),
     ] = ""

@@ -45,13 +45,15 @@ MAX_SECURITY_GROUPS: Final = 5
 
 ACCESS_POINT: Final = re.compile(
     r"arn:aws[a-zA-Z-]*:elasticfilesystem:(eusc-)?[a-z]{2}((-gov)|(-iso([a-z]?)))?-[a-z]+-\d"
-    r":\d{12}:access-point/fsap-[a-f0-9]{17}",
+    r":\d{12}:access-point/fsap-[a-f0-9]{17}"
+    r"|arn:aws[-a-z]*:s3files:[0-9a-z:-]+:file-system/fs-[0-9a-f]{17,40}"
+    r"/access-point/fsap-[0-9a-f]{17,40}",
     re.ASCII,
 )
 MOUNT_PATH: Final = re.compile(r"/mnt/[a-zA-Z0-9-_.]+")
 MOUNT_PATH_CHARACTERS: Final = 160
-"""What a function may mount, and where ("FileSystemConfig", Lambda API reference, read
-2026-11)."""
+"""What a function may mount, of EFS or S3 Files, and where ("FileSystemConfig", Lambda API
+reference, read 2026-11)."""
 
 CONCURRENCY_QUOTA: Final = 1000
 """Invocations that an account may run at once, unless AWS has raised it ("Lambda quotas"

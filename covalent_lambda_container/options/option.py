@@ -49,9 +49,26 @@ class CoreSchema:
         return {**handler(source), **self._changes}
 
 
-def pattern(text: str) -> CoreSchema:
-    """Return the annotation of a text that must match a regular expression."""
+_FORMS: dict[str, str] = {}
+
+
+def pattern(text: str, form: str) -> CoreSchema:
+    """Return the annotation of a text that must match a regular expression.
+
+    Parameters
+    ----------
+    text
+        The regular expression.
+    form
+        What it asks for, in words, as the end of "it should be".
+    """
+    _FORMS[text] = form
     return CoreSchema(pattern=text)
+
+
+def form_of(text: str) -> str:
+    """Return in words what a regular expression of an option asks for."""
+    return _FORMS[text]
 
 
 STRICT: Final = CoreSchema(strict=True)

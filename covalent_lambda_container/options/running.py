@@ -4,7 +4,7 @@
 
 from __future__ import annotations
 
-from typing import Annotated
+from typing import Annotated, Literal
 
 from annotated_types import Ge, Gt, Le, MaxLen, MinLen
 
@@ -44,7 +44,10 @@ class AccountOptions:
     ] = ""
     s3_bucket_name: Annotated[
         Text,
-        pattern(r"^[a-z0-9][a-z0-9.-]*[a-z0-9]$"),
+        pattern(
+            r"^[a-z0-9][a-z0-9.-]*[a-z0-9]$",
+            "lowercase letters, digits, hyphens and dots, a letter or digit at each end",
+        ),
         MinLen(3),
         MaxLen(63),
         Option(
@@ -55,7 +58,10 @@ class AccountOptions:
     ] = "covalent-lambda-job-resources"
     ecr_repository: Annotated[
         Text,
-        pattern(r"^[a-z0-9]+([._/-][a-z0-9]+)*$"),
+        pattern(
+            r"^[a-z0-9]+([._/-][a-z0-9]+)*$",
+            "lowercase letters and digits, with single '.', '_', '/' or '-' between them",
+        ),
         MinLen(2),
         MaxLen(256),
         Option(
@@ -96,6 +102,17 @@ class TaskOptions:
             function="memory_mb",
         ),
     ] = 512
+    max_memory_size: Annotated[
+        Whole,
+        Ge(0),
+        Le(MEMORY_MB[1]),
+        Option(
+            "Most memory in MB for a task that ran out of it: it is run again with twice as much "
+            f"until it has this, up to {MEMORY_MB[1]}; 0: it is not run again for that.",
+            remark="The next task of the same electron begins where the last one got to, in each "
+            "process of the dispatcher. These runs do not count as `retries`.",
+        ),
+    ] = 0
     ephemeral_storage: Annotated[
         Whole,
         Ge(TMP_MB[0]),
@@ -107,7 +124,12 @@ class TaskOptions:
         Option("Environment variables of the functions.", function="environment"),
     ] = {}
     subnet_ids: Annotated[
-        list[Annotated[Text, pattern(r"^subnet-[0-9a-f]+$")]],
+        list[
+            Annotated[
+                Text,
+                pattern(r"^subnet-[0-9a-f]+$", "a subnet's ID: subnet- and hexadecimal digits"),
+            ]
+        ],
         MaxLen(MAX_SUBNETS),
         Option(
             f"Subnets of the VPC that the functions join, up to {MAX_SUBNETS}; with "
@@ -119,7 +141,12 @@ class TaskOptions:
         ),
     ] = []
     security_group_ids: Annotated[
-        list[Annotated[Text, pattern(r"^sg-[0-9a-f]+$")]],
+        list[
+            Annotated[
+                Text,
+                pattern(r"^sg-[0-9a-f]+$", "a security group's ID: sg- and hexadecimal digits"),
+            ]
+        ],
         MaxLen(MAX_SECURITY_GROUPS),
         Option(
             f"Security groups of the functions in their VPC, up to {MAX_SECURITY_GROUPS}; with "
@@ -130,8 +157,11 @@ class TaskOptions:
     file_system: Annotated[
         dict[Text, Text],
         Option(
-            'EFS access point that the functions mount, {"arn": its ARN, "mount_path": '
-            '"/mnt/NAME"}; needs subnet_ids.'
+            'Access point of EFS or S3 Files that the functions mount, {"arn": its ARN, '
+            '"mount_path": "/mnt/NAME"}; needs subnet_ids.',
+            remark="If it is in Covalent's configuration, `covalent-lambda bootstrap` and "
+            "`covalent-lambda policy` include what the execution role and the dispatcher need "
+            "for it.",
         ),
     ] = {}
 
@@ -161,10 +191,20 @@ class FunctionOptions:
             remark="In each process of the dispatcher.",
         ),
     ] = 0
+    isolate: Annotated[
+        Literal["none", "function"],
+        Option(
+            "Whom functions are shared with: none, all dispatchers whose tasks need the same one; "
+            "function, only those with the same AWS identity.",
+            remark="A role is one identity, whoever assumes it. See "
+            "[what one task can see of another](security.md#what-one-task-can-see-of-another).",
+        ),
+    ] = "none"
     kms_key_arn: Annotated[
         Text,
         pattern(
             r"^(arn:aws[a-zA-Z-]*:kms:[a-z0-9-]+:[0-9]{12}:(key|alias)/[a-zA-Z0-9/_-]+)?$",
+            "the ARN of a key or an alias: arn:aws:kms:REGION:ACCOUNT:key/ID",
         ),
         Option(
             "ARN of the KMS key that encrypts the functions' environment variables and images; "
@@ -185,6 +225,13 @@ class FunctionOptions:
     usage_report: Annotated[
         Truth,
         Option("End each task's stderr with a line on its duration, memory and estimated cost."),
+    ] = True
+    live_output: Annotated[
+        Truth,
+        Option(
+            "Show in its node what a task that runs longer than 5 seconds has printed so far.",
+            remark="Through S3: see [what it costs](cost.md).",
+        ),
     ] = True
     sublattice_executors: Annotated[
         list[Text],

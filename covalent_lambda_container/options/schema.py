@@ -14,6 +14,7 @@ from covalent_lambda_container.model.specs import sorted_pairs
 from covalent_lambda_container.options import validators
 from covalent_lambda_container.options.building import ImageOptions, IndexOptions
 from covalent_lambda_container.options.declarations import OPTIONS
+from covalent_lambda_container.options.option import form_of
 from covalent_lambda_container.options.running import (
     AccountOptions,
     FunctionOptions,
@@ -43,6 +44,7 @@ class Options(FunctionOptions, IndexOptions, ImageOptions, TaskOptions, AccountO
     _tags = field_validator("tags")(validators.check_tags)
     _security_groups = field_validator("security_group_ids")(validators.check_security_groups)
     _file_system = field_validator("file_system")(validators.check_file_system)
+    _max_memory = field_validator("max_memory_size")(validators.check_max_memory)
     _prewarm = field_validator("prewarm")(validators.check_prewarm)
 
     @classmethod
@@ -140,6 +142,8 @@ def _explain(problem: ValidationError) -> str:
         keys = [key for key in error["loc"][1:] if isinstance(key, str) and key != "[key]"]
         inside = "".join(f"[{key!r}]" for key in keys)
         message = error["msg"].removeprefix("Value error, ").removeprefix("Input ")
+        if error["type"] == "string_pattern_mismatch":
+            message = f"should be {form_of(error['ctx']['pattern'])}"
         seen = f"={without_credentials(repr(error['input']))}"
         known = OPTIONS.get(name)
         if known is None:

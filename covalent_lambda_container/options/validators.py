@@ -83,7 +83,7 @@ def check_environment(environment: dict[str, str]) -> dict[str, str]:
     size = len(measured.encode(errors="replace"))
     if size > ENVIRONMENT_BYTES:
         raise ValueError(
-            f"all variables together have {size} bytes as JSON; Lambda takes at most "
+            f"all variables together have {size} bytes as JSON; Lambda accepts at most "
             f"{ENVIRONMENT_BYTES}"
         )
     return environment
@@ -132,8 +132,9 @@ def check_file_system(file_system: dict[str, str], others: ValidationInfo) -> di
         raise ValueError("should have the keys arn and mount_path, and no others")
     if not ACCESS_POINT.fullmatch(file_system["arn"]):
         raise ValueError(
-            "arn should be an EFS access point's: "
-            "arn:aws:elasticfilesystem:REGION:ACCOUNT:access-point/fsap-…"
+            "arn should be an access point's, of EFS "
+            "(arn:aws:elasticfilesystem:REGION:ACCOUNT:access-point/fsap-…) or of S3 Files "
+            "(arn:aws:s3files:REGION:ACCOUNT:file-system/fs-…/access-point/fsap-…)"
         )
     path = file_system["mount_path"]
     if not MOUNT_PATH.fullmatch(path) or len(path) > MOUNT_PATH_CHARACTERS:
@@ -144,6 +145,14 @@ def check_file_system(file_system: dict[str, str], others: ValidationInfo) -> di
     if others.data.get("subnet_ids") == []:
         raise ValueError("should be given together with subnet_ids and security_group_ids")
     return file_system
+
+
+def check_max_memory(most_mb: int, others: ValidationInfo) -> int:
+    """Check that a task may at least have what it begins with."""
+    memory_mb = others.data.get("memory_size")
+    if most_mb and memory_mb and most_mb < memory_mb:
+        raise ValueError(f"should be 0, or at least memory_size, which is {memory_mb}")
+    return most_mb
 
 
 def check_prewarm(prewarm: int, others: ValidationInfo) -> int:

@@ -10,7 +10,7 @@ import re
 from collections.abc import Callable, Iterator
 from typing import Final
 
-from covalent_lambda_container.errors import ImageBuildError
+from covalent_lambda_container.errors import ImageBuildError, RequirementsConflict
 
 HEADING: Final = "The packages could not be installed"
 
@@ -65,7 +65,8 @@ def unsatisfiable(said: str, newest: Callable[[str], str]) -> ImageBuildError:
         Returns the newest version of a package, or ``""`` if it is not known.
     """
     reason, hint = _reason(said, newest)
-    return ImageBuildError(f"{HEADING}: {reason}.\n{shortened(said)}", hint=hint)
+    kind = ImageBuildError if _NOT_FOUND.search(said) else RequirementsConflict
+    return kind(f"{HEADING}: {reason}.\n{shortened(said)}", hint=hint)
 
 
 def not_built(said: str, wheels_said: str, base_image: str) -> ImageBuildError:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import hashlib
 import importlib.util
+import logging
 import os
 import sys
 from collections.abc import Callable, Iterator, Sequence
@@ -17,6 +18,8 @@ from pathlib import Path
 from typing import Final, NamedTuple
 
 from covalent_lambda_container.errors import ConfigurationError
+
+log = logging.getLogger(__name__)
 
 MAX_BYTES: Final = 20 * 1024 * 1024
 """Limit on the size of a package. Its files are kept in memory and are part of every build; source
@@ -91,8 +94,9 @@ def locate(entry: str, folder: Path) -> str:
 def read_local_packages(paths: Sequence[str]) -> tuple[LocalPackage, ...]:
     """Read packages and modules; return them sorted by name.
 
-    Caches, hidden files and folders, links to folders, and files that the nearest ``.dockerignore``
-    excludes are left out. That file is in the package's folder, or above it in the same project.
+    Caches, hidden files and folders, links to folders, links that lead out of the package or to
+    something hidden, and files that the nearest ``.dockerignore`` excludes are left out. That file
+    is in the package's folder, or above it in the same project.
 
     Raises
     ------
@@ -196,22 +200,50 @@ def _content(name: str, entries: tuple[_Entry, ...]) -> LocalPackage:
 
 def _entries(path: Path) -> Iterator[_Entry]:
     if path.is_dir():
-        yield from _entries_below(path, path.name, _exclusion(path))
+        yield from _entries_below(path, path.name, _Selection(path))
     else:
         yield _entry(path.name, path)
 
 
-def _entries_below(
-    folder: Path, name: str, is_excluded: Callable[[Path], bool]
-) -> Iterator[_Entry]:
+def _entries_below(folder: Path, name: str, selection: _Selection) -> Iterator[_Entry]:
     for path in folder.iterdir():
-        hidden = path.name.startswith(".") or path.name in _CACHES
-        if hidden or path.name.endswith(_CACHE_SUFFIXES) or is_excluded(path):
+        if not selection.has(path):
             continue
         if path.is_file():
             yield _entry(f"{name}/{path.name}", path)
         elif path.is_dir() and not path.is_symlink():
-            yield from _entries_below(path, f"{name}/{path.name}", is_excluded)
+            yield from _entries_below(path, f"{name}/{path.name}", selection)
+
+
+class _Selection:
+    """Which files and folders of a package go into an image."""
+
+    def __init__(self, package: Path) -> None:
+        self._package = package
+        self._is_excluded = _exclusion(package)
+
+    def has(self, path: Path) -> bool:
+        if _is_hidden(path.name) or self._is_excluded(path):
+            return False
+        return not path.is_symlink() or self._has_target(path)
+
+    def _has_target(self, link: Path) -> bool:
+        """Return whether a link leads into the package itself: elsewhere may be a secret."""
+        target, package = link.resolve(), self._package.resolve()
+        if target.is_relative_to(package):
+            inside = target.relative_to(package)
+            hidden = any(map(_is_hidden, inside.parts))
+            if not hidden and not self._is_excluded(self._package / inside):
+                return True
+        log.warning(
+            "%s: %s is left out: it is a link to %s, which is not part of the package.",
+            *(_OPTION, link, target),
+        )
+        return False
+
+
+def _is_hidden(name: str) -> bool:
+    return name.startswith(".") or name in _CACHES or name.endswith(_CACHE_SUFFIXES)
 
 
 def _entry(name: str, path: Path) -> _Entry:
@@ -220,7 +252,7 @@ def _entry(name: str, path: Path) -> _Entry:
 
 
 def _exclusion(package: Path) -> Callable[[Path], bool]:
-    """Return a function that tells whether a file or folder of a package is excluded."""
+    """Return a function that returns whether a file or folder of a package is excluded."""
     for folder in (package, *package.parents):
         file = folder / _IGNORE_FILE
         if file.is_file():

@@ -69,7 +69,7 @@ def with_name(requirement: str) -> str:
     Raises
     ------
     ValueError
-        When the URL does not tell the name.
+        When the URL does not contain the name.
     """
     url, semicolon, marker = requirement.partition(" ;")
     url = url.strip()
@@ -80,7 +80,7 @@ def with_name(requirement: str) -> str:
     name = parts.pop("egg", "") or _name_of(address, parts)
     if not name:
         raise ValueError(
-            "is a URL that does not tell the package's name: write 'NAME @ URL', or add '#egg=NAME'"
+            "is a URL without the package's name: write 'NAME @ URL', or add '#egg=NAME'"
         )
     kept = "&".join(f"{key}={value}" for key, value in parts.items())
     named = f"{name} @ {address}{f'#{kept}' if kept else ''}"
@@ -93,7 +93,7 @@ def editable_as_package(url: str) -> str:
     Raises
     ------
     ValueError
-        When the URL does not tell the name.
+        When the URL does not contain the name.
     """
     requirement = with_name(url)
     log.info("%s is installed as a package: images have no editable ones.", requirement)

@@ -27,7 +27,6 @@ ADDRESS_OPTIONS: Final = ("--index-url ", "--extra-index-url ", "--find-links ")
 """Prefixes of the options that name the addresses of packages."""
 
 _HASH: Final = " --hash="
-# Hexadecimal digits of the digests that pip accepts ("Hash-checking mode", pip's documentation).
 _DIGEST_LENGTHS: Final = {"sha256": 64, "sha384": 96, "sha512": 128}
 # packaging parses quoted marker values as Python literals and lets Python's own errors through.
 _UNREADABLE: Final = (InvalidRequirement, SyntaxError, ValueError)
@@ -76,29 +75,6 @@ class Requirements:
             constraints=_sorted(self.constraints, other.constraints),
             options=options,
         )
-
-
-def canonical_requirements(requirements: Iterable[str], *, origin: str) -> tuple[str, ...]:
-    """Return the canonical form of requirements without hashes and options.
-
-    Parameters
-    ----------
-    requirements
-        PEP 508 requirements, such as ``"scikit-learn==1.5.2"``.
-    origin
-        Where they were written, for error messages: ``"An argument's header"``.
-
-    Returns
-    -------
-    tuple of str
-        Sorted and without duplicates; names normalised as PEP 503 says.
-
-    Raises
-    ------
-    RequirementError
-        For anything else.
-    """
-    return tuple(sorted({canonical_requirement(text, origin) for text in requirements}))
 
 
 def canonical_requirement(text: str, origin: str, hashes: Iterable[str] = ()) -> str:
@@ -162,7 +138,7 @@ def parsed(line: str) -> Requirement:
 
 
 def has_hash(line: str) -> bool:
-    """Tell whether a canonical line is of a package with hashes."""
+    """Return whether a canonical line is of a package with hashes."""
     return _HASH in line
 
 
@@ -171,28 +147,6 @@ def as_constraint(line: str) -> str:
     requirement = parsed(line)
     requirement.extras = set()
     return text_of(requirement)
-
-
-def with_required(own: Iterable[str], required: Iterable[str]) -> tuple[str, ...]:
-    """Join a task's own requirements with those of the values it unpickles.
-
-    The task's own requirements win. If values require two versions of one package, the newer is
-    taken, since newer packages read what older ones wrote.
-
-    Parameters
-    ----------
-    own
-        Canonical requirements of the task.
-    required
-        Canonical requirements of the form ``name==version`` or ``name @ url``.
-    """
-    named = {parsed(line).name for line in own}
-    chosen: dict[str, Requirement] = {}
-    for requirement in map(parsed, required):
-        rival = chosen.get(requirement.name)
-        if requirement.name not in named and (rival is None or _newer(requirement, rival)):
-            chosen[requirement.name] = requirement
-    return tuple(sorted({*own, *map(text_of, chosen.values())}))
 
 
 def refusal(origin: str, line: str, reason: str, hint: str = "") -> RequirementError:
@@ -208,7 +162,7 @@ def _checked_hash(value: str) -> str:
     digits = _DIGEST_LENGTHS.get(algorithm)
     if digits is None or not re.fullmatch(f"[0-9a-f]{{{digits}}}", digest):
         raise ValueError(
-            f"has the hash {value!r}, where pip takes sha256, sha384 or sha512, a colon, and the "
+            f"has the hash {value!r}, where pip accepts sha256, sha384 or sha512, a colon, and the "
             "whole digest in hexadecimal"
         )
     return f"{algorithm}:{digest}"
@@ -254,15 +208,6 @@ def _is_pinned(requirement: Requirement) -> bool:
         part.operator in ("==", "===") and not part.version.endswith(".*")
         for part in requirement.specifier
     )
-
-
-def _newer(one: Requirement, other: Requirement) -> bool:
-    return _pinned(one) > _pinned(other)
-
-
-def _pinned(requirement: Requirement) -> tuple[Version, str]:
-    versions = [Version(part.version) for part in requirement.specifier if part.operator == "=="]
-    return max(versions, default=Version("0")), text_of(requirement)
 
 
 def _sorted(*groups: Iterable[str]) -> tuple[str, ...]:

@@ -99,7 +99,7 @@ def read_requirements_file(path: Path) -> Requirements:
 
 
 def names_file(line: str) -> bool:
-    """Tell whether a line names a file with requirements or constraints."""
+    """Return whether a line names a file with requirements or constraints."""
     return line.strip().startswith(("-r", "-c", "--requirement", "--constraint"))
 
 

@@ -41,6 +41,16 @@ class Installer(Protocol):
         WheelsMissing
         """
 
+    def build_wheel(
+        self,
+        requirement: str,
+        folder: Path,
+        *,
+        settings: IndexSettings,
+        variables: Mapping[str, str],
+    ) -> None:
+        """Build the wheel of a pinned package from its source, on this machine, into a folder."""
+
     def program(
         self,
         scratch: Path,

@@ -48,7 +48,7 @@ class ImageRecord:
 
 
 class ImageBuilder(Protocol):
-    """Makes task images."""
+    """Builds and pushes task images."""
 
     def build(self, spec: ImageSpec, name: str, *, rebuild: bool = False) -> None:
         """Build the image of a spec and tag it `name` in the engine.
@@ -69,11 +69,11 @@ class Registry(Protocol):
         Raises
         ------
         UnusableImage
-            When it is one that Lambda does not take.
+            When Lambda does not accept it.
         """
 
     def contents(self, tag: str) -> ImageContents | None:
-        """Return what is in the newest image of a tag, or None where it does not say so.
+        """Return what is in the newest image of a tag, or None if its labels do not say.
 
         Raises
         ------
@@ -85,7 +85,7 @@ class Registry(Protocol):
         """Return what to push the next image of a tag as: the tag itself, or a later revision."""
 
     def remove(self, tag: str) -> None:
-        """Take a tag away; an image without another one goes with it."""
+        """Remove a tag; an image without another tag is removed with it."""
 
     def list_images(self) -> list[ImageRecord]:
         """Return all images; none if there is no repository."""
@@ -94,7 +94,7 @@ class Registry(Protocol):
         """Remove images with all their tags; absent ones do not matter."""
 
     def ensure_repository(self) -> str:
-        """Return the repository's URI, making the repository if there is none."""
+        """Return the repository's URI, creating the repository if there is none."""
 
     def login(self) -> RegistryLogin:
         """Return fresh credentials for a push."""

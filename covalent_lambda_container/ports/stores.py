@@ -55,10 +55,21 @@ class BlobStore(Protocol):
     def put(self, key: str, body: bytes | Iterable[bytes]) -> None:
         """Store an object, given whole or in chunks."""
 
-    def read(self, key: str, parse: Callable[[Readable], Parsed]) -> Parsed | None:
+    def read(
+        self, key: str, parse: Callable[[Readable], Parsed], *, limit: int | None = None
+    ) -> Parsed | None:
         """Parse an object from its stream; return None when the object does not exist.
 
         A stream that breaks, or in which `parse` finds an error (ValueError), is read again.
+
+        Parameters
+        ----------
+        key
+            The object.
+        parse
+            Returns the value of a stream of its bytes.
+        limit
+            Bytes after which the stream ends, for an object of unknown size; at most 8 MB.
         """
 
     def delete(self, keys: list[str]) -> None:

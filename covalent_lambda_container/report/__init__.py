@@ -1,1 +1,1 @@
-"""What a dispatch took, what it cost, and what to change."""
+"""How long a dispatch took, what it cost, and what to change."""

@@ -13,8 +13,12 @@ from covalent_lambda_container.report.electrons import Electron
 from covalent_lambda_container.tasks.usage import Usage
 
 _MARGIN: Final = 1.25
-"""Memory to pay for, relative to the measured peak."""
+_MARGIN_MB: Final = 64
+"""Memory to pay for beyond the measured peak: relative to it, and at least."""
 _STEP_MB: Final = 64
+_LEAST_MB: Final = 256
+"""Less memory is not suggested: a function has a seventh of a processor with it, and with less,
+Python starts so slowly that nothing is saved."""
 _TIGHT: Final = 0.9
 """Share of memory or timeout above which it should be raised."""
 _TIMEOUT_MARGIN: Final = 3
@@ -22,7 +26,11 @@ FULL_PROCESSOR_MB: Final = 1769
 """Memory at which a function has one full processor ("Configure Lambda function memory", Lambda
 developer guide, read 2026-11)."""
 _WORTH_A_WORD: Final = 0.2
-"""Smaller savings are not mentioned."""
+_WORTH_GB_S: Final = 1.0
+"""Smaller savings of memory are not mentioned: relative to what is paid for, and in GB-seconds of
+the dispatch."""
+_WORTH_S: Final = 1.0
+"""In shorter tasks, what less processor time costs is more than what less memory saves."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -66,23 +74,29 @@ def _used(members: Sequence[Electron]) -> list[Usage]:
 def _memory(name: str, members: Sequence[Electron]) -> Iterator[Advice]:
     used = _used(members)
     now, peak = used[0].memory_mb, max(usage.peak_memory_mb for usage in used)
-    value = max(MEMORY_MB[0], math.ceil(peak * _MARGIN / _STEP_MB) * _STEP_MB)
+    wanted = max(peak * _MARGIN, peak + _MARGIN_MB, _LEAST_MB)
+    value = math.ceil(wanted / _STEP_MB) * _STEP_MB
     measured = f"at most {peak:.0f} of {now} MB were used"
     if peak > now * _TIGHT and value > now:
         top = MEMORY_MB[1]
         if now < top:
             reason = f"{measured}: another run may need more"
             yield Advice(electron=name, option="memory_size", value=min(value, top), reason=reason)
-    elif value < now * (1 - _WORTH_A_WORD):
+    elif value < now * (1 - _WORTH_A_WORD) and _worth_it(used, now - value):
         saved = [
             usage.cost_usd - (replace(usage, memory_mb=value).cost_usd or 0.0)
             for usage in used
             if usage.cost_usd is not None
         ]
         worth = f"; saves ${sum(saved):.6f} of this dispatch if it takes no longer" if saved else ""
-        slower = ", but it gets less processor time" if value < FULL_PROCESSOR_MB else ""
+        slower = "; it also gets less processor time" if value < FULL_PROCESSOR_MB else ""
         reason = f"{measured}{worth}{slower}: try it with covalent-lambda tune"
         yield Advice(electron=name, option="memory_size", value=value, reason=reason)
+
+
+def _worth_it(used: Sequence[Usage], saved_mb: int) -> bool:
+    run_s = sum(usage.billed_ms for usage in used) / 1000
+    return run_s >= _WORTH_S * len(used) and run_s * saved_mb / 1024 >= _WORTH_GB_S
 
 
 def _timeout(name: str, members: Sequence[Electron]) -> Iterator[Advice]:

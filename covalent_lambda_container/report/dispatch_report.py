@@ -43,7 +43,7 @@ class DispatchReport:
 
     @cached_property
     def totals(self) -> Totals:
-        """What they took and cost together."""
+        """Their time and cost together."""
         return totals_of(self.electrons, self.image_bytes)
 
     @cached_property

@@ -1,24 +1,16 @@
-"""What all electrons of a dispatch took and cost together."""
+"""The time and cost of all electrons of a dispatch together."""
 
 from __future__ import annotations
 
-import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Final
 
 from covalent_lambda_container.report.electrons import Electron
 from covalent_lambda_container.tasks.prices import (
     USD_PER_IMAGE_GB_MONTH,
     USD_PER_REQUEST,
-    USD_PER_S3_GET,
-    USD_PER_S3_PUT,
 )
-
-_CANCEL_CHECK_S: Final = 2.0
-"""A running task looks for its cancellation at most this often."""
-_LONG_TASK_S: Final = 10.0
-"""The answer of a task that runs longer goes through S3."""
+from covalent_lambda_container.tasks.s3_requests import s3_requests
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -84,7 +76,7 @@ def totals_of(electrons: Sequence[Electron], image_bytes: Mapping[str, int] | No
         wait_s=sum(one.wait_s or 0.0 for one in electrons),
         lambda_usd=sum(usage.cost_usd or 0.0 for usage in on_aws),
         requests_usd=len(on_aws) * USD_PER_REQUEST,
-        s3_usd=sum(_s3_usd(usage.duration_ms / 1000) for usage in on_aws),
+        s3_usd=sum(s3_requests(usage.duration_ms / 1000).usd for usage in on_aws),
         images_usd_per_month=(
             sum(image_bytes[image] for image in images) / 1e9 * USD_PER_IMAGE_GB_MONTH
             if known and image_bytes
@@ -93,13 +85,3 @@ def totals_of(electrons: Sequence[Electron], image_bytes: Mapping[str, int] | No
         billed=bool(on_aws),
         all_billed=len(on_aws) == len(used),
     )
-
-
-def _s3_usd(duration_s: float) -> float:
-    """Return what a task's requests to S3 cost at most.
-
-    It looks for its cancellation; a long task writes its answer there, and the dispatcher reads it.
-    """
-    checks = math.floor(duration_s / _CANCEL_CHECK_S) + 1
-    answer = USD_PER_S3_PUT + USD_PER_S3_GET if duration_s >= _LONG_TASK_S else 0.0
-    return checks * USD_PER_S3_GET + answer

@@ -20,7 +20,7 @@ COLUMNS: Final = ("electron", "memory", "warm runs", "duration", "peak memory", 
 
 @dataclass(frozen=True, kw_only=True)
 class Size:
-    """What an electron took with one memory size.
+    """An electron's time and cost with one memory size.
 
     Parameters
     ----------

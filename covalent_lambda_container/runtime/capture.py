@@ -19,6 +19,11 @@ class CapturedOutput:
         self._tail_size = 0
         self._dropped = 0
 
+    @property
+    def size(self) -> int:
+        """How many bytes were written."""
+        return len(self._head) + self._tail_size + self._dropped
+
     def add(self, content: bytes) -> None:
         """Take what was written next."""
         room = HEAD_BYTES - len(self._head)

@@ -9,6 +9,7 @@ from typing import Any
 
 from . import wire
 from .delivery import Deliveries
+from .live_output import LiveOutput
 from .memory_file import memory_file, write_all
 from .task_process import Cancellation, Ended, task_process
 from .template import Template
@@ -40,7 +41,8 @@ class Handler:
         ----------
         event
             A task: ``v``, ``id``, ``task`` or ``task_url``, ``result_url``, ``cancel_url``,
-            ``cancel_poll_s``, ``inline_limit`` (bytes), ``durable_after_s``; or ``v`` and ``ping``
+            ``cancel_poll_s``, ``inline_limit`` (bytes), ``durable_after_s``, and ``live_url`` with
+            ``live_interval_s`` if its output is to be shown while it runs; or ``v`` and ``ping``
             with ``hold_s``. Both may have ``store``, ids of tasks whose answers are to be put in
             S3; a ping holds for ``hold_s`` after that.
         context
@@ -66,7 +68,7 @@ class Handler:
         try:
             packed = _receive(event, task_file, _remaining_s(context))
             with task_process(self._template, task_file, packed=packed) as process:
-                ended = process.wait(_cancellation(event))
+                ended = process.wait(_cancellation(event), _live(event))
                 answer = _answer(ended)
                 if answer["status"] == wire.COMPLETED:
                     peak_bytes = ended.peak_kb * 1024 + os.fstat(process.result_file).st_size
@@ -114,6 +116,11 @@ def _receive(event: dict[str, Any], task_file: int, remaining_s: float) -> bool:
 def _cancellation(event: dict[str, Any]) -> Cancellation | None:
     url = event.get("cancel_url")
     return Cancellation(url, event["id"], event.get("cancel_poll_s", 1.0)) if url else None
+
+
+def _live(event: dict[str, Any]) -> LiveOutput | None:
+    url = event.get("live_url")
+    return LiveOutput(url, event["live_interval_s"]) if url else None
 
 
 def _answer(ended: Ended) -> dict[str, Any]:

@@ -6,7 +6,7 @@ import json
 import os
 from functools import lru_cache
 from types import BuiltinFunctionType, FunctionType, ModuleType
-from typing import Any, BinaryIO
+from typing import Any, BinaryIO, cast
 
 import cloudpickle
 
@@ -47,6 +47,25 @@ def dump(value: Any, file: BinaryIO) -> list[str]:
     pickler.dump(value)
     installed = _installed()
     return sorted({text for module in pickler.modules for text in installed.get(module, ())})
+
+
+def requirements_of(value: Any) -> list[str]:
+    """Return the requirements of whoever unpickles a value, sorted."""
+    return dump(value, cast("BinaryIO", Nowhere()))
+
+
+def modules_of(value: Any) -> set[str]:
+    """Return the top-level modules that a value's pickle refers to."""
+    pickler = RecordingPickler(cast("BinaryIO", Nowhere()))
+    pickler.dump(value)
+    return pickler.modules
+
+
+class Nowhere:
+    """A file that keeps nothing of what is written to it."""
+
+    def write(self, data: Any) -> None:
+        """Take anything that has bytes, and forget it."""
 
 
 @lru_cache(maxsize=1)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 
 _MISSING = re.compile(r"(lib[\w+.-]+?\.so[\d.]*): cannot open shared object file")
-_OS_RELEASE = "/etc/os-release"
+OS_RELEASE = "/etc/os-release"
 
 # Beginning of the library's name: package of Debian and Ubuntu, package of Amazon Linux and Fedora.
 _PACKAGES = {
@@ -53,13 +53,15 @@ _PACKAGES = {
 }
 
 
-def advice(message: str) -> str:
+def advice(message: str, os_release: str = OS_RELEASE) -> str:
     """Say how to get the library into the image that an error says is missing.
 
     Parameters
     ----------
     message
         Text of an ImportError or OSError. Without such a library, there is no advice.
+    os_release
+        File that describes the image's Linux distribution.
     """
     match = _MISSING.search(message)
     if match is None:
@@ -70,7 +72,7 @@ def advice(message: str) -> str:
     debian, fedora = next(
         (names for start, names in _PACKAGES.items() if library.startswith(start)), ("", "")
     )
-    system = _system()
+    system = _system(os_release)
     if "debian" in system or "ubuntu" in system:
         package, install = debian, "apt-get update && apt-get install -y --no-install-recommends"
         search = f"apt-file search {library}"
@@ -90,10 +92,10 @@ def advice(message: str) -> str:
     )
 
 
-def _system() -> list[str]:
+def _system(os_release: str) -> list[str]:
     """Return the IDs of the Linux distribution and its relatives; of Amazon Linux, the version."""
     try:
-        with open(_OS_RELEASE, encoding="utf-8") as file:
+        with open(os_release, encoding="utf-8") as file:
             pairs = [line.strip().partition("=")[::2] for line in file if "=" in line]
     except OSError:
         return []

@@ -14,6 +14,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from .capture import CapturedOutput
+from .live_output import LiveOutput, OutputUploads
 from .memory_file import memory_file, write_all
 from .template import Template
 from .watch import CancelWatch
@@ -99,19 +100,31 @@ class TaskProcess:
             os.close(their_stdout)
             os.close(their_stderr)
 
-    def wait(self, cancellation: Cancellation | None) -> Ended:
-        """Wait for the task's end, passing on what it prints, and return how it ended."""
+    def wait(self, cancellation: Cancellation | None, live: LiveOutput | None = None) -> Ended:
+        """Wait for the task's end, passing on what it prints, and return how it ended.
+
+        Parameters
+        ----------
+        cancellation, live
+            How it may be cancelled, and how its output is shown meanwhile; None for not at all.
+        """
         cancelled = False
         ending: bytes | None = None
-        with contextlib.ExitStack() as watches:
+        uploads = OutputUploads(live, self._stdout, self._stderr) if live else None
+        with contextlib.ExitStack() as ends, contextlib.ExitStack() as watches:
+            if uploads:
+                ends.callback(uploads.close)
             look_at = time.monotonic() + cancellation.poll_s if cancellation else None
             watch: CancelWatch | None = None
             kill_at: float | None = None
             while ending is None:
-                ready = self._ready([watch] if watch else [], look_at, kill_at)
+                upload_at = uploads.due(time.monotonic()) if uploads else None
+                ready = self._ready([watch] if watch else [], look_at, kill_at, upload_at)
                 if self._process in ready:
                     ending = self._ending()
                 now = time.monotonic()
+                if uploads and ending is None:
+                    uploads.advance(now)
                 if watch and watch in ready:
                     watches.close()
                     watch, cancelled, kill_at = None, True, now + _GRACE_S

@@ -124,6 +124,18 @@ def look(url: str) -> bytes | None:
         raise
 
 
+def put_once(url: str, parts: Sequence[bytes | memoryview], *, timeout_s: float) -> None:
+    """PUT the parts to a presigned URL; errors are not retried.
+
+    Raises
+    ------
+    OSError
+        S3 refused, or did not answer in time.
+    """
+    with urllib.request.urlopen(_request(url, "PUT", parts), timeout=timeout_s) as answer:
+        answer.read()
+
+
 def _send(
     url: str,
     method: str,

@@ -4,7 +4,8 @@ A task is a mapping whose leaves are pickles::
 
     {"function": P, "args": [P, …], "kwargs": {name: P, …},
      "before": [[P, P, P, retval_keyword], …], "after": [[P, P, P, ""], …],
-     "commands": [shell command, …]}
+     "commands": [shell command, …],
+     "context": {"dispatch_id", "node_id", "image"}}
 
 Inside a Lambda event each ``P`` is the base64 text that Covalent already made. In S3 the same
 mapping is *packed*: each ``P`` becomes ``{"blob": i}``, and the raw bytes of all blobs follow it::
@@ -16,6 +17,11 @@ mapping is *packed*: each ``P`` becomes ``{"blob": i}``, and the raw bytes of al
 An answer is ``{"v", "status", "result", "stdout", "stderr", "error", "usage"}``; a packed answer
 has its pickle as blob 0. When an answer went to S3, the invocation returns ``{"v", "result_at":
 "s3"}`` in its place.
+
+While a task runs, what it has printed so far is in S3, if the event has a ``live_url``::
+
+    8 bytes, big endian   length of stdout
+    stdout, stderr        text that the handler made UTF-8; the task can replace it by anything
 """
 
 from __future__ import annotations
@@ -54,6 +60,7 @@ def map_leaves(task: dict[str, Any], convert: Callable[[Any], Any]) -> dict[str,
         "before": [_map_hook(hook, convert) for hook in task["before"]],
         "after": [_map_hook(hook, convert) for hook in task["after"]],
         "commands": task.get("commands", []),
+        "context": task.get("context", {}),
     }
 
 
@@ -91,6 +98,17 @@ def unpack(packed: Packed) -> tuple[dict[str, Any], list[memoryview]]:
     if start != len(view):
         raise ValueError(f"packed envelope has {len(view)} bytes where its index says {start}")
     return described["envelope"], blobs
+
+
+def pack_output(stdout: bytes, stderr: bytes) -> list[bytes]:
+    """Return the parts of the object that has the output of a running task."""
+    return [len(stdout).to_bytes(LENGTH_BYTES, "big"), stdout, stderr]
+
+
+def unpack_output(packed: bytes) -> tuple[bytes, bytes]:
+    """Return stdout and stderr of what `pack_output` made; any bytes are accepted."""
+    start = LENGTH_BYTES + int.from_bytes(packed[:LENGTH_BYTES], "big")
+    return packed[LENGTH_BYTES:start], packed[start:]
 
 
 def unpack_task(packed: Packed) -> dict[str, Any]:

@@ -81,6 +81,7 @@ class _Error(_Part):
     traceback: ErrorText
     advice: ErrorText = ""
     missing_module: Name = ""
+    loading: bool = False
 
 
 class _Usage(_Part):
@@ -165,7 +166,7 @@ def validated(answer: Any, function_name: str) -> dict[str, Any]:
 
 
 def in_s3(answer: Any) -> bool:
-    """Tell whether a function says that its answer is in S3."""
+    """Return whether a function says that its answer is in S3."""
     return isinstance(answer, dict) and answer.get("result_at") == "s3"
 
 

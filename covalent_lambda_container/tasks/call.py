@@ -47,10 +47,16 @@ class TaskObjects:
     task_id: str
     task_key: str
     result_key: str
+    live_key: str
     used: list[str] = field(default_factory=list)
 
     @classmethod
     def of(cls, call: Call) -> TaskObjects:
         task_id = uuid.uuid4().hex
         prefix = f"{OBJECT_PREFIX}{call.dispatch_id}/{call.node_id}-{task_id}"
-        return cls(task_id=task_id, task_key=f"{prefix}/task", result_key=f"{prefix}/result")
+        return cls(
+            task_id=task_id,
+            task_key=f"{prefix}/task",
+            result_key=f"{prefix}/result",
+            live_key=f"{prefix}/live",
+        )

@@ -21,6 +21,9 @@ from covalent_lambda_container.ports.stores import BlobStore
 
 log = logging.getLogger(__name__)
 
+POLL_S: Final = 1.0
+"""Longest time between two of a running task's looks for its cancellation."""
+
 _SHARED_S: Final = 60
 """How long a URL is also used for new tasks. It ends with the credentials that signed it, which may
 be renewed every few minutes."""
@@ -50,7 +53,7 @@ class CancelSign:
         self._is_put = False
 
     def put(self) -> None:
-        """Tell the task that it was cancelled, unless it has ended.
+        """Notify the task that it was cancelled, unless it has ended.
 
         A sign that S3 does not accept is written again, in a thread, until the task ends.
         """
@@ -66,7 +69,9 @@ class CancelSign:
         try:
             self._dispatch.write()
         except LambdaContainerError as exc:
-            log.warning("Task %s could not be told that it was cancelled: %s", self._task_id, exc)
+            log.warning(
+                "The function of cancelled task %s could not be notified: %s", self._task_id, exc
+            )
             return False
         return True
 

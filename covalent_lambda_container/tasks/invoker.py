@@ -24,7 +24,8 @@ from covalent_lambda_container.ports.stores import BlobStore
 from covalent_lambda_container.runtime import wire
 from covalent_lambda_container.tasks.answers import in_s3, validated
 from covalent_lambda_container.tasks.call import Call, TaskObjects
-from covalent_lambda_container.tasks.cancel_signs import CancelSign, CancelSigns
+from covalent_lambda_container.tasks.cancel_signs import POLL_S, CancelSign, CancelSigns
+from covalent_lambda_container.tasks.live_output import LiveOutputs, Printed, ShowOutput
 from covalent_lambda_container.tasks.outcome import Outcome, failure_of, outcome_of
 from covalent_lambda_container.tasks.recovery import Recovery
 from covalent_lambda_container.tasks.s3_envelope import packed_task
@@ -41,9 +42,6 @@ INLINE_LIMIT: Final = wire.LAMBDA_PAYLOAD_LIMIT - 64 * 1024
 
 _PATIENCE_S: Final = 900.0
 """How long a task that Lambda does not accept is offered again."""
-
-_CANCEL_POLL_S: Final = 1.0
-"""Longest time between two checks of the handler for a cancellation."""
 
 
 class Invoker:
@@ -68,18 +66,28 @@ class Invoker:
         self._invocations = invocations
         self._blobs = blobs
         self._signs = CancelSigns(blobs)
+        self._live = LiveOutputs(blobs, sleep=sleep, now=now)
         self._transfers = Transfers(blobs, sleep=sleep, now=now)
         self._recovery = Recovery(invocations, self._transfers, sleep=sleep, now=now)
         self._sleep = sleep
         self._now = now
 
-    async def run(self, call: Call, cancellation: Cancellation) -> Outcome:
+    async def run(
+        self, call: Call, cancellation: Cancellation, show: ShowOutput | None = None
+    ) -> Outcome:
         """Run a task once and return how it ended.
+
+        Parameters
+        ----------
+        call, cancellation
+            The task, and its cancellation.
+        show
+            Shows what the task prints while it runs; None if nobody looks.
 
         Raises
         ------
         Cancelled
-            The task was cancelled; if it had been sent, its function was told.
+            The task was cancelled; if it had been sent, its function was notified.
         FunctionMissing
             The function is gone; nothing ran.
         InvocationError
@@ -90,10 +98,11 @@ class Invoker:
         sign = self._signs.of(call.dispatch_id, objects.task_id)
         cancellation.on_request(sign.put)
         try:
-            event = await self._event(call, objects)
+            event = await self._event(call, objects, is_shown=show is not None)
             cancellation.check()
             started = time.perf_counter()
-            given, log_tail = await self._answer(call, event, objects, cancellation)
+            async with self._live.shown(objects, show):
+                given, log_tail = await self._answer(call, event, objects, cancellation)
             if objects.result_key in objects.used:
                 answer = await in_thread(validated, given, call.function_name)
             else:
@@ -104,9 +113,12 @@ class Invoker:
         finally:
             if sign.close() or objects.used:
                 await self._transfers.run(self._clean, call, objects, sign)
+        if show and answer["status"] in (wire.CRASHED, wire.NOT_STORED):
+            # Covalent is given an error, and no output.
+            show(Printed(answer["stdout"], answer["stderr"]))
         return outcome_of(call, answer | {"log_tail": log_tail})
 
-    async def _event(self, call: Call, objects: TaskObjects) -> bytes:
+    async def _event(self, call: Call, objects: TaskObjects, *, is_shown: bool) -> bytes:
         # A URL outlives the invocation that uses it, throttling included.
         valid_s = call.timeout_s + int(_PATIENCE_S) + 60
         event: dict[str, Any] = {
@@ -114,12 +126,14 @@ class Invoker:
             "id": objects.task_id,
             "result_url": self._blobs.write_url(objects.result_key, valid_s=valid_s),
             "cancel_url": self._signs.url(call.dispatch_id, valid_s=valid_s),
-            "cancel_poll_s": min(call.poll_interval_s / 2, _CANCEL_POLL_S),
+            "cancel_poll_s": min(call.poll_interval_s / 2, POLL_S),
             "inline_limit": INLINE_LIMIT,
             **self._recovery.instructions(call.function_name),
             "dispatch_id": call.dispatch_id,
             "node_id": call.node_id,
         }
+        if is_shown:
+            event |= self._live.instructions(objects, valid_s=valid_s)
         if call.payload_bytes <= BRIEF_BYTES:
             return json.dumps(event | {"task": call.payload}).encode()
         return await self._transfers.run(self._long_event, call, objects, event, valid_s)

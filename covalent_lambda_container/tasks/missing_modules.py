@@ -8,7 +8,7 @@ import sys
 from importlib import metadata
 from typing import Final
 
-_COVALENT: Final = "covalent"
+COVALENT: Final = "covalent"
 
 
 def advice(module: str) -> str:
@@ -27,7 +27,7 @@ def advice(module: str) -> str:
             f"{module} belongs to Python's standard library, of which the image's Python has only "
             "a part: choose another base_image."
         )
-    if top == _COVALENT:
+    if top == COVALENT:
         return (
             "Covalent is put into the image of a task whose function, arguments or hooks refer to "
             "it, and this one's do so only while it runs: refer to it where Covalent can see it, "
@@ -61,7 +61,7 @@ def _owner(module: str) -> metadata.Distribution | None:
 
 
 def _is_local(distribution: metadata.Distribution) -> bool:
-    """Tell whether a distribution was installed from a folder or a file of this machine."""
+    """Return whether a distribution was installed from a folder or a file of this machine."""
     origin = json.loads(distribution.read_text("direct_url.json") or "{}")
     return str(origin.get("url", "")).startswith("file:")
 

@@ -36,8 +36,9 @@ class Outcome:
     stdout, stderr
         What it printed.
     error
-        ``{"type", "message", "traceback", "advice", "missing_module"}`` of what it raised, the last
-        two empty where there is nothing to say; or None.
+        ``{"type", "message", "traceback", "advice", "missing_module", "loading"}`` of what it
+        raised, advice and module empty where there is nothing to say; or None. ``loading`` says
+        whether its function and values were still being unpickled.
     usage
         What the handler measured: ``{"cold", "duration_ms", "peak_memory_mb"}``.
     log_tail
@@ -52,7 +53,7 @@ class Outcome:
     pickled: str = ""
     stdout: str = ""
     stderr: str = ""
-    error: dict[str, str] | None = None
+    error: dict[str, Any] | None = None
     usage: dict[str, Any] = field(default_factory=dict)
     log_tail: str = ""
     used: Usage | None = None
@@ -103,21 +104,24 @@ def _explained(call: Call, kind: str, message: str, log: str) -> InvocationError
     if kind == "Sandbox.Timedout" or "Task timed out" in message:
         return TaskTimedOut(
             f"{where} did not end within {call.timeout_s} s.{logged}",
-            hint="Raise the option timeout (up to 900 s), or memory_size, which brings CPU along.",
+            hint="Raise the option timeout (up to 900 s), or memory_size: CPU grows with it.",
         )
     if kind == "Runtime.OutOfMemory" or "signal: killed" in message:
         return TaskOutOfMemory(
             f"{where} was killed: most likely it needed more than its {call.memory_mb} MB "
             f"({message}).{logged}",
-            hint="Raise the option memory_size (up to 10240 MB).",
+            hint="Raise the option memory_size (up to 10240 MB), or set max_memory_size: the task "
+            "is then run again with twice the memory, up to that.",
         )
     if kind == "Function.ResponseSizeTooLarge":
-        return PayloadTooLarge(f"{where} answered with more than Lambda carries: {message}{logged}")
+        return PayloadTooLarge(
+            f"{where} answered with more than Lambda transmits: {message}{logged}"
+        )
     if kind == "ResultNotStored":
         return ResultNotStored(
-            f"{where} ended, but S3 did not take its result: {message}. The task was not run "
-            f"again.{logged}",
-            hint="If S3 was out of order for a while, dispatch the electron again. A larger "
+            f"{where} ended, but its result could not be stored in S3: {message}. The task was "
+            f"not run again.{logged}",
+            hint="If S3 was unavailable for a while, dispatch the electron again. A larger "
             "timeout leaves more time for other attempts.",
         )
     return FunctionCrashed(f"{where} ended without an answer: {kind}: {message}{logged}")

@@ -34,7 +34,7 @@ _CAUTIOUS_S: Final = 600.0
 """How long, after a connection broke, the answers of all tasks are stored in S3 first."""
 
 _IDLE_S: Final = 600.0
-"""An execution environment that was not used for that long is taken for gone."""
+"""Seconds. An execution environment that was not used for this long is assumed to be gone."""
 
 _GRACE_S: Final = 10.0
 """How long after a function's deadline its answer is still looked for."""
@@ -81,10 +81,10 @@ class Recovery:
     """Finds the answers of tasks whose connections broke.
 
     The answer of a task that took long is in S3 when it ends. That of a shorter task is in the
-    memory of the execution environment that ran it, which puts it into S3 when an event tells it
-    to: every task that is sent carries the ids of lost answers along, and so do rounds of
-    questions. A round asks all environments at once, in as many invocations, which stay for a
-    moment so that each occupies another environment. Every function has one round at a time, for
+    memory of the execution environment that ran it, which puts it into S3 when an event asks it
+    to: every task that is sent carries the ids of lost answers, and so do rounds of questions.
+    A round asks all environments at once, in as many invocations, which stay for a moment so that
+    each occupies another environment. Every function has one round at a time, for
     all answers that are missing, and never more questions than environments are known.
 
     Parameters

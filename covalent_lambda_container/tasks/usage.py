@@ -50,6 +50,8 @@ class Usage:
         AWS region; empty outside AWS (a local stack), where nothing is billed.
     image
         ``"sha256:…"`` of the function's image; empty if it is not known.
+    raised_from_mb
+        The option memory_size, where the task got more because it had run out of that; else 0.
     """
 
     duration_ms: float
@@ -63,6 +65,7 @@ class Usage:
     timeout_s: int
     region: str
     image: str = ""
+    raised_from_mb: int = 0
 
     @classmethod
     def measured(cls, handler: Mapping[str, Any], function: FunctionSpec, log_tail: str) -> Usage:
@@ -104,7 +107,7 @@ class Usage:
             return None
         values: dict[str, Any] = {}
         for field in fields(cls):
-            value = record.get(field.name)
+            value = record.get(field.name, field.default)
             if not _is_a(field.type, value):
                 return None
             values[field.name] = value
@@ -139,16 +142,18 @@ class Usage:
             price = f"cost unknown ({self.region})"
         else:
             price = f"about ${cost:.8f} ({self.region} list prices of {PRICES_AS_OF})"
+        raised = f" (raised from {self.raised_from_mb} MB)" if self.raised_from_mb else ""
         return (
             f"Lambda usage: {self.duration_ms:.1f} ms ({'cold' if self.cold else 'warm'} start), "
-            f"{billed}peak memory {self.peak_memory_mb:.0f} of {self.memory_mb} MB, {price}"
+            f"{billed}peak memory {self.peak_memory_mb:.0f} of {self.memory_mb} MB{raised}, {price}"
         )
 
 
 _LINE: Final = re.compile(
     r"^Lambda usage: (?P<duration>[\d.]{1,12}) ms \((?P<start>cold|warm) start\), "
     r"(?:billed (?P<about>about )?(?P<billed>\d{1,9}) ms, )?"
-    r"peak memory (?P<peak>\d{1,6}) of (?P<memory>\d{1,6}) MB, "
+    r"peak memory (?P<peak>\d{1,6}) of (?P<memory>\d{1,6}) MB"
+    r"(?: \(raised from (?P<raised>\d{1,6}) MB\))?, "
     r"(?:nothing billed \(not on AWS\)|(?:about \$[\d.]{1,20}|cost unknown) "
     r"\((?P<region>[a-z0-9-]{1,30})[^)]{0,40}\))$",
     re.MULTILINE,
@@ -186,11 +191,12 @@ def parse_line(
         ephemeral_storage_mb=ephemeral_storage_mb,
         timeout_s=timeout_s,
         region=line["region"] or "",
+        raised_from_mb=int(line["raised"] or 0),
     )
 
 
 def _is_a(name: Any, value: Any) -> bool:
-    """Tell whether a value has a field's type; numbers are finite and not negative."""
+    """Return whether a value has a field's type; numbers are finite and not negative."""
     if name == "bool":
         return isinstance(value, bool)
     if name == "str":

@@ -91,6 +91,15 @@ def test_an_object_is_read_piece_by_piece(store: BlobStore, key: str) -> None:
     ]
 
 
+@pytest.mark.parametrize(("limit", "seen"), [(1, b"o"), (5, b"onetw"), (7, b"onetwo")])
+def test_only_the_beginning_of_an_object_is_read(
+    store: BlobStore, key: str, limit: int, seen: bytes
+) -> None:
+    store.put(key, b"onetwo")
+    assert store.read(key, lambda stream: stream.read(1_000_000), limit=limit) == seen
+    assert store.read(f"{key}-never-there", lambda stream: stream.read(1), limit=limit) is None
+
+
 @pytest.mark.parametrize("more", [-1, 0, 1])
 def test_a_large_object_is_read_in_order(store: BlobStore, key: str, more: int) -> None:
     # Each place has bytes of its own; the sizes are around the edge of a part.

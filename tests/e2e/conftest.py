@@ -2,33 +2,67 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import subprocess
 import sys
 from collections.abc import Iterator
 from dataclasses import dataclass
+from importlib import metadata
 from pathlib import Path
 from typing import Any
 
 import pytest
+import toml
+from packaging.requirements import Requirement
+from packaging.utils import canonicalize_name
 
 from covalent_lambda_container import step_log
 from covalent_lambda_container.local.covalent_server import CovalentServer, covalent_server
 
 WORKFLOWS = Path(__file__).parent / "workflows"
 
-HIDE_PACKAGES = """
+HIDE = """
 from importlib.machinery import PathFinder
 
 find_spec = PathFinder.find_spec
 
 def find_others(name, path=None, target=None):
-    hidden = name in {"matplotlib", "numpy", "pandas", "scipy", "sklearn"}
-    return None if hidden else find_spec(name, path, target)
+    return None if name in {hidden} else find_spec(name, path, target)
 
 PathFinder.find_spec = find_others
 """
+
+
+def not_shipped() -> set[str]:
+    """Return the modules here that ``pip install covalent-lambda-container[local]`` does not bring.
+
+    They belong to the tests and the linters, or to the pictures of reports, which bring NumPy.
+    """
+    project = toml.load(Path(__file__).parents[2] / "pyproject.toml")["project"]
+    left = [
+        Requirement(text)
+        for text in [*project["dependencies"], *project["optional-dependencies"]["local"]]
+    ]
+    seen: set[tuple[str, frozenset[str]]] = set()
+    while left:
+        wanted = left.pop()
+        name, extras = canonicalize_name(wanted.name), frozenset(wanted.extras)
+        if (name, extras) in seen:
+            continue
+        with contextlib.suppress(metadata.PackageNotFoundError):
+            for requirement in map(Requirement, metadata.requires(name) or ()):
+                marker = requirement.marker
+                if marker is None or any(marker.evaluate({"extra": one}) for one in ("", *extras)):
+                    left.append(requirement)
+            seen.add((name, extras))
+    shipped = {name for name, _ in seen} | {"covalent-lambda-container"}
+    return {
+        module
+        for module, distributions in metadata.packages_distributions().items()
+        if shipped.isdisjoint(map(canonicalize_name, distributions))
+    }
 
 
 @dataclass(frozen=True)
@@ -63,14 +97,14 @@ class Dispatcher:
 
 
 @pytest.fixture(scope="session")
-def without_task_packages(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
-    """Hide the packages of tasks from child processes.
+def as_installed(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
+    """Show child processes only what an installation brings.
 
-    This Python has some of them, since the pictures of reports need them; dispatchers and clients
-    must not.
+    A dispatcher must do without the packages of tasks, and none may be needed that is not declared.
+    An environment of its own would show the same, and take a minute to make.
     """
-    folder = tmp_path_factory.mktemp("without-task-packages")
-    (folder / "sitecustomize.py").write_text(HIDE_PACKAGES)
+    folder = tmp_path_factory.mktemp("as-installed")
+    (folder / "sitecustomize.py").write_text(HIDE.format(hidden=sorted(not_shipped())))
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("PYTHONPATH", str(folder), prepend=os.pathsep)
         yield
@@ -80,7 +114,7 @@ def without_task_packages(tmp_path_factory: pytest.TempPathFactory) -> Iterator[
 def dispatcher(
     options: dict[str, Any],
     tmp_path_factory: pytest.TempPathFactory,
-    without_task_packages: None,
+    as_installed: None,
 ) -> Iterator[Dispatcher]:
     folder = tmp_path_factory.mktemp("covalent")
     journal_file = folder / "journal"

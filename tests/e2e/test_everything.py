@@ -29,6 +29,23 @@ def test_a_whole_lattice_runs_here_with_covalent_in_the_image(dispatcher: Any):
     assert outcome["result"] == [20, 10, {"answer": 40}]
 
 
+def test_values_take_their_packages_through_sublattices(dispatcher: Any):
+    outcome = dispatcher.outcome("through_sublattices.py")
+    assert outcome["status"] == "COMPLETED", outcome
+    *results, context = outcome["result"]
+    assert results == [[0, 2, 4], "1.2", "1.2"]
+    assert context == [outcome["dispatch_id"], outcome["nodes"]["context"]["number"]]
+
+
+def test_versions_of_values_give_way_to_those_of_the_task(dispatcher: Any):
+    nodes = dispatcher.outcome("values_and_versions.py")["nodes"]
+    for name in ("older", "capped"):
+        error = nodes[name]["error"]
+        assert error.startswith("ModuleNotFoundError: No module named 'numpy._core")
+        assert "the value from make (node 0) was made with numpy==2.2.6" in error
+        assert "the image has numpy==1.26.4" in error
+
+
 def test_commands_of_bash(dispatcher: Any):
     outcome = dispatcher.outcome("bash.py")
     assert outcome["result"][1] == ["made by bash", "made by bash"]

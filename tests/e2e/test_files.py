@@ -78,7 +78,7 @@ def test_files_come_and_go(dispatcher: Any, bucket: Any, allowed: None, site: An
     assert pages["/put.txt"] == b"5 up!"
 
 
-def test_a_role_that_may_not_use_the_bucket_is_told_of(
+def test_a_role_that_may_not_use_the_bucket_is_reported(
     dispatcher: Any, bucket: Any, site: Any, tmp_path: Path
 ):
     outcome = dispatcher.outcome("files.py", site[0], str(tmp_path / "upload.txt"))

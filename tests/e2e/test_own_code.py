@@ -42,11 +42,11 @@ def area(square):
 """
 
 
-def test_what_is_missing_is_told_with_the_way_to_get_it(dispatcher: Any):
+def test_a_missing_module_is_reported_with_the_way_to_get_it(dispatcher: Any):
     nodes = dispatcher.outcome("missing.py")["nodes"]
-    told = {name: nodes[name]["error"] for name in ("distribution", "own", "unknown")}
-    assert "require it by ct.DepsPip(['psutil==" in told["distribution"]
-    assert "local_packages=['covalent_lambda_container']" in told["own"]
-    assert "ct.DepsModule('covalent_lambda_container')" in told["own"]
+    errors = {name: nodes[name]["error"] for name in ("distribution", "own", "unknown")}
+    assert "require it by ct.DepsPip(['psutil==" in errors["distribution"]
+    assert "local_packages=['covalent_lambda_container']" in errors["own"]
+    assert "ct.DepsModule('covalent_lambda_container')" in errors["own"]
     for way in ("ct.DepsPip", "local_packages", "ct.DepsModule"):
-        assert way in told["unknown"]
+        assert way in errors["unknown"]

@@ -64,7 +64,7 @@ def test_a_dispatcher_without_docker_runs_what_was_prebuilt(without_docker: Disp
 
 
 @pytest.mark.parametrize("script", ["data_follows.py", "covalent_inside.py"])
-def test_a_finished_dispatch_tells_what_its_tasks_used(dispatcher: Dispatcher, script: str):
+def test_a_finished_dispatch_shows_what_its_tasks_used(dispatcher: Dispatcher, script: str):
     before = len(dispatcher.steps("task.invoke"))
     outcome = dispatcher.outcome(script)
     assert outcome["status"] == "COMPLETED"

@@ -58,9 +58,9 @@ def test_a_failed_task_of_a_sublattice_is_shown_with_all_that_is_known(
     dispatch_id = dispatcher.run(script, "0").splitlines()[-1]
     shown = why(dispatcher, dispatch_id, "--json")
     assert shown.returncode == 1, shown.stderr
-    told: dict[str, Any] = json.loads(shown.stdout)
-    assert (told["workflow"], told["status"]) == ("workflow", "FAILED")
-    (failed,) = told["failed"]
+    answer: dict[str, Any] = json.loads(shown.stdout)
+    assert (answer["workflow"], answer["status"]) == ("workflow", "FAILED")
+    (failed,) = answer["failed"]
     assert failed["name"] == "divides"
     assert failed["dispatch_id"] != dispatch_id
     assert failed["error"].startswith("ZeroDivisionError: division by zero")

@@ -27,7 +27,7 @@ def test_iris_runs_with_a_package_that_nothing_here_has(dispatcher: Any, aws: An
     assert aws("s3").list_objects_v2(Bucket=stack.bucket).get("KeyCount", 0) == 0
 
 
-def test_a_failing_electron_tells_why(dispatcher: Any):
+def test_a_failing_electron_reports_why(dispatcher: Any):
     outcome = dispatcher.outcome("failing.py")
     node = outcome["nodes"]["divide"]
     assert outcome["status"] == "FAILED"

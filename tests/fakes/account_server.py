@@ -34,7 +34,7 @@ REPORT = (
 
 CALLER = (
     "<GetCallerIdentityResponse><GetCallerIdentityResult>"
-    "<Arn>arn:aws:iam::123456789012:user/me</Arn>"
+    "<Arn>{}</Arn>"
     "</GetCallerIdentityResult></GetCallerIdentityResponse>"
 )
 
@@ -46,17 +46,22 @@ class Account:
     ----------
     requests
         Operation, path and content of every request, as they would leave.
+    caller
+        ARN of whoever sends the requests; without one, AWS STS refuses to answer.
     reserved
         Executions reserved, by function.
     answer
         What a task answers.
     log
         Text of each invocation's log.
+    memory_mb
+        Memory that a task needs: it is killed on functions with less.
     pings_at_once
-        As many pings must be under way together before one of them is answered.
+        As many pings must run at once before one of them is answered.
     """
 
     def __init__(self) -> None:
+        self.caller = "arn:aws:iam::123456789012:user/me"
         self.requests: list[tuple[str, str, Any]] = []
         self.functions: list[str] = []
         self.reserved: dict[str, int] = {}
@@ -74,6 +79,7 @@ class Account:
             "usage": USAGE,
         }
         self.log = ""
+        self.memory_mb = 0
         self.pings_at_once = threading.Barrier(1)
         self.refuses_pings = False
 
@@ -92,7 +98,8 @@ class Account:
         operation, path, content = request.operation, request.path, request.content
         self.requests.append((operation, path, content))
         if operation == "GetCallerIdentity":
-            return 200, {}, CALLER.encode()
+            status = 200 if self.caller else 403
+            return status, {}, CALLER.format(self.caller).encode()
         status, headers, answered = self._answered(operation, path, content)
         return status, headers, json.dumps(answered).encode() if answered else b""
 
@@ -126,6 +133,12 @@ class Account:
                 return 429, {"x-amzn-errortype": "TooManyRequestsException"}, {}
             self.pings_at_once.wait(timeout=10)
             return 200, {}, {"v": 1, "pong": True, "cold": True}
+        if any(
+            made["FunctionName"] == name and made["MemorySize"] < self.memory_mb
+            for made in self.sent("CreateFunction")
+        ):
+            said = {"errorType": "Runtime.ExitError", "errorMessage": "signal: killed"}
+            return 200, {"x-amz-function-error": "Unhandled"}, said
         log = {"x-amz-log-result": base64.b64encode(self.log.encode()).decode()}
         return 200, log, self.answer
 

@@ -60,7 +60,9 @@ class FakeBlobStore(LoopbackServer):
     def put(self, key: str, body: bytes | Iterable[bytes]) -> None:
         self.objects[key] = body if isinstance(body, bytes) else b"".join(body)
 
-    def read(self, key: str, parse: Callable[[Readable], Parsed]) -> Parsed | None:
+    def read(
+        self, key: str, parse: Callable[[Readable], Parsed], *, limit: int | None = None
+    ) -> Parsed | None:
         if self.failing_reads:
             self.failing_reads -= 1
             raise InvocationError(f"read S3 object {key!r}: AWS answered SlowDown: less, please")
@@ -68,7 +70,7 @@ class FakeBlobStore(LoopbackServer):
         if stored is None:
             return None
         try:
-            return parse(io.BytesIO(stored))
+            return parse(io.BytesIO(stored[:limit]))
         except ValueError as exc:
             raise InvocationError(f"S3 object {key} could not be read whole: {exc}") from exc
 

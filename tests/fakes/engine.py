@@ -11,12 +11,13 @@ import re
 import subprocess
 import sys
 import tempfile
+import zipfile
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from covalent_lambda_container.errors import ImageBuildError, RegistryError
+from covalent_lambda_container.errors import ImageBuildError, RegistryError, RequirementsConflict
 from covalent_lambda_container.files.archives import Member, Part, archive, unpack
 from covalent_lambda_container.packages.index_settings import IndexSettings
 from covalent_lambda_container.ports.engine import CannotRun, EngineImage, ImageFile
@@ -226,12 +227,18 @@ class FakeInstaller:
         Files of distributions, their metadata included, by requirement.
     installed
         The text of each requirements file, in order.
+    built
+        Wheels that were built from source: requirement, and variables of the build.
     glibc
         The C library that was last asked for.
+    conflicts
+        Requirements that cannot be installed together.
     """
 
     wheels: dict[str, dict[str, bytes]] = field(default_factory=dict)
     installed: list[str] = field(default_factory=list)
+    built: list[tuple[str, dict[str, str]]] = field(default_factory=list)
+    conflicts: set[frozenset[str]] = field(default_factory=set)
     glibc: str = ""
 
     def install(
@@ -250,12 +257,26 @@ class FakeInstaller:
         self.glibc = glibc
         text = requirements["requirements.txt"]
         lines = [line for line in text.splitlines() if not line.startswith("--")]
+        for conflict in self.conflicts:
+            if conflict.issubset(lines):
+                raise RequirementsConflict(f"{' and '.join(sorted(conflict))} contradict.")
         missing = [line for line in lines if line not in self.wheels]
         if missing:
             raise WheelsMissing("".join(f"Wheels are required for `{each}`" for each in missing))
         self.installed.append(text)
         for line in lines:
             write(target, self.wheels[line])
+
+    def build_wheel(self, requirement: str, folder: Path, *, variables: Any, **_: Any) -> None:
+        name, _, version = requirement.partition("==")
+        folder.mkdir()
+        self.built.append((requirement, dict(variables)))
+        made = folder / f"{name}-{version}-py3-none-any.whl"
+        with zipfile.ZipFile(made, "w") as opened:
+            opened.writestr(
+                f"{name}-{version}.dist-info/METADATA",
+                f"Metadata-Version: 2.1\nName: {name}\nVersion: {version}\n",
+            )
 
     def program(self, scratch: Path, **_: Any) -> Path:
         program = scratch / "uv"

@@ -90,11 +90,15 @@ class Environment:
     def alive(self) -> bool:
         return self._process.poll() is None
 
-    def close(self) -> None:
-        """End the process and all that it has started."""
+    def kill(self) -> None:
+        """End the process, whatever it is doing."""
         if self._process.returncode is None:
             os.killpg(self._process.pid, signal.SIGKILL)
-            self._process.wait()
+
+    def close(self) -> None:
+        """End the process and all that it has started."""
+        self.kill()
+        self._process.wait()
         if not self._log.closed:
             os.close(self._questions)
             os.close(self._answers)

@@ -18,7 +18,7 @@ DOCKER_MANIFEST = "application/vnd.docker.distribution.manifest.v2+json"
 
 
 class FakeRegistry:
-    """One repository, its tags immutable unless it is told otherwise.
+    """One repository, its tags immutable unless set otherwise.
 
     Attributes
     ----------

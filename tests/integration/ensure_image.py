@@ -14,9 +14,14 @@ import sys
 import time
 from pathlib import Path
 
+from covalent_lambda_container.adapters.aws.ecr import EcrRegistry
+from covalent_lambda_container.adapters.aws.lambda_functions import LambdaFunctions
+from covalent_lambda_container.adapters.docker.engine import DockerEngine
+from covalent_lambda_container.adapters.pip_configuration import read_index_settings
 from covalent_lambda_container.covalent_api.task import bare_task
 from covalent_lambda_container.executor.image_spec import image_spec
-from covalent_lambda_container.executor.wiring import service_for
+from covalent_lambda_container.executor.wiring import clients_of, image_builder, service_for
+from covalent_lambda_container.functions.provisioner import Provisioner
 from covalent_lambda_container.images.builder import TaskImageBuilder
 from covalent_lambda_container.model.specs import ImageSpec
 from covalent_lambda_container.options.schema import Options
@@ -34,33 +39,44 @@ def meet(place: Path) -> None:
         time.sleep(0.01)
 
 
-def meet_before_pushes(place: Path) -> None:
-    """Build as on an engine of its own, and push at the same moment as the other."""
-    build, push = TaskImageBuilder.build, TaskImageBuilder.push
+class MeetingBuilder:
+    """Builds as on an engine of its own, and pushes at the same moment as the other dispatcher."""
 
-    def build_anew(
-        self: TaskImageBuilder, spec: ImageSpec, name: str, *, rebuild: bool = False
-    ) -> None:
-        build(self, spec, name, rebuild=True)
+    def __init__(self, builder: TaskImageBuilder, place: Path) -> None:
+        self._builder = builder
+        self._place = place
 
-    def meet_and_push(self: TaskImageBuilder, name: str, login: RegistryLogin) -> str:
-        meet(place)
-        return push(self, name, login)
+    def build(self, spec: ImageSpec, name: str, *, rebuild: bool = False) -> None:
+        self._builder.build(spec, name, rebuild=True)
 
-    TaskImageBuilder.build = build_anew  # type: ignore[method-assign]
-    TaskImageBuilder.push = meet_and_push  # type: ignore[method-assign]
+    def push(self, name: str, login: RegistryLogin) -> str:
+        meet(self._place)
+        return self._builder.push(name, login)
+
+
+def meeting_provisioner(options: Options, place: Path) -> Provisioner:
+    cache = Path(options.cache_dir).expanduser().absolute()
+    clients = clients_of(options)
+    builder = image_builder(DockerEngine(), read_index_settings, cache)
+    return Provisioner(
+        builder=MeetingBuilder(builder, place),
+        registry=EcrRegistry(clients, options.ecr_repository),
+        functions=LambdaFunctions(clients),
+        lock_directory=cache / "locks",
+    )
 
 
 def main(options_json: str, *places: str) -> None:
     options = Options.check(json.loads(options_json))
     task = bare_task(Requirements(packages=("iniconfig==2.1.0",)))
-    service = service_for(options)
     spec = image_spec(options, task)
     if places[1:]:
-        meet_before_pushes(Path(places[1]))
+        provisioner = meeting_provisioner(options, Path(places[1]))
+    else:
+        provisioner = service_for(options).provisioner
     if places:
         meet(Path(places[0]))
-    image = service.provisioner.ensure_image(spec, rebuild=options.force_rebuild)
+    image = provisioner.ensure_image(spec, rebuild=options.force_rebuild)
     sys.stdout.write(f"\n{json.dumps([spec.tag, image.digest])}\n")
 
 

@@ -100,7 +100,7 @@ def test_an_account_is_set_up_once(covalent_lambda: Run, aws: Any, names: dict[s
     assert {action for each in again.values() for action in each} == {"keep"}
 
 
-def test_what_was_changed_by_hand_is_mended(covalent_lambda: Run, aws: Any, names: dict[str, str]):
+def test_what_was_changed_by_hand_is_fixed(covalent_lambda: Run, aws: Any, names: dict[str, str]):
     assert covalent_lambda("bootstrap").exit_code == 0
     rule = {
         "ID": "other",
@@ -225,13 +225,13 @@ def test_teardown_keeps_it_all_if_others_have_something_there(
         )
     refused = covalent_lambda("teardown", "--yes")
     assert refused.exit_code == 2
-    told = {
+    expected = {
         "bucket": "other objects: photographs/1.jpg",
         "repository": "other images: latest",
         "role": "other policies: others",
         "function": "1 functions run as it",
     }[kind]
-    assert told in refused.output
+    assert expected in refused.output
     assert "--force" in refused.output
     aws("s3").head_bucket(Bucket=names["bucket"])
     aws("iam").get_role(RoleName=names["role"])

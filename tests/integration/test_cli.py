@@ -168,7 +168,7 @@ def wait_for(condition: Callable[[], bool], timeout_s: float) -> None:
 
 
 def sleeping(marker: str) -> bool:
-    """Tell whether a build's container runs the command with this marker."""
+    """Return whether a build's container runs the command with this marker."""
     with contextlib.closing(docker.from_env()) as client:
         for container in client.containers.list(ignore_removed=True):
             with contextlib.suppress(docker.errors.APIError):
@@ -201,21 +201,21 @@ def test_the_local_stack_survives_its_shell_and_leaves_nothing(
     program("local", "status", *at, status=1)
     # The shell is gone when it is used.
     up = program("local", "up", "--json", *at)
-    told = json.loads(up.stdout)
-    assert told == json.loads(program("local", "status", "--json", *at).stdout)
-    assert told == json.loads(program("local", "up", "--json", *at).stdout)
-    assert told["options"]["base_image"] == root_image
+    printed = json.loads(up.stdout)
+    assert printed == json.loads(program("local", "status", "--json", *at).stdout)
+    assert printed == json.loads(program("local", "up", "--json", *at).stdout)
+    assert printed["options"]["base_image"] == root_image
     lines = program("local", "up", *at).stdout
     script = "import boto3, sys; print(boto3.client('s3').list_objects_v2(Bucket=sys.argv[1]))"
     shell = f'{lines}exec "$0" -c "$1" "$2"'
     shown = subprocess.run(
-        ["sh", "-c", shell, sys.executable, script, told["options"]["s3_bucket_name"]],
+        ["sh", "-c", shell, sys.executable, script, printed["options"]["s3_bucket_name"]],
         capture_output=True,
         text=True,
         check=True,
     )
     assert "'KeyCount': 0" in shown.stdout
-    pushed = told["options"]["endpoint_url"].partition("//")[2] + "/covalent-lambda:pushed"
+    pushed = printed["options"]["endpoint_url"].partition("//")[2] + "/covalent-lambda:pushed"
     with contextlib.closing(docker.from_env()) as client:
         client.images.get(root_image).tag(pushed)
         assert program("local", "down", *at).stdout == "stopped\n"

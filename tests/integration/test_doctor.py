@@ -125,10 +125,10 @@ def test_no_region(found: Callable[..., dict[str, Finding]], monkeypatch: pytest
     assert "region" in finding.remedy
 
 
-@pytest.mark.parametrize(("minutes", "told"), [(10, "ahead"), (-10, "behind")])
-def test_a_wrong_clock(only: Broken, minutes: int, told: str):
+@pytest.mark.parametrize(("minutes", "expected"), [(10, "ahead"), (-10, "behind")])
+def test_a_wrong_clock(only: Broken, minutes: int, expected: str):
     finding = only("clock", now=lambda: time.time() + 60 * minutes)
-    assert told in finding.message
+    assert expected in finding.message
     assert "NTP" in finding.remedy
 
 
@@ -142,7 +142,7 @@ def test_a_bucket_that_is_not_private(only: Broken, aws: Any):
     aws("s3").delete_public_access_block(Bucket=name)
     finding = only("bucket", s3_bucket_name=name)
     aws("s3").delete_bucket(Bucket=name)
-    assert "not so: public access is blocked" in finding.message
+    assert "wrong settings: public access is blocked" in finding.message
 
 
 def test_a_bucket_that_cannot_be_written_to(only: Broken, aws: Any, stack: Any):

@@ -34,7 +34,7 @@ TINY = ct.DepsPip(["iniconfig==2.1.0"])
 @pytest.fixture
 def steps(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Any:
     """Count recorded steps by name."""
-    path = tmp_path / "journal"
+    path = tmp_path / "steps.jsonl"
     monkeypatch.setenv(step_log.VARIABLE, str(path))
     return lambda name: len([step for step in step_log.read(path) if step["step"] == name])
 
@@ -100,6 +100,26 @@ def test_a_deleted_function_is_made_again(options: Any, cache_dir: str, aws: Any
     assert run(executor, abs, -2)[0] == 2
     assert steps("function.create") == 2
     assert name in names(aws)
+
+
+@pytest.mark.parametrize("killed", [False, True], ids=["raises", "is killed"])
+def test_a_task_out_of_memory_runs_again_with_more(options: Any, cache_dir: str, killed: bool):
+    def hungry(killed: bool) -> Any:
+        import os
+        import signal
+
+        memory_mb = int(os.environ["AWS_LAMBDA_FUNCTION_MEMORY_SIZE"])
+        if memory_mb < 1000:
+            if killed:
+                # As the kernel does; the emulator gives functions all the memory there is.
+                os.kill(os.getpid(), signal.SIGKILL)
+            raise MemoryError
+        return memory_mb
+
+    executor = AWSLambdaContainerExecutor(**options, cache_dir=cache_dir, max_memory_size=1024)
+    value, _, stderr, _ = run(executor, hungry, killed)
+    assert value == 1024
+    assert "of 1024 MB (raised from 512 MB)" in stderr
 
 
 def test_options_reach_the_function(options: Any, cache_dir: str, aws: Any):

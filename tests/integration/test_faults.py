@@ -1,4 +1,4 @@
-"""What happens to a task in a real container, and what its user is told."""
+"""What happens to a task in a real container, and what its user sees."""
 
 from __future__ import annotations
 

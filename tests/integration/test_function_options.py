@@ -71,14 +71,14 @@ def test_stderr_ends_with_what_the_task_used(options: Any, cache_dir: str):
     executor = AWSLambdaContainerExecutor(**options, cache_dir=cache_dir, memory_size=1024)
     printed, line = run(executor, work).stderr.splitlines()
     assert printed == str(150 * 2**20)
-    told = re.fullmatch(
+    shown = re.fullmatch(
         r"Lambda usage: (?P<duration>[\d.]+) ms \((cold|warm) start\), "
         r"peak memory (?P<peak>\d+) of 1024 MB, nothing billed \(not on AWS\)",
         line,
     )
-    assert told is not None, line
-    assert float(told["duration"]) >= 300
-    assert 150 < int(told["peak"]) < 1024
+    assert shown is not None, line
+    assert float(shown["duration"]) >= 300
+    assert 150 < int(shown["peak"]) < 1024
     off = AWSLambdaContainerExecutor(
         **options, cache_dir=cache_dir, memory_size=1024, usage_report=False
     )

@@ -294,7 +294,7 @@ def test_a_repository_is_installed_where_there_is_git(
     path, commit = index.add_repository("epsilon")
     url = index.url(bridge_address(), path)
     packages = install([f"epsilon @ git+{url}@main"], base_image=root_with_git)
-    # Who gets a value of it is told the commit, and no password.
+    # Tasks that get a value of it get the commit, and no password.
     assert packages == [f"cloudpickle=={CLOUDPICKLE}", f"epsilon @ git+{url}@{commit}"]
 
 

@@ -172,7 +172,7 @@ class Work:
             owner.delete_log_group(logGroupName=f"/aws/lambda/{name}")
 
     def keep_an_account(self) -> None:
-        """Set an account up, mend it, take it over, and take it back."""
+        """Set an account up, change its settings, adopt it, and undo it."""
         ecr, iam, s3 = self.owner("ecr"), self.owner("iam"), self.owner("s3")
         resources = account.resources(self.clients, KEPT)
         account.apply(account.plan_bootstrap(resources), lambda _: None)
@@ -333,8 +333,8 @@ CASES = [
 def test_each_action_is_needed(work: Callable[[Document], Work], document: Document, action: str):
     do = NEEDED_FOR[action]
     assert denied(lambda: do(work(document))) == ""
-    told = denied(lambda: do(work(documents.without(document, action))))
-    assert action in told or action.partition(":")[2] in told
+    refusal = denied(lambda: do(work(documents.without(document, action))))
+    assert action in refusal or action.partition(":")[2] in refusal
 
 
 @pytest.fixture
@@ -358,7 +358,7 @@ def nothing_kept(stack: Any) -> Iterator[None]:
     remove()
 
 
-def test_whoever_sets_an_account_up_can_take_it_back(
+def test_an_identity_that_sets_an_account_up_can_undo_it(
     work: Callable[[Document], Work], nothing_kept: None
 ):
     work(BOOTSTRAP).keep_an_account()
@@ -373,8 +373,8 @@ NEEDED = [a for a in documents.actions(BOOTSTRAP) if a != "s3:PutEncryptionConfi
 def test_each_action_is_needed_to_keep_an_account(
     work: Callable[[Document], Work], nothing_kept: None, action: str
 ):
-    told = denied(work(documents.without(BOOTSTRAP, action)).keep_an_account)
-    assert action in told or action.partition(":")[2] in told
+    refusal = denied(work(documents.without(BOOTSTRAP, action)).keep_an_account)
+    assert action in refusal or action.partition(":")[2] in refusal
 
 
 OUT_OF_REACH: dict[str, tuple[Document, Callable[[Work], Any]]] = {

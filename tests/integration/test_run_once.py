@@ -1,4 +1,4 @@
-"""Each task runs once, and its answer arrives or its user is told: over a network that breaks."""
+"""Each task runs once, and its answer or an error arrives, over a network that breaks."""
 
 from __future__ import annotations
 

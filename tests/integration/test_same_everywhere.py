@@ -62,7 +62,7 @@ class Dispatchers:
                 json.dumps(given),
                 *(self._folder / place for place in places),
             ],
-            env=os.environ | {step_log.VARIABLE: str(self._folder / "journal")},
+            env=os.environ | {step_log.VARIABLE: str(self._folder / "steps.jsonl")},
             stdout=subprocess.PIPE,
             stderr=subprocess.PIPE,
             text=True,
@@ -79,7 +79,7 @@ class Dispatchers:
     @property
     def steps(self) -> Counter[str]:
         """How often they built and pushed."""
-        steps = [step["step"] for step in step_log.read(self._folder / "journal")]
+        steps = [step["step"] for step in step_log.read(self._folder / "steps.jsonl")]
         return Counter(step for step in steps if step != "image.install")
 
 

@@ -56,8 +56,8 @@ def ask(container: Any, event: dict[str, Any]) -> dict[str, Any]:
         try:
             opener = urllib.request.build_opener(urllib.request.ProxyHandler({}))
             with opener.open(url, json.dumps(event).encode(), timeout=10) as answer:
-                told: dict[str, Any] = json.load(answer)
-                return told
+                answered: dict[str, Any] = json.load(answer)
+                return answered
         except OSError:
             if attempt == 49:
                 raise

@@ -157,6 +157,7 @@ class Soak:
                 functions=LambdaFunctions(clients_for(direct)),
                 invocations=invocations,
                 bucket=bucket,
+                identity=str,
                 prepared=set(),
             )
             yield Service(
@@ -164,6 +165,9 @@ class Soak:
                 targets=targets,
                 invoker=Invoker(invocations, bucket),
                 renew_credentials=clients_for(direct).renew_credentials,
+                with_memory=lambda mb: wiring.service_for(
+                    self._options.model_copy(update={"memory_size": mb})
+                ),
             )
 
     def _listen(

@@ -1,4 +1,4 @@
-"""Unit tests see nothing of the machine they run on: no account, no proxy, no journal."""
+"""Unit tests see nothing of the machine they run on: no account, no proxy, no step log."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ from tests.fakes.aws_server import FakeAwsServer
 
 _FROM_OUTSIDE = re.compile(
     r"AWS_.*|REQUESTS_.*|(HTTPS?|ALL|NO)_PROXY|(PIP|UV)_.*|SSL_.*|DOCKER_HOST"
-    r"|COVALENT_LAMBDA_JOURNAL",
+    r"|COVALENT_LAMBDA_STEP_LOG",
     re.IGNORECASE,
 )
 

@@ -32,8 +32,10 @@ OTHER_VALUES = {
     "ecr_repository": "other/repository",
     "cache_dir": "/var/cache/other",
     "poll_freq": 0.5,
+    "isolate": "function",
     "timeout": 300,
     "memory_size": 2048,
+    "max_memory_size": 4096,
     "ephemeral_storage": 1024,
     "cleanup": False,
     "base_image": "registry.example.com/python:3.11",
@@ -58,6 +60,7 @@ OTHER_VALUES = {
     "reserved_concurrency": 5,
     "prewarm": 3,
     "usage_report": False,
+    "live_output": False,
     "sublattice_executors": ["local"],
     "pip_index_url": "https://index.example.com/simple",
     "pip_extra_index_urls": ["https://extra.example.com/simple"],
@@ -284,5 +287,7 @@ def test_two_executors_share_no_list() -> None:
 
 def test_run_refuses_what_covalent_does_not_pass() -> None:
     metadata = {"dispatch_id": "dispatch", "node_id": 0}
-    with pytest.raises(TypeError, match="takes the callable that Covalent's dispatcher assembles"):
+    with pytest.raises(
+        TypeError, match="expects the callable that Covalent's dispatcher assembles"
+    ):
         asyncio.run(Executor().run(print, [], {}, metadata))

@@ -24,6 +24,7 @@ LINK = re.compile(r"\[[^\]]*\]\(([^)\s]+)\)")
     [
         ("make_options.py", "options.md"),
         ("draw_electron.py", "electron.svg"),
+        ("draw_folders.py", "folders.svg"),
         ("draw_benchmarks.py", "benchmarks.svg"),
         ("make_cost.py", "cost.md"),
     ],
@@ -113,8 +114,8 @@ def texts_of_the_code() -> list[str]:
 
 def test_troubleshooting_is_about_errors_that_the_code_has() -> None:
     page = (ROOT / "docs" / "troubleshooting.md").read_text()
-    told = re.findall(r"^### `(.*)`$", page, re.MULTILINE)
-    assert told
+    titles = re.findall(r"^### `(.*)`$", page, re.MULTILINE)
+    assert titles
     texts = texts_of_the_code()
-    gone = [words for words in told if not any(words in text for text in texts)]
+    gone = [words for words in titles if not any(words in text for text in texts)]
     assert gone == [], "no error has this text"

@@ -52,12 +52,14 @@ MAY_IMPORT: dict[str, set[str]] = {
         ),
         *("images", "model", "options", "packages", "ports", "progress", "runtime", "tasks"),
     },
-    "covalent_api": {"errors", "model", "options", "packages"},
+    "covalent_api": {"errors", "model", "options", "packages", "runtime"},
     # The three flows.
     "images": {
         *("errors", "files", "model", "packages", "ports", "progress", "runtime", "step_log"),
     },
-    "functions": {"concurrency", "errors", "iam", "model", "ports", "progress", "step_log"},
+    "functions": {
+        *("concurrency", "errors", "files", "iam", "model", "ports", "progress", "step_log"),
+    },
     "tasks": {
         *("concurrency", "errors", "files", "model", "ports", "progress", "runtime", "step_log"),
     },

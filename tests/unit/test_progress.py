@@ -1,4 +1,4 @@
-"""Progress is reported to whoever waits, and to nobody else."""
+"""Progress is reported to the caller that waits, and to nobody else."""
 
 from __future__ import annotations
 
@@ -21,9 +21,9 @@ def test_reports_go_to_the_innermost_receiver() -> None:
 
 
 def test_other_threads_have_receivers_of_their_own() -> None:
-    told: list[str] = []
-    with reported_to(told.append):
+    lines: list[str] = []
+    with reported_to(lines.append):
         thread = threading.Thread(target=report, args=("elsewhere",))
         thread.start()
         thread.join()
-    assert told == []
+    assert lines == []

@@ -37,6 +37,7 @@ class FakeService:
 
     def __init__(self, functions: FakeFunctions, blobs: FakeBlobStore, clock: FakeClock) -> None:
         self.tasks: list[Task] = []
+        self.targets = self
         self._invoker = Invoker(functions, blobs, sleep=clock.pause, now=clock.now)
 
     async def run(
@@ -53,6 +54,9 @@ class FakeService:
         self.tasks.append(task)
         sent = call(task.payload, "name", dispatch_id=dispatch_id, node_id=node_id)
         return await self._invoker.run(sent, cancellation)
+
+    def contents_of(self, tag: str) -> None:
+        """Know no image."""
 
 
 @pytest.fixture
@@ -118,9 +122,9 @@ def test_an_electron_that_raises_is_a_task_error_with_its_traceback(executor: An
     with pytest.raises(TaskRuntimeError, match=r"^KeyError: 'missing'$"):
         asyncio.run(run(executor, fail))
     assert executor.task_stdout.getvalue() == "so far\n"
-    told = executor.task_stderr.getvalue()
-    assert told.startswith("Traceback (most recent call last):")
-    assert told.endswith("KeyError: 'missing'\n")
+    printed = executor.task_stderr.getvalue()
+    assert printed.startswith("Traceback (most recent call last):")
+    assert printed.endswith("KeyError: 'missing'\n")
 
 
 def test_advice_stands_below_the_error(executor: Any) -> None:
@@ -135,7 +139,7 @@ def test_advice_stands_below_the_error(executor: Any) -> None:
     ("module", "advice"),
     [("psutil", r"belongs to psutil==[\d.]+: require it by"), ("nosuch", "not in the image")],
 )
-def test_what_this_machine_knows_of_a_missing_module_is_told(
+def test_what_this_machine_knows_of_a_missing_module_is_reported(
     executor: Any, module: str, advice: str
 ) -> None:
     def fail(module: str) -> None:
@@ -262,7 +266,7 @@ def test_the_largest_answer_does_not_keep_the_loop(executor: Any, functions: Fak
 # -- cancel ---------------------------------------------------------------------------------------
 
 
-def test_a_task_that_is_called_off_ends_at_once(
+def test_a_cancelled_task_ends_at_once(
     executor: Any, functions: FakeFunctions, tmp_path: Path
 ) -> None:
     started = tmp_path / "started"
@@ -290,12 +294,12 @@ def test_a_task_that_is_called_off_ends_at_once(
     assert len(functions.executions) == 1
 
 
-def test_a_task_that_is_not_under_way_cannot_be_called_off(executor: Any) -> None:
+def test_a_task_that_is_not_running_cannot_be_cancelled(executor: Any) -> None:
     asyncio.run(run(executor, abs, -1))
     assert asyncio.run(executor.cancel(METADATA, None)) is False
 
 
-def test_a_task_that_was_called_off_before_it_came_is_not_begun(
+def test_a_task_that_was_cancelled_before_it_came_does_not_begin(
     executor: Any, fake_service: FakeService
 ) -> None:
     other = METADATA | {"node_id": 4}

@@ -1,4 +1,4 @@
-"""The journal: one line for each step that succeeded."""
+"""The step log: one line for each step that succeeded."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from covalent_lambda_container import step_log
 
 @pytest.fixture
 def file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    path = tmp_path / "journal"
+    path = tmp_path / "steps.jsonl"
     monkeypatch.setenv(step_log.VARIABLE, str(path))
     return path
 

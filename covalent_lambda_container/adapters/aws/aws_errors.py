@@ -50,7 +50,7 @@ def error_message(exc: ClientError) -> str:
 
 
 def is_denial(error: LambdaContainerError) -> bool:
-    """Tell whether an error of this project stems from a missing permission."""
+    """Return whether an error of this project stems from a missing permission."""
     return isinstance(error.__cause__, ClientError) and error_code(error.__cause__) in _DENIED
 
 

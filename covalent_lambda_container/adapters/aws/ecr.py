@@ -29,7 +29,7 @@ SINGLE_PLATFORM_MANIFESTS: Final = frozenset(
         "application/vnd.oci.image.manifest.v1+json",
     }
 )
-"""Manifests Lambda takes; it refuses indexes and lists (developer guide, "Container image
+"""Manifests that Lambda accepts; it refuses indexes and lists (developer guide, "Container image
 requirements", read 2026-11)."""
 
 
@@ -61,7 +61,7 @@ class EcrRegistry:
         Raises
         ------
         UnusableImage
-            When it is one that Lambda does not take.
+            When Lambda does not accept it.
         RegistryError
             When ECR does not answer the question: absence is never assumed.
         """
@@ -74,11 +74,11 @@ class EcrRegistry:
         if media_type and media_type not in SINGLE_PLATFORM_MANIFESTS:
             found = revised_tag(tag, newest)
             raise UnusableImage(
-                f"Image {self.repository}:{found} is a {media_type}; Lambda takes images of a "
+                f"Image {self.repository}:{found} is a {media_type}; Lambda accepts images of a "
                 "single platform only.",
                 hint="Delete it with 'aws ecr batch-delete-image --repository-name "
                 f"{self.repository} --image-ids imageTag={found}', or replace it by the option "
-                "force_rebuild. Who builds it without this executor does so with 'docker build "
+                "force_rebuild. To build it without this executor, run 'docker build "
                 "--provenance=false --sbom=false --platform linux/…'.",
             )
         host = self._clients.registry_of(image.get("registryId", ""))
@@ -88,10 +88,10 @@ class EcrRegistry:
         )
 
     def contents(self, tag: str) -> ImageContents | None:
-        """Return what is in the newest image of a tag, or None where it does not say so.
+        """Return what is in the newest image of a tag, or None if its labels do not say.
 
-        Read from the registry itself, as a pull would: whoever asks needs
-        ``ecr:GetDownloadUrlForLayer`` on the repository and ``ecr:GetAuthorizationToken``.
+        Read from the registry itself, as a pull would, which needs ``ecr:GetDownloadUrlForLayer``
+        on the repository and ``ecr:GetAuthorizationToken``.
 
         Raises
         ------
@@ -127,8 +127,8 @@ class EcrRegistry:
     def next_tag(self, tag: str) -> str:
         """Return what to push the next image of a tag as, since tags do not move.
 
-        The tag itself while it is free; then ``TAG-r1``, ``TAG-r2`` and so on, which `find` takes
-        for newer ones.
+        The tag itself if it is free, otherwise ``TAG-r1``, ``TAG-r2`` and so on, which `find`
+        regards as newer.
         """
         images = self._revisions(tag)
         if not images:
@@ -137,12 +137,12 @@ class EcrRegistry:
         if number >= REVISIONS:
             raise RegistryError(
                 f"Image {self.repository}:{tag} was rebuilt {REVISIONS - 1} times.",
-                hint="Delete its older revisions from ECR, or no longer force rebuilds.",
+                hint="Delete its older revisions from ECR, or stop forcing rebuilds.",
             )
         return revised_tag(tag, number)
 
     def remove(self, tag: str) -> None:
-        """Take a tag away; an image without another one goes with it."""
+        """Remove a tag; an image without another tag is removed with it."""
         with explained("remove an image from ECR repository", self.repository, RegistryError):
             self._clients.ecr.batch_delete_image(
                 repositoryName=self.repository, imageIds=[{"imageTag": tag}]
@@ -196,7 +196,7 @@ class EcrRegistry:
                     )
 
     def ensure_repository(self) -> str:
-        """Return the repository's URI; make the repository, open to Lambda, if there is none."""
+        """Return the repository's URI; create it, open to Lambda, if it does not exist."""
         ecr = self._clients.ecr
         with explained("find or create ECR repository", self.repository, RegistryError):
             try:
@@ -210,7 +210,7 @@ class EcrRegistry:
         return uri if host is None else f"{host}/{self.repository}"
 
     def serves(self, host: str) -> bool:
-        """Tell whether a host is an ECR registry that `login` has the credentials of."""
+        """Return whether a host is an ECR registry that `login` has credentials for."""
         custom = self._clients.registry_host
         if custom is not None:
             return host == custom

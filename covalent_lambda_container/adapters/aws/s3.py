@@ -65,18 +65,18 @@ class S3Bucket:
             read 2026-11).
         """
         with explained("look for S3 bucket", self.bucket, ConfigurationError):
-            told = f"AWSLambdaContainerExecutor option s3_bucket_name={self.bucket!r}: "
+            option = f"AWSLambdaContainerExecutor option s3_bucket_name={self.bucket!r}: "
             try:
                 region = self._clients.s3.head_bucket(Bucket=self.bucket).get("BucketRegion")
             except ClientError as exc:
                 if error_code(exc) in ("404", "NoSuchBucket"):
                     raise ConfigurationError(
-                        f"{told}there is no such bucket.",
+                        f"{option}there is no such bucket.",
                         hint="Create it with 'covalent-lambda bootstrap', or name another.",
                     ) from None
                 if error_code(exc) == "403":
                     raise ConfigurationError(
-                        f"{told}AccessDenied: it is another account's, or this identity may not "
+                        f"{option}AccessDenied: it is another account's, or this identity may not "
                         "list it.",
                         hint="Allow s3:ListBucket on it in the IAM policy of the dispatcher's "
                         "identity, or name another.",
@@ -84,7 +84,7 @@ class S3Bucket:
                 raise
         if region and region != self._region:
             raise ConfigurationError(
-                f"{told}it is in region {region}, and the functions are in {self._region}.",
+                f"{option}it is in region {region}, and the functions are in {self._region}.",
                 hint="Name a bucket in the functions' region, or set the option region.",
             )
 
@@ -98,12 +98,15 @@ class S3Bucket:
                 stream = reader(body)
                 self._clients.s3.upload_fileobj(stream, self.bucket, key, Config=_TRANSFER)
 
-    def read(self, key: str, parse: Callable[[Readable], Parsed]) -> Parsed | None:
-        """Parse an object from its stream; return None when the object does not exist."""
+    def read(
+        self, key: str, parse: Callable[[Readable], Parsed], *, limit: int | None = None
+    ) -> Parsed | None:
+        """Parse an object, or its first bytes; return None when the object does not exist."""
         with explained("read S3 object", f"{self.bucket}/{key}", InvocationError):
             for attempt in range(1, _READ_ATTEMPTS + 1):
                 try:
-                    parts = self._parts(key, self._part(key, 0))
+                    first = self._part(key, 0, limit or _PART_BYTES)
+                    parts = self._parts(key, first, whole=limit is None)
                 except ClientError as exc:
                     if error_code(exc) in _ABSENT:
                         return None
@@ -120,15 +123,17 @@ class S3Bucket:
                         ) from exc
         raise AssertionError("unreachable")
 
-    def _part(self, key: str, start: int, **conditions: str) -> GetObjectOutputTypeDef:
+    def _part(
+        self, key: str, start: int, size: int = _PART_BYTES, **conditions: str
+    ) -> GetObjectOutputTypeDef:
         return self._clients.s3.get_object(
             Bucket=self.bucket,
             Key=key,
-            Range=f"bytes={start}-{start + _PART_BYTES - 1}",
+            Range=f"bytes={start}-{start + size - 1}",
             **conditions,  # type: ignore[arg-type]
         )
 
-    def _parts(self, key: str, first: GetObjectOutputTypeDef) -> Iterator[bytes]:
+    def _parts(self, key: str, first: GetObjectOutputTypeDef, *, whole: bool) -> Iterator[bytes]:
         """Yield an object's parts in order; a few are fetched ahead, on connections of their own.
 
         One connection to S3 carries some 90 MB a second ("Best practices design patterns", S3 user
@@ -136,7 +141,7 @@ class S3Bucket:
         """
         size = int(first["ContentRange"].rpartition("/")[2])
         yield first["Body"].read()
-        if size <= _PART_BYTES:
+        if size <= _PART_BYTES or not whole:
             return
 
         def fetch(start: int) -> bytes:

@@ -106,7 +106,7 @@ class AwsClients:
 
     @functools.cached_property
     def caller_arn(self) -> str:
-        """ARN of these clients' identity; empty if AWS does not tell it."""
+        """ARN of these clients' identity; empty if AWS does not say."""
         try:
             return self.sts.get_caller_identity()["Arn"]
         except (BotoCoreError, ClientError):
@@ -175,7 +175,7 @@ class AwsClients:
         return None if self.is_aws(url) else urlsplit(url).netloc
 
     def is_aws(self, url: str) -> bool:
-        """Tell whether a URL is AWS's own, in any partition."""
+        """Return whether a URL is AWS's own, in any partition."""
         return (urlsplit(url).hostname or "").endswith(self._aws_domains())
 
     def registry_of(self, account: str) -> str:

@@ -19,6 +19,7 @@ from docker.utils import parse_repository_tag
 from docker.utils.config import find_config_file
 
 from covalent_lambda_container.adapters.docker.address import EngineAddress, engine_address
+from covalent_lambda_container.adapters.docker.build_arguments import keep_out_of_logs
 from covalent_lambda_container.adapters.docker.failures import ENGINE_ERRORS, explained
 
 log = logging.getLogger(__name__)
@@ -26,8 +27,8 @@ log = logging.getLogger(__name__)
 _CREDENTIAL_ERRORS: Final = (DockerException, StoreError, KeyError, ValueError, OSError)
 """What docker-py raises for a credential helper that is missing, fails, or answers nonsense."""
 
-_BUILD_TIMEOUT_S: Final = 1800
-"""A build may be silent for long; docker-py's default of 60 s would end it."""
+_BUILD_TIMEOUT_S: Final = 6 * 3600
+"""A package that is compiled may say nothing for hours; docker-py's default is 60 s."""
 
 
 class EngineConnection:
@@ -87,6 +88,7 @@ def connect(
         When no engine answers; see `explained`.
     """
     where = address or engine_address()
+    keep_out_of_logs()
     # Its API is replaced by one that differs in what `_Api` says. With a version it asks nothing.
     client = docker.DockerClient(version=MINIMUM_DOCKER_API_VERSION)
     client.api.close()
@@ -146,7 +148,7 @@ class _Api(docker.APIClient):
     def _raise_for_status(self, response: Any) -> None:
         try:
             super()._raise_for_status(response)  # type: ignore[misc]
-        # docker-py takes it for granted that a JSON answer has a message.
+        # docker-py assumes that a JSON answer has a message.
         except (KeyError, TypeError) as exc:
             kind = NotFound if response.status_code == HTTPStatus.NOT_FOUND else APIError
             raise kind(f"the engine answered {response.text[:500]}", response) from exc

@@ -184,7 +184,7 @@ def _create(
 
 
 def _runs(engine: docker.APIClient, image: str, architecture: str) -> bool:
-    """Tell whether the engine runs an image; another processor's needs an emulator."""
+    """Return whether the engine runs an image; another processor's needs an emulator."""
     if foreign_platform(engine, architecture) is None:
         return True
     created = _create(engine, image, architecture, ["python3", "-c", "pass"])

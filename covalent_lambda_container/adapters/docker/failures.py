@@ -12,6 +12,7 @@ from requests.exceptions import RequestException, SSLError, Timeout
 from urllib3.exceptions import HTTPError
 
 from covalent_lambda_container.adapters.docker.address import EngineAddress
+from covalent_lambda_container.adapters.docker.build_arguments import without_build_arguments
 from covalent_lambda_container.errors import ImageBuildError, LambdaContainerError
 
 ENGINE_ERRORS: Final = (
@@ -43,9 +44,11 @@ def explained(operation: str, address: EngineAddress | None = None) -> Iterator[
     except LambdaContainerError:
         raise
     except ENGINE_ERRORS as exc:
+        # What has a URL with build arguments does not become part of a traceback either.
+        is_private = without_build_arguments(str(exc)) != str(exc)
         raise ImageBuildError(
             f"Docker could not {operation}: {reason(exc)}", hint=_hint(exc, address)
-        ) from exc
+        ) from (None if is_private else exc)
 
 
 def reason(exc: BaseException) -> str:
@@ -54,7 +57,7 @@ def reason(exc: BaseException) -> str:
         explanation = exc.explanation
         text = explanation if isinstance(explanation, str) else explanation.decode(errors="replace")
         return f"{text.strip()} (HTTP status {exc.status_code})"
-    return str(exc) or type(exc).__name__
+    return without_build_arguments(str(exc)) or type(exc).__name__
 
 
 def _hint(exc: BaseException, address: EngineAddress | None) -> str:

@@ -261,11 +261,11 @@ def _refuse_commands(steps: Sequence[Instruction], context: Mapping[str, Member]
         archive = context.get("commands.tar")
         raise ImageBuildError(
             f"The image has {sum(step.name == 'RUN' for step in steps)} commands of DepsBash, "
-            "which run in a container when it is built; there is no Docker engine."
+            "which run in a container when it is built, but there is no Docker engine."
             if archive
-            else "A command of the image needs a container; there is no Docker engine.",
-            hint="Run them before each task, by the option bash_deps='runtime', or make the image "
-            "where there is an engine: 'covalent-lambda prebuild --builder docker'.",
+            else "A command of the image needs a container, but there is no Docker engine.",
+            hint="Run them before each task, with the option bash_deps='runtime', or build the "
+            "image where there is an engine: 'covalent-lambda prebuild --builder docker'.",
         )
 
 

@@ -1,4 +1,4 @@
-"""Layers on disk, compressed once: blobs that a registry takes, the same for the same archive."""
+"""Layers on disk, compressed once: blobs that a registry accepts, the same for the same archive."""
 
 from __future__ import annotations
 
@@ -124,7 +124,7 @@ class LayerStore:
             raise LayerDamaged(f"Layer {file} was damaged, and is removed.", hint="Try again.")
 
     def has(self, layer: Layer) -> bool:
-        """Tell whether the store has a layer's blob; a damaged one is removed."""
+        """Return whether the store has a layer's blob; a damaged one is removed."""
         file = self._file(layer.diff_id.removeprefix("sha256:"))
         try:
             if self._sound.get(file) != _state(file):

@@ -102,7 +102,7 @@ class Repository:
         self._verify: Any = certificates or None
 
     def has_blob(self, digest: str) -> bool:
-        """Tell whether the repository has a blob."""
+        """Return whether the repository has a blob."""
 
         def look() -> bool:
             with self._send("HEAD", f"{self._path}/blobs/{digest}", absent_ok=True) as answer:
@@ -124,7 +124,7 @@ class Repository:
             return
 
         def put() -> None:
-            # As Docker does it: registries differ in what else they take.
+            # As Docker does it: registries differ in what else they accept.
             with self._send("POST", f"{self._path}/blobs/uploads/", push=True) as answer:
                 place = self._location(answer)
             body = _Body(size, read)

@@ -52,7 +52,7 @@ class RootImages:
         Raises
         ------
         ImageBuildError
-            When it cannot be read, or Lambda would not take its layers.
+            When it cannot be read, or Lambda would not accept its layers.
         """
         reference = parse(name)
         repository = self._open(reference)
@@ -135,8 +135,8 @@ def _not_read(name: str, exc: RegistryError) -> ImageBuildError:
 def _layer(described: Mapping[str, Any], diff_id: str, name: str) -> Layer:
     if described["mediaType"] not in _LAYER_TYPES:
         raise ImageBuildError(
-            f"The root image {name} has a layer of the type {described['mediaType']}; Lambda takes "
-            "layers that are compressed by gzip only.",
+            f"The root image {name} has a layer of the type {described['mediaType']}; Lambda "
+            "accepts layers that are compressed by gzip only.",
             hint="Push the root image with gzip layers, or build with builder='docker'.",
         )
     return Layer(

@@ -118,7 +118,7 @@ class Uploads:
             When one of them cannot be uploaded.
         """
         try:
-            # All of them: what still goes on would be taken for an upload of the next try.
+            # All of them: an upload that still runs would count as one of the next attempt.
             self._wait([self._begin(repository, layer) for layer in layers], layers, report)
             # Those that failed may have done so for a build before this one.
             again = [self._begin(repository, layer) for layer in layers]

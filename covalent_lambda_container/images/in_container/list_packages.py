@@ -23,14 +23,14 @@ def main(folder: str) -> None:
     modules: dict[str, set[str]] = {}
     for distribution in metadata.distributions(path=[folder]):
         name = distribution.metadata["Name"].lower().replace("_", "-").replace(".", "-")
-        pins.add(f"{name}=={distribution.version}")
+        pin = f"{name}=={distribution.version}"
+        pins.add(pin)
         if name == "cloudpickle":
             continue
-        obtainable = "{}=={}".format(name, distribution.version.partition("+")[0])
         for file in distribution.files or ():
             top = file.parts[0].partition(".")[0]
             if file.suffix in (".py", ".so") and top not in ("", "bin"):
-                modules.setdefault(top, set()).add(obtainable)
+                modules.setdefault(top, set()).add(pin)
     with open(os.path.join(folder, LOCK), "w", encoding="utf-8") as lock:
         lock.writelines(f"{pin}\n" for pin in sorted(pins))
     with open(os.path.join(folder, MODULES), "w", encoding="utf-8") as listed:

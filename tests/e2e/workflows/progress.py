@@ -3,6 +3,7 @@
 import json
 import time
 import urllib.request
+import uuid
 
 import covalent as ct
 from covalent._shared_files.utils import format_server_url
@@ -14,7 +15,8 @@ executor = ct.executor.AWSLambdaContainerExecutor(environment={"PROGRESS": "1"})
 @ct.electron(
     executor=executor,
     deps_pip=ct.DepsPip(packages=["six==1.17.0"]),
-    deps_bash=ct.DepsBash(["sleep 8"]),
+    # A command of its own each time: neither registry nor engine has the image, or a layer of it.
+    deps_bash=ct.DepsBash([f"sleep 8 # {uuid.uuid4()}"]),
 )
 def work():
     import sys
@@ -42,7 +44,7 @@ while True:
     try:
         result = ct.get_result(dispatch_id, workflow_output=False, intermediate_outputs=False)
     except RequestException:
-        # Covalent serves a file while it writes it anew.
+        # Covalent serves a file while it writes it again.
         continue
     stdout = result.get_node_result(0)["stdout"] or ""
     if [stdout] != seen[-1:]:

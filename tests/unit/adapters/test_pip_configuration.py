@@ -248,7 +248,7 @@ def test_the_password_of_a_named_index_is_a_secret(monkeypatch: pytest.MonkeyPat
     assert "hunter2" not in repr(found)
 
 
-def test_a_pip_that_fails_is_told_without_its_words(
+def test_a_pip_that_fails_is_reported_without_its_output(
     pip_conf: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
     pip_conf.write_text("index-url = https://user:hunter2@index.example.com\n")

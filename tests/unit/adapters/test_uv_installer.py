@@ -1,12 +1,15 @@
-"""What uv is told; more of what it does is in tests/integration."""
+"""The options and environment that uv gets; more of what it does is in tests/integration."""
 
 from __future__ import annotations
 
+import io
 import os
 import platform
 import shutil
 import sys
+import tarfile
 import time
+import zipfile
 from collections.abc import Callable
 from pathlib import Path
 from zipfile import ZipFile
@@ -127,6 +130,50 @@ def test_what_has_only_a_source_archive_may_be_built(
     (folder / "index.html").write_text('<a href="beta-1.tar.gz">beta-1.tar.gz</a>')
     with pytest.raises(WheelsMissing, match="Wheels are required for `beta`"):
         installed("beta")
+
+
+def test_a_wheel_is_built_from_source_with_variables_of_its_own(tmp_path: Path) -> None:
+    # Without a build system, whose packages would come from an index.
+    backend = """
+import os, zipfile
+
+def build_wheel(folder, settings=None, metadata=None):
+    name = "gamma-1-py3-none-any.whl"
+    with zipfile.ZipFile(os.path.join(folder, name), "w") as made:
+        made.writestr("gamma/__init__.py", os.environ["GAMMA"])
+        info = "gamma-1.dist-info"
+        made.writestr(f"{info}/METADATA", "Metadata-Version: 2.1\\nName: gamma\\nVersion: 1\\n")
+        tags = "Root-Is-Purelib: true\\nTag: py3-none-any\\n"
+        made.writestr(f"{info}/WHEEL", f"Wheel-Version: 1.0\\n{tags}")
+        made.writestr(f"{info}/RECORD", "")
+    return name
+"""
+    files = {
+        "backend.py": backend,
+        "pyproject.toml": '[build-system]\nrequires = []\nbuild-backend = "backend"\n'
+        'backend-path = ["."]\n[project]\nname = "gamma"\nversion = "1"\n',
+        "PKG-INFO": "Metadata-Version: 2.1\nName: gamma\nVersion: 1\n",
+    }
+    index = tmp_path / "index" / "gamma"
+    index.mkdir(parents=True)
+    with tarfile.open(index / "gamma-1.tar.gz", "w:gz") as archive:
+        for name, text in files.items():
+            header = tarfile.TarInfo(f"gamma-1/{name}")
+            header.size = len(text.encode())
+            archive.addfile(header, io.BytesIO(text.encode()))
+    (index / "index.html").write_text('<a href="gamma-1.tar.gz">gamma-1.tar.gz</a>')
+    settings = IndexSettings(index_url=(tmp_path / "index").as_uri())
+    for value in ("one", "two"):
+        UvInstaller(tmp_path / "cache").build_wheel(
+            "gamma==1", tmp_path / value, settings=settings, variables={"GAMMA": value}
+        )
+        (wheel,) = (tmp_path / value).iterdir()
+        with zipfile.ZipFile(wheel) as opened:
+            assert opened.read("gamma/__init__.py") == value.encode()
+    with pytest.raises(ImageBuildError, match="could not be built"):
+        UvInstaller(tmp_path / "cache").build_wheel(
+            "gamma==2", tmp_path / "three", settings=settings, variables={}
+        )
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="the container's uv comes from an index")

@@ -33,9 +33,9 @@ def restored() -> Iterator[None]:
 
 
 def test_options_are_set_shown_and_removed() -> None:
-    told = config("set", "memory_size=1024", "region=eu-central-1", 'requirements=["six"]')
-    assert told.exit_code == 0, told.stderr
-    assert told.stdout.splitlines()[0] == "[executors.awslambda_container]"
+    changed = config("set", "memory_size=1024", "region=eu-central-1", 'requirements=["six"]')
+    assert changed.exit_code == 0, changed.stderr
+    assert changed.stdout.splitlines()[0] == "[executors.awslambda_container]"
     shown = config("show")
     assert 'region = "eu-central-1"' in shown.stdout
     assert "timeout" not in shown.stdout

@@ -55,7 +55,7 @@ def test_what_is_configured_already_is_not_asked_for() -> None:
     assert "config set" not in shown()[1]
 
 
-def test_what_leads_to_a_stopped_stack_is_told_with_how_to_undo_it(
+def test_settings_that_point_to_a_stopped_stack_are_reported_with_a_remedy(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     monkeypatch.delenv("AWS_ENDPOINT_URL", raising=False)

@@ -168,7 +168,7 @@ def test_colour_is_for_terminals_that_take_it(
     assert ("\x1b[" in stderr.getvalue()) is takes
 
 
-def test_a_step_told_in_lines_says_each_state_once() -> None:
+def test_a_step_shown_as_lines_names_each_state_once() -> None:
     stderr = io.StringIO()
     output = Output(io.StringIO(), stderr)
     with output.steps() as begin:
@@ -179,3 +179,23 @@ def test_a_step_told_in_lines_says_each_state_once() -> None:
     assert stderr.getvalue() == (
         "image: pushing layer 1 of 2, 0 of 85 MB\nimage: creating the function\n"
     )
+
+
+def test_long_lines_are_broken_between_words_on_a_terminal(monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setenv("COLUMNS", "30")
+    monkeypatch.setenv("NO_COLOR", "1")
+    text = "the bucket my-bucket-with-a-long-name-of-its-own is missing\n  as it was"
+    for stream, shown in (
+        (Terminal(), "the bucket\nmy-bucket-with-a-long-name-of-its-own\nis missing\n  as it was"),
+        (io.StringIO(), text),
+    ):
+        Output(io.StringIO(), stream).error(text)
+        assert stream.getvalue() == f"Error: {shown}\n"
+
+
+def test_indented_lines_stay_indented_where_they_are_broken(monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setenv("COLUMNS", "20")
+    line = "  train: memory_size=256 (at most 60 MB)"
+    expected = ["  train:\n    memory_size=256\n    (at most 60 MB)"]
+    assert Output(Terminal(), io.StringIO()).fitting([line]) == expected
+    assert Output(io.StringIO(), io.StringIO()).fitting([line]) == [line]

@@ -143,10 +143,10 @@ def test_what_is_to_be_rebuilt_is_made_although_it_is_there(
 
 
 def test_progress_is_a_line_for_each_step(prebuild: Run, account: Account, flow: str) -> None:
-    told = prebuild(flow, "-j", "1").stderr
-    assert "imported\n" in told
+    printed = prebuild(flow, "-j", "1").stderr
+    assert "imported\n" in printed
     for step in ("building", "pushing", "creating the function", "done ("):
-        assert told.count(f"(humanize==4.11.0): {step}") == 1
+        assert printed.count(f"(humanize==4.11.0): {step}") == 1
 
 
 @pytest.mark.parametrize("flag", ["--plan", "--check"])
@@ -251,7 +251,7 @@ def test_no_more_run_at_once_than_asked_for() -> None:
     assert max(most) == 2
 
 
-def test_what_a_work_raises_is_told_with_its_item() -> None:
+def test_an_exception_is_returned_with_its_item() -> None:
     def work(item: int) -> Callable[[], None]:
         raise ValueError(item)
 

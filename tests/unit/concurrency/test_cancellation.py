@@ -1,4 +1,4 @@
-"""Cancellation: whoever runs a task asks, whoever calls it off tells."""
+"""Cancellation: a task checks whether it was cancelled, and is notified of it."""
 
 from __future__ import annotations
 
@@ -12,40 +12,40 @@ from covalent_lambda_container.concurrency.cancellation import (
 
 
 def test_nothing_happens_until_it_is_requested() -> None:
-    told: list[str] = []
+    notified: list[str] = []
     cancellation = Cancellation()
-    cancellation.on_request(lambda: told.append("told"))
+    cancellation.on_request(lambda: notified.append("notified"))
     cancellation.check()
-    assert told == []
+    assert notified == []
 
 
-def test_a_request_is_told_once_to_all_who_wanted_to_know() -> None:
-    told: list[str] = []
+def test_a_request_runs_each_action_once() -> None:
+    notified: list[str] = []
     cancellation = Cancellation()
     for name in "ab":
-        cancellation.on_request(lambda name=name: told.append(name))  # type: ignore[misc]
+        cancellation.on_request(lambda name=name: notified.append(name))  # type: ignore[misc]
     cancellation.request()
     cancellation.request()
-    assert told == ["a", "b"]
+    assert notified == ["a", "b"]
     with pytest.raises(Cancelled):
         cancellation.check()
 
 
-def test_whoever_asks_too_late_is_told_at_once() -> None:
-    told: list[str] = []
+def test_an_action_that_comes_too_late_runs_at_once() -> None:
+    notified: list[str] = []
     cancellation = Cancellation()
     cancellation.request()
-    cancellation.on_request(lambda: told.append("told"))
-    assert told == ["told"]
+    cancellation.on_request(lambda: notified.append("notified"))
+    assert notified == ["notified"]
 
 
-def test_one_who_fails_does_not_keep_it_from_the_others(caplog: pytest.LogCaptureFixture) -> None:
-    told: list[str] = []
+def test_an_action_that_fails_does_not_stop_the_others(caplog: pytest.LogCaptureFixture) -> None:
+    notified: list[str] = []
     cancellation = Cancellation()
     cancellation.on_request(lambda: 1 // 0)
-    cancellation.on_request(lambda: told.append("told"))
+    cancellation.on_request(lambda: notified.append("notified"))
     cancellation.request()
-    assert told == ["told"]
+    assert notified == ["notified"]
     assert "could not be notified" in caplog.text
 
 
@@ -59,7 +59,7 @@ def test_a_task_is_in_the_register_while_it_runs() -> None:
     assert register.cancel_task("dispatch", 1) is None
 
 
-def test_a_task_that_was_called_off_before_does_not_run_once() -> None:
+def test_a_task_that_was_cancelled_before_does_not_run_once() -> None:
     register = CancellationRegistry()
     assert register.cancel_task("dispatch", 1) is None
     with pytest.raises(Cancelled):
@@ -77,7 +77,7 @@ def test_tasks_that_never_come_are_forgotten_one_day() -> None:
         register.begin("dispatch", 1)
 
 
-def test_a_task_that_runs_anew_replaces_the_one_before() -> None:
+def test_a_task_that_runs_again_replaces_the_one_before() -> None:
     register = CancellationRegistry()
     first = register.begin("dispatch", 1)
     second = register.begin("dispatch", 1)

@@ -60,7 +60,7 @@ def test_a_loop_of_another_thread_that_comes_meanwhile_keeps_its_value() -> None
         assert other.run_until_complete(ask()) is value
 
 
-def test_a_thread_does_what_would_block_and_tells() -> None:
+def test_a_thread_does_what_would_block_and_returns_its_result() -> None:
     async def ask() -> int:
         return await in_thread(divmod, 17, 5)  # type: ignore[arg-type, return-value]
 

@@ -30,7 +30,7 @@ class Maker:
         return self.ended
 
 
-def test_work_is_done_once_for_all_who_ask() -> None:
+def test_work_is_done_once_for_all_callers() -> None:
     async def ask() -> None:
         work: SharedWork[str, int] = SharedWork()
         make = Maker()
@@ -47,7 +47,7 @@ def test_work_is_done_once_for_all_who_ask() -> None:
     asyncio.run(ask())
 
 
-def test_a_failure_is_told_to_those_who_waited_and_forgotten() -> None:
+def test_a_failure_is_raised_in_all_waiting_callers_and_forgotten() -> None:
     async def ask() -> None:
         work: SharedWork[str, int] = SharedWork()
         make = Maker()
@@ -61,15 +61,15 @@ def test_a_failure_is_told_to_those_who_waited_and_forgotten() -> None:
     asyncio.run(ask())
 
 
-def test_whoever_is_called_off_leaves_the_work_to_the_others() -> None:
+def test_a_cancelled_caller_leaves_the_work_to_the_others() -> None:
     async def ask() -> None:
         work: SharedWork[str, int] = SharedWork()
         make = Maker()
-        called_off, other = Cancellation(), Cancellation()
-        first = asyncio.ensure_future(work.get("a", make, called_off))
+        cancelled, other = Cancellation(), Cancellation()
+        first = asyncio.ensure_future(work.get("a", make, cancelled))
         second = asyncio.ensure_future(work.get("a", make, other))
         await asyncio.sleep(0)
-        called_off.request()
+        cancelled.request()
         make.go_on.set()
         with pytest.raises(Cancelled):
             await first
@@ -112,7 +112,7 @@ def test_a_waiter_that_goes_away_does_not_end_the_work() -> None:
     asyncio.run(ask())
 
 
-def test_whoever_was_called_off_before_begins_nothing() -> None:
+def test_a_caller_that_was_cancelled_before_begins_nothing() -> None:
     async def ask() -> None:
         work: SharedWork[str, int] = SharedWork()
         make = Maker()
@@ -125,7 +125,7 @@ def test_whoever_was_called_off_before_begins_nothing() -> None:
     asyncio.run(ask())
 
 
-def test_who_comes_after_work_was_cancelled_does_not_get_its_cancellation() -> None:
+def test_a_caller_after_cancelled_work_does_not_get_its_cancellation() -> None:
     async def ask() -> None:
         work: SharedWork[str, int] = SharedWork()
         make, cancelled = Maker(), Cancellation()

@@ -15,10 +15,10 @@ from covalent._workflow.electron import _build_sublattice_graph
 from covalent._workflow.transport import TransportableObject
 
 from covalent_lambda_container import AWSLambdaContainerExecutor
+from covalent_lambda_container.covalent_api.sublattice_archives import check_archive
 from covalent_lambda_container.covalent_api.sublattices import (
     SublatticeLimits,
     builds_sublattice,
-    check_archive,
     limits_of,
 )
 from covalent_lambda_container.covalent_api.transport import transportable
@@ -70,7 +70,8 @@ def built(
     args = [value for value in values if value is not None][:2]
     loaded = [arg.get_deserialized() for arg in args]
     archive = _build_sublattice_graph(*loaded, 3)
-    return archive, limits_of(args, vars(X), allowed)
+    pins = frozenset({"numpy==2.1.0"})
+    return archive, limits_of(args, vars(X), allowed, image="0a", pins=pins)
 
 
 def changed(archive: str, change: Callable[[dict[str, bytes], Any], object]) -> str:
@@ -149,11 +150,14 @@ def own_hook(files: Any, manifest: Any) -> None:
     files[path] = json.dumps(hooks).encode()
 
 
-def own_requirements(files: Any, manifest: Any) -> None:
-    path = nodes(manifest)[1]["assets"]["value"]["uri"].removeprefix("file:///")
-    value = TransportableObject(3)
-    forged = transportable(value.header | {"requires": ["evil"]}, "3", value.get_serialized())
-    files[path] = forged.serialize()
+def own_header(**said: Any) -> Callable[[Any, Any], None]:
+    def change(files: Any, manifest: Any) -> None:
+        path = nodes(manifest)[1]["assets"]["value"]["uri"].removeprefix("file:///")
+        value = TransportableObject(3)
+        forged = transportable(value.header | said, "3", value.get_serialized())
+        files[path] = forged.serialize()
+
+    return change
 
 
 def own_dispatch(files: Any, manifest: Any) -> None:
@@ -171,7 +175,10 @@ FORGED: dict[str, tuple[Callable[[Any, Any], None], str]] = {
     "file of the server": (server_file, "outside of the archive"),
     "remote file": (remote, "outside of the archive"),
     "hook": (own_hook, "a hook"),
-    "header": (own_requirements, "which packages it needs"),
+    "requirement": (own_header(requires=["evil==1"]), "'evil==1', which is not in the image"),
+    "image": (own_header(image="ff"), "a value of another image"),
+    "parts": (own_header(parts=[{"requires": ["evil"]}]), "only a dispatcher knows"),
+    "node": (own_header(node="make (node 0)"), "only a dispatcher knows"),
     "dispatch": (own_dispatch, "dispatch of its own"),
 }
 
@@ -181,6 +188,11 @@ def test_what_the_client_did_not_name_is_refused(change: Any, said: str) -> None
     archive, limits = built()
     with pytest.raises(InvocationError, match=said):
         check_archive(changed(archive, change), limits)
+
+
+def test_a_value_may_need_what_is_in_the_image_that_built_the_graph() -> None:
+    archive, limits = built()
+    check_archive(changed(archive, own_header(requires=["numpy==2.1.0"], image="0a")), limits)
 
 
 def test_the_executor_of_post_processing_is_for_nothing_else() -> None:

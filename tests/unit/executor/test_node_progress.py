@@ -10,6 +10,7 @@ from typing import Any
 import pytest
 
 from covalent_lambda_container.executor.node_progress import Activity, NodeProgress
+from covalent_lambda_container.tasks.live_output import Printed
 
 FAST_S = 0.02
 
@@ -18,19 +19,28 @@ class Nodes:
     """Covalent's nodes: what each was given to show."""
 
     def __init__(self) -> None:
-        self.writes: list[tuple[str, int, str]] = []
+        self.writes: list[tuple[str, int, str, str]] = []
         self.gate = asyncio.Event()
         self.gate.set()
         self.fails = False
 
-    async def write(self, dispatch_id: str, node_id: int, text: str) -> None:
+    async def write(self, dispatch_id: str, node_id: int, stdout: str, stderr: str) -> None:
         await self.gate.wait()
         if self.fails:
             raise OSError("database is locked")
-        self.writes.append((dispatch_id, node_id, text))
+        self.writes.append((dispatch_id, node_id, stdout, stderr))
 
     def of(self, node_id: int) -> list[str]:
-        return [text.partition(" (since")[0] for _, node, text in self.writes if node == node_id]
+        """Return what a node's stdout showed."""
+        return [text.partition(" (since")[0] for _, node, text, _ in self.writes if node == node_id]
+
+
+async def until(condition: Callable[[], bool]) -> None:
+    """Wait for what must come, however busy the machine is."""
+    for _ in range(500):
+        if condition():
+            return
+        await asyncio.sleep(FAST_S)
 
 
 def shown(scenario: Callable[[NodeProgress, Nodes], Coroutine[Any, Any, None]]) -> Nodes:
@@ -53,10 +63,9 @@ def test_all_nodes_that_wait_for_the_same_show_it() -> None:
         async with progress.shown("d", 1) as first, progress.shown("d", 2) as second:
             first.wait_for(image)
             second.wait_for(image)
-            image.report("installing 12 packages")
-            await asyncio.sleep(FAST_S * 8)
-            image.report("pushing layer 3 of 9")
-            await asyncio.sleep(FAST_S * 8)
+            for number, step in enumerate(("installing 12 packages", "pushing layer 3 of 9"), 1):
+                image.report(step)
+                await until(lambda wanted=2 * number: len(nodes.writes) == wanted)
 
     nodes = shown(scenario)
     for node_id in (1, 2):
@@ -113,7 +122,7 @@ def test_a_task_that_began_gets_no_late_update() -> None:
                 node.activity.report("building")
                 await asyncio.sleep(FAST_S * 5)
             # As Covalent's own update, which must be the last.
-            nodes.writes.append(("d", 1, "printed"))
+            nodes.writes.append(("d", 1, "printed", ""))
 
         task = asyncio.create_task(waits())
         await asyncio.sleep(FAST_S * 8)
@@ -177,3 +186,73 @@ def test_a_node_that_comes_when_all_have_gone_is_shown_too() -> None:
 
     nodes = shown(scenario)
     assert nodes.of(1) == nodes.of(2) == ["building"]
+
+
+def test_what_a_task_prints_takes_the_place_of_what_is_done_for_it() -> None:
+    async def scenario(progress: NodeProgress, nodes: Nodes) -> None:
+        async with progress.shown("d", 1) as node:
+            node.activity.report("running on Lambda")
+            for number in range(1, 5):
+                await until(lambda wanted=number: len(nodes.writes) == wanted)
+                if number < 4:
+                    node.activity.show(Printed("printed\n" * number, "a warning"))
+
+    assert shown(scenario).of(1) == [
+        "running on Lambda",
+        *("printed\n" * number for number in range(1, 4)),
+    ]
+
+
+@pytest.mark.parametrize(
+    ("stdout", "stderr", "together"),
+    [
+        ("", "warning", "warning"),
+        ("printed", "", "printed"),
+        ("printed", "warning", "printed\nwarning"),
+        ("printed\n", "warning", "printed\nwarning"),
+    ],
+)
+def test_stderr_shows_both_while_the_task_runs(stdout: str, stderr: str, together: str) -> None:
+    activity = Activity()
+    activity.show(Printed(stdout, stderr))
+    assert activity.shown == (stdout, together)
+
+
+def test_output_that_comes_all_the_time_is_shown_at_intervals() -> None:
+    async def scenario(progress: NodeProgress, nodes: Nodes) -> None:
+        async with progress.shown("d", 1) as node:
+            for number in range(200):
+                node.activity.show(Printed("x" * number, ""))
+                await asyncio.sleep(FAST_S / 10)
+
+    seen = shown(scenario).of(1)
+    assert 2 <= len(seen) < 100
+    assert seen == sorted(seen, key=len)
+
+
+def test_a_task_that_broke_off_leaves_what_it_had_printed() -> None:
+    async def scenario(progress: NodeProgress, nodes: Nodes) -> None:
+        with contextlib.suppress(ValueError):
+            async with progress.shown("d", 1) as node:
+                node.activity.report("running on Lambda")
+                await until(lambda: bool(nodes.writes))
+                node.activity.show(Printed("printed", ""))
+                raise ValueError
+
+    assert shown(scenario).of(1) == ["running on Lambda", "printed"]
+
+
+def test_a_cancelled_task_shows_nothing_that_comes_late() -> None:
+    async def scenario(progress: NodeProgress, nodes: Nodes) -> None:
+        async def work() -> None:
+            async with progress.shown("d", 1) as node:
+                node.activity.show(Printed("printed", ""))
+                await asyncio.sleep(FAST_S * 12)
+                raise ValueError
+
+        task = asyncio.create_task(work())
+        await asyncio.sleep(FAST_S * 6)
+        await progress.leave("d", 1)
+        await asyncio.gather(task, return_exceptions=True)
+
+    assert shown(scenario).of(1) == ["printed"]

@@ -2,11 +2,22 @@
 
 from __future__ import annotations
 
+import contextlib
+import os
+import stat
 import subprocess
 import sys
 from pathlib import Path
 
-from covalent_lambda_container.files.cache_folder import SCRATCH, remove_leftovers, scratch
+import pytest
+
+from covalent_lambda_container.files.cache_folder import (
+    SCRATCH,
+    make_private,
+    remove_leftovers,
+    scratch,
+    using,
+)
 
 HOLDER = """
 import sys
@@ -18,6 +29,30 @@ with scratch(Path(sys.argv[1])) as folder:
     print(folder, flush=True)
     sys.stdin.read()
 """
+
+
+@pytest.mark.parametrize("umask", [0o022, 0])
+def test_what_is_in_the_folder_is_its_owners_alone(tmp_path: Path, umask: int) -> None:
+    before = os.umask(umask)
+    try:
+        for number, use in enumerate((using, scratch, make_private)):
+            cache = tmp_path / str(number) / "new" / "cache"
+            with contextlib.ExitStack() as cleanup:
+                entered = use(cache)
+                if entered is not None:
+                    cleanup.enter_context(entered)
+            assert [stat.S_IMODE(each.stat().st_mode) for each in (cache, cache.parent)] == [
+                0o700,
+                0o700,
+            ]
+    finally:
+        os.umask(before)
+
+
+def test_a_folder_that_exists_keeps_its_mode(tmp_path: Path) -> None:
+    tmp_path.chmod(0o770)
+    with using(tmp_path):
+        assert stat.S_IMODE(tmp_path.stat().st_mode) == 0o770
 
 
 def test_a_folder_of_unfinished_files_is_empty_and_goes(tmp_path: Path) -> None:

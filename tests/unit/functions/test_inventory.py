@@ -140,8 +140,8 @@ def test_functions_are_removed_before_images() -> None:
         functions=(function(digest=digest[7:], modified=ago(days=31)),),
         digests_of_others=frozenset(),
     )
-    told: list[str] = []
-    remove(find_unused(there, now=NOW, keep=MONTH), registry, functions, told.append)
-    assert told == ["Removing function f", "Removing 1 images"]
+    reported: list[str] = []
+    remove(find_unused(there, now=NOW, keep=MONTH), registry, functions, reported.append)
+    assert reported == ["Removing function f", "Removing 1 images"]
     assert (functions.deleted, registry.tags) == (["f"], set())
     assert logs.lines == {}

@@ -3,14 +3,11 @@
 from __future__ import annotations
 
 import threading
-import time
-from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
 
-from covalent_lambda_container.concurrency.single_flight import SingleFlight
 from covalent_lambda_container.errors import (
     ConfigurationError,
     ImageBuildError,
@@ -31,7 +28,11 @@ from tests.fakes.examples import function_spec, image_spec
 from tests.fakes.images import DOCKER_MANIFEST
 
 INDEX = "application/vnd.oci.image.index.v1+json"
+
+
 SPEC = image_spec()
+
+
 FUNCTION = function_spec()
 
 
@@ -66,7 +67,7 @@ class ClosedRegistry(FakeRegistry):
         raise RegistryError("find or create ECR repository 'r': AWS answered AccessDenied: no")
 
 
-def test_who_may_not_build_is_told_how_an_image_is_made(
+def test_an_identity_that_may_not_build_is_shown_how_to_get_an_image(
     functions: FakeFunctions, tmp_path: Path
 ) -> None:
     registry = ClosedRegistry()
@@ -78,13 +79,6 @@ def test_who_may_not_build_is_told_how_an_image_is_made(
     with pytest.raises(RegistryError, match=said):
         provisioner.ensure_image(SPEC)
     assert builder.builds == []
-
-
-def wait_until(condition: Callable[[], bool]) -> None:
-    ends = time.monotonic() + 10
-    while not condition():
-        assert time.monotonic() < ends
-        time.sleep(0.001)
 
 
 def test_a_folder_that_cannot_be_written_to_is_named_with_its_option(
@@ -101,90 +95,9 @@ def test_a_folder_that_cannot_be_written_to_is_named_with_its_option(
         provisioner.ensure_image(image_spec())
 
 
-# -- one flight -----------------------------------------------------------------------------------
-
-
-def test_fifty_threads_make_a_value_once() -> None:
-    flights: SingleFlight[str, object] = SingleFlight()
-    start = threading.Barrier(50, timeout=10)
-    made: list[str] = []
-
-    def make() -> object:
-        made.append("made")
-        return object()
-
-    def get(_: int) -> object:
-        start.wait()
-        return flights.get("key", make)
-
-    with ThreadPoolExecutor(50) as threads:
-        values = set(threads.map(get, range(50)))
-    assert len(values) == len(made) == 1
-
-
-def test_a_failure_is_told_to_all_who_wait_and_then_forgotten() -> None:
-    flights: SingleFlight[str, str] = SingleFlight()
-    in_flight = threading.Event()
-
-    def fail() -> str:
-        in_flight.set()
-        waiting = flights._flights["key"]._condition._waiters  # type: ignore[attr-defined]
-        wait_until(lambda: len(waiting) == 20)
-        raise ImageBuildError("no luck")
-
-    def join() -> str:
-        assert in_flight.wait(10)
-        return flights.get("key", lambda: "made by one who should have waited")
-
-    with ThreadPoolExecutor(21) as threads:
-        first = threads.submit(flights.get, "key", fail)
-        others = [threads.submit(join) for _ in range(20)]
-        assert {str(one.exception()) for one in (first, *others)} == {"no luck"}
-    assert flights.get("key", lambda: "made now") == "made now"
-
-
-def test_keys_do_not_wait_for_one_another() -> None:
-    flights: SingleFlight[str, str] = SingleFlight()
-    assert flights.get("one", lambda: flights.get("other", lambda: "inner")) == "inner"
-
-
-def test_a_forgotten_value_is_made_again() -> None:
-    flights: SingleFlight[str, int] = SingleFlight()
-    numbers = iter([1, 2])
-    assert [flights.get("key", lambda: next(numbers)) for _ in range(2)] == [1, 1]
-    flights.forget("key")
-    assert flights.get("key", lambda: next(numbers)) == 2
-
-
-def test_a_late_failure_does_not_forget_a_newer_flight() -> None:
-    flights: SingleFlight[str, str] = SingleFlight()
-    first_started, second_started = threading.Event(), threading.Event()
-    first_may_fail, second_may_end = threading.Event(), threading.Event()
-
-    def fail() -> str:
-        first_started.set()
-        first_may_fail.wait(10)
-        raise ImageBuildError("late")
-
-    def succeed() -> str:
-        second_started.set()
-        second_may_end.wait(10)
-        return "second"
-
-    with ThreadPoolExecutor(2) as threads:
-        first = threads.submit(flights.get, "key", fail)
-        first_started.wait(10)
-        flights.forget("key")
-        second = threads.submit(flights.get, "key", succeed)
-        second_started.wait(10)
-        first_may_fail.set()
-        assert first.exception()
-        second_may_end.set()
-        assert second.result() == "second"
-    assert flights.get("key", lambda: "third") == "second"
-
-
-# -- images ---------------------------------------------------------------------------------------
+def test_no_lock_file_stays(provisioner: Provisioner, tmp_path: Path) -> None:
+    provisioner.ensure_image(image_spec())
+    assert list((tmp_path / "locks").iterdir()) == []
 
 
 def test_an_absent_image_is_built_and_pushed_once(
@@ -247,7 +160,7 @@ def test_an_image_that_came_during_the_build_is_not_pushed_over(
     assert builder.pushes == []
 
 
-def test_a_pushed_index_is_removed_and_told_of(
+def test_a_pushed_index_is_removed_and_reported(
     provisioner: Provisioner, builder: FakeImageBuilder, registry: FakeRegistry
 ) -> None:
     builder.media_type = INDEX
@@ -258,7 +171,7 @@ def test_a_pushed_index_is_removed_and_told_of(
     assert provisioner.ensure_image(SPEC) == registry.find(SPEC.tag)
 
 
-def test_an_index_that_may_not_be_removed_is_told_of(
+def test_an_index_that_may_not_be_removed_is_reported(
     provisioner: Provisioner, builder: FakeImageBuilder, registry: FakeRegistry
 ) -> None:
     builder.media_type = INDEX
@@ -267,10 +180,7 @@ def test_an_index_that_may_not_be_removed_is_told_of(
         provisioner.ensure_image(SPEC)
 
 
-# -- rebuilt images -------------------------------------------------------------------------------
-
-
-def test_an_image_is_made_anew_once_and_found_by_all(
+def test_an_image_is_rebuilt_once_and_found_by_all(
     provisioner: Provisioner, builder: FakeImageBuilder, registry: FakeRegistry
 ) -> None:
     first = provisioner.ensure_image(SPEC)
@@ -289,7 +199,7 @@ def test_an_image_that_is_not_there_yet_is_made_once(
     assert len(builder.builds) == 1
 
 
-def test_an_image_that_is_missing_again_is_not_made_anew_without_need(
+def test_an_image_that_is_missing_again_is_not_rebuilt_without_need(
     provisioner: Provisioner, builder: FakeImageBuilder
 ) -> None:
     provisioner.ensure_image(SPEC, rebuild=True)
@@ -335,9 +245,6 @@ def test_an_index_is_replaced_by_a_rebuild(
     with pytest.raises(UnusableImage):
         provisioner.ensure_image(SPEC)
     assert provisioner.ensure_image(SPEC, rebuild=True) == registry.find(SPEC.tag)
-
-
-# -- images, the others ---------------------------------------------------------------------------
 
 
 def test_a_failed_build_is_tried_again_by_the_next_task(
@@ -390,9 +297,6 @@ def test_a_build_does_not_hold_up_another(
     with ThreadPoolExecutor(2) as threads:
         list(threads.map(provisioner.ensure_image, [SPEC, image_spec(python_version="3.12")]))
     assert len(builder.builds) == 2
-
-
-# -- functions ------------------------------------------------------------------------------------
 
 
 def test_an_absent_function_is_created_and_waited_for(
@@ -454,9 +358,6 @@ def test_what_was_forgotten_is_made_again(
     provisioner.ensure_function(FUNCTION)
     assert functions.created == [FUNCTION, FUNCTION]
     assert len(builder.builds) == 1, "the image is still in the registry"
-
-
-# -- what is installed -----------------------------------------------------------------------------
 
 
 def test_what_an_image_says_of_itself_is_read_once(

@@ -11,17 +11,19 @@ import tarfile
 import time
 import zipfile
 from collections.abc import Mapping, Sequence
+from importlib import metadata
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 from covalent_lambda_container.errors import ImageBuildError, VersionMismatch
-from covalent_lambda_container.files.cache_folder import emptying
-from covalent_lambda_container.images import dockerfile
+from covalent_lambda_container.files.cache_folder import SCRATCH, emptying, scratch
 from covalent_lambda_container.images.builder import TaskImageBuilder
-from covalent_lambda_container.images.installation import PackageInstaller, required_by
+from covalent_lambda_container.images.installation import PackageInstaller
 from covalent_lambda_container.images.package_layers import LOCK_FILE
+from covalent_lambda_container.images.root_image import RootImage
+from covalent_lambda_container.images.sdk_wheel import required_by
 from covalent_lambda_container.model.image_labels import contents
 from covalent_lambda_container.model.specs import ImageSpec
 from covalent_lambda_container.packages.index_settings import IndexSettings
@@ -83,16 +85,13 @@ def layer(built: Built, name: str) -> dict[str, bytes]:
 def test_what_a_killed_process_has_left_is_removed_by_a_later_build(
     engine: FakeEngine, installer: FakeInstaller, tmp_path: Path
 ) -> None:
-    names = "covalent-lambda-build-left", "covalent-lambda-build-running", "build-of-the-users"
-    left, running, users = (tmp_path / name for name in names)
-    for folder in (left, running, users):
+    left, users = tmp_path / f"{SCRATCH}left", tmp_path / "build-of-the-users"
+    for folder in (left, users):
         folder.mkdir()
         (folder / "file").touch()
-    yesterday = time.time() - 25 * 3600
-    for folder in (left, users):
-        os.utime(folder, (yesterday, yesterday))
-    builder(engine, installer, tmp_path).build(spec_of("small==1"), NAME)
-    assert (left.exists(), running.exists(), users.exists()) == (False, True, True)
+    with scratch(tmp_path) as running:
+        builder(engine, installer, tmp_path).build(spec_of("small==1"), NAME)
+        assert (left.exists(), running.exists(), users.exists()) == (False, True, True)
 
 
 def test_the_cache_is_in_use_from_the_first_step_of_a_build_to_the_last(
@@ -200,16 +199,11 @@ def test_what_was_made_is_not_made_again(
 
 
 def test_a_changed_runtime_is_the_last_layer_only(
-    engine: FakeEngine,
-    installer: FakeInstaller,
-    tmp_path: Path,
-    monkeypatch: pytest.MonkeyPatch,
+    engine: FakeEngine, installer: FakeInstaller, tmp_path: Path
 ) -> None:
     builder(engine, installer, tmp_path).build(spec_of("numpy"), NAME)
     installed = list(installer.installed)
     del engine.builds[:]
-    sources = dockerfile.runtime_sources()
-    monkeypatch.setattr(dockerfile, "runtime_sources", lambda: sources[:-1])
     builder(engine, installer, tmp_path).build(spec_of("numpy", recipe="1" * 64), NAME)
     assert stages(engine) == ["registry.example.com/covalent-lambda"]
     assert installer.installed == installed
@@ -455,6 +449,36 @@ def test_covalent_comes_without_its_server_and_its_cap_on_cloudpickle(
     assert found.lock.split() == [
         *("cloudpickle==3.1.0", "covalent==0.240.0", "numpy==2.1", "small==1")
     ]
+
+
+def test_covalent_is_built_here_without_an_engine_where_it_is_what_runs_here(
+    engine: FakeEngine, installer: FakeInstaller, tmp_path: Path
+) -> None:
+    packages = PackageInstaller(engine, installer, IndexSettings, tmp_path / "wheels")
+    engine.runs_containers = False
+    here = metadata.version("covalent")
+    root = RootImage(
+        id="1",
+        architecture="x86_64",
+        python=PYTHON,
+        build="b",
+        glibc="2.36",
+        cache_tag="cpython",
+        has_interface=True,
+    )
+
+    def install(version: str) -> None:
+        sdk = tmp_path / "wheels" / f"covalent-sdk-{version}-{PYTHON}"
+        installer.wheels[f"{sdk}/covalent-{version}-py3-none-any.whl"] = {}
+        scratch = tmp_path / version
+        scratch.mkdir()
+        spec = spec_of(covalent_version=version)
+        packages.install(spec, root, pytest.fail, scratch / "target", scratch)
+
+    install(here)
+    assert installer.built == [(f"covalent=={here}", {"COVALENT_SDK_ONLY": "1"})]
+    with pytest.raises(ImageBuildError, match=rf"needs Covalent 0\.1, .* with Covalent {here}"):
+        install("0.1")
 
 
 def test_an_image_of_another_root_has_its_own_base(

@@ -62,7 +62,7 @@ def test_what_fails_without_an_engine_says_first_that_there_is_none() -> None:
     assert "Log in to its registry.\nAdd the user to the group" in str(caught.value)
 
 
-def test_what_fails_with_an_engine_is_told_as_it_is() -> None:
+def test_a_failure_of_the_engine_is_reported_unchanged() -> None:
     registry = FakeRegistry()
     choice = DockerOrRegistry(Failing(registry), FakeImageBuilder(registry), lambda: None)
     with pytest.raises(ImageBuildError, match=r"^The root image could not be read"):

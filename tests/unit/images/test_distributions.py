@@ -16,7 +16,7 @@ from covalent_lambda_container.images.distributions import (
     modules_text,
     unclaimed,
 )
-from covalent_lambda_container.packages.requirements import canonical_requirements
+from covalent_lambda_container.packages.requirements import canonical_requirement
 from tests.fakes.engine import wheel, write
 
 ONE = wheel("One-Package", "1.0+cpu", {"one/__init__.py": "", "one/a.py": "a", "single.py": ""})
@@ -97,8 +97,8 @@ def test_an_image_knows_what_is_in_it(tmp_path: Path) -> None:
     )
     # What others can get: local versions are of one index, and cloudpickle is there anyway.
     assert json.loads(modules_text(found)) == {
-        "one": ["one-package==1.0"],
-        "single": ["one-package==1.0"],
+        "one": ["one-package==1.0+cpu"],
+        "single": ["one-package==1.0+cpu"],
         "two": ["two @ git+https://example.com/two.git@0a1b"],
     }
 
@@ -128,7 +128,7 @@ def test_an_origin_is_a_requirement_that_others_can_have(
     write(tmp_path, files)
     (found,) = distributions_in(tmp_path)
     assert found.pinned == pinned
-    assert canonical_requirements([pinned], origin="test") == (pinned,)
+    assert canonical_requirement(pinned, "test") == pinned
 
 
 def test_a_wheel_of_this_machine_is_one_by_name(tmp_path: Path) -> None:

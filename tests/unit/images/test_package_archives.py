@@ -10,7 +10,6 @@ from pathlib import Path
 import pytest
 
 from covalent_lambda_container.files.archives import END
-from covalent_lambda_container.images import package_archives
 from covalent_lambda_container.images.byte_code import is_test_module
 from covalent_lambda_container.images.distributions import Distribution, distributions_in
 from covalent_lambda_container.images.package_archives import (
@@ -173,11 +172,9 @@ def test_there_is_always_a_last_layer(tmp_path: Path) -> None:
     assert in_layers([large]) == [[DistributionPart(large)], []]
 
 
-def test_there_are_never_more_layers_than_docker_takes(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(package_archives, "_LARGE_BYTES", 100)
-    layers = in_layers([of_size(tmp_path, f"p{number}", 100, 100) for number in range(100)])
+def test_there_are_never_more_layers_than_docker_takes(tmp_path: Path) -> None:
+    given = [of_size(tmp_path, f"p{number}", 100, 100) for number in range(100)]
+    layers = in_layers(given, large_bytes=100)
     assert len(layers) == 61
     assert len({part for layer in layers for part in layer}) == 200
 

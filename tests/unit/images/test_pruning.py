@@ -284,7 +284,7 @@ def in_thread(work: Callable[[], object]) -> threading.Thread:
     return thread
 
 
-def test_nothing_goes_while_a_build_is_under_way(cache: Path) -> None:
+def test_nothing_is_removed_while_a_build_runs(cache: Path) -> None:
     what = old_files(cache, now=NOW, keep=KEEP)
     said: list[str] = []
     waits = threading.Event()

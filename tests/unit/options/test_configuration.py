@@ -66,7 +66,7 @@ def test_a_link_to_the_file_stays_a_link(path: Path, tmp_path: Path) -> None:
     assert read_section(there) == {"region": "eu-central-1"}
 
 
-def test_two_sections_are_told_by_their_lines_and_nothing_is_written(path: Path) -> None:
+def test_two_sections_are_reported_by_their_lines_and_nothing_is_written(path: Path) -> None:
     section = '[executors.awslambda_container]\nregion = "a"\n'
     path.write_text(f"{section}{OTHERS}{section}")
     before = path.read_bytes()
@@ -83,9 +83,9 @@ def test_a_file_that_cannot_be_written_is_said(tmp_path: Path) -> None:
         change_section({"region": "b"}, path=tmp_path / "file" / "covalent.conf")
 
 
-def test_names_that_are_no_option_are_told_with_the_nearest_one() -> None:
-    section = {"memory": 1, "region": "a", "credentials": "", "qqqq": 1}
-    assert unknown_names(section) == {"memory": "Did you mean memory_size?", "qqqq": ""}
+def test_unknown_options_are_reported_with_the_nearest_one() -> None:
+    section = {"timeot": 1, "region": "a", "credentials": "", "qqqq": 1}
+    assert unknown_names(section) == {"timeot": "Did you mean timeout?", "qqqq": ""}
 
 
 def test_the_executor_warns_once_of_what_is_no_option(tmp_path: Path) -> None:
@@ -102,5 +102,5 @@ for _ in range(2):
         text=True,
         check=True,
     )
-    told = ended.stdout + ended.stderr
-    assert told.count("there is no option memory. Did you mean memory_size") == 1
+    printed = ended.stdout + ended.stderr
+    assert printed.count("there is no option memory. Did you mean memory_size") == 1

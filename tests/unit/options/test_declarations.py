@@ -62,7 +62,7 @@ def test_flags_differ_and_have_a_placeholder() -> None:
 
 def test_a_functions_fields_are_the_options_that_say_so() -> None:
     fields = {field.name for field in dataclasses.fields(FunctionSpec)}
-    assert set(Options().function_fields()) == fields - {"image", "role_arn"}
+    assert set(Options().function_fields()) == fields - {"image", "role_arn", "owner"}
 
 
 def test_a_functions_fields_have_one_form_whatever_the_order() -> None:

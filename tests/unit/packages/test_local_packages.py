@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import os
 import sys
 from collections.abc import Callable
@@ -13,8 +14,11 @@ from hypothesis import strategies as st
 
 from covalent_lambda_container.errors import ConfigurationError
 from covalent_lambda_container.options.schema import Options
-from covalent_lambda_container.packages import local_packages
-from covalent_lambda_container.packages.local_packages import locate, read_local_packages
+from covalent_lambda_container.packages.local_packages import (
+    MAX_BYTES,
+    locate,
+    read_local_packages,
+)
 from tests.fakes.examples import image_spec
 
 Write = Callable[..., Path]
@@ -73,7 +77,7 @@ def test_a_folder_here_is_taken_where_nothing_of_its_name_can_be_imported(
 
 
 @pytest.mark.parametrize(
-    ("entry", "told"),
+    ("entry", "message"),
     [
         ("nosuch", "neither a module 'nosuch' of yours nor a file"),
         ("./nosuch", "neither a module './nosuch' of yours nor a file"),
@@ -86,11 +90,11 @@ def test_a_folder_here_is_taken_where_nothing_of_its_name_can_be_imported(
     ],
 )
 def test_what_cannot_be_imported_is_refused(
-    write: Write, tmp_path: Path, entry: str, told: str
+    write: Write, tmp_path: Path, entry: str, message: str
 ) -> None:
     write({"project/pyproject.toml": "", "project/src/mypkg/__init__.py": ""}, "")
     write({"my-pkg/a.py": "", "my.pkg/a.py": "", "data.csv": ""}, "")
-    with pytest.raises(ConfigurationError, match=rf"option local_packages=\['.*{told}"):
+    with pytest.raises(ConfigurationError, match=rf"option local_packages=\['.*{message}"):
         locate(entry, tmp_path)
 
 
@@ -151,36 +155,69 @@ def test_dockerignore_is_honoured_in_the_package_and_in_its_project(
     assert names(folder) == ["mypkg/__init__.py", "mypkg/data/small.csv"]
 
 
-def test_links_to_files_are_followed_and_links_to_folders_are_not(
+def test_links_to_files_of_the_package_are_followed_and_links_to_folders_are_not(
     write: Write, tmp_path: Path
 ) -> None:
-    folder = write({"__init__.py": ""})
-    other = write({"code.py": "linked"}, "other")
-    (folder / "code.py").symlink_to(other / "code.py")
+    folder = write({"__init__.py": "", "parts/code.py": "linked"})
+    (folder / "code.py").symlink_to(folder / "parts" / "code.py")
     (folder / "loop").symlink_to(folder)
-    assert names(folder) == ["mypkg/__init__.py", "mypkg/code.py"]
+    assert names(folder) == ["mypkg/__init__.py", "mypkg/code.py", "mypkg/parts/code.py"]
+
+
+def test_the_package_may_itself_be_behind_a_link(write: Write, tmp_path: Path) -> None:
+    folder = write({"__init__.py": "", "parts/code.py": ""}, "real/mypkg")
+    (folder / "code.py").symlink_to("parts/code.py")
+    (tmp_path / "link").symlink_to(tmp_path / "real")
+    assert "mypkg/code.py" in names(tmp_path / "link" / "mypkg")
 
 
 @pytest.mark.parametrize(
-    ("files", "told"),
+    "target",
+    [
+        "../other/secret.py",
+        "../../etc/passwd",
+        ".env",
+        ".git/config",
+        "data/.hidden",
+        "left_out.txt",
+    ],
+)
+def test_links_to_what_is_no_part_of_the_package_are_left_out_with_a_word(
+    write: Write, target: str, caplog: pytest.LogCaptureFixture
+) -> None:
+    folder = write(
+        {
+            **dict.fromkeys(["__init__.py", ".env", ".git/config", "data/.hidden"], "secret"),
+            "left_out.txt": "secret",
+            ".dockerignore": "left_out.txt",
+        }
+    )
+    write({"secret.py": "secret"}, "other")
+    link = folder / "visible.py"
+    link.symlink_to(target)
+    with caplog.at_level(logging.WARNING):
+        assert names(folder) == ["mypkg/__init__.py"]
+    if link.exists():
+        assert f"{link} is left out" in caplog.text
+
+
+@pytest.mark.parametrize(
+    ("files", "message"),
     [
         ({"table.csv": ""}, "has no Python file"),
         ({"a.py": "", ".dockerignore": "*"}, "has no Python file, or .dockerignore"),
         (
-            {"a.py": "", "big.bin": "x" * 3000, "c.bin": "x" * 40},
-            r"3,040 bytes(.|\n)* 3,000  .*big",
+            {"a.py": "", "big.bin": "x" * MAX_BYTES, "c.bin": "x" * 40},
+            r"20,971,560 bytes(.|\n)* 20,971,520  .*big",
         ),
     ],
 )
-def test_what_is_not_code_is_refused(
-    write: Write, monkeypatch: pytest.MonkeyPatch, files: dict[str, str], told: str
-) -> None:
-    monkeypatch.setattr(local_packages, "MAX_BYTES", 2048)
-    with pytest.raises(ConfigurationError, match=told):
+def test_what_is_not_code_is_refused(write: Write, files: dict[str, str], message: str) -> None:
+    with pytest.raises(ConfigurationError, match=message):
         names(write(files))
 
 
-def test_a_path_that_only_the_client_has_is_told_of_with_what_helps(tmp_path: Path) -> None:
+def test_a_path_that_only_the_client_has_is_reported_with_a_remedy(tmp_path: Path) -> None:
     with pytest.raises(ConfigurationError, match=r"dispatcher's machine(.|\n)*ct\.DepsModule"):
         names(tmp_path / "nosuch")
 

@@ -12,15 +12,17 @@ from covalent_lambda_container.errors import RequirementError
 from covalent_lambda_container.packages.requirements import (
     Requirements,
     canonical_requirement,
-    canonical_requirements,
     parsed,
     text_of,
-    with_required,
 )
+from tests.unit.packages.requirement_examples import ONE
 
-ONE = "sha256:" + "0a" * 32
 OTHER = "sha256:" + "0b" * 32
+
+
 LONG = "sha512:" + "0c" * 64
+
+
 SECRET = "hunter2"
 
 
@@ -37,7 +39,7 @@ SECRET = "hunter2"
     ],
 )  # fmt: skip
 def test_a_requirement_has_one_canonical_form(written: str, canonical: str) -> None:
-    assert canonical_requirements([written], origin="test") == (canonical,)
+    assert canonical_requirement(written, "test") == canonical
 
 
 def test_hashes_follow_sorted_and_once() -> None:
@@ -142,29 +144,9 @@ def test_options_that_undo_each_other_are_refused(one: str, other: str, said: st
         _ = Requirements(options=(one,)) | Requirements(options=(other,))
 
 
-@pytest.mark.parametrize(
-    ("own", "required", "joined"),
-    [
-        ((), (), ()),
-        (("numpy==2.1",), ("scipy==1.14",), ("numpy==2.1", "scipy==1.14")),
-        (("numpy==2.0",), ("numpy==2.1",), ("numpy==2.0",)),
-        ((f"numpy==2.0 --hash={ONE}",), ("numpy==2.1",), (f"numpy==2.0 --hash={ONE}",)),
-        (("numpy",), ("numpy==2.1",), ("numpy",)),
-        (("numpy[x]<3",), ("numpy==2.1",), ("numpy[x]<3",)),
-        ((), ("numpy==2.9", "numpy==2.10"), ("numpy==2.10",)),
-        ((), ("numpy==2.10", "numpy==2.9"), ("numpy==2.10",)),
-        ((), ("x @ https://example.com/x.zip",), ("x @ https://example.com/x.zip",)),
-    ],
-)
-def test_a_task_has_its_own_packages_and_those_of_its_arguments(
-    own: tuple[str, ...], required: tuple[str, ...], joined: tuple[str, ...]
-) -> None:
-    assert with_required(own, required) == joined
-
-
 def test_a_task_has_no_options_from_its_arguments() -> None:
     with pytest.raises(RequirementError, match=r"^An argument's header: '--pre' is not a valid"):
-        canonical_requirements(["--pre"], origin="An argument's header")
+        canonical_requirement("--pre", "An argument's header")
 
 
 @pytest.mark.parametrize("written", ["{name} @ {url}", "{name}@ {url}"])

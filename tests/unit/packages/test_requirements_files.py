@@ -290,8 +290,8 @@ def test_a_url_has_the_name_of_its_archive(line: str, package: str) -> None:
 @pytest.mark.parametrize(
     ("line", "said"),
     [
-        (f"{GIT}#subdirectory=qchem", "does not tell the package's name"),
-        ("https://example.com/archive/main.zip", "does not tell the package's name"),
+        (f"{GIT}#subdirectory=qchem", "is a URL without the package's name"),
+        ("https://example.com/archive/main.zip", "is a URL without the package's name"),
         ("-e .", "is a folder or file of your machine"),
         ("./wheels/foo-1.0-py3-none-any.whl", "is a folder or file of your machine"),
         ("foo-1.0-py3-none-any.whl", "is a folder or file of your machine"),

@@ -78,12 +78,37 @@ def test_lists_of_outputs_need_no_function_and_have_no_row() -> None:
 
 @pytest.mark.parametrize(
     ("peak", "memory", "option"),
-    [(100.0, 1024, 128), (400.0, 1024, 512), (800.0, 1024, None), (1000.0, 1024, 1280)],
+    [
+        (20.0, 1024, 256),
+        (100.0, 1024, 256),
+        (150.0, 1024, 256),
+        (200.0, 1024, 320),
+        (400.0, 1024, 512),
+        (800.0, 1024, None),
+        (1000.0, 1024, 1280),
+        (100.0, 128, None),
+        (120.0, 128, 256),
+        (10_000.0, 10_240, None),
+    ],
 )
 def test_memory_is_the_peak_and_a_margin(peak: float, memory: int, option: int | None) -> None:
     used = usage(peak_memory_mb=peak, memory_mb=memory)
     advice = {one.option: one.value for one in DispatchReport(dispatch(node(0, used))).advice}
     assert advice.get("memory_size") == option
+
+
+@pytest.mark.parametrize(
+    ("duration_ms", "count", "advised"),
+    [(5.0, 1000, False), (1200.0, 1, False), (60_000.0, 3, True)],
+)
+def test_less_memory_is_advised_where_it_saves_something(
+    duration_ms: float, count: int, advised: bool
+) -> None:
+    used = usage(
+        duration_ms=duration_ms, billed_ms=round(duration_ms), peak_memory_mb=60.0, timeout_s=300
+    )
+    nodes = [node(number, used, took_s=duration_ms / 1000) for number in range(count)]
+    assert bool(DispatchReport(dispatch(*nodes)).advice) is advised
 
 
 def test_the_highest_peak_of_electrons_of_one_name_counts() -> None:

@@ -1,4 +1,4 @@
-"""Execution: a task runs as Covalent would run it, and whatever happens is told."""
+"""Execution: a task runs as Covalent would run it, and whatever happens is reported."""
 
 from __future__ import annotations
 
@@ -6,6 +6,7 @@ import base64
 import errno
 import io
 import json
+import os
 import subprocess
 import sys
 import threading
@@ -22,7 +23,7 @@ from covalent.executor.utils.wrappers import wrapper_fn
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from covalent_lambda_container.runtime import execution, wire
+from covalent_lambda_container.runtime import wire
 from covalent_lambda_container.runtime.execution import execute
 from tests.fakes import examples
 from tests.fakes.examples import value_of
@@ -260,7 +261,7 @@ def test_a_long_error_message_is_bounded(run: Run) -> None:
         (ValueError("x"), ""),
     ],
 )
-def test_a_limit_of_lambdas_is_told_with_what_helps(
+def test_a_limit_of_lambda_is_reported_with_a_remedy(
     run: Run, error: Exception, option: str
 ) -> None:
     def fail_directly() -> None:
@@ -316,7 +317,7 @@ def test_an_import_error_about_another_one_is_a_matter_of_the_first(run: Run) ->
     assert "ct.DepsPip" in error["advice"]
 
 
-def test_rsync_is_told_to_be_missing(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_missing_rsync_is_reported(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("PATH", "/nowhere")
     rsync = ct.fs_strategies.Rsync(user="me", host="host.example.com")
     transfer = ct.fs.TransferFromRemote("file:///data", "/tmp/data", strategy=rsync)
@@ -326,7 +327,7 @@ def test_rsync_is_told_to_be_missing(run: Run, monkeypatch: pytest.MonkeyPatch) 
 
 
 @pytest.mark.parametrize(
-    ("error", "told"),
+    ("error", "advised"),
     [
         (ClientError({"Error": {"Code": "AccessDenied"}}, "PutObject"), True),
         (ClientError({"Error": {"Code": "403"}}, "HeadObject"), True),
@@ -335,8 +336,8 @@ def test_rsync_is_told_to_be_missing(run: Run, monkeypatch: pytest.MonkeyPatch) 
         (subprocess.CalledProcessError(1, "make"), False),
     ],
 )
-def test_refusals_of_aws_are_the_roles(run: Run, error: Exception, told: bool) -> None:
-    assert ("lambda_role_name" in run(lambda: raise_it(error))["error"]["advice"]) is told
+def test_refusals_of_aws_are_the_roles(run: Run, error: Exception, advised: bool) -> None:
+    assert ("lambda_role_name" in run(lambda: raise_it(error))["error"]["advice"]) is advised
 
 
 def test_errors_that_cause_each_other_are_described_all_the_same(run: Run) -> None:
@@ -361,13 +362,11 @@ def test_an_answer_can_always_be_written_as_utf8(run: Run, speak: Callable[[], A
 @pytest.mark.parametrize("path", ["rel.txt", "/tmp/no-such-folder/path.txt"])
 @pytest.mark.parametrize("has_commands", [True, False])
 def test_a_missing_file_may_be_that_of_a_command(
-    run: Run, path: str, has_commands: bool, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    run: Run, path: str, has_commands: bool, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    commands = tmp_path / "commands"
-    if has_commands:
-        commands.mkdir()
-    monkeypatch.setattr(execution, "_COMMANDS", str(commands))
-    monkeypatch.setattr(execution.os.path, "abspath", lambda path: f"/tmp/{path}")
+    folders = {"/opt/covalent-lambda/commands"} if has_commands else set()
+    monkeypatch.setattr(os.path, "isdir", folders.__contains__)
+    monkeypatch.setattr(os.path, "abspath", lambda path: f"/tmp/{path}")
     advice = run(lambda: open(path).close())["error"]["advice"]
     assert ("bash_deps='runtime'" in advice) is has_commands
 

@@ -27,13 +27,12 @@ APT = "apt-get update && apt-get install -y --no-install-recommends"
     ],
 )
 def test_advice_is_for_the_system_of_the_image(
-    release: str, message: str, command: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    release: str, message: str, command: str, tmp_path: Path
 ) -> None:
     file = tmp_path / "os-release"
     if release:
         file.write_text(release)
-    monkeypatch.setattr(system_packages, "_OS_RELEASE", str(file))
-    assert command in system_packages.advice(f"Failed to load: {message}")
+    assert command in system_packages.advice(f"Failed to load: {message}", str(file))
 
 
 @pytest.mark.parametrize("message", ["", "No module named 'cv2'", "No such file: 'libGL.so.1'"])

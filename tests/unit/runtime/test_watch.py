@@ -53,7 +53,9 @@ def test_a_task_that_catches_exceptions_ends_too(run: Run, event: dict[str, Any]
 
 
 @pytest.mark.usefixtures("_cancelled")
-def test_a_task_that_catches_everything_once_is_told_again(run: Run, event: dict[str, Any]) -> None:
+def test_a_task_that_catches_everything_once_is_cancelled_again(
+    run: Run, event: dict[str, Any]
+) -> None:
     def cling() -> None:
         try:
             time.sleep(30)
@@ -81,7 +83,7 @@ def test_a_sign_that_does_not_name_the_task_is_not_for_it(
     assert run(time.sleep, 0.1, event=event)["status"] == wire.COMPLETED
 
 
-def test_not_to_be_told_is_no_reason_to_stop(
+def test_a_sign_that_cannot_be_read_does_not_stop_the_task(
     run: Run, event: dict[str, Any], blobs: FakeBlobStore
 ) -> None:
     blobs.failing_requests = 99

@@ -97,18 +97,18 @@ FORGED: dict[str, Any] = {
 
 @pytest.mark.parametrize("answer", FORGED.values(), ids=FORGED)
 def test_a_forged_answer_is_one_error_that_says_where(answer: Any) -> None:
-    with pytest.raises(UnusableAnswer) as told:
+    with pytest.raises(UnusableAnswer) as caught:
         validated(answer, NAME)
-    assert NAME in told.value.message
-    assert len(str(told.value)) < 1000
-    str(told.value).encode()
+    assert NAME in caught.value.message
+    assert len(str(caught.value)) < 1000
+    str(caught.value).encode()
 
 
 @pytest.mark.parametrize("version", [2, "1", True, None, [], "x" * 10_000])
 def test_another_version_is_an_error_of_its_own(version: Any) -> None:
-    with pytest.raises(VersionMismatch) as told:
+    with pytest.raises(VersionMismatch) as caught:
         validated(but(v=version), NAME)
-    assert len(str(told.value)) < 300
+    assert len(str(caught.value)) < 300
 
 
 def test_what_was_not_asked_for_goes_no_further() -> None:
@@ -145,7 +145,7 @@ def test_whatever_comes_is_usable_or_unusable(answer: dict[str, Any]) -> None:
 
 
 class Forger:
-    """A function that answers as it was told."""
+    """A function that answers as it was caught."""
 
     def __init__(self, payload: Any) -> None:
         self._payload = payload

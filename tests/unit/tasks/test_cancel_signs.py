@@ -15,7 +15,7 @@ from tests.fakes import FakeBlobStore, FakeClock
 KEY = "covalent-lambda/dispatch/called-off"
 
 
-def test_a_sign_names_the_tasks_that_were_called_off(blobs: FakeBlobStore) -> None:
+def test_a_sign_names_the_cancelled_tasks(blobs: FakeBlobStore) -> None:
     signs = CancelSigns(blobs)
     one, two = signs.of("dispatch", "1"), signs.of("dispatch", "2")
     url = signs.url("dispatch", valid_s=60)
@@ -32,7 +32,7 @@ def test_a_sign_names_the_tasks_that_were_called_off(blobs: FakeBlobStore) -> No
     assert blobs.objects == {}
 
 
-def test_tasks_that_are_called_off_together_are_written_together() -> None:
+def test_tasks_that_are_cancelled_together_are_written_together() -> None:
     written: list[int] = []
 
     class Slow(FakeBlobStore):

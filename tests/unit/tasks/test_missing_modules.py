@@ -56,10 +56,10 @@ def test_a_module_of_ones_own_is_sent_or_put_into_the_image(
     (tmp_path / "ownpkg/__init__.py").write_text("raise RuntimeError('imported')")
     monkeypatch.syspath_prepend(tmp_path)
     for module in ("ownpkg", "ownpkg.part"):
-        told = advice(module)
-        assert str(tmp_path / "ownpkg") in told
-        assert "local_packages=['ownpkg']" in told
-        assert "ct.DepsModule('ownpkg')" in told
+        text = advice(module)
+        assert str(tmp_path / "ownpkg") in text
+        assert "local_packages=['ownpkg']" in text
+        assert "ct.DepsModule('ownpkg')" in text
     assert "ownpkg" not in sys.modules
 
 
@@ -79,6 +79,6 @@ def test_nothing_is_said_of_what_is_not_known_here(module: str) -> None:
 
 
 def test_covalent_is_no_package_to_name() -> None:
-    told = advice("covalent._workflow.electron")
-    assert "DepsPip" not in told
-    assert "refer to it" in told
+    text = advice("covalent._workflow.electron")
+    assert "DepsPip" not in text
+    assert "refer to it" in text

@@ -24,6 +24,7 @@ TASKS = st.fixed_dictionaries(
         "before": HOOKS,
         "after": HOOKS,
         "commands": st.lists(st.text(), max_size=2),
+        "context": st.dictionaries(st.text(max_size=5), st.text() | st.integers(), max_size=3),
     }
 )
 ENVELOPES = st.dictionaries(st.text(), st.text() | st.integers() | st.none(), max_size=4)

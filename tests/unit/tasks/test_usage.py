@@ -76,7 +76,7 @@ def test_what_lambda_reports_goes_before_the_estimate() -> None:
     assert "about $0.00001688 " in line
 
 
-def test_the_line_tells_a_cold_start() -> None:
+def test_the_line_shows_a_cold_start() -> None:
     assert "(cold start)" in used(handler={"cold": True}).line
 
 

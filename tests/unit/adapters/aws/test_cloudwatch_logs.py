@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Iterator
 from datetime import datetime, timedelta, timezone
 from itertools import islice
-from pathlib import Path
 from typing import Any
 
 import pytest
@@ -21,10 +20,8 @@ START = NOW - timedelta(hours=1)
 
 
 @pytest.fixture(scope="module")
-def clients(tmp_path_factory: pytest.TempPathFactory) -> AwsClients:
-    path: Path = tmp_path_factory.mktemp("aws") / "credentials"
-    path.write_text("[default]\naws_access_key_id=AKI\naws_secret_access_key=secret\n")
-    return AwsClients(AwsTarget(credentials_file=str(path), region="eu-central-1"))
+def clients(credentials_file: str) -> AwsClients:
+    return AwsClients(AwsTarget(credentials_file=credentials_file, region="eu-central-1"))
 
 
 @pytest.fixture

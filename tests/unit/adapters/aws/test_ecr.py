@@ -26,10 +26,8 @@ OCI = "application/vnd.oci.image.manifest.v1+json"
 
 
 @pytest.fixture(scope="module")
-def clients(tmp_path_factory: pytest.TempPathFactory) -> AwsClients:
-    path: Path = tmp_path_factory.mktemp("aws") / "credentials"
-    path.write_text("[default]\naws_access_key_id=AKI\naws_secret_access_key=secret\n")
-    return AwsClients(AwsTarget(credentials_file=str(path), region="eu-central-1"))
+def clients(credentials_file: str) -> AwsClients:
+    return AwsClients(AwsTarget(credentials_file=credentials_file, region="eu-central-1"))
 
 
 @pytest.fixture

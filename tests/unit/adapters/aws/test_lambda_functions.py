@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from pathlib import Path
 from typing import Any
 
 import pytest
@@ -29,10 +28,8 @@ ROLE_NOT_READY = "The role defined for the function cannot be assumed by Lambda.
 
 
 @pytest.fixture(scope="module")
-def clients(tmp_path_factory: pytest.TempPathFactory) -> AwsClients:
-    path: Path = tmp_path_factory.mktemp("aws") / "credentials"
-    path.write_text("[default]\naws_access_key_id=AKI\naws_secret_access_key=secret\n")
-    target = AwsTarget(credentials_file=str(path), region="eu-central-1", endpoint_url=URL)
+def clients(credentials_file: str) -> AwsClients:
+    target = AwsTarget(credentials_file=credentials_file, region="eu-central-1", endpoint_url=URL)
     return AwsClients(target)
 
 
@@ -72,7 +69,7 @@ def test_a_function_is_asked_for_as_its_spec_says(
     }
 
 
-def test_a_function_says_who_made_it_and_has_the_same_name(
+def test_a_function_names_its_creator_and_has_the_same_name(
     aws: FakeAwsHttp, clients: AwsClients
 ) -> None:
     functions = LambdaFunctions(clients, creator=lambda: f"arn:aws:iam::1:user/me,too/{'x' * 300}")
@@ -123,7 +120,7 @@ def test_another_refusal_is_not_tried_again(
     assert clock.sleeps == []
 
 
-def test_an_image_that_was_removed_is_told_from_other_refusals(
+def test_a_removed_image_has_an_error_of_its_own(
     functions: LambdaFunctions, aws: FakeAwsHttp
 ) -> None:
     said = f"Source image {SPEC.image.uri} does not exist. Provide a valid source image."

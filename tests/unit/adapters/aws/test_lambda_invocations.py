@@ -5,17 +5,12 @@ from __future__ import annotations
 import asyncio
 import base64
 import json
-import resource
-import socket
 import subprocess
 import sys
 import time
 import traceback
-from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
 
-import botocore.session
 import pytest
 import trustme
 from botocore.auth import SigV4Auth
@@ -27,72 +22,22 @@ from covalent_lambda_container.adapters.aws.session import AwsClients, AwsTarget
 from covalent_lambda_container.errors import ConfigurationError, InvocationError
 from covalent_lambda_container.ports.functions import (
     ConnectionLost,
-    FunctionMissing,
-    NotAccepted,
     Reply,
-    Unreachable,
 )
 from tests.fakes.aws_server import Answer, FakeAwsServer, HangUp, Request
+from tests.unit.adapters.aws.invoking import Answers, clients_of, invoke
 
 LARGE = 1_000_000
+
+
 TCP_CONNECTIONS = Path("/proc/net/tcp")
+
+
 # State, and what its timer is for ("/proc/net/tcp and /proc/net/tcp6 variables", Linux).
-ESTABLISHED, KEEP_ALIVE = "01", "02"
+ESTABLISHED = "01"
 
 
-class Answers:
-    """What the server says next, and what it was asked."""
-
-    def __init__(self) -> None:
-        self.next: list[Answer | Exception] = []
-        self.requests: list[Request] = []
-
-    def json(self, content: Any, status: int = 200, **headers: str) -> None:
-        named = {name.replace("_", "-"): value for name, value in headers.items()}
-        self.next.append((status, named, json.dumps(content).encode()))
-
-    def error(self, code: str, message: str = "no", status: int = 400) -> None:
-        self.json({"Type": "User", "message": message}, status, x_amzn_errortype=code)
-
-    def __call__(self, request: Request) -> Answer:
-        self.requests.append(request)
-        answer = self.next.pop(0)
-        if isinstance(answer, Exception):
-            raise answer
-        return answer
-
-
-@pytest.fixture(scope="module")
-def server() -> Iterator[FakeAwsServer]:
-    with FakeAwsServer() as server:
-        yield server
-
-
-@pytest.fixture
-def aws(server: FakeAwsServer) -> Answers:
-    server.answer = answers = Answers()
-    return answers
-
-
-def clients_of(folder: Path, url: str) -> AwsClients:
-    path = folder / "credentials"
-    path.write_text("[default]\naws_access_key_id=AKI\naws_secret_access_key=secret\n")
-    return AwsClients(
-        AwsTarget(credentials_file=str(path), region="eu-central-1", endpoint_url=url)
-    )
-
-
-@pytest.fixture(scope="module")
-def invocations(
-    server: FakeAwsServer, tmp_path_factory: pytest.TempPathFactory
-) -> LambdaInvocations:
-    return LambdaInvocations(clients_of(tmp_path_factory.mktemp("aws"), server.url))
-
-
-def invoke(
-    invocations: LambdaInvocations, event: bytes = b'{"v": 1}', timeout_s: int = 60
-) -> Reply:
-    return asyncio.run(invocations.invoke("a name", event, timeout_s=timeout_s))
+KEEP_ALIVE = "02"
 
 
 def test_an_answer_comes_with_the_end_of_its_log(
@@ -139,7 +84,7 @@ def test_large_events_and_answers_go_both_ways(
     assert aws.requests[0].content == {"text": "x" * LARGE}
 
 
-def test_many_are_under_way_on_one_loop(invocations: LambdaInvocations, aws: Answers) -> None:
+def test_many_invocations_run_on_one_loop(invocations: LambdaInvocations, aws: Answers) -> None:
     for number in range(50):
         aws.json({"number": number})
 
@@ -162,45 +107,6 @@ def test_a_log_that_cannot_be_read_costs_no_answer(
 def test_a_function_error_is_no_answer(invocations: LambdaInvocations, aws: Answers) -> None:
     aws.json({"errorType": "Runtime.ExitError"}, x_amz_function_error="Unhandled")
     assert invoke(invocations).function_error == "Unhandled"
-
-
-@pytest.mark.parametrize(
-    ("code", "hint"),
-    [
-        ("TooManyRequestsException", "concurrency quota"),
-        ("ResourceConflictException", ""),
-        ("ResourceNotReadyException", ""),
-        ("EC2ThrottledException", "network interfaces"),
-        ("ENILimitReachedException", "quota of network interfaces"),
-        ("SubnetIPAddressLimitReachedException", "subnet_ids"),
-        ("CodeArtifactUserPendingException", ""),
-        ("CodeArtifactUserDeletedException", ""),
-        ("ENINotReadyException", ""),
-        ("SnapStartNotReadyException", ""),
-        ("SnapStartRegenerationFailureException", ""),
-        ("SnapStartTimeoutException", ""),
-        ("EC2UnexpectedException", ""),
-        ("EFSMountConnectivityException", "security groups"),
-        ("EFSMountTimeoutException", "mount targets"),
-    ],
-)
-def test_a_task_that_lambda_did_not_accept_is_not_sent_again_here(
-    invocations: LambdaInvocations, aws: Answers, code: str, hint: str
-) -> None:
-    aws.error(code, "Rate Exceeded.", status=429)
-    with pytest.raises(NotAccepted, match=f"{code}: Rate Exceeded.") as caught:
-        invoke(invocations)
-    assert hint in caught.value.hint
-    assert bool(hint) == bool(caught.value.hint)
-    assert len(aws.requests) == 1
-
-
-def test_a_function_that_is_gone_is_told_apart(
-    invocations: LambdaInvocations, aws: Answers
-) -> None:
-    aws.error("ResourceNotFoundException", status=404)
-    with pytest.raises(FunctionMissing, match="a name"):
-        invoke(invocations)
 
 
 @pytest.mark.parametrize(
@@ -235,40 +141,6 @@ def test_a_connection_that_is_used_again_is_not_trusted_either(
     with pytest.raises(ConnectionLost):
         asyncio.run(twice())
     assert len(aws.requests) == 2
-
-
-def test_a_service_that_does_not_listen_started_nothing(tmp_path: Path) -> None:
-    with socket.socket() as taken:
-        taken.bind(("127.0.0.1", 0))
-        invocations = LambdaInvocations(
-            clients_of(tmp_path, f"http://127.0.0.1:{taken.getsockname()[1]}")
-        )
-        with pytest.raises(Unreachable, match=r"127\.0\.0\.1"):
-            invoke(invocations)
-
-
-def test_a_process_without_a_file_left_started_nothing(tmp_path: Path) -> None:
-    async def without_files(invocations: LambdaInvocations) -> None:
-        soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
-        resource.setrlimit(resource.RLIMIT_NOFILE, (3, hard))
-        try:
-            await invocations.invoke("name", b"{}", timeout_s=60)
-        finally:
-            resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))
-
-    with FakeAwsServer() as server:
-        server.answer = aws = Answers()
-        invocations = LambdaInvocations(clients_of(tmp_path, server.url))
-        # Has read what it needs, and has no connection left.
-        aws.next.append(HangUp())
-        with pytest.raises(ConnectionLost):
-            invoke(invocations)
-        with pytest.raises(NotAccepted, match="Too many open files") as caught:
-            asyncio.run(without_files(invocations))
-        assert "ulimit -n" in caught.value.hint
-        aws.json({"v": 1})
-        assert invoke(invocations).payload == {"v": 1}
-        assert len(aws.requests) == 2
 
 
 @pytest.mark.skipif(not TCP_CONNECTIONS.exists(), reason="no /proc/net/tcp here")
@@ -328,17 +200,6 @@ else:
     assert "'spawn'" in ended.stdout
 
 
-def test_a_proxy_that_does_not_connect_is_named(
-    server: FakeAwsServer, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    # The server answers 501 to CONNECT.
-    monkeypatch.setenv("HTTPS_PROXY", server.url.replace("http://", "http://user:canary@"))
-    invocations = LambdaInvocations(clients_of(tmp_path, "https://lambda.example.com"))
-    with pytest.raises(InvocationError, match=r"proxy did not connect(.|\n)*HTTPS_PROXY") as caught:
-        invoke(invocations)
-    assert "canary" not in str(caught.value)
-
-
 def test_authorities_that_cannot_be_read_are_named(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -371,14 +232,6 @@ def test_a_proxy_that_boto3_would_not_take_is_not_taken(
     assert invoke(invocations, timeout_s=61).payload == {"v": 1}
 
 
-def test_a_service_without_a_trusted_certificate_started_nothing(
-    secured: FakeAwsServer, tmp_path: Path
-) -> None:
-    invocations = LambdaInvocations(clients_of(tmp_path, secured.url))
-    with pytest.raises(InvocationError, match=r"no trusted connection to https:(.|\n)*AWS_CA_BUN"):
-        invoke(invocations)
-
-
 def test_an_authority_that_boto3_trusts_is_trusted(
     secured: FakeAwsServer,
     authority: trustme.CA,
@@ -401,89 +254,9 @@ def test_without_credentials_nothing_is_sent(aws: Answers, server: FakeAwsServer
     assert aws.requests == []
 
 
-@pytest.mark.parametrize("status", [500, 502, 503])
-def test_a_failure_of_lambdas_may_have_started_the_task(
-    invocations: LambdaInvocations, aws: Answers, status: int
-) -> None:
-    aws.error("ServiceException", "internal", status)
-    with pytest.raises(ConnectionLost, match="ServiceException: internal"):
-        invoke(invocations)
-    assert len(aws.requests) == 1
-
-
-@pytest.mark.parametrize(
-    ("code", "status"),
-    [
-        ("KMSAccessDeniedException", 502),
-        ("KMSDisabledException", 502),
-        ("KMSInvalidStateException", 502),
-        ("EFSMountFailureException", 403),
-        ("EFSIOException", 410),
-        ("CodeArtifactUserFailedException", 409),
-        ("ServiceQuotaExceededException", 402),
-        ("InvalidSecurityGroupIDException", 502),
-    ],
-)
-def test_what_lambda_found_before_the_start_is_final(
-    invocations: LambdaInvocations, aws: Answers, code: str, status: int
-) -> None:
-    aws.error(code, "Lambda was unable to", status)
-    with pytest.raises(InvocationError, match=f"AWS answered {code}: Lambda was unable to"):
-        invoke(invocations)
-    assert len(aws.requests) == 1
-
-
 def test_an_answer_that_is_no_json_was_cut_off(
     invocations: LambdaInvocations, aws: Answers
 ) -> None:
     aws.next.append((200, {}, b'{"v": 1, "sta'))
     with pytest.raises(ConnectionLost):
         invoke(invocations)
-
-
-def test_any_other_refusal_is_final(invocations: LambdaInvocations, aws: Answers) -> None:
-    aws.error("InvalidRequestContentException", "not JSON")
-    with pytest.raises(InvocationError, match="AWS answered InvalidRequestContent"):
-        invoke(invocations)
-    assert len(aws.requests) == 1
-
-
-def test_refused_credentials_are_a_matter_of_configuration(
-    invocations: LambdaInvocations, aws: Answers
-) -> None:
-    aws.error("ExpiredTokenException", "The security token included in the request is expired")
-    with pytest.raises(ConfigurationError, match="renew the login"):
-        invoke(invocations)
-
-
-def test_every_error_that_botocore_knows_has_been_decided_upon(
-    invocations: LambdaInvocations, aws: Answers
-) -> None:
-    # A new release of botocore may know more: read what they say, and decide.
-    session = botocore.session.get_session()
-    operation = session.get_service_model("lambda").operation_model("Invoke")
-    final = {
-        *("CodeArtifactUserFailedException", "DurableExecutionAlreadyStartedException"),
-        *("EC2AccessDeniedException", "EFSIOException", "EFSMountFailureException"),
-        *("InvalidParameterValueException", "InvalidRequestContentException"),
-        *("InvalidRuntimeException", "InvalidSecurityGroupIDException", "InvalidSubnetIDException"),
-        *("InvalidZipFileException", "KMSAccessDeniedException", "KMSDisabledException"),
-        *("KMSInvalidStateException", "KMSNotFoundException", "ModeNotSupportedException"),
-        *(
-            "NoPublishedVersionException",
-            "RecursiveInvocationException",
-            "RequestTooLargeException",
-        ),
-        *("S3FilesMountFailureException", "SerializedRequestEntityTooLargeException"),
-        *("ServiceQuotaExceededException", "SnapStartException", "UnsupportedMediaTypeException"),
-    }
-    kinds: dict[str, set[str]] = {"final": set(), "again": set(), "other": set()}
-    for shape in operation.error_shapes:
-        aws.error(shape.name, "said", shape.metadata["error"]["httpStatusCode"])
-        with pytest.raises(Exception, match=r"said|does not exist any more") as caught:
-            invoke(invocations)
-        kind = {NotAccepted: "again", InvocationError: "final"}.get(caught.type, "other")
-        kinds[kind].add(shape.name)
-    # An older botocore knows fewer.
-    assert kinds["final"] <= final
-    assert kinds["other"] == {"ResourceNotFoundException", "ServiceException"}

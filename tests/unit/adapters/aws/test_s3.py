@@ -36,12 +36,12 @@ def test_a_bucket_in_the_functions_region_is_taken(
     assert aws.operations == ["HeadBucket"]
 
 
-@pytest.mark.parametrize(("status", "told"), [(404, "no such bucket"), (403, "may not list it")])
+@pytest.mark.parametrize(("status", "message"), [(404, "no such bucket"), (403, "may not list it")])
 def test_a_bucket_that_cannot_be_used_is_refused(
-    bucket: S3Bucket, aws: FakeAwsHttp, status: int, told: str
+    bucket: S3Bucket, aws: FakeAwsHttp, status: int, message: str
 ) -> None:
     aws.answers.append((status, {}, b""))
-    with pytest.raises(ConfigurationError, match=told):
+    with pytest.raises(ConfigurationError, match=message):
         bucket.check()
 
 

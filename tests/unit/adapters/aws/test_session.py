@@ -39,7 +39,7 @@ def aws_says(code: str, message: str = "the reason", operation: str = "CreateFun
     return ClientError({"Error": {"Code": code, "Message": message}}, operation)
 
 
-def told(error: Exception) -> LambdaContainerError:
+def explained_error(error: Exception) -> LambdaContainerError:
     with (
         pytest.raises(LambdaContainerError) as caught,
         explained("create it", "it", ProvisionError),
@@ -53,7 +53,7 @@ def told(error: Exception) -> LambdaContainerError:
 
 
 def test_an_error_names_operation_object_code_and_reason() -> None:
-    error = told(aws_says("InvalidParameterValueException"))
+    error = explained_error(aws_says("InvalidParameterValueException"))
     assert type(error) is ProvisionError
     text = "create it 'it': AWS answered InvalidParameterValueException: the reason"
     assert str(error) == text
@@ -76,7 +76,7 @@ def test_an_error_names_operation_object_code_and_reason() -> None:
     ],
 )
 def test_refused_credentials_are_a_matter_of_configuration(code: str) -> None:
-    error = told(aws_says(code))
+    error = explained_error(aws_says(code))
     assert type(error) is ConfigurationError
     assert f"create it 'it' answered {code}: the reason" in str(error)
     assert "credentials_file, profile and region" in str(error)
@@ -84,7 +84,7 @@ def test_refused_credentials_are_a_matter_of_configuration(code: str) -> None:
 
 @pytest.mark.parametrize("code", ["AccessDenied", "AccessDeniedException", "UnauthorizedOperation"])
 def test_a_denial_names_the_action_to_allow(code: str) -> None:
-    error = told(aws_says(code))
+    error = explained_error(aws_says(code))
     assert type(error) is ProvisionError
     assert "Allow lambda:CreateFunction" in str(error)
 
@@ -102,7 +102,7 @@ def test_a_denial_names_the_action_to_allow(code: str) -> None:
     ],
 )
 def test_what_boto3_misses_is_a_matter_of_configuration(error: Exception, said: str) -> None:
-    ours = told(error)
+    ours = explained_error(error)
     assert type(ours) is ConfigurationError
     assert "create it 'it': " in str(ours)
     assert said in str(ours)
@@ -112,7 +112,7 @@ def test_what_boto3_misses_is_a_matter_of_configuration(error: Exception, said: 
     "error", [HTTPClientError(error="broken pipe"), ParamValidationError(report="broken pipe")]
 )
 def test_other_errors_of_boto3_keep_their_words(error: Exception) -> None:
-    ours = told(error)
+    ours = explained_error(error)
     assert type(ours) is ProvisionError
     assert "broken pipe" in str(ours)
 
@@ -127,7 +127,7 @@ def test_our_own_errors_and_foreign_ones_pass_through() -> None:
 def test_an_answer_without_an_error_has_empty_words() -> None:
     error = ClientError({}, "CreateFunction")
     assert (error_code(error), error_message(error)) == ("", "")
-    assert "AWS answered : " in str(told(error))
+    assert "AWS answered : " in str(explained_error(error))
 
 
 # -- whose account --------------------------------------------------------------------------------
@@ -237,6 +237,6 @@ def test_a_profile_that_is_not_there_is_named(credentials_file: str) -> None:
         AwsClients(AwsTarget(credentials_file=credentials_file, profile="other"))
 
 
-def test_a_missing_region_is_told_with_the_option_to_set(credentials_file: str) -> None:
+def test_a_missing_region_is_reported_with_the_option_to_set(credentials_file: str) -> None:
     with pytest.raises(ConfigurationError, match="Set the option region"):
         _ = AwsClients(AwsTarget(credentials_file=credentials_file)).ecr

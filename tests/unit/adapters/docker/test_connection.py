@@ -45,7 +45,7 @@ def server_context(authority: trustme.CA) -> ssl.SSLContext:
     return context
 
 
-def test_the_engines_own_authority_counts_whatever_requests_is_told_to_trust(
+def test_the_engines_own_authority_counts_whatever_requests_trusts(
     certificates: tuple[trustme.CA, Path], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     authority, folder = certificates

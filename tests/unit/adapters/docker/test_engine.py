@@ -6,8 +6,10 @@ import base64
 import gc
 import io
 import json
+import logging
 import os
 import tarfile
+import traceback
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -66,6 +68,26 @@ def test_a_build_has_its_context_arguments_and_labels(
     assert json.loads(request["labels"]) == labels
     with tarfile.open(fileobj=io.BytesIO(request["body"])) as archive:
         assert archive.getnames() == ["Dockerfile"]
+
+
+def test_a_proxys_password_is_in_no_log_and_no_error(
+    engine: DockerEngine,
+    api: FakeDockerApi,
+    monkeypatch: pytest.MonkeyPatch,
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    monkeypatch.setenv("HTTPS_PROXY", "http://user:s3cret@proxy.example.com:3128")
+    monkeypatch.setenv("NO_PROXY", "localhost,127.0.0.1")
+    api.streams = [[{"aux": {"ID": "sha256:task"}}]]
+    with caplog.at_level(logging.DEBUG):
+        build(engine)
+        assert "s3cret" in api.requests[0]["buildargs"]
+        assert "buildargs=..." in caplog.text
+        api.__exit__(None, None, None)
+        with pytest.raises(ImageBuildError) as caught:
+            build(engine)
+    assert "s3cret" not in caplog.text
+    assert "s3cret" not in "".join(traceback.format_exception(caught.value))
 
 
 @pytest.mark.parametrize(

@@ -25,10 +25,10 @@ def test_a_push_reports_layers_and_bytes() -> None:
         {"id": "1a", "status": "Pushed"},
         {"aux": {"Digest": "sha256:0a"}},
     ]
-    told: list[str] = []
-    with reported_to(told.append):
+    reported: list[str] = []
+    with reported_to(reported.append):
         assert follow_push(stream, "registry.example.com/name:tag") == "sha256:0a"
-    assert list(dict.fromkeys(told)) == [
+    assert list(dict.fromkeys(reported)) == [
         "pushing: 0 of 1 layers",
         "pushing: 0 of 2 layers",
         "pushing: 1 of 2 layers",

@@ -139,7 +139,7 @@ def test_a_refusal_is_answered_with_the_permissions_that_a_push_needs(reason: st
 
 
 @pytest.mark.parametrize("reason", ["manifest invalid", "tag already exists and is immutable"])
-def test_any_other_failure_is_told_as_it_is(reason: str) -> None:
+def test_any_other_failure_is_reported_unchanged(reason: str) -> None:
     error = push_error(NAME, reason)
     assert (type(error), error.message) == (RegistryError, f"Push of {NAME} failed: {reason}.")
     assert error.hint is None

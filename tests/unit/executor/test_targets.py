@@ -1,4 +1,4 @@
-"""The request that creates a function, as the executor sends it."""
+"""What tasks run on: the requests that create a function, and reserve concurrency for it."""
 
 from __future__ import annotations
 
@@ -6,6 +6,7 @@ from typing import Any
 
 import pytest
 
+from covalent_lambda_container.executor import wiring
 from tests.fakes.account_server import (
     ACCESS_POINT,
     KEY,
@@ -114,3 +115,47 @@ def test_what_concerns_tasks_only_makes_no_other_function(
     for options in ({}, {"prewarm": 1}, {"usage_report": False}):
         run(Executor(**given, **options))
     assert len(account.functions) == 1
+
+
+def test_concurrency_is_reserved_after_the_function_was_made(
+    account: Account, given: dict[str, Any]
+) -> None:
+    run(Executor(**given, reserved_concurrency=7))
+    (name,) = account.functions
+    (put,) = [request for request in account.requests if request[0] == "PutFunctionConcurrency"]
+    assert put[1:] == (
+        f"/2017-10-31/functions/{name}/concurrency",
+        {"ReservedConcurrentExecutions": 7},
+    )
+    operations = account.operations
+    assert operations[1] == "CreateFunction"
+    assert operations[-2:] == ["PutFunctionConcurrency", "Invoke"]
+
+
+def test_concurrency_is_reserved_once_per_process(account: Account, given: dict[str, Any]) -> None:
+    for _ in range(2):
+        run(Executor(**given, reserved_concurrency=7))
+    assert account.operations.count("PutFunctionConcurrency") == 1
+    assert account.operations.count("CreateFunction") == 1
+
+
+def test_a_reservation_that_another_process_left_out_is_made_up_for(
+    account: Account, given: dict[str, Any]
+) -> None:
+    run(Executor(**given, reserved_concurrency=7))
+    account.reserved.clear()
+    wiring.clear()
+    run(Executor(**given, reserved_concurrency=7))
+    assert account.operations.count("CreateFunction") == 1
+    assert set(account.reserved.values()) == {7}
+
+
+def test_a_function_that_was_deleted_gets_its_reservation_again(
+    account: Account, given: dict[str, Any]
+) -> None:
+    executor = Executor(**given, reserved_concurrency=7)
+    run(executor)
+    account.functions.clear()
+    account.reserved.clear()
+    run(executor)
+    assert len(account.functions) == len(account.reserved) == 1

@@ -18,16 +18,21 @@ from tests.fakes.account_server import (
     Executor,
 )
 
+S3_FILES = (
+    "arn:aws:s3files:eu-central-1:123456789012:file-system/fs-0123456789abcdef0"
+    "/access-point/fsap-0123456789abcdef0"
+)
+
 
 @pytest.mark.parametrize(
     ("name", "value", "said"),
     [
-        ("subnet_ids", ["subnet-0a", "vpc-1"], "'vpc-1': String should match pattern '^subnet-"),
-        ("subnet_ids", ["subnet-0A"], "'^subnet-[0-9a-f]+$'"),
-        ("subnet_ids", ["subnet-0a\n"], "'^subnet-[0-9a-f]+$'"),
+        ("subnet_ids", ["subnet-0a", "vpc-1"], "'vpc-1': should be a subnet's ID"),
+        ("subnet_ids", ["subnet-0A"], "should be a subnet's ID: subnet-"),
+        ("subnet_ids", ["subnet-0a\n"], "should be a subnet's ID: subnet-"),
         ("subnet_ids", "subnet-0a", "list"),
         ("subnet_ids", [f"subnet-{n}" for n in range(17)], "at most 16"),
-        ("security_group_ids", ["sg-0G"], "'^sg-[0-9a-f]+$'"),
+        ("security_group_ids", ["sg-0G"], "should be a security group's ID"),
         ("security_group_ids", [f"sg-{n}" for n in range(6)], "at most 5"),
         ("kms_key_arn", "alias/mine", "arn:aws"),
         ("kms_key_arn", KEY + "\n", "arn:aws"),
@@ -82,7 +87,7 @@ def test_what_is_missing_is_missed_where_nothing_was_said_of_it() -> None:
         Options.check({"subnet_ids": ["subnet-0a"]})
 
 
-def test_a_wrong_subnet_is_told_once() -> None:
+def test_a_wrong_subnet_is_reported_once() -> None:
     with pytest.raises(ConfigurationError) as caught:
         Executor(**VPC | {"subnet_ids": ["vpc-1"], "file_system": MOUNT})
     (line,) = str(caught.value).splitlines()
@@ -92,10 +97,11 @@ def test_a_wrong_subnet_is_told_once() -> None:
 @pytest.mark.parametrize(
     ("changes", "said"),
     [
-        ({"arn": ACCESS_POINT[:-1]}, "arn should be an EFS access point's"),
-        ({"arn": ACCESS_POINT + "0"}, "arn should be an EFS access point's"),
+        ({"arn": ACCESS_POINT[:-1]}, "arn should be an access point's, of EFS"),
+        ({"arn": ACCESS_POINT + "0"}, "arn should be an access point's, of EFS"),
         ({"arn": ACCESS_POINT.replace("elasticfilesystem", "s3")}, "arn should be"),
         ({"arn": ACCESS_POINT + "\n"}, "arn should be"),
+        ({"arn": S3_FILES.rpartition("/")[0]}, "of S3 Files"),
         ({"mount_path": "/mnt"}, "mount_path should be /mnt/ and a name"),
         ({"mount_path": "/mnt/"}, "mount_path should be"),
         ({"mount_path": "/mnt/a/b"}, "mount_path should be"),
@@ -134,6 +140,7 @@ def test_the_limit_of_the_environment_is_one_of_bytes() -> None:
         {"subnet_ids": [f"subnet-{n}" for n in range(16)], "security_group_ids": ["sg-1"]},
         VPC | {"file_system": MOUNT},
         VPC | {"file_system": MOUNT | {"mount_path": "/mnt/" + "a" * 155}},
+        VPC | {"file_system": MOUNT | {"arn": S3_FILES}},
         VPC
         | {
             "file_system": MOUNT

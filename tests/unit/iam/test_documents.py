@@ -118,3 +118,34 @@ def test_an_action_is_taken_away() -> None:
     less = documents.without(document, "s3:ListBucket")
     assert set(documents.actions(document)) - set(documents.actions(less)) == {"s3:ListBucket"}
     assert len(less["Statement"]) == len(document["Statement"]) - 1
+
+
+@pytest.mark.parametrize(
+    ("access_point", "file_system", "looks"),
+    [
+        (
+            "arn:aws:elasticfilesystem:eu-west-1:123456789012:access-point/fsap-0a",
+            "arn:aws:elasticfilesystem:eu-west-1:123456789012:file-system/*",
+            "elasticfilesystem:DescribeMountTargets",
+        ),
+        (
+            "arn:aws:s3files:eu-west-1:123456789012:file-system/fs-0a/access-point/fsap-0a",
+            "arn:aws:s3files:eu-west-1:123456789012:file-system/fs-0a",
+            "s3files:ListMountTargets",
+        ),
+    ],
+)
+def test_a_file_system_is_mounted_through_its_access_point_alone(
+    access_point: str, file_system: str, looks: str
+) -> None:
+    service = looks.partition(":")[0]
+    role = running.execution_role(NAMES, file_system=access_point)
+    mounting = statement(role, f"{service}:ClientMount")
+    assert f"{service}:ClientWrite" in mounting["Action"]
+    assert mounting["Resource"] == file_system
+    assert mounting["Condition"] == {"StringEquals": {f"{service}:AccessPointArn": access_point}}
+    for document in (
+        running.dispatcher(NAMES, file_system=access_point),
+        running.ci(NAMES, file_system=access_point),
+    ):
+        assert statement(document, looks)["Resource"] == file_system

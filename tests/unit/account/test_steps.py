@@ -6,9 +6,7 @@ import pytest
 
 from covalent_lambda_container.account import steps as account
 from covalent_lambda_container.account.resources import Resource, Setting
-from covalent_lambda_container.account.role import trusts_lambda
 from covalent_lambda_container.errors import ConfigurationError
-from covalent_lambda_container.iam.documents import TRUST_LAMBDA
 
 
 class Thing(Resource):
@@ -121,22 +119,3 @@ def test_nothing_is_removed_if_anything_holds_what_is_others() -> None:
 def test_a_step_says_what_about_whom() -> None:
     step = account.Step("set", "bucket", "jobs", "public access is blocked")
     assert str(step) == "set    bucket jobs: public access is blocked"
-
-
-@pytest.mark.parametrize(
-    ("change", "trusted"),
-    [
-        ({}, True),
-        ({"Action": ["sts:AssumeRole", "sts:TagSession"]}, True),
-        ({"Principal": {"Service": ["ec2.amazonaws.com", "lambda.amazonaws.com"]}}, True),
-        ({"Principal": {"Service": "ec2.amazonaws.com"}}, False),
-        ({"Principal": {"AWS": "arn:aws:iam::123456789012:root"}}, False),
-        ({"Principal": "*"}, False),
-        ({"Effect": "Deny"}, False),
-        ({"Action": "sts:TagSession"}, False),
-    ],
-)
-def test_a_trust_policy_is_read_as_iam_writes_it(change: dict[str, object], trusted: bool) -> None:
-    statement = TRUST_LAMBDA["Statement"][0] | change
-    assert trusts_lambda({"Statement": [statement]}) is trusted
-    assert trusts_lambda({"Statement": statement}) is trusted

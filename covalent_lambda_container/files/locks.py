@@ -1,0 +1,104 @@
+"""Locks of files that several processes, and several users of a machine, may hold."""
+
+from __future__ import annotations
+
+import fcntl
+import os
+import pwd
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import IO, Final
+
+_POLL_S: Final = 0.1
+_SILENT_S: Final = 5.0
+"""Waiting for less than this is not worth a word."""
+
+
+@contextmanager
+def locked(
+    path: Path,
+    *,
+    shared: bool = False,
+    patience_s: float,
+    waiting: Callable[[str], object],
+    clock: Callable[[], float] = time.monotonic,
+    sleep: Callable[[float], object] = time.sleep,
+) -> Iterator[IO[bytes] | None]:
+    """Hold the lock of a file while the context is open, or go on without it after a time.
+
+    The operating system releases a lock with the process that holds it, however that ends. One
+    that is held for long belongs to a process that hangs, perhaps another user's.
+
+    Parameters
+    ----------
+    path
+        The file; created when it is missing.
+    shared
+        Whether others may hold the lock in the same way at the same time.
+    patience_s
+        Seconds to wait for the lock.
+    waiting
+        Called once, with who holds the lock, when others hold it for more than a few seconds.
+    clock, sleep
+        The time in seconds, and how to let it pass.
+
+    Yields
+    ------
+    file or None
+        The locked file; None without the lock.
+
+    Raises
+    ------
+    OSError
+        When the file cannot be opened.
+    """
+    kind = fcntl.LOCK_SH if shared else fcntl.LOCK_EX
+    with path.open("ab") as file:
+        begun = clock()
+        told = False
+        while not _taken(file, kind):
+            waited_s = clock() - begun
+            if waited_s >= patience_s:
+                yield None
+                return
+            if waited_s >= _SILENT_S and not told:
+                told = True
+                waiting(holder(path))
+            sleep(_POLL_S)
+        yield file
+
+
+def holder(path: Path) -> str:
+    """Describe who holds the lock of a file, as well as this system can say."""
+    status = path.stat()
+    for line in _system_locks():
+        # "1: FLOCK ADVISORY WRITE 1234 08:01:5678 0 EOF" (proc_locks(5)); "->" marks who waits.
+        fields = line.split()
+        if "->" not in fields and fields[1] == "FLOCK" and fields[5].endswith(f":{status.st_ino}"):
+            return f"process {fields[4]} of user {_owner(Path('/proc', fields[4]))}"
+    return f"another process; the file belongs to user {_owner(path)}"
+
+
+def _taken(file: IO[bytes], kind: int) -> bool:
+    try:
+        fcntl.flock(file, kind | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return False
+    return True
+
+
+def _system_locks() -> list[str]:
+    try:
+        return Path("/proc/locks").read_text().splitlines()
+    except OSError:  # not Linux
+        return []
+
+
+def _owner(path: Path) -> str:
+    try:
+        number = path.stat().st_uid
+        return pwd.getpwuid(number).pw_name
+    except (FileNotFoundError, KeyError, PermissionError):
+        return "unknown" if not os.path.lexists(path) else str(path.lstat().st_uid)

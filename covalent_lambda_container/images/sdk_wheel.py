@@ -1,0 +1,133 @@
+"""Wheels of Covalent's SDK without its server, which its own releases do not have."""
+
+from __future__ import annotations
+
+import tempfile
+from collections.abc import Callable
+from importlib import metadata
+from pathlib import Path
+from typing import Final
+from zipfile import ZipFile
+
+from packaging.metadata import parse_email
+from packaging.requirements import Requirement
+from packaging.utils import canonicalize_name
+
+from covalent_lambda_container.files.cache_folder import make_private, mark_used
+from covalent_lambda_container.images.source_builds import CA_FILE, FOLDER, put_certificates
+from covalent_lambda_container.model.specs import ImageSpec
+from covalent_lambda_container.packages.index_settings import IndexSettings
+from covalent_lambda_container.ports.engine import CannotRun, Container, Engine
+from covalent_lambda_container.ports.installer import Installer
+
+_PIP: Final = ("python3", "-m", "pip")
+_SDK_ONLY: Final = {"COVALENT_SDK_ONLY": "1"}
+"""Variables with which Covalent's source gives the SDK without the server."""
+_PIP_VARIABLES: Final = {
+    "PIP_DISABLE_PIP_VERSION_CHECK": "1",
+    "PIP_NO_CACHE_DIR": "1",
+    "PIP_NO_INPUT": "1",
+    "PIP_PROGRESS_BAR": "off",
+    "PIP_ROOT_USER_ACTION": "ignore",
+}
+
+
+class SdkWheels:
+    """Wheels of Covalent's SDK on this machine.
+
+    Parameters
+    ----------
+    engine
+        Where they are built, unless it runs no containers.
+    wheels
+        Builds them on this machine otherwise.
+    cache
+        Keeps them.
+    """
+
+    def __init__(self, engine: Engine, wheels: Installer, cache: Path) -> None:
+        self._engine = engine
+        self._wheels = wheels
+        self._cache = cache
+
+    def find_or_build(
+        self, spec: ImageSpec, system: Callable[[], str], settings: IndexSettings
+    ) -> Path:
+        """Return the wheel for an image; it is built unless this machine has it.
+
+        Parameters
+        ----------
+        spec
+            What the image must contain.
+        system
+            Returns an image with the system to build on; called only if the wheel is built.
+        settings
+            How packages are reached.
+
+        Raises
+        ------
+        CannotRun
+            When there are no containers, and this machine has another version of Covalent.
+        ImageBuildError
+            When it cannot be built.
+        """
+        folder = self._cache / f"covalent-sdk-{spec.covalent_version}-{spec.python_version}"
+        if not folder.exists():
+            make_private(self._cache)
+            with tempfile.TemporaryDirectory(dir=self._cache) as scratch:
+                made = Path(scratch, "wheels")
+                if self._engine.runs_containers:
+                    self._build_in_container(spec, system(), settings, made)
+                else:
+                    self._build_here(spec, settings, made)
+                try:
+                    made.replace(folder)
+                except OSError:
+                    # Another process may have been faster.
+                    if not folder.exists():
+                        raise
+        mark_used(folder)
+        (wheel,) = folder.glob("*.whl")
+        return wheel
+
+    def _build_in_container(
+        self, spec: ImageSpec, system: str, settings: IndexSettings, folder: Path
+    ) -> None:
+        with self._engine.container(system, spec.architecture) as container:
+            command = [*_PIP, "wheel", "--quiet", "--no-deps", "--no-binary", "covalent"]
+            command += ["--wheel-dir", f"/{FOLDER}/wheels", f"covalent=={spec.covalent_version}"]
+            _run(container, command, settings, **_SDK_ONLY)
+            container.get(f"/{FOLDER}/wheels/.", folder)
+
+    def _build_here(self, spec: ImageSpec, settings: IndexSettings, folder: Path) -> None:
+        """Build it on this machine, whose own Covalent is of this version: no other code runs."""
+        here = metadata.version("covalent")
+        if here != spec.covalent_version:
+            raise CannotRun(
+                f"The task needs Covalent {spec.covalent_version}, which this machine, with "
+                f"Covalent {here}, does not build without a container."
+            )
+        requirement = f"covalent=={here}"
+        self._wheels.build_wheel(requirement, folder, settings=settings, variables=_SDK_ONLY)
+
+
+def _run(
+    container: Container, command: list[str], settings: IndexSettings, **variables: str
+) -> None:
+    """Run pip in a container, with the settings."""
+    put_certificates(container, settings)
+    environment = _PIP_VARIABLES | settings.pip_environment(f"/{CA_FILE}") | variables
+    container.run(command, environment=environment, redacted=settings.redacted)
+
+
+def required_by(wheel: Path) -> list[str]:
+    """Return the requirements of Covalent's SDK, without extras and cloudpickle."""
+    with ZipFile(wheel) as opened:
+        (name,) = [name for name in opened.namelist() if name.endswith(".dist-info/METADATA")]
+        parts, _ = parse_email(opened.read(name))
+    found = [Requirement(line) for line in parts.get("requires_dist", [])]
+    return [
+        str(each)
+        for each in found
+        if canonicalize_name(each.name) != "cloudpickle" and "extra" not in str(each.marker)
+    ]

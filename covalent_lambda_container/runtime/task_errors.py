@@ -1,0 +1,164 @@
+"""What is said of an error that a task raised: its type, message, traceback, and what helps."""
+
+from __future__ import annotations
+
+import errno
+import os
+import sys
+import traceback
+from collections.abc import Iterator
+from typing import Any
+
+from . import system_packages
+
+TEXT_LIMIT = 64 * 1024
+"""Characters kept of an error message or a traceback."""
+
+_COMMAND_NOT_FOUND = 127
+"""Exit status of a shell (POSIX, "Exit Status for Commands")."""
+
+_AWS_REFUSALS = ("AccessDenied", "AccessDeniedException", "UnauthorizedOperation", "403")
+_AWS_ADVICE = (
+    "A task's calls of AWS, file transfers included, are made as the function's execution role: "
+    "allow them in that role's policy, or choose another by the option lambda_role_name. "
+    "Credentials and profiles of your machine are not there."
+)
+
+_ADVICE = {
+    errno.ENOSPC: "/tmp is full: raise the option ephemeral_storage (MB, up to 10240).",
+    errno.EROFS: "Lambda's file system is read-only but for /tmp: write there.",
+    errno.ENOSYS: "Lambda has no shared memory: multiprocessing's pools, queues and locks do not "
+    "work there; use threads or subprocesses.",
+}
+
+
+_COMMANDS = "/opt/covalent-lambda/commands"
+"""Where an image has the commands of DepsBash that ran when it was built."""
+_FILES_ADVICE = (
+    "Commands of ct.DepsBash run while the image is built. What they write under /tmp, in the home "
+    "or in the working directory is not there at run time: have them write to a folder such as "
+    "/opt/data, or run them before each task with the executor's option bash_deps='runtime'."
+)
+
+
+def sendable(text: str) -> str:
+    """Replace lone surrogates, which JSON in UTF-8 cannot carry."""
+    return text.encode("utf-8", "backslashreplace").decode()
+
+
+def safe_str(value: Any) -> str:
+    """Return ``str(value)``, or what went wrong with it."""
+    try:
+        return str(value)
+    except Exception as exc:
+        return f"<{type(value).__qualname__}: str() raised {type(exc).__qualname__}>"
+
+
+def describe(exc: BaseException) -> dict[str, Any]:
+    """Return an error as answers have it, with advice where there is any."""
+    kind = type(exc)
+    qualified = kind.__qualname__
+    if kind.__module__ not in ("builtins", "__main__"):
+        qualified = f"{kind.__module__}.{qualified}"
+    try:
+        lines = traceback.format_exception(kind, exc, _without_own_frames(exc.__traceback__))
+        text = "".join(lines)
+    except Exception:
+        text = f"{qualified}: {safe_str(exc)}\n"
+    return {
+        "type": qualified,
+        "message": sendable(safe_str(exc)[:TEXT_LIMIT]),
+        "traceback": sendable(text[-TEXT_LIMIT:]),
+        "advice": _advice(exc),
+        "missing_module": _missing_module(exc),
+    }
+
+
+def _causes(exc: BaseException | None) -> Iterator[BaseException]:
+    """Yield an error and those that it was raised from; they may be each other's causes.
+
+    An error that was only being handled when another was raised is the reason for one of its own
+    kind, as where a library says of a failed import what it is for. Any other came about by itself
+    in code that had a way without the module or the file.
+    """
+    for _ in range(20):
+        if exc is None:
+            return
+        yield exc
+        handled = None if exc.__suppress_context__ else exc.__context__
+        exc = exc.__cause__ or (handled if isinstance(exc, ImportError | OSError) else None)
+
+
+def _missing_module(exc: BaseException) -> str:
+    for cause in _causes(exc):
+        if isinstance(cause, ModuleNotFoundError) and cause.name:
+            return cause.name
+    return ""
+
+
+def _advice(exc: BaseException) -> str:
+    """Say which option helps, where the error or one behind it has a cause known to be Lambda's."""
+    for cause in _causes(exc):
+        if isinstance(cause, MemoryError):
+            return "Raise the option memory_size (MB, up to 10240)."
+        if isinstance(cause, ModuleNotFoundError) and cause.name:
+            package, _, part = cause.name.partition(".")
+            if part and package in sys.modules:
+                return (
+                    f"The image has {package}, in a version without {cause.name}: name the version "
+                    "that has it in ct.DepsPip, the same in all electrons that pass such values on."
+                )
+            return (
+                f"{cause.name} is not in the image. Name its package in ct.DepsPip, or in the "
+                "option requirements; put a module of your own there by the option local_packages, "
+                "or send it with ct.DepsModule."
+            )
+        if isinstance(cause, (ImportError, OSError)):
+            library = system_packages.advice(safe_str(cause))
+            if library:
+                return library
+        if isinstance(cause, OSError) and cause.errno in _ADVICE:
+            return _ADVICE[cause.errno]
+        if _is_file_of_a_command(cause):
+            return _FILES_ADVICE
+        if _is_missing_program(cause):
+            return (
+                "A program is not in the image: install it by a command of ct.DepsBash while the "
+                "image is built, or choose a base_image that has it."
+            )
+        if _is_refusal_of_aws(cause):
+            return _AWS_ADVICE
+    return ""
+
+
+def _is_file_of_a_command(exc: BaseException) -> bool:
+    """Tell whether a file is missing that a command of DepsBash may have written at build time."""
+    if not isinstance(exc, FileNotFoundError) or not isinstance(exc.filename, str):
+        return False
+    path = os.path.abspath(exc.filename)
+    return path.startswith(("/tmp/", "/root/")) and os.path.isdir(_COMMANDS)
+
+
+# Known by their names: what raises them is imported only if the task has done so.
+
+
+def _is_missing_program(exc: BaseException) -> bool:
+    kind = type(exc)
+    if (kind.__module__, kind.__name__) != ("subprocess", "CalledProcessError"):
+        return False
+    return getattr(exc, "returncode", None) == _COMMAND_NOT_FOUND
+
+
+def _is_refusal_of_aws(exc: BaseException) -> bool:
+    if type(exc).__module__ != "botocore.exceptions":
+        return False
+    response = getattr(exc, "response", {})
+    code = response.get("Error", {}).get("Code") if isinstance(response, dict) else None
+    return code in _AWS_REFUSALS or type(exc).__name__ == "ProfileNotFound"
+
+
+def _without_own_frames(frames: Any) -> Any:
+    own = os.path.dirname(__file__)
+    while frames is not None and os.path.dirname(frames.tb_frame.f_code.co_filename) == own:
+        frames = frames.tb_next
+    return frames

@@ -1,0 +1,9 @@
+"""What the doctor sees of Covalent on this machine."""
+
+from __future__ import annotations
+
+from covalent_lambda_container.doctor.covalent_server import CovalentServer
+
+
+def test_what_is_installed_here_fits_together() -> None:
+    assert "covalent-lambda-container" in CovalentServer(timeout_s=1).versions()

@@ -1,0 +1,77 @@
+"""Tasks that ran out of memory get more, if the executor says up to what."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from covalent_lambda_container.tasks.usage import Usage, parse_line
+from tests.fakes.account_server import Account, Executor, run, run_unopened
+
+
+def sizes(account: Account) -> list[int]:
+    """Return the memory of the functions that were invoked, in order."""
+    made = {each["FunctionName"]: each["MemorySize"] for each in account.sent("CreateFunction")}
+    return [made[path.split("/")[3]] for name, path, _ in account.requests if name == "Invoke"]
+
+
+def test_a_task_gets_twice_the_memory_until_it_has_enough(
+    account: Account, given: dict[str, Any]
+) -> None:
+    account.memory_mb = 1500
+    result, _, stderr = run_unopened(Executor(**given, max_memory_size=4096))
+    assert result.get_deserialized() == 5
+    assert sizes(account) == [512, 1024, 2048]
+    assert "peak memory 100 of 2048 MB (raised from 512 MB), nothing billed" in stderr
+    used = Usage.from_record(result.header["usage"])
+    assert used is not None
+    assert (used.memory_mb, used.raised_from_mb) == (2048, 512)
+    read = parse_line(stderr, architecture="x86_64", ephemeral_storage_mb=512, timeout_s=60)
+    assert read is not None
+    assert (read.memory_mb, read.raised_from_mb) == (2048, 512)
+
+
+def test_the_next_task_of_the_electron_begins_there(
+    account: Account, given: dict[str, Any]
+) -> None:
+    account.memory_mb = 1000
+    for _ in range(2):
+        run(Executor(**given, max_memory_size=4096))
+    assert sizes(account) == [512, 1024, 1024]
+
+
+def test_it_never_gets_more_than_the_executor_allows(
+    account: Account, given: dict[str, Any]
+) -> None:
+    account.memory_mb = 10_000
+    with pytest.raises(Exception, match="more than its 700 MB"):
+        run(Executor(**given, max_memory_size=700))
+    assert sizes(account) == [512, 700]
+
+
+def test_without_the_option_it_gets_no_more(account: Account, given: dict[str, Any]) -> None:
+    account.memory_mb = 1000
+    with pytest.raises(Exception, match="or set max_memory_size"):
+        run(Executor(**given))
+    assert sizes(account) == [512]
+
+
+def test_retries_are_left_for_what_more_memory_does_not_help(
+    account: Account, given: dict[str, Any]
+) -> None:
+    account.memory_mb = 10_000
+    with pytest.raises(Exception, match="more than its 1024 MB"):
+        run(Executor(**given, max_memory_size=1024, retries=1))
+    assert sizes(account) == [512, 1024, 1024]
+
+
+def test_pythons_own_error_counts_as_well(account: Account, given: dict[str, Any]) -> None:
+    account.answer |= {
+        "status": "failed",
+        "result": None,
+        "error": {"type": "numpy.exceptions._ArrayMemoryError", "message": "", "traceback": ""},
+    }
+    _, _, stderr = run_unopened(Executor(**given, max_memory_size=1024))
+    assert sizes(account) == [512, 1024]
+    assert "(raised from 512 MB)" in stderr

@@ -1,0 +1,98 @@
+"""Locks of files: who waits, for whom, and for how long."""
+
+from __future__ import annotations
+
+import getpass
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from covalent_lambda_container.files.locks import holder, locked
+from tests.fakes.clock import FakeClock
+
+HOLDER = """
+import sys
+from pathlib import Path
+from covalent_lambda_container.files.locks import locked
+
+with locked(Path(sys.argv[1]), shared=sys.argv[2] == "shared", patience_s=0, waiting=print):
+    print("held", flush=True)
+    sys.stdin.read()
+"""
+
+
+def held(path: Path, kind: str = "alone") -> subprocess.Popen[str]:
+    """Start a process that holds a lock until its standard input ends."""
+    process = subprocess.Popen(
+        [sys.executable, "-c", HOLDER, str(path), kind],
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        text=True,
+    )
+    assert process.stdout is not None
+    assert process.stdout.readline() == "held\n"
+    return process
+
+
+@pytest.fixture
+def lock(tmp_path: Path) -> Path:
+    return tmp_path / "lock"
+
+
+@pytest.fixture
+def other(lock: Path) -> Iterator[subprocess.Popen[str]]:
+    with held(lock) as process:
+        yield process
+
+
+def test_a_free_lock_is_taken_without_a_word(lock: Path) -> None:
+    said: list[str] = []
+    with locked(lock, patience_s=0, waiting=said.append) as file:
+        assert file is not None
+    assert said == []
+
+
+def test_who_holds_a_lock_for_long_is_named_once_and_does_not_stop_others_for_good(
+    lock: Path, other: subprocess.Popen[str]
+) -> None:
+    clock = FakeClock()
+    begun = clock.now()
+    said: list[str] = []
+    with locked(
+        lock, patience_s=600, waiting=said.append, clock=clock.now, sleep=clock.sleep
+    ) as file:
+        assert file is None
+    assert clock.now() - begun == pytest.approx(600, abs=1)
+    assert said == [f"process {other.pid} of user {getpass.getuser()}"]
+
+
+def test_a_short_wait_is_not_mentioned(lock: Path, other: subprocess.Popen[str]) -> None:
+    clock = FakeClock()
+    said: list[str] = []
+
+    def sleep(seconds: float) -> None:
+        clock.sleep(seconds)
+        if clock.now() - begun > 2 and other.poll() is None:
+            other.kill()
+            other.wait()
+
+    begun = clock.now()
+    with locked(lock, patience_s=600, waiting=said.append, clock=clock.now, sleep=sleep) as file:
+        assert file is not None
+    assert said == []
+
+
+def test_shared_locks_do_not_wait_for_each_other(lock: Path) -> None:
+    with (
+        held(lock, "shared"),
+        locked(lock, shared=True, patience_s=0, waiting=print) as file,
+    ):
+        assert file is not None
+
+
+def test_a_holder_that_the_system_does_not_name_is_the_files_owner(lock: Path) -> None:
+    lock.touch()
+    assert holder(lock) == f"another process; the file belongs to user {getpass.getuser()}"

@@ -1,0 +1,116 @@
+"""How tasks end that give no answer: crashed, killed, timed out, or an answer of another form."""
+
+from __future__ import annotations
+
+import os
+import signal
+import time
+
+import pytest
+
+from covalent_lambda_container.errors import (
+    FunctionCrashed,
+    InvocationError,
+    PayloadTooLarge,
+    ResultNotStored,
+    TaskOutOfMemory,
+    TaskTimedOut,
+    VersionMismatch,
+)
+from tests.fakes import FakeBlobStore, FakeFunctions
+from tests.fakes.examples import call, task
+from tests.unit.tasks.invoking import LARGE, NAME, Runner, answer_of, failure_of
+
+
+def test_a_process_that_ends_by_itself_has_crashed(invoker: Runner) -> None:
+    def end() -> None:
+        print("about to end", flush=True)
+        os._exit(3)
+
+    with pytest.raises(FunctionCrashed, match=r"exit status 3\nLast log lines:\nabout to end$"):
+        invoker.run(call(task(end), NAME))
+
+
+def test_a_process_that_was_killed_needed_more_memory(invoker: Runner) -> None:
+    def be_killed() -> None:
+        os.kill(os.getpid(), signal.SIGKILL)
+
+    with pytest.raises(TaskOutOfMemory, match=r"more than its 512 MB(.|\n)*memory_size"):
+        invoker.run(call(task(be_killed), NAME))
+
+
+def test_a_process_that_ended_in_a_task_of_a_lost_connection_has_crashed_too(
+    invoker: Runner, functions: FakeFunctions
+) -> None:
+    def end() -> None:
+        print("about to end")
+        os._exit(3)
+
+    functions.lose_connection()
+    with pytest.raises(FunctionCrashed, match=r"exit status 3\nLast log lines:\nabout to end$"):
+        invoker.run(call(task(end), NAME))
+
+
+def test_a_result_that_could_not_be_stored_is_an_error_of_its_own(
+    invoker: Runner, functions: FakeFunctions, blobs: FakeBlobStore
+) -> None:
+    blobs.failing_requests = 999
+    with pytest.raises(
+        ResultNotStored, match=r"ended, but its result could not be stored in S3: S3 answ.*503"
+    ):
+        invoker.run(call(task(bytearray, LARGE), NAME, timeout_s=3))
+    assert len(functions.executions) == 1
+
+
+def test_a_task_that_takes_too_long_has_timed_out(invoker: Runner) -> None:
+    with pytest.raises(TaskTimedOut, match=r"did not end within 1 s(.|\n)*option timeout"):
+        invoker.run(call(task(time.sleep, 30), NAME, timeout_s=1))
+
+
+@pytest.mark.parametrize(
+    ("kind", "message", "error"),
+    [
+        ("Sandbox.Timedout", "Error: Task timed out after 3.00 seconds", TaskTimedOut),
+        ("", "2026-11-01T00:00:00Z 1-2-3 Task timed out after 3.00 seconds", TaskTimedOut),
+        ("Runtime.OutOfMemory", "Runtime exited with error: signal: killed", TaskOutOfMemory),
+        ("Runtime.ExitError", "Runtime exited with error: signal: killed", TaskOutOfMemory),
+        ("Runtime.ExitError", "Runtime exited with error: exit status 1", FunctionCrashed),
+        ("Runtime.ExitError", "Runtime exited with error: signal: aborted", FunctionCrashed),
+        ("Runtime.ImportModuleError", "No module named 'x'", FunctionCrashed),
+        ("Runtime.InvalidEntrypoint", "", FunctionCrashed),
+        ("ValueError", "This image reads envelope version 1", FunctionCrashed),
+        ("Function.ResponseSizeTooLarge", "exceeded maximum (6291556 bytes).", PayloadTooLarge),
+    ],
+)
+def test_what_lambda_reports_has_a_name(
+    invoker: Runner,
+    functions: FakeFunctions,
+    kind: str,
+    message: str,
+    error: type[InvocationError],
+) -> None:
+    functions.reply_next_with(failure_of(kind, message, "START\nlast words\n"))
+    with pytest.raises(InvocationError) as caught:
+        invoker.run(call(task(abs, -1), NAME))
+    assert type(caught.value) is error
+    text = str(caught.value)
+    assert f"Task dispatch:7 on function {NAME}" in text
+    assert "Last log lines:\nSTART\nlast words" in text
+    if error in (FunctionCrashed, PayloadTooLarge, TaskOutOfMemory):
+        assert message in text
+    if error in (TaskTimedOut, TaskOutOfMemory):
+        assert "Raise the option" in text
+
+
+def test_a_failure_without_a_log_says_nothing_of_one(
+    invoker: Runner, functions: FakeFunctions
+) -> None:
+    functions.reply_next_with(failure_of("Runtime.ExitError", "exit status 1", " \n"))
+    with pytest.raises(FunctionCrashed, match=r"Runtime.ExitError: exit status 1$"):
+        invoker.run(call(task(abs, -1), NAME))
+
+
+def test_an_answer_of_another_version_is_refused(invoker: Runner, functions: FakeFunctions) -> None:
+    functions.reply_next_with(answer_of({"v": 2, "status": "completed"}))
+    with pytest.raises(VersionMismatch, match="version 2; this dispatcher reads version 1"):
+        invoker.run(call(task(abs, -1), NAME))

@@ -6,6 +6,7 @@ import hashlib
 from collections import OrderedDict
 from typing import Final
 
+from covalent_lambda_container.concurrency.event_loop import BRIEF_BYTES, in_thread
 from covalent_lambda_container.covalent_api.task import Task
 from covalent_lambda_container.tasks.outcome import Outcome
 
@@ -29,18 +30,23 @@ class MemoryGrowth:
         self._most_mb = most_mb
         self._needed: OrderedDict[str, int] = OrderedDict()
 
-    def start_mb(self, task: Task) -> int:
-        """Return the memory that a task begins with."""
+    async def electron(self, task: Task) -> str:
+        """Return what all tasks of an electron have in common; empty if nothing is remembered."""
         if self._most_mb <= self._first_mb:
-            return self._first_mb
-        return self._needed.get(_electron(task), self._first_mb)
+            return ""
+        if task.payload_bytes <= BRIEF_BYTES:
+            return _electron(task)
+        return await in_thread(_electron, task)
 
-    def more_mb(self, task: Task, memory_mb: int) -> int | None:
+    def start_mb(self, electron: str) -> int:
+        """Return the memory that a task begins with."""
+        return self._needed.get(electron, self._first_mb)
+
+    def more_mb(self, electron: str, memory_mb: int) -> int | None:
         """Return the memory for a task that ran out of `memory_mb`; None if it gets no more."""
         if memory_mb >= self._most_mb:
             return None
         more = min(2 * memory_mb, self._most_mb)
-        electron = _electron(task)
         self._needed[electron] = max(more, self._needed.pop(electron, 0))
         if len(self._needed) > _REMEMBERED:
             self._needed.popitem(last=False)

@@ -116,18 +116,19 @@ class Service:
             When it could not be run.
         """
         name = f"{dispatch_id}:{node_id}"
-        memory_mb = self._growth.start_mb(task)
+        electron = await self._growth.electron(task)
+        memory_mb = self._growth.start_mb(electron)
         while True:
             once = partial(self._run_once, task, dispatch_id, node_id, cancellation, waiting)
             try:
                 outcome = await once(memory_mb)
-                more_mb = self._growth.more_mb(task, memory_mb) if ran_out(outcome) else None
+                more_mb = self._growth.more_mb(electron, memory_mb) if ran_out(outcome) else None
                 if more_mb is None:
                     return outcome
             except (FunctionCrashed, TaskOutOfMemory, TaskTimedOut) as exc:
                 more_mb = None
                 if isinstance(exc, TaskOutOfMemory):
-                    more_mb = self._growth.more_mb(task, memory_mb)
+                    more_mb = self._growth.more_mb(electron, memory_mb)
                 if more_mb is None and retries <= 0:
                     raise
                 retries -= more_mb is None

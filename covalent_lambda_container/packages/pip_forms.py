@@ -5,6 +5,7 @@ from __future__ import annotations
 import codecs
 import logging
 import re
+from collections.abc import Mapping
 from typing import Final
 from urllib.parse import parse_qsl, urlsplit
 
@@ -26,6 +27,9 @@ _MARKS: Final = (
 )
 """Byte order marks; those of UTF-32 begin with those of UTF-16."""
 _DECLARED: Final = re.compile(rb"^[ \t\f]*#.*?coding[:=][ \t]*([-\w.]+)")
+_VARIABLE: Final = re.compile(r"\$\{([A-Z0-9_]+)\}")
+_MARKER: Final = re.compile(r"\s*;\s+|\s+;")
+"""What separates a marker from a URL, which may contain semicolons."""
 _BARE_URL: Final = re.compile(r"(?:git\+)?[a-z+]+://\S+")
 
 
@@ -57,6 +61,33 @@ def decoded(content: bytes) -> str:
         ) from None
 
 
+def with_variables(line: str, environment: Mapping[str, str] | None) -> str:
+    """Return a line in which each ``${NAME}`` is replaced by an environment variable.
+
+    Parameters
+    ----------
+    environment
+        Variables; None if those of the machine where the line was written are not known.
+
+    Raises
+    ------
+    ValueError
+        When a variable is not set, or not known.
+    """
+
+    def value(match: re.Match[str]) -> str:
+        if environment is None:
+            raise ValueError(
+                f"names the environment variable {match[0]}, which the dispatcher does not read"
+            )
+        # To pip, an empty variable is one that is not set.
+        if not environment.get(match[1]):
+            raise ValueError(f"names the environment variable {match[0]}, which is not set")
+        return environment[match[1]]
+
+    return _VARIABLE.sub(value, line)
+
+
 def with_name(requirement: str) -> str:
     """Return a requirement with its name; a URL without one gets that of its archive.
 
@@ -71,8 +102,7 @@ def with_name(requirement: str) -> str:
     ValueError
         When the URL does not contain the name.
     """
-    url, semicolon, marker = requirement.partition(" ;")
-    url = url.strip()
+    url, *marker = _MARKER.split(requirement, maxsplit=1)
     if not _BARE_URL.fullmatch(url):
         return requirement
     address, _, fragment = url.partition("#")
@@ -84,7 +114,7 @@ def with_name(requirement: str) -> str:
         )
     kept = "&".join(f"{key}={value}" for key, value in parts.items())
     named = f"{name} @ {address}{f'#{kept}' if kept else ''}"
-    return f"{named}{semicolon}{marker}"
+    return " ; ".join([named, *marker])
 
 
 def editable_as_package(url: str) -> str:

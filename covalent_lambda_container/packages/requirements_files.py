@@ -6,6 +6,7 @@ what they do not know, or need every file on disk; here, some files arrive as te
 
 from __future__ import annotations
 
+import os
 import re
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, replace
@@ -13,7 +14,12 @@ from pathlib import Path
 from typing import Final
 
 from covalent_lambda_container.errors import RequirementError
-from covalent_lambda_container.packages.pip_forms import decoded, editable_as_package, with_name
+from covalent_lambda_container.packages.pip_forms import (
+    decoded,
+    editable_as_package,
+    with_name,
+    with_variables,
+)
 from covalent_lambda_container.packages.pip_options import OPTION_LINES, REFUSED, split_line
 from covalent_lambda_container.packages.requirements import (
     Requirements,
@@ -29,6 +35,10 @@ _COMMENT = re.compile(r"(^|\s+)#.*$")
 _NOT_HERE_HINT: Final = (
     "The dispatcher gets the text and no other file. Put the lines of that file in place of its "
     "name, or give the executor requirements=['-r FILE']: it reads files where it is made."
+)
+_VARIABLE_HINT: Final = (
+    "Write its value, or set it where the file is read: the executor's requirements=['-r FILE'] is "
+    "read on the machine that makes the executor."
 )
 _OWN_CODE_HINT: Final = (
     "Code of your own comes by the executor's option local_packages, or with the electron by "
@@ -181,8 +191,15 @@ class _Reader:
         self.read_text(text, replace(place, origin=str(path), folder=path.parent, trail=trail))
 
     def read_text(self, text: str, place: _Position) -> None:
+        # A text comes from another machine, whose author may not know this one's variables.
+        environment = os.environ if place.folder else None
         for number, line in _logical_lines(text):
-            self.read_line(line, replace(place, origin=f"{place.origin}, line {number}"))
+            origin = f"{place.origin}, line {number}"
+            try:
+                expanded = with_variables(line, environment)
+            except ValueError as exc:
+                raise refusal(origin, line, str(exc), _VARIABLE_HINT) from None
+            self.read_line(expanded, replace(place, origin=origin))
 
     def read_line(self, line: str, place: _Position) -> None:
         requirement, given = split_line(line, place.origin)

@@ -17,6 +17,15 @@ from .template import Template
 _RESERVE_S = 1.0
 """What is left of the function's time when the last attempt to store an answer ends."""
 
+_END_S = 2.0
+_END_PART = 0.1
+"""A task is ended so long before the function's deadline, or for this part of the time that it was
+given, if that is less. Lambda itself would end handler and task together, and nobody could store an
+answer: if the connection is lost as well, the dispatcher would not know what happened."""
+
+_LAST_RESERVE_S = 0.1
+"""The same as `_RESERVE_S` for the answer to a task whose time was up: it is small."""
+
 _FOREVER_S = 900.0
 
 
@@ -68,7 +77,12 @@ class Handler:
         try:
             packed = _receive(event, task_file, _remaining_s(context))
             with task_process(self._template, task_file, packed=packed) as process:
-                ended = process.wait(_cancellation(event), _live(event))
+                remaining_s = _remaining_s(context, reserve_s=0)
+                ended = process.wait(
+                    _cancellation(event),
+                    _live(event),
+                    most_s=remaining_s - min(_END_S, _END_PART * remaining_s),
+                )
                 answer = _answer(ended)
                 if answer["status"] == wire.COMPLETED:
                     peak_bytes = ended.peak_kb * 1024 + os.fstat(process.result_file).st_size
@@ -80,8 +94,13 @@ class Handler:
                     "duration_ms": round(elapsed_s * 1000, 3),
                     "peak_memory_mb": round(peak_bytes / 2**20, 1),
                 }
+                reserve_s = _LAST_RESERVE_S if ended.timed_out else _RESERVE_S
                 return self._deliveries.send(
-                    event, answer, process.result_file, elapsed_s, _remaining_s(context)
+                    event,
+                    answer,
+                    process.result_file,
+                    elapsed_s,
+                    _remaining_s(context, reserve_s=reserve_s),
                 )
         finally:
             os.close(task_file)
@@ -95,10 +114,10 @@ def _check_version(event: dict[str, Any]) -> None:
         )
 
 
-def _remaining_s(context: Any) -> float:
+def _remaining_s(context: Any, *, reserve_s: float = _RESERVE_S) -> float:
     if context is None:
         return _FOREVER_S
-    remaining_s: float = context.get_remaining_time_in_millis() / 1000 - _RESERVE_S
+    remaining_s: float = context.get_remaining_time_in_millis() / 1000 - reserve_s
     return max(remaining_s, 0.0)
 
 
@@ -134,6 +153,10 @@ def _answer(ended: Ended) -> dict[str, Any]:
     elif given.get("status") == wire.FAILED and isinstance(given.get("error"), dict):
         answer |= {"status": wire.FAILED, "error": given["error"]}
     else:
-        error = {"type": "Runtime.ExitError", "message": ended.how, "traceback": ""}
+        kind, message = "Runtime.ExitError", ended.how
+        if ended.timed_out:
+            # As Lambda reports it.
+            kind, message = "Sandbox.Timedout", "Task timed out"
+        error = {"type": kind, "message": message, "traceback": ""}
         answer |= {"status": wire.CRASHED, "error": error}
     return answer | {"stdout": ended.stdout, "stderr": ended.stderr}

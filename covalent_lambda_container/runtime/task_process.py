@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import json
+import math
 import os
 import select
 import signal
@@ -53,6 +54,8 @@ class Ended:
         How its process ended: ``"exit status 3"``, ``"signal: killed"``.
     cancelled
         Whether it was cancelled.
+    timed_out
+        Whether it was killed because its time was up.
     stdout, stderr
         What was printed.
     peak_kb
@@ -62,6 +65,7 @@ class Ended:
     answer: dict[str, Any] | None
     how: str
     cancelled: bool
+    timed_out: bool
     stdout: str
     stderr: str
     peak_kb: int
@@ -100,15 +104,19 @@ class TaskProcess:
             os.close(their_stdout)
             os.close(their_stderr)
 
-    def wait(self, cancellation: Cancellation | None, live: LiveOutput | None = None) -> Ended:
+    def wait(
+        self, cancellation: Cancellation | None, live: LiveOutput | None = None, *, most_s: float
+    ) -> Ended:
         """Wait for the task's end, passing on what it prints, and return how it ended.
 
         Parameters
         ----------
         cancellation, live
             How it may be cancelled, and how its output is shown meanwhile; None for not at all.
+        most_s
+            How long it may still run; it is killed then.
         """
-        cancelled = False
+        cancelled = timed_out = False
         ending: bytes | None = None
         uploads = OutputUploads(live, self._stdout, self._stderr) if live else None
         with contextlib.ExitStack() as ends, contextlib.ExitStack() as watches:
@@ -117,9 +125,11 @@ class TaskProcess:
             look_at = time.monotonic() + cancellation.poll_s if cancellation else None
             watch: CancelWatch | None = None
             kill_at: float | None = None
+            time_is_up = time.monotonic() + most_s
             while ending is None:
                 upload_at = uploads.due(time.monotonic()) if uploads else None
-                ready = self._ready([watch] if watch else [], look_at, kill_at, upload_at)
+                moments = look_at, kill_at, upload_at, time_is_up
+                ready = self._ready([watch] if watch else [], *moments)
                 if self._process in ready:
                     ending = self._ending()
                 now = time.monotonic()
@@ -129,6 +139,9 @@ class TaskProcess:
                     watches.close()
                     watch, cancelled, kill_at = None, True, now + _GRACE_S
                     self._signal(signal.SIGUSR1)
+                if ending is None and now >= time_is_up:
+                    timed_out = not cancelled
+                    time_is_up, kill_at = math.inf, now
                 if kill_at is not None and now >= kill_at:
                     kill_at = now + _GRACE_S
                     self._signal(signal.SIGKILL)
@@ -136,7 +149,7 @@ class TaskProcess:
                     look_at = None
                     watch = CancelWatch(cancellation.url, cancellation.task_id, cancellation.poll_s)
                     watches.callback(watch.close)
-        return self._ended(ending, cancelled=cancelled)
+        return self._ended(ending, cancelled=cancelled, timed_out=timed_out)
 
     def close(self) -> None:
         """Release what it had."""
@@ -145,7 +158,7 @@ class TaskProcess:
             os.close(descriptor)
         self._outputs.clear()
 
-    def _ended(self, ending: bytes, *, cancelled: bool) -> Ended:
+    def _ended(self, ending: bytes, *, cancelled: bool, timed_out: bool) -> Ended:
         answer = self._answer() if ending else None
         if answer is None:
             # What it printed is complete only when its process has ended.
@@ -158,6 +171,7 @@ class TaskProcess:
             answer=answer,
             how=_how(report["status"]),
             cancelled=cancelled,
+            timed_out=timed_out,
             stdout=self._stdout.text(),
             stderr=self._stderr.text(),
             peak_kb=report["peak_kb"],
@@ -166,7 +180,8 @@ class TaskProcess:
     def _ready(self, others: list[Any], *times: float | None) -> list[Any]:
         """Wait until something happens, and pass on output; return the other sources."""
         moments = [moment for moment in times if moment is not None]
-        timeout = max(min(moments) - time.monotonic(), 0) if moments else None
+        until = min(moments)
+        timeout = max(until - time.monotonic(), 0) if until < math.inf else None
         ready, _, _ = select.select([*self._outputs, self._process, *others], [], [], timeout)
         for descriptor in [one for one in ready if one in self._outputs]:
             self._pass_on(descriptor)

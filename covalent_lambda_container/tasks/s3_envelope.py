@@ -9,13 +9,13 @@ interpreter's lock meanwhile, which Covalent's event loop needs too.
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterator
 from typing import Any, Final
 
 import pybase64
 
 from covalent_lambda_container.errors import UnusableAnswer
+from covalent_lambda_container.files.json_documents import parsed
 from covalent_lambda_container.files.streams import Readable
 from covalent_lambda_container.runtime import wire
 
@@ -79,7 +79,7 @@ def read_answer(packed: Readable) -> dict[str, Any]:
 def _index(text: bytes) -> tuple[dict[str, Any], list[int]]:
     """Return the envelope and the sizes of its blobs: one for a result, none for any other."""
     try:
-        index = json.loads(text)
+        index = parsed(text)
         envelope, sizes = index["envelope"], index["blobs"]
         result = envelope.get("result")
         expected = 0 if result is None else 1

@@ -5,12 +5,14 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import socket
+import sys
 import threading
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import replace
 from typing import Any
 
+import cloudpickle
 import docker
 import pytest
 from covalent._workflow.transport import TransportableObject
@@ -21,7 +23,7 @@ from covalent_lambda_container.adapters.aws.s3 import S3Bucket
 from covalent_lambda_container.adapters.aws.session import AwsTarget, clients_for
 from covalent_lambda_container.concurrency.cancellation import Cancellation
 from covalent_lambda_container.covalent_api.task import read_task
-from covalent_lambda_container.errors import InvocationError
+from covalent_lambda_container.errors import InvocationError, TaskTimedOut
 from covalent_lambda_container.local.listeners import listen_here_only
 from covalent_lambda_container.tasks.call import Call
 from covalent_lambda_container.tasks.invoker import Invoker
@@ -101,33 +103,36 @@ def proxy(stack: Any) -> Iterator[FaultyProxy]:
 
 
 @pytest.fixture
-def send(
-    proxy: FaultyProxy, stack: Any, function_name: str, marks: tuple[Marks, int]
-) -> Callable[[float, int], Outcome]:
-    """Send a task through the proxy: it knocks, sleeps, and returns some bytes."""
+def invoker(proxy: FaultyProxy, stack: Any) -> Invoker:
+    """An invoker that reaches Lambda through the proxy, and S3 directly."""
     direct = AwsTarget(
         credentials_file=str(stack.credentials_file),
         profile=stack.profile,
         region=stack.region,
         endpoint_url=stack.endpoint_url,
     )
-    through_proxy = replace(direct, endpoint_url=proxy.endpoint)
-    invocations = LambdaInvocations(clients_for(through_proxy))
-    invoker = Invoker(invocations, S3Bucket(clients_for(direct), stack.bucket))
+    invocations = LambdaInvocations(clients_for(replace(direct, endpoint_url=proxy.endpoint)))
+    return Invoker(invocations, S3Bucket(clients_for(direct), stack.bucket))
 
-    def work(name: str, port: int, sleep_s: float, size: int) -> bytes:
-        import socket
-        import time
 
-        with socket.create_connection(("host.docker.internal", port)) as connection:
-            connection.sendall(name.encode())
-        time.sleep(sleep_s)
-        return bytes(size)
+def work(name: str, port: int, sleep_s: float, size: int) -> bytes:
+    import socket
+    import time
 
-    def send(name: str, sleep_s: float = 0.0, size: int = 10) -> Outcome:
+    with socket.create_connection(("host.docker.internal", port)) as connection:
+        connection.sendall(name.encode())
+    time.sleep(sleep_s)
+    return bytes(size)
+
+
+@pytest.fixture
+def call_of(function_name: str, marks: tuple[Marks, int]) -> Iterator[Callable[..., Call]]:
+    """Return a call of a task: it knocks, sleeps, and returns some bytes."""
+
+    def call_of(name: str, sleep_s: float = 0.0, size: int = 10, **changes: Any) -> Call:
         arguments = [TransportableObject(value) for value in (name, marks[1], sleep_s, size)]
         task = read_task(assembled(work), arguments, {})
-        call = Call(
+        usual = Call(
             function_name=function_name,
             payload=task.payload,
             payload_bytes=task.payload_bytes,
@@ -138,9 +143,44 @@ def send(
             poll_interval_s=0.5,
             cleanup=True,
         )
-        return asyncio.run(invoker.run(call, Cancellation()))
+        return replace(usual, **changes)
+
+    cloudpickle.register_pickle_by_value(sys.modules[__name__])
+    yield call_of
+    cloudpickle.unregister_pickle_by_value(sys.modules[__name__])
+
+
+@pytest.fixture
+def send(invoker: Invoker, call_of: Callable[..., Call]) -> Callable[..., Outcome]:
+    """Send a task through the proxy."""
+
+    def send(*args: Any) -> Outcome:
+        return asyncio.run(invoker.run(call_of(*args), Cancellation()))
 
     return send
+
+
+def test_answers_of_connections_that_are_all_cut_at_once_are_all_found(
+    invoker: Invoker,
+    call_of: Callable[..., Call],
+    proxy: FaultyProxy,
+    marks: tuple[Marks, int],
+):
+    count = 30
+    proxy.plan = [CUT_WHILE_RUNNING] * count
+    names = [f"cut-{count}-{number}" for number in range(count)]
+
+    async def run() -> list[Outcome]:
+        # Containers start one after the other: what is looked for is looked for longer.
+        calls = [
+            call_of(name, number % 4 * 0.6, poll_interval_s=2, timeout_s=300)
+            for number, name in enumerate(names)
+        ]
+        return await asyncio.gather(*(invoker.run(call, Cancellation()) for call in calls))
+
+    outcomes = asyncio.run(run())
+    assert [outcome.completed for outcome in outcomes] == [True] * count
+    assert [marks[0].count(name) for name in names] == [1] * count
 
 
 @pytest.mark.parametrize(
@@ -186,6 +226,15 @@ def test_a_task_that_may_not_have_been_taken_ends_in_an_error_and_runs_no_second
         send(fault)
     assert time.monotonic() - started < TIMEOUT_S + 15
     assert marks[0].count(fault) == 0
+
+
+def test_a_timeout_is_reported_although_the_connection_was_cut(
+    send: Any, proxy: FaultyProxy, marks: tuple[Marks, int]
+):
+    proxy.plan = [CUT_WHILE_RUNNING]
+    with pytest.raises(TaskTimedOut, match=f"did not end within {TIMEOUT_S} s"):
+        send("too long", 300.0)
+    assert marks[0].count("too long") == 1
 
 
 def test_nothing_of_a_task_stays_in_the_bucket(

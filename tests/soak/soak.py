@@ -44,7 +44,8 @@ from covalent_lambda_container.options.schema import Options
 from covalent_lambda_container.tasks.invoker import Invoker
 from tests.electron import assembled
 from tests.fakes.examples import value_of
-from tests.soak.proxy import LAMBDA_FAULTS, PASS, S3_FAULTS, BreakingProxy
+from tests.soak.proxies import Proxies
+from tests.soak.proxy import LAMBDA_FAULTS, S3_FAULTS
 from tests.soak.work import KINDS, SIZES, Marks, work
 
 TIMEOUT_S = 15
@@ -108,9 +109,8 @@ class Soak:
         self._random = random.Random(seed)
         self._marks = Marks()
         self._port = 0
+        self._proxies: Proxies
         self._killed: set[str] = set()
-        self._lambda_faults: list[str] = []
-        self._s3_fault, self._s3_until = PASS, 0.0
         self.report = Report(seed)
 
     def run(self, minutes: float) -> Report:
@@ -141,9 +141,16 @@ class Soak:
         )
         with ExitStack() as cleanup:
             client = cleanup.enter_context(contextlib.closing(docker.from_env()))
-            self._port, _ = self._listen(cleanup, client, self._marks_listener)
-            lambda_port, _ = self._listen(cleanup, client, self._proxy(self._lambda_fault))
-            s3_port, address = self._listen(cleanup, client, self._proxy(self._s3_now))
+            marks, _ = self._listeners(client)
+            self._port = marks[0].getsockname()[1]
+            for listener in marks:
+                cleanup.callback(listener.close)
+                threading.Thread(target=self._marks.listen, args=(listener,), daemon=True).start()
+            (for_lambda, _), (for_s3, address) = self._listeners(client), self._listeners(client)
+            lambda_port, s3_port = (one[0].getsockname()[1] for one in (for_lambda, for_s3))
+            self._proxies = cleanup.enter_context(
+                Proxies(stack.endpoint_url, for_lambda, for_s3, self._note)
+            )
             os.environ["NO_PROXY"] = os.environ["no_proxy"] = f"localhost,127.0.0.1,{address}"
             invocations = LambdaInvocations(
                 clients_for(replace(direct, endpoint_url=f"http://localhost:{lambda_port}"))
@@ -170,40 +177,17 @@ class Soak:
                 ),
             )
 
-    def _listen(
-        self, cleanup: ExitStack, client: Any, serve: Callable[[ExitStack, socket.socket], None]
-    ) -> tuple[int, str]:
-        """Listen where containers can reach; return the port and the address of Docker's bridge."""
+    def _listeners(self, client: Any) -> tuple[list[socket.socket], str]:
+        """Listen where containers can reach; return the sockets, and Docker's bridge's address."""
         sockets = listen_here_only(client)
         for listener in sockets:
             listener.listen(200)
-            serve(cleanup, listener)
         addresses = [listener.getsockname()[0] for listener in sockets]
         bridge = next((one for one in addresses if not one.startswith("127.")), addresses[0])
-        return sockets[0].getsockname()[1], bridge
+        return sockets, bridge
 
-    def _marks_listener(self, cleanup: ExitStack, listener: socket.socket) -> None:
-        threading.Thread(target=self._marks.listen, args=(listener,), daemon=True).start()
-        cleanup.callback(listener.close)
-
-    def _proxy(self, choose: Callable[[str], str]) -> Callable[[ExitStack, socket.socket], None]:
-        def serve(cleanup: ExitStack, listener: socket.socket) -> None:
-            proxy = BreakingProxy(self._stack.endpoint_url, listener, choose)
-            cleanup.enter_context(proxy.running())
-
-        return serve
-
-    def _lambda_fault(self, path: str) -> str:
-        if not path.endswith("/invocations") or not self._lambda_faults:
-            return PASS
-        return self._noted(self._lambda_faults.pop())
-
-    def _s3_now(self, _: str) -> str:
-        return self._noted(self._s3_fault) if time.monotonic() < self._s3_until else PASS
-
-    def _noted(self, fault: str) -> str:
+    def _note(self, fault: str) -> None:
         self.report.faults[fault] += 1
-        return fault
 
     async def _run(self, service: Service, seconds: float) -> None:
         task = self._task("first", "instant", 0.0)
@@ -308,11 +292,10 @@ class Soak:
 
     def _break_lambda(self) -> None:
         count = self._random.randint(1, 6)
-        self._lambda_faults = [self._random.choice(LAMBDA_FAULTS) for _ in range(count)]
+        self._proxies.break_lambda([self._random.choice(LAMBDA_FAULTS) for _ in range(count)])
 
     def _break_s3(self) -> None:
-        self._s3_fault = self._random.choice(S3_FAULTS)
-        self._s3_until = time.monotonic() + self._random.uniform(0.5, 3)
+        self._proxies.break_s3(self._random.choice(S3_FAULTS), self._random.uniform(0.5, 3))
 
     def _containers(self) -> list[Any]:
         port = self._stack.endpoint_url.rpartition(":")[2]
@@ -327,7 +310,7 @@ class Soak:
             self._killed.add(container.id[:12])
             with contextlib.suppress(docker.errors.APIError):
                 container.kill()
-            self._noted("container killed")
+            self._note("container killed")
 
     def _delete_function(self) -> None:
         functions = self._owner("lambda")
@@ -335,14 +318,14 @@ class Soak:
         self._killed.update(container.id[:12] for container in self._containers())
         for name in names:
             functions.delete_function(FunctionName=name)
-        self._noted("function deleted")
+        self._note("function deleted")
 
     def _delete_image(self) -> None:
         registry = self._owner("ecr")
         images = registry.list_images(repositoryName=self._stack.repository)["imageIds"]
         if images:
             registry.batch_delete_image(repositoryName=self._stack.repository, imageIds=images)
-        self._noted("image deleted")
+        self._note("image deleted")
         self._delete_function()
 
     def _check_bucket(self) -> None:

@@ -98,6 +98,7 @@ CONFINED = {
     "matplotlib": {"report/pictures"},
     "pybase64": {"tasks/answers", "tasks/s3_envelope"},
     "pydantic": {"options", "tasks/answers"},
+    "pydantic_core": {"files/json_documents"},
     "pyqwest": {"adapters/aws/lambda_invocations"},
     "sqlalchemy": {"covalent_api/post_processing", "covalent_api/web_page"},
     "uv": {"adapters/uv_installer"},

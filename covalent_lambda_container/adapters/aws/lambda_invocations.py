@@ -8,7 +8,6 @@ the endpoint, the credentials and the proxy, signs requests, and parses errors.
 from __future__ import annotations
 
 import base64
-import json
 import os
 import time
 from functools import cached_property, lru_cache
@@ -25,7 +24,8 @@ from covalent_lambda_container.adapters.aws.invoke_errors import Refusals, not_c
 from covalent_lambda_container.adapters.aws.session import AwsClients
 from covalent_lambda_container.adapters.aws.sigv4 import SignedPosts
 from covalent_lambda_container.concurrency.event_loop import BRIEF_BYTES, in_thread
-from covalent_lambda_container.errors import InvocationError
+from covalent_lambda_container.errors import InvocationError, UnusableAnswer
+from covalent_lambda_container.files.json_documents import UNQUOTED_BYTES, TooManyValues, parsed
 from covalent_lambda_container.ports.functions import (
     ConnectionLost,
     Reply,
@@ -88,6 +88,8 @@ class LambdaInvocations:
             The function does not exist.
         ConnectionLost
             No answer came; the task may be running.
+        UnusableAnswer
+            The answer consists of more values than the handler's could.
         """
         url = self._url(name)
         headers = await self._headers(name, url, event)
@@ -99,6 +101,11 @@ class LambdaInvocations:
                 )
         try:
             payload = await _parsed(answer.content)
+        except TooManyValues as exc:
+            raise UnusableAnswer(
+                f"Function {name} gave an answer that cannot be used: {exc}.",
+                hint="A task, or a package in its image, may have replaced or patched the handler.",
+            ) from None
         except ValueError as exc:
             raise ConnectionLost(f"its answer cannot be read: {exc}") from exc
         return Reply(
@@ -228,4 +235,4 @@ def _log_tail(encoded: str) -> str:
 
 
 async def _parsed(body: bytes) -> Any:
-    return json.loads(body) if len(body) < BRIEF_BYTES else await in_thread(json.loads, body)
+    return parsed(body) if len(body) <= UNQUOTED_BYTES else await in_thread(parsed, body)

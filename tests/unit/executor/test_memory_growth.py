@@ -2,11 +2,16 @@
 
 from __future__ import annotations
 
+import asyncio
+from dataclasses import replace
 from typing import Any
 
 import pytest
 
+from covalent_lambda_container.covalent_api.task import Task, read_task
+from covalent_lambda_container.executor.memory_growth import MemoryGrowth
 from covalent_lambda_container.tasks.usage import Usage, parse_line
+from tests.electron import assembled
 from tests.fakes.account_server import Account, Executor, run, run_unopened
 
 
@@ -75,3 +80,25 @@ def test_pythons_own_error_counts_as_well(account: Account, given: dict[str, Any
     _, _, stderr = run_unopened(Executor(**given, max_memory_size=1024))
     assert sizes(account) == [512, 1024]
     assert "(raised from 512 MB)" in stderr
+
+
+def test_the_loop_does_not_wait_for_a_large_function() -> None:
+    """Hashing 200 MB takes a tenth of a second or more; the loop goes on meanwhile."""
+    small = read_task(assembled(abs), [], {})
+    assert isinstance(small, Task)
+    function = "QUJD" * 50_000_000
+    task = replace(
+        small, payload=small.payload | {"function": function}, payload_bytes=len(function)
+    )
+    growth = MemoryGrowth(512, 1024)
+
+    async def turns() -> int:
+        working = asyncio.ensure_future(growth.electron(task))
+        count = 0
+        while not working.done():
+            await asyncio.sleep(0.001)
+            count += 1
+        assert len(await working) == 64
+        return count
+
+    assert asyncio.run(turns()) > 3

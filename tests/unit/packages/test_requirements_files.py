@@ -310,3 +310,64 @@ def test_what_is_refused_is_refused_with_the_true_reason(line: str, said: str) -
 def test_what_images_do_anyway_is_no_error() -> None:
     hashed = f"six==1.16.0 --hash=sha256:{'0a' * 32}"
     assert read(f"--prefer-binary\n--require-hashes\n{hashed}").packages == (hashed,)
+
+
+def test_variables_in_a_file_are_those_of_the_machine_that_reads_it(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("VERSION_1", "4.11.0")
+    monkeypatch.setenv("INDEX", "https://pypi.example.com/simple")
+    file = tmp_path / "requirements.txt"
+    file.write_text("-i ${INDEX}\nhumanize==${VERSION_1} # not ${UNSET}\n-r ${PART}.txt\n")
+    (tmp_path / "more.txt").write_text("six==${VERSION_1}\n")
+    monkeypatch.setenv("PART", "more")
+    found = read_requirements_file(file)
+    assert found.packages == ("humanize==4.11.0", "six==4.11.0")
+    assert found.options == ("--index-url https://pypi.example.com/simple",)
+
+
+@pytest.mark.parametrize("value", [None, ""])
+def test_a_variable_that_is_not_set_is_named(
+    value: str | None, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.delenv("UNSET", raising=False)
+    if value is not None:
+        monkeypatch.setenv("UNSET", value)
+    file = tmp_path / "requirements.txt"
+    file.write_text("six\nhumanize==${UNSET}\n")
+    with pytest.raises(RequirementError, match=r"line 2: .*\$\{UNSET\}, which is not set"):
+        read_requirements_file(file)
+
+
+def test_variables_of_the_dispatcher_are_not_given_to_the_texts_of_tasks(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setenv("SECRET", "hunter2")
+    with pytest.raises(RequirementError, match=r"\$\{SECRET\}, which the dispatcher does") as info:
+        read("humanize==${SECRET}\n")
+    assert "hunter2" not in str(info.value)
+
+
+def test_a_password_from_a_variable_is_refused_and_not_shown(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("TOKEN", "hunter2")
+    file = tmp_path / "requirements.txt"
+    for line in (
+        "--extra-index-url https://me:${TOKEN}@pypi.example.com/simple",
+        "name @ https://${TOKEN}@example.com/name-1.0-py3-none-any.whl",
+        "git+https://${TOKEN}@example.com/name.git",
+        "-e git+https://${TOKEN}@example.com/name.git#egg=name",
+    ):
+        file.write_text(f"{line}\n")
+        with pytest.raises(RequirementError, match="has credentials in its URL") as info:
+            read_requirements_file(file)
+        assert "hunter2" not in str(info.value)
+
+
+@pytest.mark.parametrize("separator", ["; ", " ; ", " ;"])
+def test_a_marker_may_follow_a_url_in_each_way_that_pip_reads(separator: str) -> None:
+    line = f"https://example.com/a;b/foo-1.0-py3-none-any.whl{separator}python_version < '4'"
+    assert read(line).packages == (
+        'foo @ https://example.com/a;b/foo-1.0-py3-none-any.whl ; python_version < "4"',
+    )

@@ -235,6 +235,23 @@ def test_the_handler_answers_for_a_task_that_died(
     assert process.run(abs, -1)["usage"]["cold"] is False, "the same environment goes on"
 
 
+def test_the_handler_answers_for_a_task_whose_time_is_up(process: Process) -> None:
+    def work() -> None:
+        print("last words", flush=True)
+        signal.pthread_sigmask(signal.SIG_BLOCK, range(1, signal.NSIG))
+        time.sleep(60)
+
+    answer = process.run(work, timeout_s=4)
+    assert answer["status"] == wire.CRASHED
+    assert answer["error"]["type"] == "Sandbox.Timedout"
+    assert answer["stdout"] == "last words\n"
+    assert process.run(abs, -1)["usage"]["cold"] is False, "the same environment goes on"
+
+
+def test_a_task_may_use_most_of_its_functions_time(process: Process) -> None:
+    assert process.run(time.sleep, 2.5, timeout_s=4)["status"] == wire.COMPLETED
+
+
 def test_a_task_that_kills_its_template_dies_alone(process: Process) -> None:
     def kill() -> None:
         os.kill(os.getppid(), signal.SIGKILL)

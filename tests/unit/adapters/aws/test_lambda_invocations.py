@@ -19,7 +19,7 @@ from botocore.credentials import Credentials
 
 from covalent_lambda_container.adapters.aws.lambda_invocations import LambdaInvocations
 from covalent_lambda_container.adapters.aws.session import AwsClients, AwsTarget
-from covalent_lambda_container.errors import ConfigurationError, InvocationError
+from covalent_lambda_container.errors import ConfigurationError, InvocationError, UnusableAnswer
 from covalent_lambda_container.ports.functions import (
     ConnectionLost,
     Reply,
@@ -126,6 +126,14 @@ def test_a_connection_that_broke_may_have_started_the_task(
     with pytest.raises(ConnectionLost, match=r"\w"):
         invoke(invocations)
     assert len(aws.requests) == 1
+
+
+def test_an_answer_of_many_values_is_refused_before_it_is_parsed(
+    invocations: LambdaInvocations, aws: Answers
+) -> None:
+    aws.json([[]] * 100_000)
+    with pytest.raises(UnusableAnswer, match="name gave an answer that cannot be used: more than"):
+        invoke(invocations)
 
 
 def test_a_connection_that_is_used_again_is_not_trusted_either(

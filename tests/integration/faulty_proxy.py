@@ -23,6 +23,12 @@ BROKEN = "500 without passing the request on"
 BROKEN_AFTER = "500 after passing the request on"
 
 
+class _Server(ThreadingHTTPServer):
+    daemon_threads = True
+    # With the usual five, connections of many tasks that come at once are lost before they are cut.
+    request_queue_size = 1000
+
+
 class FaultyProxy:
     """Passes requests on to `endpoint`; each invocation takes the next fault of `plan`."""
 
@@ -43,8 +49,7 @@ class FaultyProxy:
             def log_message(self, *_: Any) -> None:
                 pass
 
-        self._server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
-        self._server.daemon_threads = True
+        self._server = _Server(("127.0.0.1", 0), Handler)
         self.endpoint = f"http://localhost:{self._server.server_port}"
 
     def _handle(self, request: BaseHTTPRequestHandler) -> None:

@@ -1,4 +1,4 @@
-"""How this machine reaches its package indexes: its environment, netrc and pip's configuration.
+"""How this machine reaches its package indexes: environment, netrc, keyring, pip's configuration.
 
 uv reads the environment and netrc by itself, but not pip's configuration, which most machines use.
 """
@@ -16,10 +16,12 @@ import sys
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Final
+from urllib.parse import urlsplit
 
 from covalent_lambda_container.errors import ConfigurationError
+from covalent_lambda_container.packages.index_passwords import with_passwords
 from covalent_lambda_container.packages.index_settings import IndexSettings, proxies
-from covalent_lambda_container.packages.logins import Login
+from covalent_lambda_container.packages.logins import ANY_HOST, Login
 
 log = logging.getLogger(__name__)
 
@@ -38,6 +40,7 @@ _SECTIONS: Final = ("global", "install", ":env:")
 pip's documentation, read 2026-11)."""
 _TRUE: Final = ("y", "yes", "t", "true", "on", "1")
 _PIP_LIMIT_S: Final = 60
+_KEYRING_LIMIT_S: Final = 60
 
 
 def read_index_settings(
@@ -65,6 +68,9 @@ def read_index_settings(
         proxies=tuple(proxies(pip.get("proxy", "")).items()),
         logins=_netrc_logins(),
     )
+    # An installer in a container has no keyring to ask.
+    has_keyring = dict(found.variables).get("UV_KEYRING_PROVIDER") == "subprocess"
+    found = with_passwords(found, _in_keyring if has_keyring else None)
     options = [f"--index-url {index_url}"] if index_url else []
     options += [f"--extra-index-url {url}" for url in extra_index_urls]
     return found.joined(options)
@@ -147,6 +153,36 @@ def _netrc_logins() -> tuple[Login, ...]:
     except (OSError, netrc.NetrcParseError):
         return ()
     return tuple(
-        Login(host=host, username=username, password=password or "")
-        for host, (username, _, password) in hosts.items()
+        Login(host=ANY_HOST if host == "default" else host, username=username, password=word or "")
+        for host, (username, _, word) in hosts.items()
     )
+
+
+def _in_keyring(url: str, user: str) -> str:
+    """Return a user's password from the keyring, or ``""``, as uv and pip ask for it.
+
+    It is filed under the URL of the index, without credentials, or else under the host ("Keyring
+    Support", pip's documentation; "HTTP credentials", uv's; both read 2026-11).
+    """
+    program = shutil.which("keyring")
+    if program is None:
+        return ""
+    for service in (url, urlsplit(url).netloc):
+        try:
+            ended = subprocess.run(
+                [program, "get", service, user],
+                stdin=subprocess.DEVNULL,
+                capture_output=True,
+                env=os.environ | {"PYTHONIOENCODING": "utf-8"},
+                encoding="utf-8",
+                errors="replace",
+                timeout=_KEYRING_LIMIT_S,
+                check=False,
+            )
+        except (OSError, subprocess.SubprocessError) as exc:
+            # The exception's text may include output, which is the password.
+            log.warning("The keyring is not used: 'keyring get' ended with %s.", type(exc).__name__)
+            return ""
+        if ended.returncode == 0 and (password := ended.stdout.rstrip("\r\n")):
+            return password
+    return ""

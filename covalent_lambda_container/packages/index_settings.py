@@ -21,6 +21,7 @@ _PIP_VARIABLES: Final = {
     "UV_HTTP_RETRIES": "PIP_RETRIES",
 }
 """pip's equivalents of uv's variables."""
+_REMOTE: Final = ("https://", "http://")
 _OF_THIS_MACHINE: Final = ("UV_KEYRING_PROVIDER", "SSL_CLIENT_CERT")
 """Variables that lead to a program or file of this machine."""
 
@@ -120,15 +121,15 @@ class IndexSettings:
         ca_file
             Path, in the container, of a file that contains `ca_bundle`.
         """
-        logins = [*self._logins_of_urls, *self.logins]
+        logins = self.known_logins
 
         def reachable(*addresses: str) -> str:
-            remote = [url for url in addresses if url.startswith(("https://", "http://"))]
+            remote = [url for url in addresses if url.startswith(_REMOTE)]
             return " ".join(with_credentials(url, logins) for url in remote)
 
         variables = {
             "PIP_INDEX_URL": reachable(self.index_url),
-            "PIP_EXTRA_INDEX_URL": reachable(*map(_without_name, self.extra_index_urls)),
+            "PIP_EXTRA_INDEX_URL": reachable(*map(without_name, self.extra_index_urls)),
             "PIP_FIND_LINKS": reachable(*self.find_links),
             **{_PIP_VARIABLES[name]: v for name, v in self.variables if name in _PIP_VARIABLES},
             **dict(self.proxies),
@@ -146,12 +147,12 @@ class IndexSettings:
         ca_file
             Path, in the container, of a file that contains `ca_bundle`.
         """
-        logins = [*self._logins_of_urls, *self.logins]
+        logins = self.known_logins
 
         def reachable(addresses: Iterable[str]) -> Iterator[str]:
             for address in addresses:
-                url = _without_name(address)
-                if url.startswith(("https://", "http://")):
+                url = without_name(address)
+                if url.startswith(_REMOTE):
                     yield address.replace(url, with_credentials(url, logins))
 
         variables = {
@@ -182,8 +183,9 @@ class IndexSettings:
         repositories
             URLs of requirements: ``"git+https://…"``.
         """
-        logins = [login for login in (*self._logins_of_urls, *self.logins) if login.password]
-        parts = [urlsplit(url.removeprefix("git+")) for url in repositories]
+        logins = [login for login in self.known_logins if login.password]
+        addresses = [url.removeprefix("git+") for url in repositories]
+        parts = [urlsplit(url) for url in addresses if url.startswith(_REMOTE)]
         servers = sorted({f"{each.scheme}://{each.netloc}/" for each in parts})
         known = {server: with_credentials(server, logins) for server in servers}
         rules = [(server, url) for server, url in known.items() if url != server]
@@ -197,8 +199,13 @@ class IndexSettings:
     @property
     def _addresses(self) -> Iterator[str]:
         yield self.index_url
-        yield from map(_without_name, self.extra_index_urls)
+        yield from map(without_name, self.extra_index_urls)
         yield from self.find_links
+
+    @property
+    def known_logins(self) -> list[Login]:
+        """All credentials; those that addresses contain come first."""
+        return [*self._logins_of_urls, *self.logins]
 
     @property
     def _logins_of_urls(self) -> list[Login]:
@@ -236,7 +243,7 @@ def proxies(default: str = "") -> dict[str, str]:
     return variables
 
 
-def _without_name(address: str) -> str:
+def without_name(address: str) -> str:
     """Return the URL of an index that may be named as in uv: ``"corp=https://…"``."""
     name, equals, url = address.partition("=")
     return url if equals and "/" not in name else address

@@ -4,7 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from dataclasses import dataclass
+from typing import Final
 from urllib.parse import quote, unquote, urlsplit
+
+ANY_HOST: Final = "*"
+"""Host of credentials that are for every host, as those of netrc's entry ``default``."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -14,7 +18,7 @@ class Login:
     Parameters
     ----------
     host
-        Host name; with a port if the credentials are for that port only.
+        Host name; with a port if the credentials are for that port only; or `ANY_HOST`.
     username, password
         In plain form, not URL-encoded.
     scheme
@@ -31,18 +35,28 @@ class Login:
 
 
 def with_credentials(url: str, logins: Iterable[Login]) -> str:
-    """Return a URL with the first of the credentials that are for its host."""
-    parts = urlsplit(url)
-    if not parts.netloc or "@" in parts.netloc:
+    """Return a URL with the first of the credentials that are for its host.
+
+    A URL that names a user gets the password of this user only.
+    """
+    try:
+        parts = urlsplit(url)
+    except ValueError:
         return url
+    if not parts.netloc or parts.password:
+        return url
+    host = parts.netloc.rpartition("@")[2]
+    user = unquote(parts.username or "")
     for login in logins:
         # A password given for https is never sent over plain http.
-        fits = login.scheme in ("", parts.scheme)
-        if fits and login.host in (parts.netloc.lower(), parts.hostname):
+        fits = login.scheme in ("", parts.scheme) and (
+            login.username == user and bool(login.password) if user else True
+        )
+        if fits and login.host in (host.lower(), parts.hostname, ANY_HOST):
             userinfo = quote(login.username, safe="")
             if login.password:
                 userinfo += f":{quote(login.password, safe='')}"
-            return parts._replace(netloc=f"{userinfo}@{parts.netloc}").geturl()
+            return parts._replace(netloc=f"{userinfo}@{host}").geturl()
     return url
 
 

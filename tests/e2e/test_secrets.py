@@ -135,11 +135,6 @@ def dispatcher(
         yield Dispatcher(server, tmp_path / "journal")
 
 
-@pytest.mark.xfail(
-    reason="uv in a container of the image cannot ask the dispatcher's keyring for a password, so "
-    "that a source distribution is not built where one index needs it",
-    strict=True,
-)
 def test_no_password_of_an_index_is_left_anywhere(
     dispatcher: Dispatcher,
     index: PrivateIndex,
@@ -162,7 +157,7 @@ def test_no_password_of_an_index_is_left_anywhere(
     assert missing["status"] == "FAILED"
     assert "alpha==2.0" in missing["nodes"]["versions"]["error"]
     assert talkative["status"] == "FAILED"
-    assert "PIP_INDEX_URL=https://…@" in talkative["nodes"]["versions"]["error"]
+    assert "UV_DEFAULT_INDEX=https://…@" in talkative["nodes"]["versions"]["error"]
     for user, package in ASKED.items():
         assert (user, f"/files/{package}-{VERSION}-py3-none-any.whl") in index.requests
     assert ("url", f"/files/delta-{VERSION}.tar.gz") in index.requests

@@ -63,7 +63,7 @@ _TALKATIVE_BACKEND = """
 import os, sys
 
 def build_wheel(folder, config_settings=None, metadata_directory=None):
-    sys.exit("\\n".join(f"{key}={value}" for key, value in os.environ.items()))
+    sys.exit("\\n".join(f"{key}={value}" for key, value in os.environ.items() if "://" in value))
 """
 
 
@@ -129,7 +129,7 @@ class PrivateIndex:
     ) -> None:
         """Put a source distribution on an index.
 
-        One that is talkative does not build, and shows its whole environment instead.
+        One that is talkative does not build, and shows the addresses in its environment instead.
         """
         buffer = io.BytesIO()
         files = _source(name, version)

@@ -110,31 +110,53 @@ def install(
 
 
 def in_variable(name: str) -> Callable[..., None]:
-    def prepare(index: PrivateIndex, folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-        monkeypatch.setenv(name, index.url("127.0.0.1", "simple", f"user:{PASSWORD}"))
+    def prepare(
+        index: PrivateIndex, folder: Path, monkeypatch: pytest.MonkeyPatch, host: str
+    ) -> None:
+        monkeypatch.setenv(name, index.url(host, "simple", f"user:{PASSWORD}"))
 
     return prepare
 
 
-def in_pip_conf(index: PrivateIndex, folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    url = index.url("127.0.0.1", "simple", f"user:{PASSWORD}")
+def in_pip_conf(
+    index: PrivateIndex, folder: Path, monkeypatch: pytest.MonkeyPatch, host: str
+) -> None:
+    url = index.url(host, "simple", f"user:{PASSWORD}")
     (folder / "pip.conf").write_text(f"[global]\nindex-url = {url}\n")
     monkeypatch.setenv("PIP_CONFIG_FILE", str(folder / "pip.conf"))
 
 
-def in_netrc(index: PrivateIndex, folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    (folder / "netrc").write_text(f"machine 127.0.0.1 login user password {PASSWORD}\n")
+def in_netrc(index: PrivateIndex, folder: Path, monkeypatch: pytest.MonkeyPatch, host: str) -> None:
+    (folder / "netrc").write_text(f"machine {host} login user password {PASSWORD}\n")
     monkeypatch.setenv("NETRC", str(folder / "netrc"))
-    monkeypatch.setenv("PIP_INDEX_URL", index.url("127.0.0.1", "simple"))
+    monkeypatch.setenv("PIP_INDEX_URL", index.url(host, "simple"))
 
 
-def in_keyring(index: PrivateIndex, folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def in_keyring(
+    index: PrivateIndex, folder: Path, monkeypatch: pytest.MonkeyPatch, host: str
+) -> None:
     program = folder / "bin" / "keyring"
     program.parent.mkdir()
     program.write_text(f"#!/bin/sh\necho {PASSWORD}\n")
     program.chmod(0o755)
     monkeypatch.setenv("PATH", f"{program.parent}{os.pathsep}{os.environ['PATH']}")
-    monkeypatch.setenv("PIP_INDEX_URL", index.url("127.0.0.1", "simple", "user"))
+    monkeypatch.setenv("PIP_INDEX_URL", index.url(host, "simple", "user"))
+
+
+def in_netrc_of_a_user(
+    index: PrivateIndex, folder: Path, monkeypatch: pytest.MonkeyPatch, host: str
+) -> None:
+    in_netrc(index, folder, monkeypatch, host)
+    monkeypatch.setenv("PIP_INDEX_URL", index.url(host, "simple", "user"))
+
+
+def of_a_named_index(
+    index: PrivateIndex, folder: Path, monkeypatch: pytest.MonkeyPatch, host: str
+) -> None:
+    monkeypatch.setenv("UV_INDEX", f"my-corp={index.url(host, 'simple')}")
+    monkeypatch.setenv("UV_INDEX_MY_CORP_USERNAME", "user")
+    monkeypatch.setenv("UV_INDEX_MY_CORP_PASSWORD", PASSWORD)
+    monkeypatch.setenv("UV_DEFAULT_INDEX", index.url(host, "extra", f"user:{PASSWORD}"))
 
 
 @pytest.mark.parametrize(
@@ -152,7 +174,7 @@ def test_a_password_reaches_the_index_and_stays_nowhere(
     monkeypatch: pytest.MonkeyPatch,
 ):
     (tmp_path / "given").mkdir()
-    prepare(index, tmp_path / "given", monkeypatch)
+    prepare(index, tmp_path / "given", monkeypatch, "127.0.0.1")
     assert install(["alpha"]) == ["alpha==1.0", f"cloudpickle=={CLOUDPICKLE}"]
     for folder in ("scratch", "uv", "roots"):
         for path in (tmp_path / folder).rglob("*"):
@@ -210,14 +232,23 @@ def test_what_has_another_hash_or_none_is_not_installed(
         install([hashed[line] for line in lines])
 
 
-def test_source_is_built_with_a_password_that_a_container_can_use(
-    index: PrivateIndex, install: Install, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+@pytest.mark.parametrize(
+    "prepare",
+    [
+        *(in_variable("PIP_INDEX_URL"), in_variable("UV_DEFAULT_INDEX"), in_pip_conf),
+        *(in_netrc, in_netrc_of_a_user, in_keyring, of_a_named_index),
+    ],
+)
+def test_source_is_built_with_the_passwords_of_this_machine(
+    prepare: Callable[..., None],
+    index: PrivateIndex,
+    install: Install,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
 ):
-    address = bridge_address()
-    (tmp_path / "netrc").write_text(f"machine {address} login user password {PASSWORD}\n")
-    monkeypatch.setenv("NETRC", str(tmp_path / "netrc"))
-    packages = install(["delta"], pip_index_url=index.url(address, "simple"))
-    assert packages == [f"cloudpickle=={CLOUDPICKLE}", "delta==1.0"]
+    (tmp_path / "given").mkdir()
+    prepare(index, tmp_path / "given", monkeypatch, bridge_address())
+    assert install(["delta"]) == [f"cloudpickle=={CLOUDPICKLE}", "delta==1.0"]
 
 
 @pytest.fixture(scope="module")

@@ -158,6 +158,87 @@ def test_a_keyring_is_asked_where_there_is_one(
     assert read_index_settings().variables == ()
 
 
+def _keyring(tmp_path: Path, *cases: str) -> None:
+    """Put a keyring on the PATH; each case is a service, a user and a password."""
+    program = tmp_path / "bin" / "keyring"
+    program.parent.mkdir()
+    known = "\n".join(
+        f"'{service} {user}') echo '{word}';;" for service, user, word in map(str.split, cases)
+    )
+    program.write_text(
+        f'#!/bin/sh\n[ "$1" = get ] && case "$2 $3" in\n{known}\n*) exit 1;;\nesac\n'
+    )
+    program.chmod(0o755)
+
+
+def test_the_keyrings_passwords_are_in_the_settings_and_redacted(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    _keyring(
+        tmp_path,
+        "https://a.example.com/simple one hunter/2",
+        "b.example.com:8443 two hunter3",
+        "https://d.example.com/simple four hunter4",
+    )
+    monkeypatch.setenv("PIP_INDEX_URL", "https://one@a.example.com/simple")
+    monkeypatch.setenv(
+        "UV_INDEX",
+        "https://two@b.example.com:8443/x/ https://three@c.example.com/ "
+        "my-corp=https://d.example.com/simple https://e.example.com/",
+    )
+    monkeypatch.setenv("UV_INDEX_MY_CORP_USERNAME", "four")
+    found = read_index_settings(extra_index_urls=("https://a.example.com/more",))
+    assert found.index_url == "https://one:hunter%2F2@a.example.com/simple"
+    assert found.extra_index_urls == (
+        "https://one:hunter%2F2@a.example.com/more",
+        "https://two:hunter3@b.example.com:8443/x/",
+        "https://three@c.example.com/",
+        "my-corp=https://four:hunter4@d.example.com/simple",
+        "https://e.example.com/",
+    )
+    assert found.container_environment("")["UV_DEFAULT_INDEX"] == found.index_url
+    assert found.redacted("hunter/2 hunter%2F2 hunter3") == "… … …"
+
+
+def test_a_keyring_that_is_disabled_is_not_asked(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    _keyring(tmp_path, "https://a.example.com/simple one hunter2")
+    monkeypatch.setenv("PIP_INDEX_URL", "https://one@a.example.com/simple")
+    monkeypatch.setenv("UV_KEYRING_PROVIDER", "disabled")
+    assert read_index_settings().index_url == "https://one@a.example.com/simple"
+
+
+def test_a_keyring_that_fails_leaves_the_user_without_a_password(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    _keyring(tmp_path)
+    monkeypatch.setenv("PIP_INDEX_URL", "https://one@a.example.com/simple")
+    assert read_index_settings().index_url == "https://one@a.example.com/simple"
+    (tmp_path / "bin" / "keyring").write_text("#!/no/such/program\n")
+    assert read_index_settings().index_url == "https://one@a.example.com/simple"
+    assert "The keyring is not used" in caplog.text
+
+
+def test_a_user_in_an_address_gets_the_password_of_netrc(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    file = tmp_path / "netrc"
+    file.write_text(
+        "machine a.example.com login one password word1\ndefault login x password y12\n"
+    )
+    monkeypatch.setenv("NETRC", str(file))
+    monkeypatch.setenv("PIP_INDEX_URL", "https://one@a.example.com/simple")
+    monkeypatch.setenv(
+        "PIP_EXTRA_INDEX_URL", "https://other@a.example.com/simple https://b.example.com/simple"
+    )
+    variables = read_index_settings().container_environment("")
+    assert variables["UV_DEFAULT_INDEX"] == "https://one:word1@a.example.com/simple"
+    assert variables["UV_INDEX"] == (
+        "https://other@a.example.com/simple https://x:y12@b.example.com/simple"
+    )
+
+
 def test_the_password_of_a_named_index_is_a_secret(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("UV_INDEX", "corp=https://index.example.com/simple")
     monkeypatch.setenv("UV_INDEX_CORP_USERNAME", "someone")

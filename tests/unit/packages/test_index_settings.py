@@ -93,6 +93,12 @@ def test_git_gets_the_credentials_for_its_repositories_and_no_others() -> None:
     assert SETTINGS.git_environment([]) == {}
 
 
+def test_ssh_gets_no_password() -> None:
+    login = Login(host="git.example.com", username="git", password="hunter2")
+    settings = IndexSettings(logins=(login,))
+    assert settings.git_environment(["git+ssh://git@git.example.com/five.git"]) == {}
+
+
 def test_without_settings_an_installer_does_as_it_does() -> None:
     assert IndexSettings().pip_environment("/ca.pem") == {}
     assert set(IndexSettings().uv_environment("/ca.pem").values()) == {""}

@@ -23,8 +23,12 @@ from covalent_lambda_container.packages.urls import PACKAGE_SCHEMES, UnusableUrl
 
 _CLOUDPICKLE: Final = "cloudpickle"
 """Every image has the client's version: no value requires it."""
-_OF_ONE_INSTALLATION: Final = frozenset({"INSTALLER", "RECORD", "REQUESTED", "uv_cache.json"})
-"""Metadata about an installation rather than about the distribution."""
+_DIRECT_URL: Final = "direct_url.json"
+_OF_ONE_INSTALLATION: Final = frozenset(
+    {_DIRECT_URL, "INSTALLER", "RECORD", "REQUESTED", "uv_cache.json"}
+)
+"""Metadata about an installation rather than about the distribution. The URL is an exception if
+others can reach it, too: a file of this machine is none."""
 _CHUNK_BYTES: Final = 1 << 20
 _LOCK: Final = ".lock"
 """Lock file that uv leaves in a target folder."""
@@ -211,9 +215,10 @@ def _read(entry: metadata.Distribution, folder: Path, present: Mapping[str, int]
         parent, _, name = path.rpartition("/")
         if name == "METADATA":
             metadata_folder = metadata_folder or parent
-        if path not in present or name.endswith(".pyc") or _is_of_one_installation(path):
+        if path not in present or name.endswith(".pyc"):
             continue
-        if name == "direct_url.json" and not _origin(entry):
+        is_origin = name == _DIRECT_URL and _origin(entry)
+        if _is_of_one_installation(path) and not is_origin:
             continue
         files.append(_file(path, folder, present[path], listed.hash))
     try:

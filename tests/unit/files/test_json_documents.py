@@ -57,6 +57,13 @@ def test_documents_of_many_values_are_refused_before_they_are_parsed(document: b
         parsed(document)
 
 
+@pytest.mark.parametrize("depth", [3_000, 60_000, 200_000])
+@pytest.mark.parametrize("kind", ["[", '{"a":'])
+def test_values_that_are_nested_too_deep_are_refused(depth: int, kind: str):
+    with pytest.raises(TooManyValues):
+        parsed((kind * depth).encode())
+
+
 @pytest.mark.parametrize("document", [b"", b"{", b'"' + b"a" * 100_000, b"\xff" * 70_000 + b'"'])
 def test_what_is_no_json_is_a_value_error(document: bytes):
     with pytest.raises(ValueError, match=r"."):

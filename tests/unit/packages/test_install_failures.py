@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import pytest
 
+from covalent_lambda_container.errors import ImageBuildError, RequirementsConflict
 from covalent_lambda_container.packages.install_failures import (
     names_to_build,
     not_built,
+    not_reached,
     shortened,
     unsatisfiable,
 )
@@ -125,3 +127,64 @@ def test_versions_are_not_listed_by_the_hundred() -> None:
 def test_long_output_keeps_its_beginning_and_its_end() -> None:
     lines = shortened("\n".join(map(str, range(1000)))).splitlines()
     assert (lines[0], lines[-1], len(lines)) == ("0", "999", 14)
+
+
+NOT_FOUND = (
+    f"{HEAD}Because alpha was not found in the package registry and you require alpha, {END}"
+)
+REFUSED = [
+    (
+        f"{NOT_FOUND}\n\nhint: An index URL (https://corp.example.com/simple) could not be queried "
+        "due to a lack of valid authentication credentials (401 Unauthorized)",
+        "the index https://corp.example.com/simple refuses access (401 Unauthorized)",
+    ),
+    (
+        f"{NOT_FOUND}\n\nhint: An index (https://corp.example.com/simple) returned a 403 Forbidden "
+        "error. Check that the index URL is correct and the credentials are valid.",
+        "the index https://corp.example.com/simple refuses access (403 Forbidden)",
+    ),
+    (
+        "error: Failed to download `iniconfig==2.0.0`\n  cause: Hash mismatch for "
+        "`iniconfig==2.0.0`\n\n         Expected:\n           sha256:00",
+        "the file of iniconfig==2.0.0 has another hash than the requirement",
+    ),
+    (
+        "error: Failed to write to the client cache\n  cause: failed to write to file `/cache/x`: "
+        "No space left on device (os error 28)",
+        "the dispatcher's disk is full",
+    ),
+]
+
+
+@pytest.mark.parametrize(("said", "reason"), REFUSED)
+def test_what_other_versions_would_not_change_is_no_conflict(said: str, reason: str) -> None:
+    for error in (unsatisfiable(said, lambda _: "2.4"), not_reached(said)):
+        assert error.message.startswith(f"The packages could not be installed: {reason}.")
+        assert type(error) is ImageBuildError
+        assert error.hint
+
+
+def test_a_conflict_may_be_resolved_by_other_versions() -> None:
+    said = f"{HEAD}you require numpy<1.25 and numpy>=1.26, which are incompatible"
+    assert isinstance(unsatisfiable(said, lambda _: ""), RequirementsConflict)
+
+
+@pytest.mark.parametrize(
+    ("said", "reason"),
+    [
+        (
+            "error: Request failed after 3 retries in 8.6s\n  cause: Failed to fetch: "
+            "https://index.example.com/simple/alpha/\n  cause: client error (Connect)\n"
+            "  cause: Connection refused (os error 111)",
+            "Request failed after 3 retries in 8.6s: Connection refused (os error 111)",
+        ),
+        ("error: Failed to parse: `x`", "Failed to parse: `x`"),
+        ("nothing that is known", "uv failed"),
+    ],
+)
+def test_an_index_that_is_not_reached_is_explained_by_the_last_cause(
+    said: str, reason: str
+) -> None:
+    error = not_reached(said)
+    assert error.message.startswith(f"The packages could not be installed: {reason}.")
+    assert "can be reached" in str(error)

@@ -24,11 +24,16 @@ _AWS_ADVICE = (
     "Credentials and profiles of your machine are not there."
 )
 
+_SHARED_MEMORY_ADVICE = (
+    "Lambda has no shared memory: multiprocessing's pools, queues and locks do not work there; use "
+    "threads or subprocesses."
+)
+_SHARED_MEMORY_MODULES = ("/multiprocessing/synchronize.py", "/multiprocessing/shared_memory.py")
+
 _ADVICE = {
     errno.ENOSPC: "/tmp is full: raise the option ephemeral_storage (MB, up to 10240).",
     errno.EROFS: "Lambda's file system is read-only but for /tmp: write there.",
-    errno.ENOSYS: "Lambda has no shared memory: multiprocessing's pools, queues and locks do not "
-    "work there; use threads or subprocesses.",
+    errno.ENOSYS: _SHARED_MEMORY_ADVICE,
 }
 
 
@@ -119,6 +124,8 @@ def _advice(exc: BaseException) -> str:
                 return library
         if isinstance(cause, OSError) and cause.errno in _ADVICE:
             return _ADVICE[cause.errno]
+        if _lacks_shared_memory(cause):
+            return _SHARED_MEMORY_ADVICE
         if _is_file_of_a_command(cause):
             return _FILES_ADVICE
         if _is_missing_program(cause):
@@ -129,6 +136,14 @@ def _advice(exc: BaseException) -> str:
         if _is_refusal_of_aws(cause):
             return _AWS_ADVICE
     return ""
+
+
+def _lacks_shared_memory(exc: BaseException) -> bool:
+    """Tell whether there is no /dev/shm, which glibc since 2.34 reports as a missing file."""
+    if not isinstance(exc, OSError):
+        return False
+    place = [frame.f_code.co_filename for frame, _ in traceback.walk_tb(exc.__traceback__)]
+    return bool(place) and place[-1].endswith(_SHARED_MEMORY_MODULES)
 
 
 def _is_file_of_a_command(exc: BaseException) -> bool:

@@ -160,13 +160,14 @@ def send(invoker: Invoker, call_of: Callable[..., Call]) -> Callable[..., Outcom
     return send
 
 
+@pytest.mark.parametrize("count", [30, pytest.param(200, marks=pytest.mark.slow)])
 def test_answers_of_connections_that_are_all_cut_at_once_are_all_found(
     invoker: Invoker,
     call_of: Callable[..., Call],
     proxy: FaultyProxy,
     marks: tuple[Marks, int],
+    count: int,
 ):
-    count = 30
     proxy.plan = [CUT_WHILE_RUNNING] * count
     names = [f"cut-{count}-{number}" for number in range(count)]
 

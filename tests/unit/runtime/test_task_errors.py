@@ -1,0 +1,48 @@
+"""What helps against an error, by what the error says."""
+
+from __future__ import annotations
+
+import errno
+import multiprocessing.shared_memory
+import multiprocessing.synchronize
+from types import ModuleType
+
+import pytest
+
+from covalent_lambda_container.runtime.task_errors import describe
+
+
+def raised_in(module: ModuleType, error: BaseException) -> BaseException:
+    """Return an error that a module's file raised."""
+    code = compile("raise error", str(module.__file__), "exec")
+    try:
+        exec(code, {"error": error})
+    except BaseException as exc:
+        return exc
+    raise AssertionError
+
+
+@pytest.mark.parametrize(
+    "error",
+    [
+        FileNotFoundError(errno.ENOENT, "No such file or directory"),
+        FileNotFoundError(errno.ENOENT, "No such file or directory", "/psm_0123"),
+        OSError(errno.ENOSYS, "Function not implemented"),
+    ],
+)
+@pytest.mark.parametrize("module", [multiprocessing.synchronize, multiprocessing.shared_memory])
+def test_shared_memory_is_missing_however_the_c_library_reports_it(
+    error: OSError, module: ModuleType
+) -> None:
+    assert "no shared memory" in describe(raised_in(module, error))["advice"]
+
+
+def test_a_missing_file_of_the_tasks_own_is_not_about_shared_memory() -> None:
+    error = FileNotFoundError(errno.ENOENT, "No such file or directory", "data.csv")
+    assert describe(raised_in(own_module(), error))["advice"] == ""
+
+
+def own_module() -> ModuleType:
+    module = ModuleType("mine")
+    module.__file__ = "/var/task/mine.py"
+    return module

@@ -151,7 +151,8 @@ class UvInstaller:
                 *("--target", str(scratch / "installed"), requirement),
             ]
             try:
-                _run(command, settings, scratch, variables)
+                # Modules of the dispatcher's path are none of the build's.
+                _run(command, settings, scratch, {**variables, "PYTHONPATH": ""})
             except _Unsatisfiable as exc:
                 raise ImageBuildError(
                     f"{requirement} could not be built from its source.\n{shortened(str(exc))}"

@@ -22,7 +22,7 @@ def dispatcher(
     options: dict[str, Any],
     root_in_registry: str,
     tmp_path_factory: pytest.TempPathFactory,
-    without_task_packages: None,
+    as_installed: None,
 ) -> Iterator[Dispatcher]:
     """A server that has neither Docker's client nor an engine's socket."""
     folder = tmp_path_factory.mktemp("covalent-without-docker")

@@ -5,9 +5,11 @@ Its content is its owner's alone, since private packages are in it.
 
 from __future__ import annotations
 
+import atexit
 import contextlib
 import errno
 import fcntl
+import functools
 import logging
 import os
 import shutil
@@ -115,15 +117,20 @@ def scratch(cache: Path) -> Iterator[Path]:
     has left.
     """
     make_private(cache)
-    made = Path(tempfile.mkdtemp(prefix=f".{SCRATCH}", dir=cache))
-    descriptor = os.open(made, os.O_RDONLY)
+    unnamed = Path(tempfile.mkdtemp(prefix=f".{SCRATCH}", dir=cache))
+    made = cache / unnamed.name.removeprefix(".")
+    remove = functools.partial(shutil.rmtree, made, ignore_errors=True)
+    # Builds run in threads that nobody waits for: their own clean-up may not be reached.
+    atexit.register(remove)
+    descriptor = os.open(unnamed, os.O_RDONLY)
     try:
         fcntl.flock(descriptor, fcntl.LOCK_EX)
         # It gets its name only now: whoever sees it sees it locked.
-        made = made.rename(cache / made.name.removeprefix("."))
+        unnamed.rename(made)
         yield made
     finally:
-        shutil.rmtree(made, ignore_errors=True)
+        remove()
+        atexit.unregister(remove)
         os.close(descriptor)
 
 

@@ -160,7 +160,7 @@ def send(invoker: Invoker, call_of: Callable[..., Call]) -> Callable[..., Outcom
     return send
 
 
-@pytest.mark.parametrize("count", [30, pytest.param(200, marks=pytest.mark.slow)])
+@pytest.mark.parametrize("count", [30])
 def test_answers_of_connections_that_are_all_cut_at_once_are_all_found(
     invoker: Invoker,
     call_of: Callable[..., Call],

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import base64
+import configparser
 import contextlib
 import gzip
 import json
@@ -14,6 +15,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
+import boto3
 import docker
 import pytest
 
@@ -95,10 +97,21 @@ def proxy(canaries: Canaries) -> Iterator[Proxy]:
 
 
 @pytest.fixture
-def based(options: dict[str, Any], tmp_path: Path) -> dict[str, Any]:
-    """Options for which Lambda's interface is in place: it is on no index of this test's."""
-    run(AWSLambdaContainerExecutor(**options, cache_dir=str(tmp_path / "first")), abs, -1)
-    return options
+def based(
+    request: pytest.FixtureRequest, options: dict[str, Any], tmp_path: Path
+) -> dict[str, Any]:
+    """Options for which Lambda's interface is in place: it is on no index of this test's.
+
+    With the parameter ``"registry"``, images are made without Docker, which keeps it in the cache.
+    """
+    given = options | {"cache_dir": str(tmp_path / "first")}
+    if getattr(request, "param", "docker") == "registry":
+        root = request.getfixturevalue("root_in_registry")
+        given |= {"builder": "registry", "base_image": root, "cache_dir": str(tmp_path / "cache")}
+        # There is no container for the workflow's command.
+        given |= {"bash_deps": "runtime"}
+    run(AWSLambdaContainerExecutor(**given), abs, -1)
+    return given
 
 
 @pytest.fixture
@@ -192,11 +205,54 @@ def test_no_password_of_an_index_is_left_anywhere(
             assert canaries.in_bytes(json.dumps(container.attrs).encode()) == set()
 
 
+@pytest.mark.parametrize("based", ["registry"], indirect=True)
+def test_no_password_is_left_by_a_build_without_docker(
+    dispatcher: Dispatcher,
+    index: PrivateIndex,
+    canaries: Canaries,
+    stack: LocalStack,
+    aws: Callable[[str], Any],
+    tmp_path: Path,
+):
+    canaries.words["registry"] = registry_password(stack)
+    with new_images(aws, stack) as images:
+        named = [f"{package}=={VERSION}" for package in ASKED.values()]
+        wheels = dispatcher.outcome("private_packages.py", *named)
+        missing = dispatcher.outcome("private_packages.py", "alpha==2.0")
+
+    assert wheels["result"] == [VERSION] * 3, wheels["nodes"]["versions"]["error"][-900:]
+    assert missing["status"] == "FAILED"
+    for user, package in ASKED.items():
+        assert (user, f"/files/{package}-{VERSION}-py3-none-any.whl") in index.requests
+    for outcome in (wheels, missing):
+        assert canaries.in_bytes(json.dumps(outcome).encode()) == set()
+    for folder in (tmp_path / "covalent", tmp_path / "cache"):
+        assert any(folder.rglob("*"))
+        assert canaries.in_folder(folder) == set()
+    assert canaries.in_bytes((tmp_path / "journal").read_bytes()) == set()
+    assert len(images) == 1
+    for digest in images:
+        for blob in blobs(aws, stack, digest):
+            assert canaries.in_bytes(blob) == set()
+            if blob[:2] == b"\x1f\x8b":
+                assert canaries.in_bytes(gzip.decompress(blob)) == set()
+
+
 def test_the_search_finds_what_there_is(canaries: Canaries, tmp_path: Path):
     (tmp_path / "packed").write_bytes(gzip.compress(f"…{canaries.words['url']}…".encode()))
     pair = f"keyring:{canaries.words['keyring']}".encode()
     (tmp_path / "header").write_bytes(b"Basic " + base64.b64encode(pair))
     assert {name for name, _ in canaries.in_folder(tmp_path)} == {"url", "keyring"}
+
+
+def registry_password(stack: LocalStack) -> str:
+    """Return the password with which the dispatcher's user logs in to the registry."""
+    session = boto3.Session(region_name=stack.region)
+    profile = configparser.ConfigParser()
+    profile.read(stack.credentials_file)
+    ecr = session.client("ecr", endpoint_url=stack.endpoint_url, **dict(profile[stack.profile]))
+    (granted,) = ecr.get_authorization_token()["authorizationData"]
+    return base64.b64decode(granted["authorizationToken"]).decode().partition(":")[2]
 
 
 @contextmanager

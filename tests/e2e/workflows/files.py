@@ -32,7 +32,8 @@ def remote(files=None):
     Path(sent).parent.mkdir(parents=True, exist_ok=True)
     Path(sent).write_text("5 up!")
     read = [Path(path).read_text() for path in (first, page)]
-    return [*read, importlib.util.find_spec("covalent") is None]
+    # Not as one text: a task that names Covalent gets it in its image.
+    return [*read, importlib.util.find_spec("".join(["cova", "lent"])) is None]
 
 
 @ct.electron(executor=EXECUTOR, files=[ct.fs.FileTransfer("/etc/passwd", "/tmp/copies/a")])

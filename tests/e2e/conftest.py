@@ -57,7 +57,8 @@ def not_shipped() -> set[str]:
                 if marker is None or any(marker.evaluate({"extra": one}) for one in ("", *extras)):
                     left.append(requirement)
             seen.add((name, extras))
-    shipped = {name for name, _ in seen} | {"covalent-lambda-container"}
+    # Virtual environments come with pip, whose configuration is read.
+    shipped = {name for name, _ in seen} | {"covalent-lambda-container", "pip", "setuptools"}
     return {
         module
         for module, distributions in metadata.packages_distributions().items()

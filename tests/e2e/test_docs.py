@@ -40,6 +40,8 @@ def owner(dispatcher: Any, stack: Any, root_image: str, tmp_path: Path) -> dict[
         "AWS_PROFILE": stack.owner_profile,
         "COVALENT_CONFIG_DIR": str(folder),
         "PATH": path,
+        # Also AWS's own command line, which a dispatcher does not have.
+        "PYTHONPATH": "",
     }
 
 

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import atexit
+import contextlib
 import importlib
+import os
 import signal
 import sys
 from types import FrameType
-from typing import Any, Final
+from typing import Any, Final, NoReturn
 
 import click
 
@@ -125,7 +128,26 @@ def cli() -> None:
 def main() -> None:
     """Run the command line in a process of its own."""
     signal.signal(signal.SIGTERM, _interrupt)
-    cli(prog_name="covalent-lambda")
+    try:
+        cli(prog_name="covalent-lambda")
+    except SystemExit as exc:
+        if "pyqwest" in sys.modules and isinstance(exc.code, int | None):
+            _leave(exc.code or 0)
+        raise
+
+
+def _leave(status: int) -> NoReturn:
+    """End the process without taking the interpreter down.
+
+    Threads of pyqwest's connections may ask for the interpreter at any moment. While it is being
+    taken down, that ends them in a way that Rust's code does not survive: the process would abort
+    after its work is done.
+    """
+    atexit._run_exitfuncs()
+    for stream in (sys.stdout, sys.stderr):
+        with contextlib.suppress(OSError, ValueError):
+            stream.flush()
+    os._exit(status)
 
 
 def _fail(text: str) -> None:

@@ -178,3 +178,22 @@ def test_an_invalid_configuration_is_said_without_a_traceback(tmp_path: Path) ->
     assert ended.returncode == 2
     assert ended.stderr.startswith(f"Error: Covalent's configuration {tmp_path}/covalent.conf is")
     assert "begins on lines 1 and 3" in ended.stderr
+
+
+@pytest.mark.parametrize("status", [0, 3])
+def test_connections_that_are_left_open_do_not_abort_the_process(status: int) -> None:
+    program = (
+        "import atexit, sys\n"
+        "import click, pyqwest\n"
+        "from covalent_lambda_container.cli import main\n"
+        "@main.cli.command()\n"
+        "def leaves():\n"
+        "    atexit.register(print, 'cleaned up')\n"
+        "    print('done')\n"
+        f"    sys.exit({status})\n"
+        "sys.argv = ['covalent-lambda', 'leaves']\n"
+        "main.main()\n"
+        "print('not reached')\n"
+    )
+    ended = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True)
+    assert (ended.returncode, ended.stdout) == (status, "done\ncleaned up\n"), ended.stderr

@@ -14,6 +14,8 @@ from covalent_lambda_container import step_log
 from covalent_lambda_container.local.covalent_server import covalent_server
 from tests.e2e.conftest import Dispatcher
 
+pytestmark = pytest.mark.slow
+
 EXAMPLES = Path(__file__).parents[2] / "examples"
 
 

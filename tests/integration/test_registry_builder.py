@@ -67,7 +67,9 @@ SPECS: dict[str, dict[str, Any]] = {
 """Options of images: with libraries, without, with the user's own code, with Covalent's SDK."""
 
 
-@pytest.mark.parametrize("kind", SPECS)
+@pytest.mark.parametrize(
+    "kind", [*sorted(SPECS.keys() - {"covalent"}), pytest.param("covalent", marks=pytest.mark.slow)]
+)
 def test_both_ways_make_the_same_image(
     stack: LocalStack,
     aws: Callable[[str], Any],

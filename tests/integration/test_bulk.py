@@ -15,6 +15,7 @@ from covalent_lambda_container.local.stack import local_stack
 from tests.electron import execute, run
 
 
+@pytest.mark.slow
 def test_two_hundred_tasks_finish_where_five_may_run_at_once(
     engine: None, options: dict[str, Any], tmp_path: Path
 ):

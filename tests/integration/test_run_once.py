@@ -160,6 +160,7 @@ def send(invoker: Invoker, call_of: Callable[..., Call]) -> Callable[..., Outcom
     return send
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("count", [30])
 def test_answers_of_connections_that_are_all_cut_at_once_are_all_found(
     invoker: Invoker,
@@ -217,6 +218,7 @@ def test_the_answer_arrives_and_the_task_ran_once(
     assert proxy.plan == []
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("fault", [CUT_BEFORE, BROKEN])
 def test_a_task_that_may_not_have_been_taken_ends_in_an_error_and_runs_no_second_time(
     send: Any, proxy: FaultyProxy, marks: tuple[Marks, int], fault: str

@@ -95,8 +95,23 @@ def requirements_of(value: Any) -> list[str]:
 
 @functools.cache
 def _owners() -> dict[str, list[str]]:
-    """Return the distributions that have each top-level module."""
-    return {module: list(names) for module, names in metadata.packages_distributions().items()}
+    """Return the distributions that have each top-level module.
+
+    `metadata.packages_distributions` of Python 3.10 knows only those with a ``top_level.txt``.
+    """
+    found: dict[str, list[str]] = {}
+    for distribution in metadata.distributions():
+        for module in _top_level_modules(distribution):
+            found.setdefault(module, []).append(distribution.metadata["Name"])
+    return found
+
+
+def _top_level_modules(distribution: metadata.Distribution) -> set[str]:
+    named = (distribution.read_text("top_level.txt") or "").split()
+    if named:
+        return set(named)
+    modules = {file.parts[0].partition(".")[0] for file in distribution.files or ()}
+    return {module for module in modules if module.isidentifier()}
 
 
 @functools.cache

@@ -61,7 +61,7 @@ def test_documents_of_many_values_are_refused_before_they_are_parsed(document: b
 @pytest.mark.parametrize("kind", ["[", '{"a":'])
 def test_values_that_are_nested_too_deep_are_refused(depth: int, kind: str):
     # How deep a parser goes depends on Python: beyond that, it sees that the end is missing.
-    with pytest.raises(ValueError):  # noqa: PT011
+    with pytest.raises(ValueError):
         parsed((kind * depth).encode())
 
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import fcntl
-import os
 import pwd
 import time
 from collections.abc import Callable, Iterator
@@ -57,14 +56,14 @@ def locked(
     kind = fcntl.LOCK_SH if shared else fcntl.LOCK_EX
     with path.open("ab") as file:
         begun = clock()
-        told = False
+        is_reported = False
         while not _taken(file, kind):
             waited_s = clock() - begun
             if waited_s >= patience_s:
                 yield None
                 return
-            if waited_s >= _SILENT_S and not told:
-                told = True
+            if waited_s >= _SILENT_S and not is_reported:
+                is_reported = True
                 waiting(holder(path))
             sleep(_POLL_S)
         yield file
@@ -99,6 +98,9 @@ def _system_locks() -> list[str]:
 def _owner(path: Path) -> str:
     try:
         number = path.stat().st_uid
+    except OSError:
+        return "unknown"
+    try:
         return pwd.getpwuid(number).pw_name
-    except (FileNotFoundError, KeyError, PermissionError):
-        return "unknown" if not os.path.lexists(path) else str(path.lstat().st_uid)
+    except KeyError:
+        return str(number)

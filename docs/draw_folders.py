@@ -9,6 +9,7 @@ from __future__ import annotations
 import sys
 from collections.abc import Iterator
 from html import escape
+from math import fsum
 from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).parents[1]))
@@ -93,7 +94,8 @@ def rows(graph: dict[str, set[str]]) -> list[list[str]]:
 def _middle(name: str, arrows: dict[str, set[str]], places: dict[str, float]) -> float:
     beside = [places[one] for one in arrows[name]]
     beside += [places[one] for one, below in arrows.items() if name in below]
-    return sum(beside) / len(beside) if beside else places[name]
+    # A plain sum would depend on the order of the set, and with it which of two comes first.
+    return fsum(beside) / len(beside) if beside else places[name]
 
 
 def colour(name: str) -> str:

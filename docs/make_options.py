@@ -1,4 +1,4 @@
-"""Writes what follows from the declared options.
+"""Writes the texts that follow from the declared options.
 
 ``python docs/make_options.py`` prints the page on options; with ``--executor`` it writes the
 executor's arguments and their documentation into the module that has them.
@@ -27,15 +27,15 @@ POSITIONAL: Final = (
     *("credentials_file", "profile", "region", "lambda_role_name", "s3_bucket_name"),
     *("cache_dir", "poll_freq", "timeout", "memory_size", "cleanup"),
 )
-"""Arguments that may be given without a name, in the order of the executor `awslambda`."""
+"""Positional arguments, in the order of the executor `awslambda`."""
 
 HEAD: Final = """\
 # Options
 
 Written by `docs/make_options.py` from the code.
 
-Each option is taken from the argument of `AWSLambdaContainerExecutor`, else from the section
-`[executors.awslambda_container]` of Covalent's configuration, else from its default:
+The value of an option is the argument of `AWSLambdaContainerExecutor`, or else the one in the
+section `[executors.awslambda_container]` of Covalent's configuration, or else its default:
 
 ```toml
 [executors.awslambda_container]
@@ -45,15 +45,15 @@ requirements = ["scikit-learn==1.7.2"]
 ```
 
 An invalid value is an error when the executor is created. Options that define a function are part
-of its identity: another value gives another function, and the old one stays. Commands of
+of its identity: with another value, a new function is created, and the old one is kept. Commands of
 [`covalent-lambda`](command-line.md) have flags for some options.
 """
 
 TAIL: Final = """\
 
 The executor also has the options of every Covalent executor: `log_stdout`, `log_stderr`,
-`time_limit`, and `retries`, how often a task that crashed, timed out or ran out of memory is run
-again (a task that raised is never run again).
+`time_limit`, and `retries`, how often a task that crashed, timed out or ran out of memory is rerun
+(a task that raised an exception never is).
 """
 
 

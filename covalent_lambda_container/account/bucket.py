@@ -1,4 +1,4 @@
-"""The bucket: private, encrypted, and emptied by itself."""
+"""The bucket: private, encrypted, and emptied automatically."""
 
 from __future__ import annotations
 
@@ -24,12 +24,12 @@ _EXPIRES: Final[dict[str, Any]] = {
     "Status": "Enabled",
     "Filter": {"Prefix": OBJECT_PREFIX},
     "Expiration": {"Days": 1},
-    # In a bucket with versions, which an adopted one may be, what is removed stays and costs.
+    # An adopted bucket may have versioning, where removed objects remain and cost money.
     "NoncurrentVersionExpiration": {"NoncurrentDays": 1},
     "AbortIncompleteMultipartUpload": {"DaysAfterInitiation": 1},
 }
 _REGION_WITHOUT_CONSTRAINT: Final = "us-east-1"
-"""The one region that CreateBucket does not accept as a location constraint (S3 API reference,
+"""The only region that CreateBucket does not accept as a location constraint (S3 API reference,
 read 2026-11)."""
 
 _OBJECTS_SHOWN: Final = 3
@@ -43,9 +43,9 @@ class BucketResource(Resource):
     clients
         AWS clients of the account.
     name
-        Its name, which is unique among all accounts' buckets.
+        The bucket's name, which is unique across all accounts.
     account
-        Number of the account, for a name to propose.
+        Number of the account, for suggesting a name.
     """
 
     kind = "bucket"
@@ -86,7 +86,7 @@ class BucketResource(Resource):
             try:
                 self.adopt()
             except BaseException:
-                # Without the tag it would be nobody's.
+                # Without the tag, it would not be recognised as this project's.
                 self._s3.delete_bucket(Bucket=self.name)
                 raise
 
@@ -134,8 +134,8 @@ class BucketResource(Resource):
 
     def _taken(self) -> ConfigurationError:
         return ConfigurationError(
-            f"Bucket {self.name!r}: AccessDenied: it is another account's, since bucket names are "
-            "unique among all, or this identity lacks s3:ListBucket.",
+            f"Bucket {self.name!r}: AccessDenied: it belongs to another account (bucket names are "
+            "globally unique), or this identity lacks s3:ListBucket.",
             hint="Name another with --bucket, such as "
             f"covalent-lambda-{self._account}-{self._s3.meta.region_name}.",
         )
@@ -167,7 +167,7 @@ class BucketResource(Resource):
                 self._s3.get_bucket_encryption,
                 Bucket=self.name,
             )
-        # By any key: a bucket that was given one of the account's own keeps it.
+        # Any key counts: a bucket that uses a key of the account's own keeps it.
         return bool(answer.get("ServerSideEncryptionConfiguration", {}).get("Rules"))
 
     def _encrypt(self) -> None:
@@ -201,7 +201,7 @@ class BucketResource(Resource):
 
 
 def _unless(absent: str, ask: Any, **request: str) -> dict[str, Any]:
-    """Return an answer, or an empty one for the error code that says there is none."""
+    """Return an answer, or an empty one for the error code that means "not configured"."""
     try:
         answer: dict[str, Any] = ask(**request)
     except ClientError as exc:

@@ -1,4 +1,4 @@
-"""The repository: tags that stay, open to Lambda."""
+"""The repository: immutable tags, open to Lambda."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ class RepositoryResource(Resource):
     clients
         AWS clients of the account.
     name
-        Its name.
+        The repository's name.
     """
 
     kind = "repository"
@@ -76,7 +76,7 @@ class RepositoryResource(Resource):
         with explained("list the images of repository", self.name, RegistryError):
             pages = self._ecr.get_paginator("list_images").paginate(repositoryName=self.name)
             tags = [image.get("imageTag", "") for page in pages for image in page["imageIds"]]
-        # An image without a tag is one of ours that was replaced.
+        # An untagged image is one of this project's that was replaced.
         foreign = sorted(tag for tag in tags if tag and not is_image_tag(tag))
         shown = foreign[:_TAGS_SHOWN] + ["…"] * (len(foreign) > _TAGS_SHOWN)
         return [f"it holds other images: {', '.join(shown)}"] if foreign else []

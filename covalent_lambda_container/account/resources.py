@@ -10,16 +10,16 @@ from typing import ClassVar
 
 @dataclass(frozen=True)
 class Setting:
-    """One property of a resource that has to hold.
+    """A required property of a resource.
 
     Attributes
     ----------
     name
-        What holds once it is applied: ``"public access is blocked"``.
+        The property, as a sentence: ``"public access is blocked"``.
     holds
-        Returns whether it holds.
+        Returns whether the resource has the property.
     apply
-        Makes it hold.
+        Gives the resource the property.
     """
 
     name: str
@@ -27,13 +27,13 @@ class Setting:
     apply: Callable[[], None]
 
     def ensure(self) -> None:
-        """Make it hold, unless it does."""
+        """Apply the setting, unless the resource already has it."""
         if not self.holds():
             self.apply()
 
 
 class Resource(ABC):
-    """One bucket, repository or role. Methods raise `LambdaContainerError` where AWS refuses."""
+    """A bucket, repository or role. Methods raise `LambdaContainerError` if AWS refuses."""
 
     kind: ClassVar[str]
     name: str
@@ -45,7 +45,7 @@ class Resource(ABC):
         Raises
         ------
         ConfigurationError
-            When another account has a resource of this name.
+            Another account has a resource of this name.
         """
 
     @abstractmethod
@@ -58,7 +58,7 @@ class Resource(ABC):
 
     @abstractmethod
     def adopt(self) -> None:
-        """Add the tag to those that it has."""
+        """Add the tag to its other tags."""
 
     @abstractmethod
     def settings(self) -> list[Setting]:
@@ -66,7 +66,7 @@ class Resource(ABC):
 
     @abstractmethod
     def obstacles(self) -> list[str]:
-        """Return what others have put there or use, and would lose if it were removed."""
+        """Return the contents and uses by others that removing it would break."""
 
     @abstractmethod
     def delete(self) -> None:

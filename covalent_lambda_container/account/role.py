@@ -27,7 +27,7 @@ class RoleResource(Resource):
     clients
         AWS clients of the account.
     deployment
-        Names of the account's own.
+        Names of the deployment's resources.
     vpc
         Whether functions join a VPC.
     """
@@ -150,7 +150,7 @@ class RoleResource(Resource):
                     raise
                 return False
         document: Any = found["PolicyDocument"]
-        # A role that has been given a VPC keeps it.
+        # A role that already has the VPC permissions keeps them.
         return documents.states(document, self._policy)
 
     def _allow(self) -> None:

@@ -1,6 +1,6 @@
 """One-time set-up of an AWS account, as steps that can be shown before they are applied.
 
-Resources without this project's tag are left as they are and never removed.
+Resources without this project's tag are never changed or removed.
 """
 
 from __future__ import annotations
@@ -36,9 +36,9 @@ class Step:
     Attributes
     ----------
     action
-        `CREATE`, `SET`, `ADOPT` or `DELETE` change something; `KEEP`: it is as it should be;
-        `LEAVE`: it is not this project's; `REFUSE`: removing it would remove what others put there;
-        `ABSENT`: there is nothing to remove.
+        `CREATE`, `SET`, `ADOPT` or `DELETE` change something; `KEEP`: it is already correct;
+        `LEAVE`: it does not belong to this project; `REFUSE`: removing it would remove contents of
+        others; `ABSENT`: there is nothing to remove.
     kind, name
         The resource: ``"bucket"`` and its name.
     detail
@@ -57,7 +57,7 @@ class Step:
         return self.action in (CREATE, SET, ADOPT, DELETE)
 
     def apply(self) -> None:
-        """Carry it out."""
+        """Apply the step."""
         self._apply()
 
     def __str__(self) -> str:
@@ -73,9 +73,9 @@ def deployment(clients: AwsClients, options: Options, *, account: str | None = N
     clients
         AWS clients; their region is the deployment's.
     options
-        The executor's: names of bucket, repository and role.
+        The executor's options, with the names of bucket, repository and role.
     account
-        Number of the account; None to ask AWS whose the credentials are.
+        Number of the account; None to ask AWS for that of the credentials.
     """
     if account is None:
         with explained("ask AWS for the account of", clients.target.profile or "the credentials"):
@@ -94,7 +94,7 @@ def deployment(clients: AwsClients, options: Options, *, account: str | None = N
 def resources(
     clients: AwsClients, names: Deployment, *, vpc: bool = False, file_system: str = ""
 ) -> list[Resource]:
-    """Return what the account needs, in the order in which it is created.
+    """Return the resources that the account needs, in order of creation.
 
     Parameters
     ----------
@@ -109,12 +109,12 @@ def resources(
 
 
 def plan_bootstrap(wanted: Iterable[Resource], *, adopt: bool = False) -> list[Step]:
-    """Return the steps after which an account has what it needs; change nothing.
+    """Return the steps that set up an account; change nothing.
 
     Parameters
     ----------
     wanted
-        As `resources` returns them.
+        The resources, as `resources` returns them.
     adopt
         Whether to adopt resources that exist without this project's tag.
     """
@@ -127,15 +127,15 @@ def plan_teardown(made: Iterable[Resource], *, force: bool = False) -> list[Step
     Parameters
     ----------
     made
-        As `resources` returns them; the last is removed first.
+        The resources, as `resources` returns them; the last is removed first.
     force
-        Whether to remove also what others have put there.
+        Whether to also remove contents that others have put there.
     """
     return [_teardown_step(resource, force) for resource in reversed(list(made))]
 
 
 def check(steps: Iterable[Step]) -> None:
-    """Make sure that all steps can be applied.
+    """Check that all steps can be applied.
 
     Raises
     ------
@@ -146,13 +146,13 @@ def check(steps: Iterable[Step]) -> None:
     if refused:
         raise ConfigurationError(
             "Nothing was removed:\n" + "\n".join(refused),
-            hint="Remove functions with 'covalent-lambda gc' and other contents by hand, or give "
+            hint="Remove functions with 'covalent-lambda gc' and other contents by hand, or use "
             "--force, which removes everything.",
         )
 
 
 def apply(steps: Sequence[Step], report: Callable[[Step], None]) -> None:
-    """Apply all steps in order, if all can be applied; each that changes something is reported."""
+    """Apply all steps in order, if all can be applied; report those that change something."""
     check(steps)
     for step in steps:
         step.apply()
@@ -165,7 +165,7 @@ def _bootstrap_steps(resource: Resource, adopt: bool) -> Iterable[Step]:
     if not resource.exists():
         yield Step(CREATE, kind, name, "", resource.create)
         for setting in resource.settings():
-            # Some of them hold from the creation on.
+            # Some settings are in place as soon as the resource exists.
             yield Step(SET, kind, name, setting.name, setting.ensure)
         return
     ours = resource.is_ours()
@@ -177,7 +177,7 @@ def _bootstrap_steps(resource: Resource, adopt: bool) -> Iterable[Step]:
         elif ours or adopt:
             yield Step(SET, kind, name, setting.name, setting.apply)
         else:
-            detail = f"not so: {setting.name}; it was not created by bootstrap (--adopt changes it)"
+            detail = f"not so: {setting.name}; bootstrap did not create it (--adopt changes it)"
             yield Step(LEAVE, kind, name, detail)
 
 

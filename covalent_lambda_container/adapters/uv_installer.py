@@ -284,6 +284,6 @@ def platform_name(architecture: str, glibc: str) -> str:
         raise ImageBuildError(
             f"The root image has {f'glibc {glibc}' if glibc else 'no glibc'}; wheels for Linux "
             "need glibc 2.17 or newer.",
-            hint="Give a base_image with glibc, such as AWS's own or python:3.11-slim.",
+            hint="Choose a base_image with glibc, such as AWS's own or python:3.11-slim.",
         )
     return f"{_MACHINES[architecture]}-manylinux_2_{max(fitting)}"

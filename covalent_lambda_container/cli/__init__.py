@@ -1,5 +1,5 @@
 """The command line, ``covalent-lambda``: a group of thin commands over what the executor uses.
 
-A command's module imports what is heavy (boto3, Docker, Covalent) inside the command, so that help
-and completion are quick.
+A command's module imports heavy modules (boto3, Docker, Covalent) inside the command, so that help
+and completion are fast.
 """

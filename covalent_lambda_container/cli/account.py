@@ -27,12 +27,12 @@ _NAMES: Final = ("s3_bucket_name", "ecr_repository", "lambda_role_name")
 @click.option(
     "--adopt",
     is_flag=True,
-    help="Take over what exists and was created by something else; teardown then removes it.",
+    help="Adopt existing resources that something else created; teardown then removes them.",
 )
 @click.option(
     "--configure",
     is_flag=True,
-    help="Write the names and the region that were given into Covalent's configuration.",
+    help="Write the given names and region to Covalent's configuration.",
 )
 @executor_options(*_NAMES, *ACCOUNT)
 @reporting
@@ -46,9 +46,9 @@ def bootstrap(
 ) -> None:
     """Set up an AWS account for the executor.
 
-    Creates a bucket (private and encrypted; objects of tasks expire after a day), an ECR repository
-    (tags are immutable, Lambda may pull) and an execution role (it may write its functions' logs
-    and nothing else). Running it again does no harm.
+    Creates a bucket (private and encrypted; tasks' objects expire after a day), an ECR repository
+    (with immutable tags, from which Lambda may pull) and an execution role (which may only write
+    its functions' logs). Running it again does no harm.
 
     \b
     Example:
@@ -82,7 +82,7 @@ def bootstrap(
 @command()
 @click.option("--plan", "only_plan", is_flag=True, help="Show what would be done; change nothing.")
 @click.option("--yes", is_flag=True, help="Do not ask for confirmation.")
-@click.option("--force", is_flag=True, help="Also remove what others have put there.")
+@click.option("--force", is_flag=True, help="Also remove contents that others have put there.")
 @executor_options(*_NAMES, *ACCOUNT)
 @reporting
 def teardown(
@@ -90,8 +90,8 @@ def teardown(
 ) -> None:
     """Undo `bootstrap`, and remove all images and temporary objects.
 
-    Resources without this project's tag stay. If a bucket or a repository holds something else, or
-    functions still use the role, nothing is removed: see `covalent-lambda gc`.
+    Resources without this project's tag are kept. If a bucket or a repository has other contents,
+    or functions still use the role, nothing is removed: see `covalent-lambda gc`.
 
     \b
     Example:
@@ -141,9 +141,9 @@ def policy(
 
     WHO runs Covalent's server (dispatcher), builds ahead of time (ci), lists, removes and reads
     logs (operator), sets up the account (bootstrap), or is the role of the functions
-    (execution-role). The policy has no action that is not used, and fits `aws iam put-user-policy`.
-
-    AWS is asked only for the account's number; with --account, it is not asked at all.
+    (execution-role). The policy contains only actions that are used, and fits `aws iam
+    put-user-policy`. AWS is called only to find the account's number; with --account, it is not
+    called at all.
 
     \b
     Example:
@@ -203,13 +203,13 @@ def _show(
 def _lines(
     number: str, steps: Sequence[Step], configuration: dict[str, Any] | None, *, written: bool
 ) -> list[str]:
-    """Return the plan, or what is left to do after it has been applied."""
+    """Return the plan or, once it is applied, the remaining steps."""
     if configuration is None:
         return [f"Account {number}:", *(f"  {step}" for step in steps)]
     changed = sum(step.changes for step in steps)
     lines = [f"Account {number}: {changed} changes." if changed else f"Account {number}: ready."]
     if configuration and written:
-        lines += ["Written into Covalent's configuration:", "", as_toml(configuration)]
+        lines += ["Written to Covalent's configuration:", "", as_toml(configuration)]
     elif configuration:
         lines += ["Now set it in Covalent's configuration:", "", f"  {command_for(configuration)}"]
     lines += [
@@ -221,9 +221,9 @@ def _lines(
 
 
 def _configuration(given: dict[str, Any]) -> dict[str, Any]:
-    """Return the options that were given and that Covalent's configuration does not have.
+    """Return the given options that Covalent's configuration lacks.
 
-    Not as whom the account was set up: the dispatcher is not to be its administrator.
+    The profile that set up the account is left out: the dispatcher should not be an administrator.
     """
     from covalent_lambda_container.options.resolve import resolve
 

@@ -19,7 +19,7 @@ from covalent_lambda_container.options.suggestions import did_you_mean
 def config() -> None:
     """Show and change options in Covalent's configuration.
 
-    They are in its section [executors.awslambda_container]; the rest of the file stays as it is.
+    They are in the section [executors.awslambda_container]; the rest of the file is not changed.
 
     \b
     Example:
@@ -28,10 +28,10 @@ def config() -> None:
 
 
 @config.command()
-@click.option("--all", "show_all", is_flag=True, help="Also options that have their default.")
+@click.option("--all", "show_all", is_flag=True, help="Also show options that have their default.")
 @reporting
 def show(show_all: bool, output: Output) -> None:
-    """Show what the section says, and what in it is not an option.
+    """Show the options that are set, and report names that are not options.
 
     \b
     Example:
@@ -65,9 +65,9 @@ def show(show_all: bool, output: Output) -> None:
 @click.argument("assignments", nargs=-1, required=True, metavar="NAME=VALUE...")
 @reporting
 def set_(assignments: tuple[str, ...], output: Output) -> None:
-    """Set options; the rest of the file stays as it is.
+    """Set options; the rest of the file is not changed.
 
-    Values are checked first. Texts are written as they are, all others as JSON: true, 512,
+    Values are checked first. Write strings without quotes, all other values as JSON: true, 512,
     '["six"]', '{"MODE": "fast"}'.
 
     \b
@@ -82,7 +82,7 @@ def set_(assignments: tuple[str, ...], output: Output) -> None:
 @click.argument("names", nargs=-1, required=True, metavar="NAME...")
 @reporting
 def unset(names: tuple[str, ...], output: Output) -> None:
-    """Remove options, so that they have their default.
+    """Remove options, which resets them to their defaults.
 
     \b
     Example:
@@ -104,7 +104,7 @@ def unset(names: tuple[str, ...], output: Output) -> None:
 
 
 def write(given: dict[str, Any], output: Output) -> None:
-    """Check values together with those of the section, then write them."""
+    """Check values together with the section's other values, then write them."""
     from covalent_lambda_container.options.configuration import (
         change_section,
         configuration_file,
@@ -122,14 +122,14 @@ def write(given: dict[str, Any], output: Output) -> None:
 
 
 def as_toml(values: dict[str, Any]) -> str:
-    """Return values as they stand in the configuration file."""
+    """Return values as the configuration file has them."""
     import toml
 
     return f"[{SECTION}]\n{toml.dumps(values)}".rstrip("\n")
 
 
 def command_for(values: dict[str, Any]) -> str:
-    """Return the command that writes values into the configuration."""
+    """Return the command that writes values to the configuration."""
     import shlex
 
     texts = (

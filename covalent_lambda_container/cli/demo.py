@@ -1,4 +1,4 @@
-"""``covalent-lambda demo``: the whole way of a workflow, on this machine."""
+"""``covalent-lambda demo``: a workflow from dispatch to result, on this machine."""
 
 from __future__ import annotations
 
@@ -25,9 +25,9 @@ if TYPE_CHECKING:
 def demo(workflow: Path | None, output: Output) -> None:
     """Dispatch a WORKFLOW on a local stack, twice with Docker and once without.
 
-    Shows what each step took. The workflow is a script that dispatches and prints
-    "accuracy=NUMBER"; without one, a support vector machine learns iris. Everything that is started
-    is stopped.
+    Shows how long each step took. WORKFLOW is a script that dispatches and prints
+    "accuracy=NUMBER"; the default trains a support vector machine on iris. Everything that is
+    started is stopped at the end.
 
     \b
     Example:

@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from covalent_lambda_container.options.schema import Options
 
 _HARMLESS: Final = frozenset({"Covalent server", "Docker disk", "configuration"})
-"""What a task can run in spite of."""
+"""Statuses that do not keep tasks from running."""
 
 
 @command()
@@ -39,7 +39,7 @@ _HARMLESS: Final = frozenset({"Covalent server", "Docker disk", "configuration"}
 @click.option(
     "--run",
     is_flag=True,
-    help="Then send a small task through the whole path and remove what was created; costs less "
+    help="Also run a small task from end to end, and remove what that creates; costs less "
     "than a cent.",
 )
 @executor_options(
@@ -57,7 +57,7 @@ def doctor(
     code is 1 if there is a problem; what this identity is not allowed to see is not one.
 
     With --run, two tasks are then run as Covalent would run them: an image is built and pushed, a
-    function is created and invoked, 7 MB pass through S3, and image and function are removed.
+    function is created and invoked, 7 MB pass through S3, and both are removed.
 
     \b
     Example:
@@ -76,13 +76,13 @@ def doctor(
     if run and not problems(findings) - _HARMLESS:
         _run(options, documents(findings), output)
     elif run:
-        output.error("The trial was not run: solve the problems first.")
+        output.error("The trial was not run: fix the problems first.")
     if problems(findings):
         context.exit(1)
 
 
 def _run(options: Options, findings: list[dict[str, Any]], output: Output) -> None:
-    """Send a task through the whole path, and show what each step took."""
+    """Run a task from end to end, and show how long each step took."""
     from covalent_lambda_container.doctor.trial import Trial
 
     parts = wiring()
@@ -93,7 +93,7 @@ def _run(options: Options, findings: list[dict[str, Any]], output: Output) -> No
         parts.local_build_stores_for(options),
     )
     output.note(
-        "Running a small task, and one of 7 MB, on a function of their own. At list prices this "
+        "Running a small task and one of 7 MB on a separate function. At list prices this "
         "costs less than a cent: two invocations, a few requests, and the storage of one image "
         "until it is removed."
     )

@@ -1,4 +1,4 @@
-"""Help in sections: commands by what they are for, options by what they are of."""
+"""Help in sections: commands by purpose, options by the object they configure."""
 
 from __future__ import annotations
 
@@ -33,11 +33,11 @@ class Command(click.Command):
     """A command whose options are shown in sections."""
 
     def format_options(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
-        """Write the options, those of no section first."""
+        """Write the options, starting with those that have no section."""
         sections: dict[str, list[tuple[str, str]]] = {}
         for parameter in self.get_params(ctx):
             record = parameter.get_help_record(ctx)
-            # An argument without a help of its own is explained above.
+            # Arguments without help of their own are explained in the text above.
             if record is not None and record[1]:
                 heading = getattr(parameter, "section", "Options")
                 sections.setdefault(heading, []).append(record)
@@ -47,14 +47,14 @@ class Command(click.Command):
 
 
 class Group(click.Group):
-    """A group that says which command was probably meant."""
+    """A group that suggests commands for misspelt names."""
 
     command_class = Command
 
     def resolve_command(
         self, ctx: click.Context, args: list[str]
     ) -> tuple[str | None, click.Command | None, list[str]]:
-        """Find the command; suggest another if there is none of that name."""
+        """Find the command; suggest another if none has that name."""
         try:
             return super().resolve_command(ctx, args)
         except click.UsageError as exc:
@@ -63,19 +63,19 @@ class Group(click.Group):
 
 
 def command(name: str | None = None, short: str | None = None) -> Callable[[Body], Command]:
-    """Make a command of a function.
+    """Make a function a command.
 
     Parameters
     ----------
     name
-        The command's; default: the function's.
+        The command's name; default: the function's.
     short
-        What the list of commands says; default: the first sentence of the docstring, which must
-        fit into a line of 80 characters there.
+        Text in the list of commands; default: the first sentence of the docstring, which must
+        then fit into that list's lines of 80 characters.
     """
     return click.command(name, cls=Command, short_help=short)
 
 
 def group(name: str | None = None) -> Callable[[Body], Group]:
-    """Make a group of a function."""
+    """Make a function a group."""
     return click.group(name, cls=Group)

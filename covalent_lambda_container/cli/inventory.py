@@ -32,9 +32,9 @@ _WHOLE: Final = ("name",)
 def list_(given: dict[str, Any], output: Output) -> None:
     """Show images and functions, with their packages and tasks.
 
-    Only those that executors have created: functions with this project's tag, images whose tag is
-    a spec's. The last use of a function is taken from CloudWatch Logs, that of an image from ECR,
-    which knows the day.
+    Lists only what executors have created: functions with this project's tag, and images whose tag
+    is that of a spec. The last use of a function comes from CloudWatch Logs, that of an image from
+    ECR, which records the day.
 
     \b
     Example:
@@ -70,13 +70,13 @@ def list_(given: dict[str, Any], output: Output) -> None:
     default="30d",
     show_default=True,
     metavar="TIME",
-    help="Keep what was created or used within this time: 30d, 12h.",
+    help="Keep everything created or used within this time: 30d, 12h.",
 )
 @click.option("--yes", is_flag=True, help="Do not ask.")
 @click.option(
     "--local",
     is_flag=True,
-    help="Remove what builds have left on this machine, instead of what is in the account.",
+    help="Remove files and images of earlier builds on this machine, not from the account.",
 )
 @executor_options(*ACCOUNT, "ecr_repository", "cache_dir")
 @reporting
@@ -90,10 +90,10 @@ def gc(
 ) -> None:
     """Remove functions and images that are no longer used.
 
-    Functions that were not used for a while, then images that no function uses. With --local,
-    images in the Docker engine and files in the folder of the option cache_dir. Only what executors
-    have created is removed: functions with this project's tag, images whose tag is a spec's. What
-    is needed again is created again.
+    Removes functions that have not been used for a while, then images that no function uses. With
+    --local, images in the Docker engine and files in the option cache_dir. Only what executors have
+    created is removed: functions with this project's tag, images whose tag is that of a spec. What
+    is needed later is created again.
 
     \b
     Example:
@@ -101,12 +101,12 @@ def gc(
       covalent-lambda gc --local --dry-run
     """
     if local:
-        refuse(given, (*ACCOUNT, "ecr_repository"), "gc --local does not look at an account")
+        refuse(given, (*ACCOUNT, "ecr_repository"), "gc --local does not access an account")
         from covalent_lambda_container.cli.pruning import gc_local
 
         gc_local(given, output, dry_run=dry_run, keep=keep, yes=yes)
         return
-    refuse(given, ["cache_dir"], "only gc --local looks at it")
+    refuse(given, ["cache_dir"], "only gc --local uses it")
     from covalent_lambda_container.functions.inventory import find_unused, remove, take_inventory
     from covalent_lambda_container.options.resolve import resolve
 

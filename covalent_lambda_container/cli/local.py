@@ -25,8 +25,7 @@ _FOLDER: Final = "~/.cache/covalent/lambda_container/local"
 def local() -> None:
     """Run a local stand-in for AWS.
 
-    It needs a Docker engine. On Debian and Ubuntu, as root, it installs and starts one if there is
-    none.
+    Requires a Docker engine. On Debian and Ubuntu, as root, installs and starts one if needed.
 
     \b
     Example:
@@ -51,16 +50,16 @@ def _in_folder(body: Body) -> Body:
     "--port",
     type=click.IntRange(1024, 65535),
     metavar="PORT",
-    help="Where it listens, so that what is configured holds after a restart; default: a free one.",
+    help="Port to listen on; a fixed one keeps the configuration valid after a restart.",
 )
 @click.option(
     "--configure",
     is_flag=True,
-    help="Write where it is into Covalent's configuration; `local down` says how to undo it.",
+    help="Write its address to Covalent's configuration; `local down` says how to undo it.",
 )
 @reporting
 def up(folder: Path, port: int | None, configure: bool, output: Output) -> None:
-    """Start the local stack, unless it runs, and print how to use it.
+    """Start the local stack, unless it is running, and print how to use it.
 
     \b
     Example:
@@ -77,7 +76,7 @@ def up(folder: Path, port: int | None, configure: bool, output: Output) -> None:
         )
 
         change_section(stack.options)
-        output.note(f"Written into {configuration_file()}.")
+        output.note(f"Written to {configuration_file()}.")
     instructions(stack, output)
 
 
@@ -87,7 +86,8 @@ def up(folder: Path, port: int | None, configure: bool, output: Output) -> None:
 def down(folder: Path, output: Output) -> None:
     """Stop the local stack, and remove its containers, files and images.
 
-    Prints how to undo what still leads there, in Covalent's configuration and in this shell.
+    Prints how to remove settings that still refer to it, in Covalent's configuration and this
+    shell.
 
     \b
     Example:
@@ -101,14 +101,14 @@ def down(folder: Path, output: Output) -> None:
     if stack:
         for line in undoing(stack):
             output.note(line)
-    output.result({"stopped": was_there}, "stopped" if was_there else "it did not run")
+    output.result({"stopped": was_there}, "stopped" if was_there else "it was not running")
 
 
 @local.command()
 @_in_folder
 @reporting
 def status(folder: Path, output: Output) -> None:
-    """Print how to use the local stack; exit with 1 if it does not run.
+    """Print how to use the local stack; exit with 1 if it is not running.
 
     \b
     Example:
@@ -120,7 +120,7 @@ def status(folder: Path, output: Output) -> None:
     if stack:
         instructions(stack, output)
         return
-    output.note("The local stack does not run. Start it: covalent-lambda local up")
+    output.note("The local stack is not running. Start it: covalent-lambda local up")
     if output.as_json:
         output.result({"environment": None, "options": None})
     click.get_current_context().exit(1)
@@ -148,15 +148,15 @@ def instructions(stack: BackgroundStack, output: Output) -> None:
 
 
 def undoing(stack: BackgroundStack) -> Iterator[str]:
-    """Say how to undo what leads to a stack that was stopped."""
+    """Say how to remove settings that refer to a stopped stack."""
     from covalent_lambda_container.options.configuration import read_section
 
     section = read_section()
     if section.get("endpoint_url") == stack.options["endpoint_url"]:
         names = [name for name, value in stack.options.items() if section.get(name) == value]
-        yield "Covalent's configuration still leads there. Undo it:"
+        yield "Covalent's configuration still refers to it. Undo it:"
         yield f"  {shlex.join(['covalent-lambda', 'config', 'unset', *names])}"
     if os.environ.get("AWS_ENDPOINT_URL") == stack.environment.get("AWS_ENDPOINT_URL"):
         names = [name for name, value in stack.environment.items() if os.environ.get(name) == value]
-        yield "This shell still leads there. Undo it:"
+        yield "This shell still refers to it. Undo it:"
         yield f"  unset {' '.join(names)}"

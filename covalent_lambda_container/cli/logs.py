@@ -1,4 +1,4 @@
-"""``covalent-lambda logs``: what the tasks of a dispatch print, and what functions wrote."""
+"""``covalent-lambda logs``: the output of a dispatch's tasks, and the logs of functions."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ _SHORT: Final = 21
 """Characters of a function's name that distinguish it from others: prefix and image."""
 
 
-@command(short="Show what tasks print, also while they run.")
+@command(short="Show what tasks print, even while they run.")
 @click.argument("function", required=False)
 @click.option(
     "--dispatch",
@@ -48,7 +48,7 @@ _SHORT: Final = 21
     "--since",
     type=duration,
     metavar="TIME",
-    help="Begin logs of functions this long ago: 10m, 2d.  [default: 1h; with --cloudwatch, when "
+    help="Start functions' logs this long ago: 10m, 2d.  [default: 1h; with --cloudwatch, when "
     "the dispatch began]",
 )
 @executor_options(*ACCOUNT)
@@ -66,12 +66,11 @@ def logs(
 ) -> None:
     """Show what the tasks of a dispatch print, or the log of a function.
 
-    With --dispatch, this is what the nodes show in Covalent's interface: what is being done for
-    tasks that wait, what running tasks have printed so far, and the whole output of those that
-    ended. It needs Covalent's server only, and no access to AWS.
-
+    With --dispatch, shows what the nodes show in Covalent's interface: the current step of tasks
+    that wait, what running tasks have printed so far, and the whole output of finished ones. This
+    needs only Covalent's server, and no access to AWS.
     The log of a FUNCTION, or with --cloudwatch those of a dispatch's functions, comes from
-    CloudWatch. It has Lambda's own lines too, and those of other dispatches that use the same
+    CloudWatch. It includes Lambda's own lines, and those of other dispatches that use the same
     function. With --json, each line is a JSON document.
 
     \b
@@ -82,14 +81,14 @@ def logs(
     from covalent_lambda_container.options.resolve import resolve
 
     if bool(function) == bool(dispatch_id):
-        raise click.UsageError("Give a FUNCTION or a --dispatch.")
+        raise click.UsageError("Specify a FUNCTION or --dispatch.")
     if cloudwatch and not dispatch_id:
-        raise click.UsageError("--cloudwatch goes with --dispatch; a FUNCTION's log is there.")
+        raise click.UsageError("--cloudwatch needs --dispatch; a FUNCTION's log is always there.")
     if node_id is not None and (cloudwatch or not dispatch_id):
-        raise click.UsageError("--node goes with --dispatch, and without --cloudwatch.")
+        raise click.UsageError("--node needs --dispatch, and excludes --cloudwatch.")
     if dispatch_id and not cloudwatch:
         if since:
-            raise click.UsageError("--since goes with a FUNCTION, or with --cloudwatch.")
+            raise click.UsageError("--since needs a FUNCTION or --cloudwatch.")
         show_nodes(dispatch_id, node_id, server, follow=follow, output=output)
         return
     start = datetime.now(timezone.utc) - (since or timedelta(hours=1))
@@ -126,7 +125,7 @@ def _of_dispatch(
             found[status.function] = parts.account_stores_for(target.options).logs
     if not found:
         raise ConfigurationError(
-            f"No function of dispatch {dispatch_id!r} is there.",
+            f"Dispatch {dispatch_id!r} has no function that still exists.",
             hint="Show what failed in it: covalent-lambda why " + dispatch_id,
         )
     return list(found.items()), dispatch_started(dispatch_id, server)
@@ -135,7 +134,7 @@ def _of_dispatch(
 def _lines(
     sources: Sequence[Source], start: datetime, *, follow: bool
 ) -> Iterator[tuple[str, LogLine]]:
-    """Yield what functions wrote: in the order of time, or followed, as it comes."""
+    """Yield functions' log lines: in order of time or, when following, as they arrive."""
     if len(sources) == 1 or not follow:
         read = [_named(name, logs.read(name, start, follow=follow)) for name, logs in sources]
         yield from heapq.merge(*read, key=lambda entry: entry[1].time)

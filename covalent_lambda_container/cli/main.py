@@ -44,25 +44,25 @@ _SECTIONS: Final = {
         "demo": "demo:demo",
     },
 }
-"""Commands in the sections of the help, each with its module of this package and name in it."""
+"""Commands in the sections of the help, each with its module in this package and its name there."""
 
 _COMMANDS: Final = {
     name: place for section in _SECTIONS.values() for name, place in section.items()
 }
 
 _INTERRUPTED: Final = 130
-"""Exit code of a program that ended by Ctrl-C, as shells count it."""
+"""Exit code that shells report for a program stopped by Ctrl-C."""
 
 
 class LazyGroup(Group):
-    """A group whose commands are imported when they are asked for."""
+    """A group whose commands are imported when they are needed."""
 
     def list_commands(self, ctx: click.Context) -> list[str]:
         """Return the commands' names in the order of the table above."""
         return [*_COMMANDS, *super().list_commands(ctx)]
 
     def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
-        """Import a command; one that the group was given is returned as it is."""
+        """Import a command; one that was added to the group is returned unchanged."""
         if cmd_name not in _COMMANDS:
             return super().get_command(ctx, cmd_name)
         module, _, name = _COMMANDS[cmd_name].partition(":")
@@ -86,7 +86,7 @@ class LazyGroup(Group):
     def invoke(self, ctx: click.Context) -> Any:
         """Run a command; this project's errors become a message and an exit code.
 
-        SIGTERM counts as Ctrl-C, so that what was begun is undone.
+        SIGTERM is handled like Ctrl-C, so that unfinished work is cleaned up.
         """
         try:
             return super().invoke(ctx)
@@ -100,7 +100,7 @@ class LazyGroup(Group):
         except ValueError as exc:
             if type(exc).__name__ != "TomlDecodeError":
                 raise
-            # Covalent reads its configuration while it is imported.
+            # Covalent reads its configuration when it is imported.
             from covalent_lambda_container.options.configuration import invalid_file
 
             error = invalid_file(exc)
@@ -113,8 +113,8 @@ class LazyGroup(Group):
 def cli() -> None:
     """Images and functions of the Covalent executor `awslambda_container`.
 
-    Options of the executor that are not given are taken from the section
-    [executors.awslambda_container] of Covalent's configuration, as the executor does.
+    Options of the executor that are not given come from the section
+    [executors.awslambda_container] of Covalent's configuration, as for the executor.
 
     \b
     Example:
@@ -137,10 +137,10 @@ def main() -> None:
 
 
 def _leave(status: int) -> NoReturn:
-    """End the process without taking the interpreter down.
+    """End the process without finalizing the interpreter.
 
-    Threads of pyqwest's connections may ask for the interpreter at any moment. While it is being
-    taken down, that ends them in a way that Rust's code does not survive: the process would abort
+    Threads of pyqwest's connections may acquire the interpreter at any moment. During finalization,
+    Python terminates such threads, which Rust's code does not survive: the process would abort
     after its work is done.
     """
     atexit._run_exitfuncs()

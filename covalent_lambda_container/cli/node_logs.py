@@ -1,4 +1,4 @@
-"""What the nodes of a dispatch print, as lines: all of it, or as it comes."""
+"""The output of a dispatch's nodes as lines: all of it, or as it arrives."""
 
 from __future__ import annotations
 
@@ -20,12 +20,12 @@ if TYPE_CHECKING:
 
 _INTERVAL_S: Final = 1.0
 _PATIENCE: Final = 30
-"""How many times in a row a server that does not answer is asked again."""
+"""Retries of a request that the server does not answer."""
 
 _STATE: Final = "state"
 
 _ANCHOR: Final = 256
-"""Characters by which the new part of an output is found whose middle was left out."""
+"""Characters that locate the new part of an output whose middle was left out."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -37,9 +37,9 @@ class NodeLine:
     dispatch_id, node_id, name
         Covalent's names for the node.
     stream
-        ``"stdout"``, ``"stderr"``, or ``"state"`` for a word on how its task ended.
+        ``"stdout"``, ``"stderr"``, or ``"state"`` for how its task ended.
     text
-        Without the end of the line.
+        The line, without its line break.
     """
 
     dispatch_id: str
@@ -51,18 +51,18 @@ class NodeLine:
 
 @dataclass
 class _Stream:
-    """One stream of a node, as far as it was shown."""
+    """The part of a node's stream that has been shown."""
 
     shown: str = ""
     rest: str = ""
 
     def lines(self, text: str, *, ended: bool) -> Iterator[str]:
-        """Yield the whole lines that are new; at the end, also what has no end of line."""
-        # Covalent serves a file while it writes it: a part of what was shown is nothing new.
+        """Yield new complete lines; at the end, also an incomplete last line."""
+        # Covalent serves a file while it writes it: a prefix of the shown text has nothing new.
         if ended or not self.shown.startswith(text):
             new = news(self.shown, text)
             if new is None:
-                # Something else in its place: it begins with a line of its own.
+                # A different text replaced it: start on a new line.
                 if self.rest:
                     yield self.rest
                 self.rest, new = "", text
@@ -81,10 +81,10 @@ class _Node:
 
 
 def news(shown: str, text: str) -> str | None:
-    """Return what of a text was not shown before; None if it is another text.
+    """Return the part of a text that has not been shown; None if it is a different text.
 
-    The text has grown at its end; or it is so long that its middle was left out, and goes on after
-    the end of what was shown.
+    The text has grown at its end; or its middle was left out because it is long, and it continues
+    after the end of what was shown.
     """
     if text.startswith(shown):
         return text[len(shown) :]
@@ -99,21 +99,21 @@ def node_lines(
     follow: bool,
     sleep: Callable[[float], object] = time.sleep,
 ) -> Iterator[NodeLine]:
-    """Yield what the nodes of a dispatch show, and with `follow` what comes until it has ended.
+    """Yield the lines that a dispatch's nodes show; with `follow`, until it has ended.
 
     Parameters
     ----------
     read
-        Returns what nodes show now, save those that are given.
+        Returns what all nodes except the given ones show now.
     follow
-        Whether to wait for more. How tasks ended is then said as well.
+        Whether to wait for more. How tasks ended is then reported as well.
     sleep
-        Clock, for tests.
+        Replaces `time.sleep` in tests.
 
     Raises
     ------
     LambdaContainerError
-        The server does not answer (any more).
+        The server does not answer, or no longer does.
     """
     nodes: dict[NodeKey, _Node] = {}
     done: set[NodeKey] = set()
@@ -155,7 +155,7 @@ def _lines(node: _Node, now: NodeOutput, *, follow: bool) -> Iterator[NodeLine]:
 def show_nodes(
     dispatch_id: str, node_id: int | None, server: str | None, *, follow: bool, output: Output
 ) -> None:
-    """Print what the nodes of a dispatch show, each line with its node if there are several."""
+    """Print what a dispatch's nodes show, with the node before each line if there are several."""
     from covalent_lambda_container.covalent_api.node_outputs import read_outputs
 
     def read(known: set[NodeKey]) -> DispatchOutput:
@@ -164,7 +164,7 @@ def show_nodes(
     for line in node_lines(read, follow=follow):
         place = f"{harmless(line.name)} {line.node_id}"
         if line.stream == _STATE:
-            # Without --json, it is no part of what the tasks printed.
+            # Without --json, it is not part of the tasks' output.
             if output.as_json:
                 output.line(asdict(line), "")
             else:

@@ -1,7 +1,7 @@
-"""What a command prints: its result on stdout, messages on stderr.
+"""A command's output: its result on stdout, messages on stderr.
 
-On a terminal, progress is drawn and tables are as wide as it is; elsewhere, in CI and with
-``--no-progress`` there are plain lines.
+On a terminal, progress is drawn and tables fit its width; elsewhere, in CI and with
+``--no-progress``, output consists of plain lines.
 """
 
 from __future__ import annotations
@@ -42,11 +42,11 @@ class Output:
     as_json
         Whether the result is a JSON document.
     progress
-        Whether progress may be drawn; it is where stderr is a terminal.
+        Whether progress may be drawn, if stderr is a terminal.
     quiet
         Whether only the result and errors are written.
     verbose
-        Whether what is logged is shown, such as the output of builds.
+        Whether log messages are shown, such as the output of builds.
     """
 
     def __init__(
@@ -69,7 +69,7 @@ class Output:
 
     @property
     def aside(self) -> Output:
-        """An output whose results are messages, for what is shown before a question."""
+        """An output whose results are messages, for text shown before a question."""
         return Output(self._stderr, self._stderr, progress=False)
 
     def note(self, line: str) -> None:
@@ -90,7 +90,7 @@ class Output:
         return click.style(text, **style) if takes_colour(self._stdout) else text
 
     def result(self, document: Any, *lines: str) -> None:
-        """Write the result: a JSON document, or what a reader gets instead."""
+        """Write the result: a JSON document, or lines for people."""
         if self.as_json:
             text = json.dumps(document, indent=2, ensure_ascii=False)
         else:
@@ -98,11 +98,11 @@ class Output:
         print(text, file=self._stdout, flush=True)
 
     def fitting(self, lines: Sequence[str]) -> list[str]:
-        """Return lines of a result that break between words where stdout is a terminal."""
+        """Return a result's lines, broken between words if stdout is a terminal."""
         return [wrapped(line, self._stdout) for line in lines]
 
     def line(self, document: Any, text: str) -> None:
-        """Write a piece of a result that has no end: a JSON document on one line, or text."""
+        """Write a piece of an endless result: a JSON document on one line, or text."""
         shown = json.dumps(document, ensure_ascii=False) if self.as_json else text
         print(shown, file=self._stdout, flush=True)
 
@@ -116,21 +116,21 @@ class Output:
     ) -> None:
         """Write the result: a JSON document, or a table.
 
-        Each row is a line of its own; on a terminal that is too narrow, cells are wrapped, save
-        those of the columns in `whole`.
+        Each row is one line; on a terminal that is too narrow, cells are wrapped, except those of
+        the columns in `whole`.
         """
         self.result(document, *lines_of(columns, rows, width=self.width, whole=whole))
 
     @property
     def width(self) -> int | None:
-        """Characters in a line of stdout; None where it is not a terminal."""
+        """Characters in a line of stdout; None if it is not a terminal."""
         return shutil.get_terminal_size().columns if self._stdout.isatty() else None
 
     @contextmanager
     def steps(self) -> Iterator[Callable[[str], Step]]:
-        """Show work while it goes on, several pieces at once; yields what begins a piece.
+        """Show the progress of work, several pieces at once; yields a function that begins a piece.
 
-        A piece is begun with its name; a piece that is not ended by then failed.
+        The function accepts the piece's name. A piece that has not ended on exit has failed.
         """
         if not self.draws:
             yield lambda name: StepLines(self.note, name)
@@ -144,9 +144,9 @@ class Output:
 
     @contextmanager
     def logging(self) -> Iterator[None]:
-        """Show what is logged: warnings, or with ``--verbose`` everything.
+        """Show log messages: warnings, or with ``--verbose`` everything.
 
-        Covalent's own handlers do not get it meanwhile: they would disturb the progress display.
+        Covalent's own handlers are detached meanwhile: they would disturb the progress display.
         """
         handler = _LogHandler(self)
         handler.setFormatter(logging.Formatter("%(message)s"))
@@ -186,16 +186,16 @@ class _LogHandler(logging.Handler):
 
 
 def styled(text: str, stream: TextIO, label: str, **style: Any) -> str:
-    """Return a text behind a label, which has a colour if the stream supports it."""
+    """Return a text after a label, which is coloured if the stream supports it."""
     text = wrapped(f"{label} {text}", stream).removeprefix(f"{label} ")
     shown = click.style(label, bold=True, **style) if takes_colour(stream) else label
     return f"{shown} {text}"
 
 
 def wrapped(text: str, stream: TextIO) -> str:
-    """Return a text whose long lines are broken between words where the stream is a terminal.
+    """Return a text whose long lines are broken between words if the stream is a terminal.
 
-    The terminal would break them anywhere.
+    The terminal itself would break them in the middle of words.
     """
     if not stream.isatty():
         return text
@@ -217,7 +217,7 @@ def wrapped(text: str, stream: TextIO) -> str:
 def takes_colour(stream: TextIO) -> bool:
     """Return whether a stream is a terminal that shows colours, and the user wants them.
 
-    ``NO_COLOR`` and ``TERM=dumb`` say that they do not.
+    ``NO_COLOR`` and ``TERM=dumb`` turn colours off.
     """
     unwanted = os.environ.get("NO_COLOR") or os.environ.get("TERM") == "dumb"
     return stream.isatty() and not unwanted
@@ -229,16 +229,16 @@ def in_ci() -> bool:
 
 
 def reporting(body: Body) -> Body:
-    """Give a command ``--json``, ``--no-progress``, ``-q`` and ``-v``, and the keyword ``output``.
+    """Add ``--json``, ``--no-progress``, ``-q`` and ``-v`` to a command, and the keyword `output`.
 
-    What anything else writes to stdout meanwhile (a workflow that is imported, Covalent's log)
+    While it runs, everything else written to stdout (by an imported workflow, or Covalent's log)
     goes to stderr.
     """
 
     @_flag("--json", "as_json", help="Write the result as JSON.")
-    @_flag("--no-progress", help="Write plain lines, also on a terminal.")
+    @_flag("--no-progress", help="Write plain lines, even on a terminal.")
     @_flag("-q", "--quiet", help="Write only the result, warnings and errors.")
-    @_flag("-v", "--verbose", help="Show what is logged, such as the output of builds.")
+    @_flag("-v", "--verbose", help="Show log messages, such as the output of builds.")
     @functools.wraps(body)
     def command(
         *args: Any, as_json: bool, no_progress: bool, quiet: bool, verbose: bool, **kwargs: Any

@@ -1,4 +1,4 @@
-"""Options that several commands have: above all those of the executor."""
+"""Options shared by several commands, above all those of the executor."""
 
 from __future__ import annotations
 
@@ -17,13 +17,13 @@ from covalent_lambda_container.options.declarations import OPTIONS
 Body = TypeVar("Body", bound=Callable[..., Any])
 
 ACCOUNT: Final = ("region", "profile", "credentials_file", "endpoint_url")
-"""Options that say which account, as whom, and where."""
+"""Options that choose the account, the identity and the region."""
 
 _UNITS: Final = {"s": "seconds", "m": "minutes", "h": "hours", "d": "days"}
 
 
 def duration(text: str | timedelta) -> timedelta:
-    """Return a length of time, written ``30d``, ``12h``, ``15m`` or ``45s``: a type of options."""
+    """Parse a duration such as ``30d``, ``12h``, ``15m`` or ``45s``; used as an option's type."""
     if isinstance(text, timedelta):
         return text
     match = re.fullmatch(r"(\d{1,6})([smhd])", text)
@@ -35,11 +35,11 @@ def duration(text: str | timedelta) -> timedelta:
 python_option = click.option(
     "--python", "python_version", metavar="X.Y", help="Python of the images; default: this one."
 )
-"""Gives a command ``python_version``."""
+"""Adds ``python_version`` to a command."""
 
 
 def files_option(meaning: str) -> Callable[[Body], Body]:
-    """Give a command ``files``, the paths of requirements files."""
+    """Add ``files``, the paths of requirements files, to a command."""
     return click.option(
         "-r",
         "--requirements-file",
@@ -47,22 +47,22 @@ def files_option(meaning: str) -> Callable[[Body], Body]:
         multiple=True,
         metavar="FILE",
         type=click.Path(exists=True, dir_okay=False, path_type=Path),
-        help=f"{meaning}; may be given several times.",
+        help=f"{meaning}; may be repeated.",
     )
 
 
 def refuse(given: Mapping[str, Any], names: Iterable[str], reason: str) -> None:
-    """Raise if one of these options of the executor was given: ``reason`` says why it must not."""
+    """Raise if any of these executor options was given; ``reason`` says why it is not allowed."""
     flags = [OPTIONS[name].flag for name in names if given.get(name) is not None]
     if flags:
         raise click.UsageError(f"{', '.join(flags)}: {reason}.")
 
 
 def executor_options(*names: str) -> Callable[[Body], Body]:
-    """Give a command flags for options of the executor.
+    """Add flags for options of the executor to a command.
 
-    The command gets them as the keyword ``given``, a dictionary by the options' names with None for
-    options that were not given, as `covalent_lambda_container.options.resolve.resolve` expects.
+    They are passed as the keyword ``given``, a dictionary from the options' names to values, with
+    None for absent options, as `covalent_lambda_container.options.resolve.resolve` expects.
     """
 
     def decorate(body: Body) -> Body:
@@ -92,9 +92,9 @@ _LISTED: Final = re.compile(r"\boptions? ((?:[a-z0-9_]+(?:, | and | or ))*[a-z0-
 
 
 def with_flags(text: str, parameters: Iterable[click.Parameter]) -> str:
-    """Return an error's text with the flags of a command in place of the options they stand for.
+    """Return an error's text with options replaced by the command's flags for them.
 
-    Options that the command has no flag for stay as they are: they come from the configuration.
+    Options without a flag are not replaced: they come from the configuration.
     """
     names = {each.name for each in parameters}
     flags = {
@@ -109,5 +109,5 @@ def with_flags(text: str, parameters: Iterable[click.Parameter]) -> str:
 
     text = text.replace("AWSLambdaContainerExecutor option ", "option ")
     text = _LISTED.sub(listed, text)
-    # Names of several words are nothing else, wherever they stand.
+    # Names with underscores cannot be anything but options, wherever they occur.
     return re.sub(r"(?<![\w-])[a-z0-9]+(?:_[a-z0-9]+)+\b", flag, text)

@@ -29,7 +29,7 @@ if TYPE_CHECKING:
     from covalent_lambda_container.executor.prebuild import BuildTarget, TargetStatus
 
 _MISSING: Final = 3
-"""Exit code of ``--check`` when something is not there."""
+"""Exit code of ``--check`` when something is missing."""
 
 _LOOKS_AT_ONCE: Final = 16
 _SHORT: Final = 12
@@ -46,7 +46,7 @@ _THERE: Final = "there"
     "dispatches",
     multiple=True,
     metavar="ID",
-    help="The tasks of a finished dispatch, with the packages that their data needed.",
+    help="The tasks of a finished dispatch, with the packages that their data needs.",
 )
 @click.option("--server", metavar="URL", help="Covalent's server, for --dispatch.")
 @click.option("--args", "arguments", metavar="JSON", help="Arguments of the lattice: a list.")
@@ -82,9 +82,9 @@ def prebuild(
 ) -> None:
     """Create the images and functions that WORKFLOWs need.
 
-    Only what is missing is built, pushed and created. The file of a workflow is imported and the
-    graphs of its lattices are built, as in a dispatch. Options given here take precedence over
-    those of its executors.
+    Builds, pushes and creates only what is missing. The workflow's file is imported and the graphs
+    of its lattices are built, as in a dispatch. Options given here take precedence over those of
+    its executors.
 
     \b
     Example:
@@ -93,9 +93,9 @@ def prebuild(
       covalent-lambda prebuild -r requirements.txt --no-function
     """
     if no_push and (plan or check):
-        raise click.UsageError("--no-push builds; it does not go with --plan and --check.")
+        raise click.UsageError("--no-push builds: it excludes --plan and --check.")
     if not (workflows or files or dispatches):
-        raise click.UsageError("Give a WORKFLOW.py, a requirements file (-r) or a --dispatch.")
+        raise click.UsageError("Specify a WORKFLOW.py, a requirements file (-r) or --dispatch.")
     args = as_json(arguments, "--args", list)
     kwargs = as_json(named, "--kwargs", dict)
 

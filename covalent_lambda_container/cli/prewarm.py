@@ -40,10 +40,10 @@ def prewarm(
     given: dict[str, Any],
     output: Output,
 ) -> None:
-    """Start execution environments before tasks come.
+    """Start execution environments before tasks arrive.
 
-    Of one function, or of all functions of a workflow. They wait for tasks as long as Lambda keeps
-    them, usually some minutes; only the time of their start is billed.
+    For one function, or all functions of a workflow. Environments wait for tasks as long as Lambda
+    keeps them, usually some minutes; only their start is billed.
 
     \b
     Example:
@@ -77,7 +77,7 @@ def prewarm(
 
 
 async def _warm(found: dict[str, Options], count: int, output: Output) -> dict[str, int]:
-    """Warm one function after the other: an account's environments are limited."""
+    """Prewarm one function after the other: an account's environments are limited."""
     from covalent_lambda_container.executor.prewarm import prewarm as start_environments
 
     started = {}
@@ -93,7 +93,7 @@ async def _warm(found: dict[str, Options], count: int, output: Output) -> dict[s
 def _functions_of(
     workflow: str, args: Any, kwargs: Any, given: dict[str, Any], output: Output
 ) -> dict[str, Options]:
-    """Return the functions of a workflow's tasks, which must be there."""
+    """Return the functions of a workflow's tasks, which must exist."""
     from covalent_lambda_container.executor.prebuild import build_targets, look
 
     tasks = tasks_of_workflows([workflow], args, kwargs, output)

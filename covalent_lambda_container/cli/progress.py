@@ -32,14 +32,14 @@ class StepLines:
         self._state = ""
 
     def report(self, state: str) -> None:
-        """Write a line, unless the last one said the same but for its numbers."""
+        """Write a line, unless it differs from the last one only in its numbers."""
         kind = "".join(character for character in state if not character.isdigit())
         if kind != self._state:
             self._state = kind
             self._note(f"{self._name}: {state}")
 
     def end(self, outcome: str) -> None:
-        """Write a line with the time that it took."""
+        """Write a line with the time that the work took."""
         self._note(f"{self._name}: {outcome} ({time.monotonic() - self._started:.1f} s)")
 
 
@@ -52,11 +52,11 @@ class DrawnStep:
         self._task: TaskID = progress.add_task(_plain(name), total=1)
 
     def report(self, state: str) -> None:
-        """Replace what the line says."""
+        """Replace the line's text."""
         self._progress.update(self._task, description=_plain(f"{self._name}: {state}"))
 
     def end(self, outcome: str) -> None:
-        """Let the line stay as it is."""
+        """Leave the line on the screen with the outcome."""
         self._progress.update(
             self._task, description=_plain(f"{self._name}: {outcome}"), completed=1
         )
@@ -69,9 +69,9 @@ def drawn_steps(stream: TextIO) -> Iterator[tuple[Callable[[str], Step], Callabl
     Yields
     ------
     begin
-        Begins a piece of work, given its name.
+        Function that begins a piece of work with this name.
     note
-        Writes a line above what is drawn.
+        Function that writes a line above the display.
     """
     from rich.console import Console
     from rich.progress import Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
@@ -91,7 +91,7 @@ def drawn_steps(stream: TextIO) -> Iterator[tuple[Callable[[str], Step], Callabl
 def _write(console: Console, line: str) -> None:
     from rich.text import Text
 
-    # Lines have their own colours already, and are broken by the terminal alone.
+    # Lines already have their colours, and only the terminal breaks them.
     console.print(Text.from_ansi(line), soft_wrap=True)
 
 

@@ -1,4 +1,4 @@
-"""``covalent-lambda gc --local``: what builds have left on this machine."""
+"""``covalent-lambda gc --local``: remnants of builds on this machine."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ _COLUMNS: Final = ("kind", "name", "size", "last use")
 def gc_local(
     given: dict[str, Any], output: Output, *, dry_run: bool, keep: timedelta, yes: bool
 ) -> None:
-    """Remove what builds have left here and was not used for a while, after a confirmation."""
+    """Remove remnants of builds that have not been used for a while, after a confirmation."""
     from covalent_lambda_container.images.pruning import remove
     from covalent_lambda_container.options.resolve import resolve
 
@@ -52,7 +52,7 @@ def _find(
     try:
         images = stores.engine.list_images()
     except ImageBuildError as exc:
-        output.note(f"Images are left out. {exc.message}")
+        output.note(f"Images were skipped. {exc.message}")
         images = []
     return [
         *old_images(images, now=now, keep=keep),

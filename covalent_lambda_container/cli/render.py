@@ -37,8 +37,8 @@ def render(
 ) -> None:
     """Show a Dockerfile of the image with these REQUIREMENTS.
 
-    With --context, write a folder that 'docker build' needs nothing else for. The executor's own
-    builds give an image with the same content in other layers.
+    With --context, write a folder with everything that 'docker build' needs. The executor's own
+    builds give an image with the same contents in different layers.
 
     \b
     Example:

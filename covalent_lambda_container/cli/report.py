@@ -38,8 +38,8 @@ def report(
 ) -> None:
     """Show the time and cost of a dispatch's electrons, and what to change.
 
-    Covalent's server keeps all that this needs, also of dispatches of long ago. Costs are AWS's
-    list prices. For a dispatch that ran on a local stack, no cost is shown.
+    All of it comes from Covalent's server, even for old dispatches. Costs are AWS's list prices.
+    For dispatches that ran on a local stack, no cost is shown.
 
     \b
     Example:

@@ -1,4 +1,4 @@
-"""Tables as text: one line for each row, or as wide as a terminal."""
+"""Tables as text: one line for each row, or fitted to a terminal."""
 
 from __future__ import annotations
 
@@ -8,9 +8,9 @@ from typing import Final
 
 _GAP: Final = "  "
 _NARROWEST: Final = 10
-"""Columns are not wrapped to fewer characters than this."""
+"""Fewest characters to which a column is wrapped."""
 _LONGEST_WORD: Final = 24
-"""Words of up to so many characters are not broken while a row can be one of a table."""
+"""Words up to this length are not broken as long as the table fits."""
 
 
 def lines_of(
@@ -27,16 +27,16 @@ def lines_of(
     columns
         Headings.
     rows
-        Cells; as many in each row as there are headings.
+        Cells; each row has as many as there are headings.
     width
-        Characters that a line may have; None for any number, with one line for each row.
+        Most characters in a line; None for no limit, with one line for each row.
     whole
         Headings of columns whose cells are not broken, since people copy them.
 
     Returns
     -------
     list of str
-        Where not even wrapped cells fit, each row is a paragraph with a line for each cell.
+        If not even wrapped cells fit, each row is a paragraph with a line for each cell.
     """
     cells = [[column.upper() for column in columns], *rows]
     widths = [max(len(row[place]) for row in cells) for place in range(len(columns))]

@@ -22,7 +22,7 @@ def tasks_of_workflows(
     kwargs: dict[str, Any] | None,
     output: Output,
 ) -> list[WorkItem]:
-    """Return the tasks of workflows that use the executor; report what had to be guessed."""
+    """Return the tasks of workflows that use the executor; report guesses."""
     from covalent_lambda_container.covalent_api.workflow import read_workflow
 
     tasks: list[WorkItem] = []
@@ -71,7 +71,7 @@ def path_and_lattice(workflow: str) -> tuple[Path, str | None]:
 
 
 def as_json(text: str | None, flag: str, kind: type) -> Any:
-    """Return the value of a JSON option, which must be of a kind; None if it was not given."""
+    """Return the value of a JSON option, which must have this type; None if it was not given."""
     if text is None:
         return None
     try:

@@ -1,4 +1,4 @@
-"""What tasks wrote, on a terminal: it may be anything, and changes nothing but lines of text."""
+"""Text written by tasks, made harmless for a terminal, whatever it contains."""
 
 from __future__ import annotations
 
@@ -9,10 +9,10 @@ _CONTROL: Final = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f\u2028\u2029\u202a-\u
 
 
 def harmless(text: str) -> str:
-    """Return a text whose control characters, but for tabs and ends of lines, are shown as text.
+    """Return a text with its control characters, except tabs and line breaks, shown as text.
 
     A task could otherwise move the cursor, change the terminal's title, or hide what it printed.
-    Of a line that was overwritten, as progress bars do, the last state is shown.
+    For lines that were overwritten, as progress bars do, only the last state is shown.
     """
     lines = text.replace("\r\n", "\n").split("\n")
     last = [line.rstrip("\r").rpartition("\r")[2] for line in lines]

@@ -1,4 +1,4 @@
-"""``covalent-lambda tune``: which memory size a workflow's electrons should have."""
+"""``covalent-lambda tune``: finds the best memory size for a workflow's electrons."""
 
 from __future__ import annotations
 
@@ -24,13 +24,13 @@ def _sizes(_context: click.Context, _parameter: click.Parameter, text: str) -> l
     if wrong or len(sizes) < _LEAST_SIZES:
         seen = f"{wrong[0]!r} is not one" if wrong else f"{text!r} has {len(sizes)}"
         raise click.BadParameter(
-            f"{seen}: give at least {_LEAST_SIZES} sizes from {least} to {most} MB, separated by "
+            f"{seen}: use at least {_LEAST_SIZES} sizes from {least} to {most} MB, separated by "
             "commas."
         )
     return sizes
 
 
-@command(short="Find the memory size that electrons should have.")
+@command(short="Find the best memory size for electrons.")
 @click.argument("workflow")
 @click.option(
     "--memory",
@@ -71,8 +71,8 @@ def tune(
     """Run a workflow with several memory sizes, and show time and cost of its electrons.
 
     WORKFLOW is a file and the name of a lattice in it. It is dispatched to Covalent's server; all
-    sizes use the same image. Cold starts are left out. The tasks really run: what they change,
-    they change each time.
+    sizes use the same image. Cold starts are not counted. The tasks really run, each time with
+    their side effects.
 
     \b
     Example:
@@ -94,7 +94,7 @@ def tune(
     most = tuning.highest_cost_usd(options, memory, runs + 1, region)
     output.note(
         f"{dispatches} dispatches with {len(options) * dispatches} invocations. On AWS they cost "
-        f"at most ${most:.2f} for Lambda, if every task runs into its timeout."
+        f"at most ${most:.2f} for Lambda, if every task times out."
     )
     if not yes:
         click.confirm("Go on?", abort=True, err=True)

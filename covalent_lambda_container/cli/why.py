@@ -18,12 +18,12 @@ if TYPE_CHECKING:
     from covalent_lambda_container.model.specs import ImageSpec
 
 _MOST_LINES: Final = 40
-"""Lines of an output that are shown; all of it with ``--full``."""
+"""Lines shown of an output without ``--full``."""
 
 
 @command()
 @click.argument("dispatch_id")
-@click.option("--full", is_flag=True, help="Show outputs and tracebacks whole.")
+@click.option("--full", is_flag=True, help="Show complete outputs and tracebacks.")
 @click.option("--server", metavar="URL", help="Covalent's server.")
 @reporting
 def why(dispatch_id: str, full: bool, server: str | None, output: Output) -> None:
@@ -89,7 +89,7 @@ def _lines(
     node: FailedNode, image: ImageSpec | None, output: Output, *, most: int | None
 ) -> Iterator[str]:
     place = f"node {node.node_id} of {node.dispatch_id}, executor {node.executor}"
-    reason, *advice = harmless(node.error).splitlines() or ["no error was kept"]
+    reason, *advice = harmless(node.error).splitlines() or ["no error was recorded"]
     yield f"{output.coloured(node.name, fg='red', bold=True)} ({place})"
     yield f"  {output.coloured(reason, bold=True)}"
     yield from (f"  {' ' if number else '→'} {line}" for number, line in enumerate(advice))
@@ -97,7 +97,7 @@ def _lines(
         packages = ", ".join(image.requirements) or "no packages"
         yield f"  image: {image.tag} ({packages})"
     for name, text in (("stderr", node.stderr), ("stdout", node.stdout)):
-        # Without a task there is no output: Covalent then writes the error in its place.
+        # Without a task there is no output: Covalent then writes the error there instead.
         if text.strip() and text.strip() != node.error.strip():
             yield f"  {name}:"
             yield from (f"  | {line}" for line in _end_of(text, most))
@@ -107,4 +107,4 @@ def _end_of(text: str, most: int | None) -> list[str]:
     lines = harmless(text).rstrip("\n").split("\n")
     if most is None or len(lines) <= most:
         return lines
-    return [f"… {len(lines) - most} lines more: --full", *lines[-most:]]
+    return [f"… {len(lines) - most} more lines: --full", *lines[-most:]]

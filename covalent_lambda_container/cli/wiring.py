@@ -1,4 +1,4 @@
-"""What commands work with: the parts that are put together for the executor, or a test's."""
+"""The parts that commands work with: the executor's, or those of a test."""
 
 from __future__ import annotations
 
@@ -25,12 +25,12 @@ class Wiring(Protocol):
 
 
 def wiring() -> Wiring:
-    """Return the wiring that the command line was started with; the executor's by default."""
+    """Return the wiring that the command line was started with; default: the executor's."""
     given = click.get_current_context().obj
     module = "covalent_lambda_container.executor.wiring"
     return cast("Wiring", given or importlib.import_module(module))
 
 
 def contents_of(options: Options) -> ContentsOf:
-    """Return what says what is in the images that an executor with these options makes."""
+    """Return the function that reads the contents of images built with these options."""
     return wiring().service_for(options).targets.contents_of

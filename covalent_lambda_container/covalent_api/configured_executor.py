@@ -37,10 +37,10 @@ class ConfiguredExecutor(AsyncBaseExecutor):
         Existing S3 bucket through which large tasks and results pass: lowercase letters,
         digits, hyphens and dots. Default: "covalent-lambda-job-resources".
     cache_dir : str
-        Folder for lock files and for packages that later builds use. Default:
+        Folder for lock files and for packages that later builds reuse. Default:
         "~/.cache/covalent/lambda_container".
     poll_freq : float
-        Seconds between looks for the result of a task whose connection was lost. Default: 5.0.
+        Seconds between checks for the result of a task whose connection was lost. Default: 5.0.
     timeout : int
         Seconds a task may take, 1 to 900 (Lambda's limit). Default: 60.
     memory_size : int
@@ -52,8 +52,8 @@ class ConfiguredExecutor(AsyncBaseExecutor):
     ecr_repository : str
         ECR repository of the images; created when it is missing. Default: "covalent-lambda".
     max_memory_size : int
-        Most memory in MB for a task that ran out of it: it is run again with twice as much
-        until it has this, up to 10240; 0: it is not run again for that. Default: 0.
+        Most memory in MB for a task that ran out of it: it is rerun with twice as much each
+        time up to this limit, at most 10240; 0: no reruns for lack of memory. Default: 0.
     ephemeral_storage : int
         Size of /tmp in MB, 512 to 10240. Default: 512.
     environment : dict[str, str]
@@ -66,55 +66,53 @@ class ConfiguredExecutor(AsyncBaseExecutor):
         Access point of EFS or S3 Files that the functions mount, {"arn": its ARN, "mount_path":
         "/mnt/NAME"}; needs subnet_ids.
     requirements : list[str]
-        pip requirements that every electron of this executor gets; ["-r FILE"] reads them from
-        a file.
+        pip requirements of every electron of this executor; ["-r FILE"] reads them from a file.
     constraints : list[str]
         Requirements of packages that are installed only if another package needs them, as in
         pip's constraints files.
     local_packages : list[str]
-        Packages and modules of your own that go into the images as they are: the names they are
-        imported by, or paths.
+        Your own packages and modules, copied into the images unchanged: import names, or paths.
     bash_deps : str
-        When commands of DepsBash run: once while the image is built, or before each task, in a
+        When DepsBash commands run: once while the image is built, or before each task, in a
         folder under /tmp. Default: "build".
     base_image : str
-        Root image; default: public.ecr.aws/lambda/python:X.Y, X.Y being the client's Python.
+        Root image; default: public.ecr.aws/lambda/python:X.Y, for the client's Python X.Y.
     architecture : str
         Processor of the functions: x86_64 or arm64. Default: "x86_64".
     builder : str
-        What makes the images: docker, an engine on the dispatcher's machine, or registry, which
-        composes them without one and uploads them itself. Default: "docker".
+        How images are built: docker uses an engine on the dispatcher's machine; registry
+        composes and uploads them without one. Default: "docker".
     force_rebuild : bool
-        Rebuild and push each image, once in each process of the dispatcher, although ECR has
-        it. Default: False.
+        Rebuild and push each image, once in each process of the dispatcher, even if ECR has it.
+        Default: False.
     max_image_mb : int
         Largest image that is pushed, in MB uncompressed, up to 10240 (Lambda's limit). Default:
         10240.
     ca_bundle : str
-        PEM file of certificate authorities to trust when packages are installed, and when a
-        root image is read without Docker; default: PIP_CERT, REQUESTS_CA_BUNDLE or
-        SSL_CERT_FILE of the dispatcher's environment, or pip's configuration.
+        PEM file of certificate authorities to trust when installing packages, and when reading
+        a root image without Docker; default: PIP_CERT, REQUESTS_CA_BUNDLE or SSL_CERT_FILE of
+        the dispatcher's environment, or pip's configuration.
     pip_index_url : str
-        Package index, without credentials; default: the dispatcher's, as uv's and pip's
-        environment variables and pip's configuration say.
+        Package index, without credentials; default: the dispatcher's, from uv's and pip's
+        environment variables and pip's configuration.
     pip_extra_index_urls : list[str]
         Further package indexes, without credentials, searched before those of the dispatcher's
         machine.
     reserved_concurrency : int
         Executions that Lambda reserves for each function and does not let it exceed, 1 or more;
-        0: none. A function that an edit has replaced keeps its own until `covalent-lambda gc`
-        removes it. Default: 0.
+        0: none. A function replaced after an edit keeps its reservation until `covalent-lambda
+        gc` removes it. Default: 0.
     prewarm : int
         Execution environments started at once before a function's first task, 0 to 1000.
         Default: 0.
     isolate : str
-        Whom functions are shared with: none, all dispatchers whose tasks need the same one;
-        function, only those with the same AWS identity. Default: "none".
+        Which dispatchers share functions: none, all whose tasks need the same one; function,
+        only those with the same AWS identity. Default: "none".
     kms_key_arn : str
         ARN of the KMS key that encrypts the functions' environment variables and images;
         default: AWS's own.
     tags : dict[str, str]
-        AWS tags put on the functions.
+        AWS tags of the functions.
     usage_report : bool
         End each task's stderr with a line on its duration, memory and estimated cost. Default:
         True.

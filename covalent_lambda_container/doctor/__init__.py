@@ -1,1 +1,1 @@
-"""Checks that find what would keep electrons from running."""
+"""Checks for problems that would keep electrons from running."""

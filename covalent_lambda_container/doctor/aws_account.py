@@ -1,4 +1,4 @@
-"""What AWS says: who asks, when, and whether the account has what the executor needs."""
+"""Checks of AWS: the identity, the clock, and the resources that the executor needs."""
 
 from __future__ import annotations
 
@@ -24,8 +24,8 @@ from covalent_lambda_container.model.names import OBJECT_PREFIX
 from covalent_lambda_container.options.schema import Options
 
 _SKEW_LIMIT_S: Final = 60
-"""AWS refuses what was signed over 5 minutes ago ("Why requests are signed", IAM user guide, read
-2026-11); a clock that is this far off will be there soon."""
+"""AWS refuses requests signed over 5 minutes ago ("Why requests are signed", IAM user guide, read
+2026-11); a clock that is this far off will soon exceed that."""
 
 _UNRESERVABLE: Final = 100
 """Executions that an account keeps for functions without a reservation ("Configuring reserved
@@ -33,12 +33,12 @@ concurrency", Lambda developer guide, read 2026-11)."""
 
 
 class AwsAccount:
-    """The account that options lead to.
+    """The account that the options select.
 
     Parameters
     ----------
     options
-        The executor's.
+        The executor's options.
     now
         This machine's clock, in seconds since 1970.
     """
@@ -48,7 +48,7 @@ class AwsAccount:
         self._now = now
 
     def checks(self) -> list[Check]:
-        """Return what can be asked about it."""
+        """Return the checks of the account."""
         return [
             Check("AWS credentials", self.credentials),
             Check("AWS region", self.region),
@@ -60,16 +60,16 @@ class AwsAccount:
         ]
 
     def credentials(self) -> str:
-        """Say whose the credentials are."""
+        """Return the identity of the credentials."""
         with explained("ask for the identity of profile", self._who, ConfigurationError):
             identity = self._clients.sts.get_caller_identity()
         return f"{identity['Arn']}, account {identity['Account']}"
 
     def region(self) -> str:
-        """Say where functions are made."""
+        """Return the region and endpoint where functions are created."""
         meta = self._clients.ecr.meta
         region = str(meta.region_name)
-        # Without an endpoint of its own it is AWS's.
+        # Without a custom endpoint, it is AWS's own.
         return region if self._clients.registry_host is None else f"{region} at {meta.endpoint_url}"
 
     def clock(self) -> str:
@@ -79,26 +79,26 @@ class AwsAccount:
             try:
                 answer: Any = self._clients.sts.get_caller_identity()
             except ClientError as exc:
-                # A refusal has a date, too, and a wrong clock is a reason for one.
+                # A refusal has a date, too, and a wrong clock may be its cause.
                 answer = exc.response
             after = self._now()
         date = answer["ResponseMetadata"]["HTTPHeaders"].get("date")
         if date is None:
             raise Unknown("AWS's answer has no date")
         there = parsedate_to_datetime(date).timestamp()
-        # The answer was written between the two, and its date has whole seconds.
+        # The answer was written between the two times, and its date has whole seconds.
         skew_s = max(before - (there + 1), there - after, 0.0)
         if skew_s > _SKEW_LIMIT_S:
             slow = "behind" if there > after else "ahead"
             raise ConfigurationError(
                 f"this machine's clock is {skew_s:.0f} s {slow} of AWS's",
-                hint="Set it, and keep it correct with NTP: AWS refuses requests signed at another "
+                hint="Correct it, and keep it correct with NTP: AWS refuses requests with a wrong "
                 "time.",
             )
         return "agrees with AWS's to the second" if not skew_s else f"{skew_s:.0f} s off AWS's"
 
     def bucket(self) -> str:
-        """Look whether tasks can pass through the bucket, and nobody else sees them."""
+        """Check that tasks can pass through the bucket, and that it is private."""
         name = self._options.s3_bucket_name
         bucket = S3Bucket(self._clients, name)
         bucket.check()
@@ -109,13 +109,13 @@ class AwsAccount:
         return f"{name}: objects can be written and deleted; {seen}"
 
     def repository(self) -> str:
-        """Look whether images can be kept in the repository."""
+        """Check that the repository can hold the images."""
         name = self._options.ecr_repository
         repository = RepositoryResource(self._clients, name)
         try:
             there = repository.exists()
         except LambdaContainerError as exc:
-            # A dispatcher that does not build need not be.
+            # A dispatcher that does not build does not need this permission.
             if is_denial(exc):
                 raise Unknown("not allowed to look for it: ecr:DescribeRepositories") from exc
             raise
@@ -128,7 +128,7 @@ class AwsAccount:
         return f"{name}: {self._settings(repository)}"
 
     def role(self) -> str:
-        """Look whether functions can run as the role."""
+        """Check that functions can run as the role."""
         name = self._options.lambda_role_name.rpartition("/")[2]
         with explained("look for the execution role", name, ConfigurationError):
             iam = self._clients.iam
@@ -150,7 +150,7 @@ class AwsAccount:
         return f"{role['Arn']}: Lambda may assume it"
 
     def concurrency(self) -> str:
-        """Look how many tasks the account runs at once."""
+        """Check how many tasks the account can run at once."""
         wanted = self._options.reserved_concurrency
         try:
             with explained("ask for the quotas as profile", self._who, ConfigurationError):
@@ -163,7 +163,7 @@ class AwsAccount:
         if wanted and wanted > free - _UNRESERVABLE:
             raise ConfigurationError(
                 f"{free} of the account's {total} executions at once are not reserved; with "
-                f"reserved_concurrency={wanted}, fewer than the {_UNRESERVABLE} that AWS asks for "
+                f"reserved_concurrency={wanted}, fewer than the {_UNRESERVABLE} that AWS requires "
                 "would be left",
                 hint="Ask for more in the console of Service Quotas, or lower "
                 "reserved_concurrency.",
@@ -184,7 +184,7 @@ class AwsAccount:
         return self._options.profile or "default"
 
     def _settings(self, resource: Resource) -> str:
-        """Return which of a resource's settings hold, and which may not be seen."""
+        """Report which of a resource's settings are in place, and which could not be read."""
         found: dict[bool | None, list[str]] = {True: [], False: [], None: []}
         for setting in resource.settings():
             found[_holds(setting)].append(setting.name)
@@ -204,7 +204,7 @@ class AwsAccount:
 
 
 def _holds(setting: Setting) -> bool | None:
-    """Return whether a setting holds; None if this identity may not see it."""
+    """Return whether a setting is in place; None if this identity may not read it."""
     try:
         return setting.holds()
     except LambdaContainerError as exc:

@@ -1,4 +1,4 @@
-"""What Covalent says: its server, and the versions that have to fit together."""
+"""Checks of Covalent: its server, its configuration, and versions that must be compatible."""
 
 from __future__ import annotations
 
@@ -30,14 +30,14 @@ class CovalentServer:
     Parameters
     ----------
     timeout_s
-        How long it is waited for.
+        Longest time to wait for the server.
     """
 
     def __init__(self, *, timeout_s: float) -> None:
         self._timeout_s = timeout_s
 
     def checks(self) -> list[Check]:
-        """Return what can be asked about it."""
+        """Return the checks of Covalent."""
         return [
             Check("Covalent server", self.server),
             Check("configuration", self.configuration),
@@ -45,8 +45,8 @@ class CovalentServer:
         ]
 
     def server(self) -> str:
-        """Look whether it answers."""
-        # Here and not above: it takes longer than all the rest, and its checks run beside others.
+        """Check that the server answers."""
+        # Imported here: it takes longer than all the rest, and checks run side by side.
         from covalent._shared_files.config import get_config
 
         address = f"http://{get_config('dispatcher.address')}:{get_config('dispatcher.port')}"
@@ -61,7 +61,7 @@ class CovalentServer:
             ) from exc
 
     def configuration(self) -> str:
-        """Look whether all names in the executor's section are options."""
+        """Check that all names in the executor's section are options."""
         path = configuration_file()
         unknown = unknown_names(read_section())
         if unknown:
@@ -70,13 +70,13 @@ class CovalentServer:
                 for name, suggestion in unknown.items()
             )
             raise ConfigurationError(
-                f"{path}, section [{SECTION}], has names that are no option: {listed}",
+                f"{path}, section [{SECTION}], has names that are not options: {listed}",
                 hint=f"Remove them: covalent-lambda config unset {' '.join(unknown)}",
             )
         return f"{path}: every name is an option"
 
     def versions(self) -> str:
-        """Look whether what is installed here fits together, and the plugin is found."""
+        """Check that the installed versions are compatible, and that Covalent finds the plugin."""
         for text in metadata.requires(_DISTRIBUTION) or ():
             wanted = Requirement(text)
             if wanted.marker is not None and not wanted.marker.evaluate({"extra": ""}):

@@ -1,4 +1,4 @@
-"""Looks for what would keep electrons from running: on this machine, in AWS, in Covalent."""
+"""Finds problems that would keep electrons from running: on this machine, in AWS, in Covalent."""
 
 from __future__ import annotations
 
@@ -17,14 +17,14 @@ from covalent_lambda_container.options.schema import Options
 def diagnose(
     options: Options, *, timeout_s: float = 20.0, now: Callable[[], float] = time.time
 ) -> list[Finding]:
-    """Look at everything at once; return what was found, in a fixed order.
+    """Run all checks at once; return the findings in a fixed order.
 
     Parameters
     ----------
     options
-        The executor's.
+        The executor's options.
     timeout_s
-        Seconds after which what has not answered is a problem.
+        Seconds after which a missing answer is a problem.
     now
         This machine's clock, in seconds since 1970.
     """

@@ -1,4 +1,4 @@
-"""What the Docker engine says, and whether images can be built with it."""
+"""Checks of the Docker engine, and whether it can build images."""
 
 from __future__ import annotations
 
@@ -21,15 +21,15 @@ from covalent_lambda_container.model.names import lambda_architecture
 from covalent_lambda_container.options.schema import Options
 
 _LEAST_FREE_GB: Final = 5.0
-"""Room for a root image, a large set of packages, and their copies in Docker's layers."""
+"""Space for a root image, a large set of packages, and their copies in Docker's layers."""
 _GB: Final = 1024**3
 
 WITHOUT_ENGINE: Final = (
-    "Images of wheels are composed on this machine and uploaded, those with this machine's version "
-    "of Covalent's SDK (sublattices) as well. Packages that must be compiled, and commands of "
-    "DepsBash at build, need an engine. Tasks whose images exist need none."
+    "Images of wheels are composed on this machine and uploaded, including those with this "
+    "machine's version of Covalent's SDK (sublattices). Packages that must be compiled, and "
+    "DepsBash commands at build, need an engine. Tasks whose images exist need none."
 )
-"""What works on a machine without an engine, and what does not."""
+"""Explains what works on a machine without an engine."""
 
 
 class Engine:
@@ -38,13 +38,13 @@ class Engine:
     Parameters
     ----------
     options
-        The executor's.
+        The executor's options.
     root_image
-        The root of its images.
+        The root image of the executor's images.
     timeout_s
-        How long the engine is waited for.
+        Longest time to wait for the engine.
     least_free_gb
-        Room that is asked for where the engine keeps images.
+        Free space required where the engine stores images.
     """
 
     def __init__(
@@ -61,7 +61,7 @@ class Engine:
         self._least_free_gb = least_free_gb
 
     def checks(self) -> list[Check]:
-        """Return what can be asked about it."""
+        """Return the checks of the engine."""
         if self._options.builder == "registry":
             return [Check("Docker engine", self.engine)]
         return [
@@ -71,7 +71,7 @@ class Engine:
         ]
 
     def engine(self) -> str:
-        """Look whether it answers, and for which processor it builds."""
+        """Check that the engine answers, and for which processor it builds."""
         if self._options.builder == "registry":
             return f"builder='registry' needs none. {WITHOUT_ENGINE}"
         try:
@@ -86,12 +86,12 @@ class Engine:
         if architecture != self._options.architecture:
             raise Unknown(
                 f"{found}: packages without wheels for {self._options.architecture}, and commands "
-                "of DepsBash, need emulation by binfmt_misc, which cannot be seen from here"
+                "of DepsBash, need emulation by binfmt_misc, which cannot be checked from here"
             )
         return found
 
     def disk(self) -> str:
-        """Look how much room there is where it keeps images."""
+        """Check the free space where the engine stores images."""
         with self._client() as client:
             folder = client.info()["DockerRootDir"]
         if not engine_address().is_local or not Path(folder).exists():
@@ -100,13 +100,13 @@ class Engine:
         if free_gb < self._least_free_gb:
             raise ImageBuildError(
                 f"{free_gb:.1f} GB are free in {folder}, fewer than {self._least_free_gb:g}",
-                hint="Remove what is not used with 'covalent-lambda gc --local' or 'docker system "
-                "prune', or give Docker more room.",
+                hint="Free space with 'covalent-lambda gc --local' or 'docker system prune', or "
+                "give Docker more.",
             )
         return f"{free_gb:.0f} GB are free in {folder}"
 
     def base_image(self) -> str:
-        """Look whether the root of images is there, or could be pulled."""
+        """Check that the root image is present, or can be pulled."""
         with self._client() as client:
             try:
                 client.images.get(self._root_image)
@@ -122,7 +122,7 @@ class Engine:
                     f"{self._root_image} is not on this machine and cannot be pulled: "
                     f"{reason(exc)}",
                     hint="Check the network and Docker's proxy, log in to the image's registry, or "
-                    "name another root in base_image.",
+                    "choose another root image in base_image.",
                 ) from exc
         return f"{self._root_image}: can be pulled"
 

@@ -19,7 +19,7 @@ UNKNOWN: Final = "unknown"
 
 
 class Unknown(Exception):
-    """Nothing here can decide it; the text says why."""
+    """The check could not be decided; the text says why."""
 
 
 @dataclass(frozen=True)
@@ -29,10 +29,11 @@ class Check:
     Attributes
     ----------
     name
-        What is looked at: ``"bucket"``.
+        The object checked: ``"bucket"``.
     look
-        Looks, and returns what is as it should be. Raises a `LambdaContainerError` for what is not,
-        whose hint says how to fix it, and `Unknown` for what it cannot see.
+        Runs the check, and returns a description of what it found in order. Raises a
+        `LambdaContainerError` for a problem, whose hint says how to fix it, and `Unknown` if it
+        cannot decide.
     """
 
     name: str
@@ -46,15 +47,15 @@ class Finding:
     Attributes
     ----------
     name
-        The check's.
+        The check's name.
     status
         `OK`, `PROBLEM` or `UNKNOWN`.
     message
-        What was seen.
+        The result of the check.
     remedy
         How to fix a problem.
     cause
-        The cause of a problem, if other problems may have it too: they are reported as one.
+        The cause of a problem, if other problems may share it: they are reported as one.
     """
 
     name: str
@@ -70,9 +71,9 @@ def examine(checks: Sequence[Check], *, timeout_s: float) -> list[Finding]:
     Parameters
     ----------
     checks
-        What to look at.
+        The checks to run.
     timeout_s
-        Seconds after which a check that has not ended is a problem; its thread is left alone.
+        Seconds after which an unfinished check is a problem; its thread keeps running.
     """
     deadline = time.monotonic() + timeout_s
     running = [(check, _in_thread(check)) for check in checks]
@@ -90,7 +91,7 @@ def _in_thread(check: Check) -> Future[str]:
         else:
             answer.set_result(message)
 
-    # Not in a pool, whose threads Python waits for at its end.
+    # Not in a pool: Python waits for a pool's threads when it exits.
     threading.Thread(target=look, name=f"doctor-{check.name}", daemon=True).start()
     return answer
 
@@ -113,7 +114,7 @@ def _finding(check: Check, answer: Future[str], deadline: float, timeout_s: floa
             f"no answer within {timeout_s:g} s",
             "Check the network, proxies and firewalls between this machine and it.",
         )
-    # Whatever it is, the other findings are worth more than its traceback.
+    # Any exception: the other findings are worth more than its traceback.
     except Exception as exc:
         return Finding(check.name, PROBLEM, f"{type(exc).__name__}: {exc}")
     return Finding(check.name, OK, message)

@@ -1,4 +1,4 @@
-"""A trial: small tasks on the whole path of electrons, and everything they needed removed."""
+"""A trial: runs small tasks from end to end, then removes everything they needed."""
 
 from __future__ import annotations
 
@@ -31,15 +31,15 @@ from covalent_lambda_container.tasks.outcome import Outcome
 from covalent_lambda_container.tasks.usage import Usage
 
 LARGE_BYTES: Final = 7 << 20
-"""More than Lambda carries in a request ("Lambda quotas" page, read 2026-11: 6 MB), so that it
-passes through S3 there and back."""
+"""More than Lambda accepts in a request ("Lambda quotas" page, read 2026-11: 6 MB), so that it
+passes through S3 in both directions."""
 
 _MODULE: Final = "covalent_lambda_trial"
 
 
 @dataclass(frozen=True)
 class TrialStep:
-    """One step of the way.
+    """One step of the trial.
 
     Attributes
     ----------
@@ -48,7 +48,7 @@ class TrialStep:
     seconds
         How long it took.
     detail
-        What came of it.
+        The step's outcome.
     """
 
     name: str
@@ -57,16 +57,16 @@ class TrialStep:
 
 
 class Trial:
-    """A task that nothing else needs: its image has a module of its own.
+    """Tasks whose image and function nothing else uses: the image has a module of its own.
 
     Parameters
     ----------
     options
-        The executor's.
+        The executor's options.
     service_for
-        Returns what runs tasks with options.
+        Returns the service that runs tasks with given options.
     account, local
-        Where what it makes is removed from.
+        Stores from which everything it created is removed.
     """
 
     def __init__(
@@ -81,15 +81,15 @@ class Trial:
         self._account = account
         self._local = local
         self.cost_usd = 0.0
-        """List price of the invocations; 0 where nothing is billed."""
+        """List price of the invocations; 0 if nothing is billed."""
 
     def run(self, report: ReportProgress) -> Iterator[TrialStep]:
-        """Yield the steps as they end; the last one removes what the others made.
+        """Yield the steps as they end; the last one removes everything that the others created.
 
         Raises
         ------
         LambdaContainerError
-            When a step failed; what was made is removed all the same.
+            A step failed; everything that was created is removed all the same.
         """
         token = uuid.uuid4().hex
         with tempfile.TemporaryDirectory(prefix="covalent-lambda-") as folder, ExitStack() as made:

@@ -1,4 +1,4 @@
-"""Advice on a task's error that only the dispatcher can give: it knows task, values and image."""
+"""Advice on task errors that only the dispatcher can give: it knows task, values and image."""
 
 from __future__ import annotations
 
@@ -20,18 +20,18 @@ def advised(
     task: Task,
     contents_of: Callable[[str], ImageContents | None],
 ) -> Outcome:
-    """Return a failed task's outcome with advice in place of the image's own, where there is any.
+    """Return a failed task's outcome with this advice, if any, instead of the image's own.
 
     Parameters
     ----------
     outcome
         How the task ended.
     kind
-        Whose function it ran.
+        The kind of node that ran.
     task
-        What it was given.
+        The task.
     contents_of
-        Returns what is in the image of a tag, if it is known.
+        Returns the contents of the image with a tag, if they are known.
     """
     error = outcome.error or {}
     advice = _on_values(outcome, task, contents_of) if error.get("loading") else ""
@@ -43,7 +43,7 @@ def advised(
 def _on_values(
     outcome: Outcome, task: Task, contents_of: Callable[[str], ImageContents | None]
 ) -> str:
-    """Say which values were made with other versions than the image has."""
+    """Name the values made with other package versions than the image has."""
     contents = contents_of(str(outcome.header.get(MADE_IN, "")))
     differing = other_versions(task.origins, contents.packages if contents else ())
     if not differing:

@@ -1,4 +1,4 @@
-"""From a task, its values and the executor's options to what the image must contain."""
+"""Derives an image's spec from a task, its values and the executor's options."""
 
 from __future__ import annotations
 
@@ -15,11 +15,11 @@ from covalent_lambda_container.options.schema import Options
 from covalent_lambda_container.packages.local_packages import LocalPackage, read_local_packages
 
 ContentsOf = Callable[[str], ImageContents | None]
-"""Returns what is in the image of a tag; None if it is not known."""
+"""Returns the contents of the image with a tag; None if they are not known."""
 
 
 def nothing_known(_: str) -> ImageContents | None:
-    """Stand in for a registry that is not asked."""
+    """Return None, for callers that do not query a registry."""
     return None
 
 
@@ -29,15 +29,15 @@ def image_spec(
     packages: tuple[LocalPackage, ...] | None = None,
     contents_of: ContentsOf = nothing_known,
 ) -> ImageSpec:
-    """Return what the image of a task must contain.
+    """Return the spec of a task's image.
 
     Parameters
     ----------
     packages
         The user's own code; default: read now.
     contents_of
-        Returns what is in the image of a tag, for those in which the task's values were made; None
-        if it is not known.
+        Returns the contents of an image by tag, for the images in which the task's values were
+        made; None if they are not known.
     """
     wanted = options.wanted() | task.requirements
     at_build = options.bash_deps == "build"
@@ -56,7 +56,7 @@ def image_spec(
     if packages is None:
         packages = read_local_packages(options.local_packages)
     spec = replace(spec, local_packages=packages)
-    # Data that was made with these very packages asks for no others.
+    # Values made with exactly these packages require no others.
     if all(origin.image == spec.tag for origin in task.origins):
         return spec
     images = sorted({origin.image for origin in task.origins if origin.image})

@@ -1,4 +1,4 @@
-"""More memory for tasks that ran out of it, as the option ``max_memory_size`` allows."""
+"""Gives tasks that ran out of memory more of it, up to the option ``max_memory_size``."""
 
 from __future__ import annotations
 
@@ -11,18 +11,18 @@ from covalent_lambda_container.covalent_api.task import Task
 from covalent_lambda_container.tasks.outcome import Outcome
 
 _REMEMBERED: Final = 1024
-"""Electrons whose tasks have needed more memory than their option gives."""
+"""Most electrons remembered whose tasks needed more memory than their option gives."""
 
 
 class MemoryGrowth:
-    """Says how much memory a task gets, and remembers it for the next task of the same electron.
+    """Chooses how much memory a task gets, and remembers it for the electron's next task.
 
     Parameters
     ----------
     first_mb
         Memory of a task whose electron has not needed more.
     most_mb
-        The most that a task may get; 0, and all below `first_mb`, for no more than `first_mb`.
+        The most that a task may get; any value below `first_mb`, such as 0, means `first_mb`.
     """
 
     def __init__(self, first_mb: int, most_mb: int) -> None:
@@ -31,7 +31,7 @@ class MemoryGrowth:
         self._needed: OrderedDict[str, int] = OrderedDict()
 
     async def electron(self, task: Task) -> str:
-        """Return what all tasks of an electron have in common; empty if nothing is remembered."""
+        """Return a key shared by all tasks of an electron; empty if nothing is remembered."""
         if self._most_mb <= self._first_mb:
             return ""
         if task.payload_bytes <= BRIEF_BYTES:
@@ -39,7 +39,7 @@ class MemoryGrowth:
         return await in_thread(_electron, task)
 
     def start_mb(self, electron: str) -> int:
-        """Return the memory that a task begins with."""
+        """Return the memory that a task starts with."""
         return self._needed.get(electron, self._first_mb)
 
     def more_mb(self, electron: str, memory_mb: int) -> int | None:
@@ -54,11 +54,11 @@ class MemoryGrowth:
 
 
 def ran_out(outcome: Outcome) -> bool:
-    """Tell whether a task has raised Python's MemoryError, or one of a library's."""
+    """Return whether a task raised MemoryError, or a library's subclass of it."""
     error = outcome.error or {}
     return str(error.get("type", "")).endswith("MemoryError")
 
 
 def _electron(task: Task) -> str:
-    """Return what all tasks of an electron have in common: its function, with what it was told."""
+    """Return a key shared by all tasks of an electron: the hash of its pickled function."""
     return hashlib.sha256(task.payload["function"].encode()).hexdigest()

@@ -1,4 +1,4 @@
-"""What is being done for nodes is shown in them, and what their tasks print."""
+"""Shows in each node the current step of its work, and what its task prints."""
 
 from __future__ import annotations
 
@@ -13,11 +13,11 @@ from typing import Final
 from covalent_lambda_container.tasks.live_output import Printed
 
 INTERVAL_S: Final = 2.0
-"""A node is updated at most this often; one that waits no longer shows nothing."""
+"""Least time between updates of a node; nodes that wait no longer than this show nothing."""
 _ROUND_S: Final = 0.5
-"""Pause between two looks at all nodes."""
+"""Pause between two passes over all nodes."""
 _WRITES_PER_SECOND: Final = 5
-"""Updates of all nodes together: each is a transaction in Covalent's database."""
+"""Limit for updates of all nodes together: each is a transaction in Covalent's database."""
 
 WriteOutput = Callable[[str, int, str, str], Awaitable[None]]
 """Replaces a node's output, given dispatch, node, stdout and stderr."""
@@ -27,7 +27,7 @@ _NOTHING: Final = Printed("", "")
 
 @dataclass
 class Activity:
-    """What is being done for tasks that wait for the same thing, or for one that runs.
+    """The current step of the work for tasks that wait for the same thing, or for a running task.
 
     Attributes
     ----------
@@ -36,7 +36,7 @@ class Activity:
     since
         Epoch seconds.
     printed
-        What the running task has printed, as it is shown instead; None if it has printed nothing.
+        Output of the running task so far, shown instead of the step; None if there is none.
     """
 
     text: str = ""
@@ -44,9 +44,9 @@ class Activity:
     printed: Printed | None = None
 
     def report(self, text: str) -> None:
-        """Say what is being done from now on.
+        """Set the current step.
 
-        What comes after a colon is how far it is, and changes nothing about since when it is done:
+        The part after a colon is progress within the step, and does not change its start time:
         ``"pushing: 3 of 9 layers, 41 of 85 MB"``.
         """
         if text.partition(":")[0] != self.text.partition(":")[0]:
@@ -54,7 +54,7 @@ class Activity:
         self.text = text
 
     def show(self, printed: Printed) -> None:
-        """Show what the task has printed from now on."""
+        """Show the task's output instead of the step from now on."""
         stdout, stderr = printed
         # Covalent's web page has a place for stderr only.
         between = "\n" if stdout and stderr and not stdout.endswith("\n") else ""
@@ -62,12 +62,12 @@ class Activity:
 
     @property
     def shown(self) -> Printed:
-        """What a node's stdout and stderr are to show."""
+        """The text for a node's stdout and stderr."""
         return self.printed or Printed(self.line, self.line)
 
     @property
     def line(self) -> str:
-        """The text with the time since when."""
+        """The step with its start time."""
         if not self.text:
             return ""
         return f"{self.text} (since {time.strftime('%H:%M:%S', time.gmtime(self.since))} UTC)\n"
@@ -80,13 +80,13 @@ class WaitingNode:
     Attributes
     ----------
     activity
-        What is being done for it; replaced when it waits for something else.
+        The current work for it; replaced when it waits for something else.
     began
-        When it began to wait, by the monotonic clock.
+        When it began to wait, on the monotonic clock.
     written
-        What the node shows.
+        The text that the node shows.
     next_write
-        When it may be updated again.
+        Earliest time of its next update.
     """
 
     activity: Activity = field(default_factory=Activity)
@@ -96,21 +96,21 @@ class WaitingNode:
     writing: asyncio.Lock = field(default_factory=asyncio.Lock)
 
     def wait_for(self, activity: Activity) -> None:
-        """Show what another activity says from now on."""
+        """Show a different activity from now on."""
         self.activity = activity
 
 
 class NodeProgress:
-    """Shows what is being done in the nodes of one event loop.
+    """Shows the current work in the nodes of one event loop.
 
     Parameters
     ----------
     write
-        Replaces a node's output. It may fail: the next update follows.
+        Replaces a node's output. Failures are tolerated: another update follows.
     interval_s
-        How often a node is updated at most.
+        Least time between updates of a node.
     sleep
-        Clock, for tests.
+        Replaces `asyncio.sleep` in tests.
     """
 
     def __init__(
@@ -128,11 +128,11 @@ class NodeProgress:
 
     @asynccontextmanager
     async def shown(self, dispatch_id: str, node_id: int) -> AsyncIterator[WaitingNode]:
-        """Show in a node what is being done, while the context is open.
+        """Show the current work in a node while the context is open.
 
-        Nothing is written after it has been left. The node of a task that ended is given its output
-        by Covalent. One whose task broke off keeps what that had printed; one whose task did not
-        begin shows nothing in the end.
+        Nothing is written after the context has closed. If the task ended, Covalent writes its
+        output to the node. If it was interrupted, the node keeps what it had printed; if it never
+        began, the node shows nothing in the end.
         """
         key, node = (dispatch_id, node_id), WaitingNode()
         self._nodes[key] = node
@@ -153,7 +153,7 @@ class NodeProgress:
                 pass
 
     async def leave(self, dispatch_id: str, node_id: int) -> None:
-        """Write nothing more to a node, whose task was cancelled while work for it goes on."""
+        """Stop writing to a node whose task was cancelled while work for it continues."""
         node = self._nodes.pop((dispatch_id, node_id), None)
         if node is not None:
             async with node.writing:
@@ -161,12 +161,12 @@ class NodeProgress:
                 node.activity = Activity()
 
     async def _update_all(self) -> None:
-        """Update the nodes in turn until none is left."""
+        """Update the nodes in turn until none remain."""
         try:
             while self._nodes:
                 await self._sleep(min(self._interval_s, _ROUND_S))
                 for key, node in list(self._nodes.items()):
-                    # Not how long the step has lasted: steps may change faster than nodes do.
+                    # Measured from the node's start, since steps may change faster than nodes.
                     if time.monotonic() < max(node.began + self._interval_s, node.next_write):
                         continue
                     shown = node.activity.shown

@@ -1,4 +1,4 @@
-"""Images and functions found or created before any task needs them."""
+"""Finds or creates images and functions before any task needs them."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ Made = TypeVar("Made")
 
 
 class WorkItem(Protocol):
-    """A task with its place and the options of its executor."""
+    """A task with its name and its executor's options."""
 
     @property
     def name(self) -> str: ...
@@ -57,18 +57,18 @@ class BuildTarget:
 
 @dataclass(frozen=True, kw_only=True)
 class TargetStatus:
-    """What exists of a target.
+    """What exists already for a target.
 
     Parameters
     ----------
     target
-        What is asked for.
+        The image and the function.
     image
-        The image in the registry; None if it is not there.
+        The image in the registry; None if it does not exist.
     function
-        Name of the function; empty as long as there is no image, from which it has its name.
+        Name of the function; empty while there is no image, since it follows from the image.
     function_exists
-        Whether the function is there.
+        Whether the function exists.
     """
 
     target: BuildTarget
@@ -83,17 +83,17 @@ def build_targets(
     python_version: str | None,
     contents_of: Callable[[Options], ContentsOf],
 ) -> list[BuildTarget]:
-    """Return what tasks need, each image and function once.
+    """Return the images and functions that tasks need, without duplicates.
 
     Parameters
     ----------
     given
-        Options that go before those of the tasks' executors; None for those not given.
+        Options that override those of the tasks' executors; None for those not given.
     python_version
-        Minor version of Python that goes before that of the tasks.
+        Minor version of Python that overrides that of the tasks.
     contents_of
-        Returns, for options, what says what is in the images of their registry; asked for tasks
-        that were given values.
+        Returns, for options, the function that reads the contents of images in their registry;
+        used for tasks with values as arguments.
     """
     changes = {name: value for name, value in given.items() if value is not None}
     targets: dict[tuple[str, str], BuildTarget] = {}
@@ -112,7 +112,7 @@ def build_targets(
 
 
 def look(target: BuildTarget, service: Service, *, with_function: bool) -> TargetStatus:
-    """Look for an image, and for its function; create nothing."""
+    """Look up an image and its function; create nothing."""
     image = service.provisioner.find_image(target.spec)
     if image is None or not with_function:
         return TargetStatus(target=target, image=image)
@@ -124,7 +124,7 @@ def look(target: BuildTarget, service: Service, *, with_function: bool) -> Targe
 def make(
     target: BuildTarget, service: Service, *, with_function: bool, report: ReportProgress
 ) -> TargetStatus:
-    """Create an image and its function where they do not exist."""
+    """Create an image and its function if they do not exist."""
     rebuild = target.options.force_rebuild
     image = service.provisioner.ensure_image(target.spec, report, rebuild=rebuild)
     if not with_function:
@@ -138,17 +138,17 @@ def make(
 
 
 def build_here(target: BuildTarget, service: Service) -> str:
-    """Build an image in the Docker engine alone; return its name there.
+    """Build an image in the Docker engine only; return its name there.
 
     Raises
     ------
     ConfigurationError
-        When the options ask for a builder without an engine.
+        The options select a builder without an engine.
     """
     if target.options.builder == "registry":
         raise ConfigurationError(
             "--no-push builds in the Docker engine; builder='registry' has none.",
-            hint="Give --builder docker.",
+            hint="Use --builder docker.",
         )
     return service.provisioner.build_here(target.spec)
 
@@ -158,8 +158,8 @@ def in_parallel(
 ) -> Iterator[tuple[Item, Made | Exception]]:
     """Process items in parallel; yield each with its result or error, as they finish.
 
-    The threads are daemons: a program that is interrupted ends, and does not wait for builds, which
-    the engine gives up when their connection closes.
+    The threads are daemons: an interrupted program ends without waiting for builds, which the
+    engine aborts when their connection closes.
     """
     waiting: queue.SimpleQueue[Item] = queue.SimpleQueue()
     ended: queue.SimpleQueue[tuple[Item, Made | Exception]] = queue.SimpleQueue()

@@ -1,4 +1,4 @@
-"""Execution environments started ahead of tasks."""
+"""Starts execution environments ahead of tasks."""
 
 from __future__ import annotations
 
@@ -14,23 +14,23 @@ from covalent_lambda_container.runtime import wire
 log = logging.getLogger(__name__)
 
 _PING_HOLD_S: Final = 0.2
-"""How long a ping keeps its execution environment busy, so that another ping gets another one."""
+"""Time that a ping keeps its execution environment busy, so that each ping gets its own."""
 
 
 async def prewarm(
     invocations: Invocations, function_name: str, count: int, *, timeout_s: int
 ) -> int:
-    """Start execution environments of a function by as many pings at once.
+    """Start execution environments of a function with as many simultaneous pings.
 
-    Each ping stays in its environment for a moment, so that none is left for the next one. A ping
-    that fails is logged and raises no error: the tasks that follow report what is wrong.
+    Each ping occupies its environment for a moment, so that the next one needs another. A ping
+    that fails is logged and raises no error: the tasks that follow report the problem.
 
     Parameters
     ----------
     invocations
-        Where the function runs.
+        Client that invokes the function.
     function_name
-        The function; it must be there and not be Pending.
+        The function; it must exist and not be Pending.
     count
         Pings, at most `CONCURRENCY_QUOTA`.
     timeout_s
@@ -39,7 +39,7 @@ async def prewarm(
     Returns
     -------
     int
-        Environments that were started; those that were there already do not count.
+        Environments that were started; existing ones do not count.
     """
     ping = json.dumps({"v": wire.VERSION, "ping": True, "hold_s": _PING_HOLD_S}).encode()
 
@@ -49,7 +49,7 @@ async def prewarm(
             if reply.payload.get("pong"):
                 return bool(reply.payload["cold"])
             log.warning("Function %s did not answer a ping: %s", function_name, reply.payload)
-        # Whatever it is, it must not become the error of a task.
+        # Any exception: it must not become a task's error.
         except Exception as exc:
             log.warning("A ping to function %s failed: %r", function_name, exc)
         return False

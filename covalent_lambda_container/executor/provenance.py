@@ -1,4 +1,4 @@
-"""What the header of a result says of its origin, as far as the dispatcher knows it to be true."""
+"""A result's header, reduced to statements about its origin that the dispatcher can verify."""
 
 from __future__ import annotations
 
@@ -21,21 +21,21 @@ log = logging.getLogger(__name__)
 def verified(
     header: dict[str, Any], installed: Callable[[], frozenset[str]], made_in: str, node: str
 ) -> dict[str, Any]:
-    """Return a result's header with only those requirements that its image has.
+    """Return a result's header with only those requirements that its image contains.
 
-    A task, or a package in its image, can write anything there, and whoever is given the value has
-    it installed: a package of somebody's choice, from a URL, built on this machine.
+    A task, or a package in its image, can write anything there, and tasks that receive the value
+    get it installed: any package, from any URL, built on this machine.
 
     Parameters
     ----------
     header
         The result's header.
     installed
-        Returns the pins of what was installed in its image; asked only if there are requirements.
+        Returns the pins of its image's packages; called only if there are requirements.
     made_in
         Tag of the image.
     node
-        The node whose result it is, for people.
+        The node that produced the result, for messages.
     """
     required = header.get(REQUIRES)
     header = without_origin(header) | {MADE_IN: made_in, MADE_BY: node}
@@ -45,8 +45,8 @@ def verified(
         pins = installed()
     except RegistryError as exc:
         log.warning(
-            "Which packages are in image %s is not known, so that a result made there brings none "
-            "along: %s",
+            "The packages in image %s are not known, so a result made there does not require "
+            "any: %s",
             made_in,
             exc,
         )
@@ -56,8 +56,8 @@ def verified(
     refused = [text for text in required if text not in known]
     if refused and pins:
         log.warning(
-            "A result made in image %s asks for %d packages that were not installed there, such as "
-            "%r; they are left out.",
+            "A result made in image %s requires %d packages that were not installed there, such as "
+            "%r; they are ignored.",
             made_in,
             len(refused),
             refused[0],

@@ -42,11 +42,11 @@ class Service:
     options
         The executor's options.
     targets
-        Prepares the images and functions that they run on.
+        Prepares the images and functions that tasks run on.
     invoker
         Runs tasks on functions; shared by all services of one account and bucket.
     renew_credentials
-        Renews the credentials that requests are signed with when they are about to expire.
+        Renews the credentials that sign requests when they are about to expire.
     with_memory
         Returns the service with the same options but another memory size in MB.
 
@@ -78,7 +78,7 @@ class Service:
         return self.targets.provisioner
 
     def function_spec(self, image: ImageReference) -> FunctionSpec:
-        """Return the spec of an image's function, as `FunctionTargets.function_spec` does."""
+        """Return the spec of an image's function; see `FunctionTargets.function_spec`."""
         return self.targets.function_spec(image)
 
     async def run(
@@ -96,24 +96,24 @@ class Service:
         Parameters
         ----------
         task
-            What to run.
+            The task.
         dispatch_id, node_id
-            Covalent's names for it.
+            Covalent's identifiers of the task.
         cancellation
             Checked before each step.
         retries
-            How often a task that crashed, timed out or ran out of memory is run again; one that
-            raised never is. Runs with more memory, up to the option ``max_memory_size``, do not
-            count.
+            How often a task that crashed, timed out or ran out of memory is rerun; one that
+            raised an exception never is. Runs with more memory, up to the option
+            ``max_memory_size``, do not count.
         waiting
-            Where what is being done for it, and what it prints, is shown; None if nobody looks.
+            Node in which its progress and output are shown; None to show nothing.
 
         Raises
         ------
         Cancelled
             The task was cancelled.
         LambdaContainerError
-            When it could not be run.
+            The task could not be run.
         """
         name = f"{dispatch_id}:{node_id}"
         electron = await self._growth.electron(task)
@@ -132,7 +132,7 @@ class Service:
                 if more_mb is None and retries <= 0:
                     raise
                 retries -= more_mb is None
-                log.warning("Task %s is run again: %s", name, exc)
+                log.warning("Rerunning task %s: %s", name, exc)
             if more_mb is not None:
                 log.warning("Task %s ran out of %d MB and gets %d MB.", name, memory_mb, more_mb)
                 memory_mb = more_mb
@@ -167,7 +167,7 @@ class Service:
                     outcome = await self._invoker.run(call, cancellation, show)
                 return await self._accounted(outcome, target, task, f"{dispatch_id}:{node_id}")
             except FunctionMissing:
-                # Somebody deleted it since this process last looked; nothing ran.
+                # The function was deleted since this process last saw it; nothing ran.
                 self.targets.forget(target, task, packages)
                 if attempt == "last":
                     raise
@@ -176,7 +176,7 @@ class Service:
     async def _accounted(
         self, outcome: Outcome, target: FunctionTarget, task: Task, task_id: str
     ) -> Outcome:
-        """Return the outcome with what the dispatcher knows of it: origin, and what was used."""
+        """Return the outcome with what the dispatcher adds: origin and usage."""
         installed = partial(self.targets.provisioner.installed, target.image)
         node = f"{task.name or 'a task'} (node {task_id.rpartition(':')[2]})"
         check = partial(verified, outcome.header, installed, target.image.tag, node)
@@ -210,7 +210,7 @@ class Service:
 
 
 def _with_raised_memory(outcome: Outcome, memory_mb: int) -> Outcome:
-    """Return the outcome of a task that has more memory than its option says, which is given."""
+    """Return the outcome of a task whose memory was raised above its option, `memory_mb`."""
     if outcome.used is None:
         return outcome
     used = replace(outcome.used, raised_from_mb=memory_mb)
@@ -219,9 +219,9 @@ def _with_raised_memory(outcome: Outcome, memory_mb: int) -> Outcome:
 
 
 def _with_usage(outcome: Outcome, target: FunctionTarget, task: str) -> Outcome:
-    """Return the outcome with what the task used, in its header as well.
+    """Return the outcome with the task's usage, in the result's header as well.
 
-    The record names its task, since Covalent and post-processing hand headers on.
+    The record names its task, since Covalent and post-processing pass headers on.
     """
     header = dict(outcome.header)
     used = None
@@ -229,6 +229,6 @@ def _with_usage(outcome: Outcome, target: FunctionTarget, task: str) -> Outcome:
         used = Usage.measured(outcome.usage, target.function, outcome.log_tail)
         header[USAGE] = used.record | {"task": task}
     else:
-        # What the function wrote there is not believed.
+        # The function's own entry there is not trusted.
         header.pop(USAGE, None)
     return replace(outcome, header=header, used=used)

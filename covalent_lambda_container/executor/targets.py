@@ -36,12 +36,12 @@ from covalent_lambda_container.progress import ReportProgress
 log = logging.getLogger(__name__)
 
 Needs = tuple[Hashable, tuple[LocalPackage, ...], int]
-"""What a function is prepared for: a task's needs, the user's own code, the images rebuilt."""
+"""Key of a prepared function: a task's needs, the user's own code, the images rebuilt."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class FunctionTarget:
-    """Where tasks with the same needs run: an image that is in the registry, and its function."""
+    """Where tasks with the same needs run: an image in the registry, and its function."""
 
     image: ImageSpec
     function: FunctionSpec
@@ -59,7 +59,7 @@ class FunctionTargets:
     functions, invocations, bucket
         The outside systems.
     identity
-        Returns the ARN of the dispatcher's AWS identity, empty if AWS does not say.
+        Returns the ARN of the dispatcher's AWS identity, empty if AWS does not report it.
     prepared
         Functions that this process has prepared for their first task, each with the number of
         execution environments it has prewarmed; shared by all executors of one account.
@@ -100,29 +100,29 @@ class FunctionTargets:
         return packages
 
     def activity(self, task: Task, packages: tuple[LocalPackage, ...]) -> Activity:
-        """Return what is being done to prepare for tasks with the same needs as this one."""
+        """Return the progress of the preparation for tasks with the same needs as this one."""
         return self._activities.setdefault(self._needs(task, packages), Activity())
 
     async def get(
         self, task: Task, packages: tuple[LocalPackage, ...], cancellation: Cancellation
     ) -> FunctionTarget:
-        """Return where a task runs, preparing it if no task with the same needs was here before.
+        """Return where a task runs; prepare it for the first task with these needs.
 
         Parameters
         ----------
         task
-            What is to run.
+            The task.
         packages
-            The user's own code, of `local_packages`.
+            The user's own code, as `local_packages` returns it.
         cancellation
-            Checked between the steps; the work goes on as long as another task wants it.
+            Checked between the steps; the work continues while another task needs it.
 
         Raises
         ------
         Cancelled
             The task was cancelled.
         LambdaContainerError
-            When image or function cannot be prepared.
+            The image or the function cannot be prepared.
         """
         prepare = partial(self._prepare, task, packages)
         return await self._targets.get(self._needs(task, packages), prepare, cancellation)
@@ -135,12 +135,12 @@ class FunctionTargets:
         self._targets.forget(self._needs(task, packages))
 
     def function_spec(self, image: ImageReference) -> FunctionSpec:
-        """Return what the function of an image is.
+        """Return the spec of an image's function.
 
         Raises
         ------
         ConfigurationError
-            There is no such execution role, or the identity that the function is for is not known.
+            The execution role does not exist, or the identity that owns the function is not known.
         """
         return FunctionSpec(
             image=image,
@@ -150,18 +150,18 @@ class FunctionTargets:
         )
 
     def contents_of(self, tag: str) -> ImageContents | None:
-        """Return what is in the image of a tag; None if that is not known."""
+        """Return the contents of the image with a tag; None if they are not known."""
         try:
             return self.provisioner.contents(tag)
         except RegistryError as exc:
-            log.info("What is in image %s is not known: %s", tag, exc.message)
+            log.info("The contents of image %s are not known: %s", tag, exc.message)
             return None
 
     def _needs(self, task: Task, packages: tuple[LocalPackage, ...]) -> Needs:
         return task.needs, packages, self.provisioner.rebuilds
 
     def _drop_outdated(self, packages: tuple[LocalPackage, ...]) -> None:
-        """Forget what earlier states of the user's own code needed; they are megabytes each."""
+        """Forget targets of earlier versions of the user's own code, which is megabytes each."""
         if packages == self._packages:
             return
         for target in self._targets.forget_done(lambda needs: needs[1] == self._packages):
@@ -173,10 +173,10 @@ class FunctionTargets:
     async def _prepare(
         self, task: Task, packages: tuple[LocalPackage, ...], check: Callable[[], None]
     ) -> FunctionTarget:
-        """Prepare an image and a function for a task; what blocks runs beside the event loop."""
+        """Prepare an image and a function for a task; blocking work runs in other threads."""
         report = self.activity(task, packages).report
         report("checking the account")
-        # Values may bring a thousand requirements along.
+        # Values may have a thousand requirements.
         spec = await in_thread(image_spec, self._options, task, packages, self.contents_of)
         await in_thread(self._check_account)
         check()
@@ -197,7 +197,7 @@ class FunctionTargets:
                 await self._make_ready(function_spec.name)
                 return FunctionTarget(image=spec, function=function_spec)
             except (FunctionMissing, ImageMissing) as exc:
-                # Somebody removed what this process remembers.
+                # The remembered image was removed by somebody.
                 log.warning("%s", exc.message)
                 self._forget(spec, function_spec)
                 if attempt == "last":
@@ -209,13 +209,13 @@ class FunctionTargets:
         return self.provisioner.ensure_image(spec, report, rebuild=self._options.force_rebuild)
 
     async def _make_ready(self, function_name: str) -> None:
-        """Do what a function needs before its first task in this process."""
+        """Prepare a function for its first task in this process."""
         options = self._options
         if (function_name, options.prewarm) in self._prepared:
             return
         if options.reserved_concurrency:
-            # Once in every process: another one may have ended after it created the function and
-            # before it reserved anything.
+            # Once in every process: another one may have ended between creating the function and
+            # reserving concurrency.
             await in_thread(self._functions.reserve, function_name, options.reserved_concurrency)
         if options.prewarm:
             await prewarm(
@@ -224,7 +224,7 @@ class FunctionTargets:
         self._prepared.add((function_name, options.prewarm))
 
     def _check_account(self) -> None:
-        """Check what every task needs before anything is built; once."""
+        """Check once, before anything is built, what every task needs."""
         _ = self._role_arn, self._bucket_checked, self._owner
 
     @functools.cached_property

@@ -1,4 +1,4 @@
-"""Puts the parts together for one set of options, each shared by all that may share it.
+"""Puts the parts together for one set of options; parts are shared wherever possible.
 
 Covalent makes a new executor instance for every task; everything here is kept for the process.
 """
@@ -43,7 +43,7 @@ from covalent_lambda_container.tasks.invoker import Invoker
 
 
 def service_for(options: Options) -> Service:
-    """Return the process's service for these options: equal options share one."""
+    """Return the process's service for these options; equal options share one."""
     return _service(options.json_text)
 
 
@@ -63,7 +63,7 @@ def clients_of(options: Options) -> AwsClients:
 
 
 class AccountStores(NamedTuple):
-    """Where the things of an account are."""
+    """Stores of an account: images, functions and logs."""
 
     registry: Registry
     functions: Functions
@@ -72,7 +72,7 @@ class AccountStores(NamedTuple):
 
 
 def account_stores_for(options: Options) -> AccountStores:
-    """Return where the things are that an executor with these options makes."""
+    """Return the stores of everything that an executor with these options creates."""
     target = target_of(options)
     clients = clients_for(target)
     return AccountStores(
@@ -84,14 +84,14 @@ def account_stores_for(options: Options) -> AccountStores:
 
 
 class LocalBuildStores(NamedTuple):
-    """Where images are made on this machine."""
+    """Stores that builds use on this machine."""
 
     engine: ImageStore
     cache: Path
 
 
 def local_build_stores_for(options: Options) -> LocalBuildStores:
-    """Return where an executor with these options makes images."""
+    """Return the stores that an executor with these options builds in."""
     return LocalBuildStores(engine=DockerImageStore(), cache=_cache_folder(options.cache_dir))
 
 
@@ -131,7 +131,7 @@ def _service(options_json: str) -> Service:
 
 @functools.lru_cache(maxsize=64)
 def _prepared_for(target: AwsTarget) -> set[tuple[str, int]]:  # noqa: ARG001 - the cache's key
-    """Return the functions of an account that this process has prepared, see `FunctionTargets`."""
+    """Return the functions of an account that this process has prepared; see `FunctionTargets`."""
     return set()
 
 
@@ -142,7 +142,7 @@ def _invocations_for(target: AwsTarget) -> LambdaInvocations:
 
 @functools.lru_cache(maxsize=64)
 def _invoker_for(target: AwsTarget, bucket: str) -> Invoker:
-    """Return what runs tasks with a bucket, whatever their other options: one object names all
+    """Return the invoker for a bucket, shared by all other options: one S3 object lists all
     cancelled tasks of a dispatch.
     """
     return Invoker(_invocations_for(target), S3Bucket(clients_for(target), bucket))
@@ -179,7 +179,7 @@ def _provisioner_for(
 def _registry_engine(
     clients: AwsClients, repository: str, cache: Path, ca_bundle: str
 ) -> RegistryEngine:
-    """Return what composes images for an ECR repository without Docker."""
+    """Return the engine that composes images for an ECR repository without Docker."""
     ecr = EcrRegistry(clients, repository)
     authorities = str(Path(ca_bundle).expanduser()) if ca_bundle else ""
 
@@ -187,7 +187,7 @@ def _registry_engine(
         def find_login() -> RegistryLogin | None:
             if ecr.serves(reference.host):
                 return ecr.login()
-            # Docker's name of the registry that it calls its own.
+            # Docker's configuration has Docker Hub under this name.
             host = reference.host.replace("registry-1.docker.io", "docker.io")
             found = registry_credentials(f"{host}/{reference.repository}")
             if not found.get("username"):
@@ -204,7 +204,7 @@ def _registry_engine(
 
     @functools.cache
     def target() -> Repository:
-        # Who builds has made sure of the repository before; its address stays the same.
+        # The repository was ensured before the build; its address does not change.
         host, _, path = ecr.ensure_repository().partition("/")
         return open_repository(Reference(host=host, repository=path, version=""))
 
@@ -222,16 +222,16 @@ def image_builder(
     *,
     max_image_mb: int = LAMBDA_IMAGE_MB,
 ) -> TaskImageBuilder:
-    """Return what builds images on an engine, with packages installed on this machine.
+    """Return the builder for images on an engine, with packages installed on this machine.
 
     Parameters
     ----------
     engine
-        Where they are built.
+        Engine that builds the images.
     read_settings
-        Returns how packages are reached.
+        Returns the settings of package indexes.
     cache
-        Folder for what serves later builds; its path is absolute.
+        Absolute path of the folder for files that later builds reuse.
     max_image_mb
         Largest size of an image, uncompressed.
     """
@@ -244,7 +244,7 @@ def image_builder(
 def _settings_reader(
     index_url: str, extra_index_urls: tuple[str, ...], ca_bundle: str
 ) -> Callable[[], IndexSettings]:
-    """Return what reads how packages are reached; the same for equal arguments."""
+    """Return the reader of index settings; the same one for equal arguments."""
     path = Path(ca_bundle).expanduser() if ca_bundle else None
     if path is not None and not path.is_file():
         raise ConfigurationError(
@@ -257,6 +257,6 @@ def _settings_reader(
 
 
 def clear() -> None:
-    """Forget everything that is kept for the process, as if it had just started."""
+    """Forget everything cached in the process, as if it had just started."""
     for kept in (_service, _prepared_for, _invocations_for, _invoker_for, _provisioner_for):
         kept.cache_clear()

@@ -1,4 +1,4 @@
-"""Options of images, and of where their packages come from."""
+"""Options of images and of their package sources."""
 
 # ruff: noqa: RUF012 - Pydantic copies these defaults for each instance.
 
@@ -21,7 +21,7 @@ class ImageOptions:
     requirements: Annotated[
         list[Text],
         Option(
-            "pip requirements that every electron of this executor gets; "
+            "pip requirements of every electron of this executor; "
             '["-r FILE"] reads them from a file.',
             remark="The file is read when the executor is created.",
         ),
@@ -36,17 +36,17 @@ class ImageOptions:
     local_packages: Annotated[
         list[Text],
         Option(
-            "Packages and modules of your own that go into the images as they are: the names they "
-            "are imported by, or paths.",
-            remark="They are looked up when the executor is created, and read where the "
-            "dispatcher runs. Caches and hidden files are left out, and so is what a "
+            "Your own packages and modules, copied into the images unchanged: import names, or "
+            "paths.",
+            remark="They are located when the executor is created, and read where the "
+            "dispatcher runs. Caches and hidden files are skipped, and so is everything that a "
             "`.dockerignore` in the package, or above it in its project, excludes.",
         ),
     ] = []
     bash_deps: Annotated[
         Literal["build", "runtime"],
         Option(
-            "When commands of DepsBash run: once while the image is built, or before each task, "
+            "When DepsBash commands run: once while the image is built, or before each task, "
             "in a folder under /tmp."
         ),
     ] = "build"
@@ -57,7 +57,7 @@ class ImageOptions:
             "an image's reference, such as registry.example.com/python:3.11",
         ),
         Option(
-            f"Root image; default: {AWS_ROOT_IMAGE}:X.Y, X.Y being the client's Python.",
+            f"Root image; default: {AWS_ROOT_IMAGE}:X.Y, for the client's Python X.Y.",
             flag="--base-image IMAGE",
         ),
     ] = ""
@@ -72,21 +72,21 @@ class ImageOptions:
     builder: Annotated[
         Literal["docker", "registry"],
         Option(
-            "What makes the images: docker, an engine on the dispatcher's machine, or registry, "
-            "which composes them without one and uploads them itself.",
+            "How images are built: docker uses an engine on the dispatcher's machine; registry "
+            "composes and uploads them without one.",
             remark="`registry` needs wheels of all packages, no DepsBash command at build, and a "
-            "dispatcher whose Python has the image's version. With `docker`, an image that needs "
-            "no more is made without an engine if none answers.",
+            "dispatcher whose Python has the image's version. With `docker`, images that meet "
+            "these conditions are built the same way if no engine answers.",
             flag="--builder docker|registry",
         ),
     ] = "docker"
     force_rebuild: Annotated[
         Truth,
         Option(
-            "Rebuild and push each image, once in each process of the dispatcher, although ECR "
+            "Rebuild and push each image, once in each process of the dispatcher, even if ECR "
             "has it.",
-            remark="From then on the new image is the one that is found; functions that were "
-            "created from the old one keep it.",
+            remark="From then on the new image is used; functions created from the old one keep "
+            "it.",
         ),
     ] = False
     max_image_mb: Annotated[
@@ -106,8 +106,8 @@ class IndexOptions:
     ca_bundle: Annotated[
         Text,
         Option(
-            "PEM file of certificate authorities to trust when packages are installed, and when a "
-            "root image is read without Docker; default: PIP_CERT, REQUESTS_CA_BUNDLE or "
+            "PEM file of certificate authorities to trust when installing packages, and when "
+            "reading a root image without Docker; default: PIP_CERT, REQUESTS_CA_BUNDLE or "
             "SSL_CERT_FILE of the dispatcher's environment, or pip's configuration.",
             flag="--ca-bundle FILE",
         ),
@@ -115,8 +115,8 @@ class IndexOptions:
     pip_index_url: Annotated[
         Text,
         Option(
-            "Package index, without credentials; default: the dispatcher's, as uv's and pip's "
-            "environment variables and pip's configuration say.",
+            "Package index, without credentials; default: the dispatcher's, from uv's and pip's "
+            "environment variables and pip's configuration.",
             flag="--index-url URL",
         ),
     ] = ""

@@ -21,23 +21,23 @@ from covalent_lambda_container.options.declarations import OPTIONS
 from covalent_lambda_container.options.suggestions import did_you_mean
 
 ALIASES: Final = {"credentials": "credentials_file"}
-"""Older names of options that the section may still have."""
+"""Older names of options that the section may still contain."""
 
 _LOCK_PATIENCE_S: Final = 10.0
 
 
 def configuration_file() -> Path:
-    """Return where Covalent keeps its configuration.
+    """Return the path of Covalent's configuration.
 
-    Covalent's own rule (`covalent._shared_files.defaults`, 0.240), which cannot be asked while the
-    file is not valid.
+    Follows Covalent's own rule (`covalent._shared_files.defaults`, 0.240), which cannot be imported
+    while the file is not valid.
     """
     folder = os.environ.get("COVALENT_CONFIG_DIR") or os.environ.get("XDG_CONFIG_DIR")
     return Path(folder or Path.home() / ".config" / "covalent") / "covalent.conf"
 
 
 def read_section(path: Path | None = None) -> dict[str, Any]:
-    """Return what the section says; empty if there is no file, or no section.
+    """Return the section's content; empty if the file or the section does not exist.
 
     Raises
     ------
@@ -53,16 +53,16 @@ def read_section(path: Path | None = None) -> dict[str, Any]:
 def change_section(
     changes: Mapping[str, Any], *, removed: Collection[str] = (), path: Path | None = None
 ) -> None:
-    """Set and remove options of the section; all else in the file stays.
+    """Set and remove options of the section; nothing else in the file changes.
 
-    The file is replaced as a whole, under the lock that Covalent itself takes.
+    The file is replaced as a whole, under the lock that Covalent itself uses.
 
     Parameters
     ----------
     changes
         New values, checked by the caller.
     removed
-        Names to remove; those that are not there do not matter.
+        Names to remove; absent ones are ignored.
 
     Raises
     ------
@@ -91,7 +91,7 @@ def change_section(
 
 
 def unknown_names(section: Mapping[str, Any]) -> dict[str, str]:
-    """Return the names in the section that are no option, each with what was probably meant."""
+    """Return the names in the section that are not options, each with a suggestion."""
     return {
         name: did_you_mean(name, OPTIONS)
         for name in section
@@ -134,7 +134,7 @@ def invalid_file(reason: Exception, path: Path | None = None) -> ConfigurationEr
 
 
 def _replace(path: Path, text: str) -> None:
-    """Replace a file: whole, or not at all."""
+    """Replace a file atomically."""
     path = path.resolve()
     mode = path.stat().st_mode & 0o777 if path.exists() else 0o600
     descriptor, draft = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}-")

@@ -1,8 +1,8 @@
 """Every option of the executor, as it is declared in `running` and `building`.
 
-All else follows from here: the checks of `options.schema`, the executor's signature and docstring,
-the flags of the command line and ``docs/options.md``. Nothing heavy is imported, so that the
-command line's help is quick.
+Everything else follows from here: the checks of `options.schema`, the executor's signature and
+docstring, the flags of the command line and ``docs/options.md``. Nothing heavy is imported, so that
+the command line's help is fast.
 """
 
 from __future__ import annotations
@@ -30,13 +30,13 @@ class Declared:
     Parameters
     ----------
     name, section
-        Its name, and the heading that it stands under.
+        The option's name, and its heading.
     type
-        Its plain type: ``str``, ``list[str]``.
+        The plain type: ``str``, ``list[str]``.
     default
-        Its default.
+        The default value.
     option
-        What is said of it.
+        The declaration: description, flag and more.
     """
 
     name: str
@@ -52,7 +52,7 @@ class Declared:
 
     @property
     def placeholder(self) -> str:
-        """What help shows in place of the flag's value."""
+        """Placeholder for the flag's value in help texts."""
         return self.option.flag.partition(" ")[2]
 
 
@@ -73,7 +73,7 @@ def _declared() -> Mapping[str, Declared]:
 
 
 def _plain(annotation: Any) -> Any:
-    """Return a type without what is annotated; a literal's is its values'."""
+    """Return a type without annotations; for a literal, the type of its values."""
     origin, arguments = get_origin(annotation), get_args(annotation)
     if origin is Annotated:
         return _plain(arguments[0])
@@ -83,4 +83,4 @@ def _plain(annotation: Any) -> Any:
 
 
 OPTIONS: Final = _declared()
-"""Every option by its name."""
+"""All options by name."""

@@ -1,4 +1,4 @@
-"""What AWS allows: limits of functions, tags, environments and images, each with its source."""
+"""AWS's limits for functions, tags, environments and images, each with its source."""
 
 from __future__ import annotations
 
@@ -25,8 +25,8 @@ VARIABLE_NAME: Final = re.compile(r"[A-Za-z][A-Za-z0-9_]+")
 """Names of environment variables ("Environment", Lambda API reference, read 2026-11)."""
 
 ENVIRONMENT_BYTES: Final = 4096
-"""All environment variables of a function together ("Lambda quotas" page, read 2026-11). What
-Lambda measures is their JSON text: it shows it when it refuses them."""
+"""All environment variables of a function together ("Lambda quotas" page, read 2026-11). Lambda
+measures their JSON text, as its error messages show."""
 
 MAX_TAGS: Final = 50
 TAG_KEY_CHARACTERS: Final = 128
@@ -35,7 +35,7 @@ TAG_VALUE_CHARACTERS: Final = 256
 "TagResource", Lambda API reference, both read 2026-11)."""
 
 TAG_PUNCTUATION: Final = "_.:/=+-@"
-"""Characters that a tag may hold beside Unicode letters, numbers and separators ("TagResource",
+"""Characters allowed in tags besides Unicode letters, numbers and separators ("TagResource",
 Lambda API reference, read 2026-11)."""
 
 MAX_SUBNETS: Final = 16
@@ -52,11 +52,11 @@ ACCESS_POINT: Final = re.compile(
 )
 MOUNT_PATH: Final = re.compile(r"/mnt/[a-zA-Z0-9-_.]+")
 MOUNT_PATH_CHARACTERS: Final = 160
-"""What a function may mount, of EFS or S3 Files, and where ("FileSystemConfig", Lambda API
+"""Access points of EFS and S3 Files, and where to mount them ("FileSystemConfig", Lambda API
 reference, read 2026-11)."""
 
 CONCURRENCY_QUOTA: Final = 1000
-"""Invocations that an account may run at once, unless AWS has raised it ("Lambda quotas"
+"""Concurrent invocations of an account, unless AWS has raised the limit ("Lambda quotas"
 page, read 2026-11)."""
 
 LAMBDA_IMAGE_MB: Final = 10240

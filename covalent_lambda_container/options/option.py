@@ -1,6 +1,6 @@
-"""How an option is declared: its type with what is said of it.
+"""How an option is declared: its type, annotated with everything else.
 
-Nothing heavy is imported, so that the command line's help is quick.
+Nothing heavy is imported, so that the command line's help is fast.
 """
 
 from __future__ import annotations
@@ -11,19 +11,18 @@ from typing import Annotated, Any, Final
 
 @dataclass(frozen=True)
 class Option:
-    """What is said of an option beside its type.
+    """An option's declaration apart from its type.
 
     Parameters
     ----------
     description
-        What it is, in one sentence or two; part of error messages, help and documentation.
+        Description in one or two sentences; used in error messages, help and documentation.
     remark
-        What only the documentation adds.
+        Remarks for the documentation only.
     flag
-        Flag of the command line and its placeholder: ``"--bucket NAME"``.
+        Flag of the command line with its placeholder: ``"--bucket NAME"``.
     function
-        Field of `FunctionSpec` that has the option's value, for options that functions are created
-        with.
+        Field of `FunctionSpec` with the option's value, for options of created functions.
     """
 
     description: str
@@ -33,7 +32,7 @@ class Option:
 
 
 class CoreSchema:
-    """Changes Pydantic's schema of a type, without an import of Pydantic.
+    """Changes Pydantic's schema of a type without importing Pydantic.
 
     Parameters
     ----------
@@ -53,21 +52,21 @@ _FORMS: dict[str, str] = {}
 
 
 def pattern(text: str, form: str) -> CoreSchema:
-    """Return the annotation of a text that must match a regular expression.
+    """Return the annotation for a string that must match a regular expression.
 
     Parameters
     ----------
     text
         The regular expression.
     form
-        What it asks for, in words, as the end of "it should be".
+        The required form in words, as the end of "it should be".
     """
     _FORMS[text] = form
     return CoreSchema(pattern=text)
 
 
 def form_of(text: str) -> str:
-    """Return in words what a regular expression of an option asks for."""
+    """Return in words the form that an option's regular expression requires."""
     return _FORMS[text]
 
 

@@ -1,4 +1,4 @@
-"""The values of options, from where users put them."""
+"""Resolves the values of options from arguments, configuration and defaults."""
 
 from __future__ import annotations
 
@@ -24,19 +24,19 @@ _warned: set[str] = set()
 
 
 def resolve(given: Mapping[str, Any]) -> Options:
-    """Return all options: each as given, else from Covalent's configuration, else its default.
+    """Return all options: as given, or else from Covalent's configuration, or else defaults.
 
     Files that `requirements` names are read now.
 
     Parameters
     ----------
     given
-        Values by the options' names; None, like a name that is missing, means "not given".
+        Values by option name; None, like a missing name, means "not given".
 
     Raises
     ------
     ConfigurationError, RequirementError
-        For values that cannot be used: the message names option, value and range.
+        A value is invalid; the message names option, value and range.
     """
     # Here and not above: Covalent imports the executor while it is itself half imported.
     from covalent._shared_files.config import get_config
@@ -55,12 +55,12 @@ def resolve(given: Mapping[str, Any]) -> Options:
         for name, value in source.items()
         if value is not None
     }
-    # Users make executors, and run the command line, where the files are that they name.
+    # Users create executors, and run the command line, where the named files are.
     return Options.check(written, folder=Path.cwd())
 
 
 def _warn_of_unknown(configured: Mapping[str, Any]) -> None:
-    """Warn once of names in the configuration that are no option.
+    """Warn once about names in the configuration that are not options.
 
     They are not refused: Covalent writes all defaults of a plugin into its configuration, and a
     release that no longer has an option would fail everywhere.
@@ -79,11 +79,10 @@ def _warn_of_unknown(configured: Mapping[str, Any]) -> None:
 def stored(attributes: Mapping[str, Any]) -> Options:
     """Return the options of an executor that Covalent stored.
 
-    One that an older release stored has no value for newer options. Every task has an executor of
-    its own, and thousands may have the same options: these are checked once, and are one object.
-
-    A sublattice that names this executor below a lattice with another one gets that one's
-    attributes: they are ignored, and the options are those of the configuration.
+    Executors stored by an older release lack newer options. Every task has its own executor, and
+    thousands may have the same options: these are checked once, and share one object. A sublattice
+    that names this executor below a lattice with a different one gets the latter's attributes: they
+    are ignored, and the options come from the configuration.
     """
     if _OWN_NAME not in attributes:
         return resolve({})

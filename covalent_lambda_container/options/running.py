@@ -107,10 +107,10 @@ class TaskOptions:
         Ge(0),
         Le(MEMORY_MB[1]),
         Option(
-            "Most memory in MB for a task that ran out of it: it is run again with twice as much "
-            f"until it has this, up to {MEMORY_MB[1]}; 0: it is not run again for that.",
-            remark="The next task of the same electron begins where the last one got to, in each "
-            "process of the dispatcher. These runs do not count as `retries`.",
+            "Most memory in MB for a task that ran out of it: it is rerun with twice as much each "
+            f"time up to this limit, at most {MEMORY_MB[1]}; 0: no reruns for lack of memory.",
+            remark="The next task of the same electron starts with the memory that the last one "
+            "reached, in each process of the dispatcher. These runs do not count as `retries`.",
         ),
     ] = 0
     ephemeral_storage: Annotated[
@@ -174,7 +174,7 @@ class FunctionOptions:
         Ge(0),
         Option(
             "Executions that Lambda reserves for each function and does not let it exceed, "
-            "1 or more; 0: none. A function that an edit has replaced keeps its own until "
+            "1 or more; 0: none. A function replaced after an edit keeps its reservation until "
             "`covalent-lambda gc` removes it.",
             remark="The dispatcher needs `covalent-lambda policy dispatcher "
             "--reserved-concurrency`.",
@@ -194,9 +194,9 @@ class FunctionOptions:
     isolate: Annotated[
         Literal["none", "function"],
         Option(
-            "Whom functions are shared with: none, all dispatchers whose tasks need the same one; "
+            "Which dispatchers share functions: none, all whose tasks need the same one; "
             "function, only those with the same AWS identity.",
-            remark="A role is one identity, whoever assumes it. See "
+            remark="A role is one identity, regardless of who assumes it. See "
             "[what one task can see of another](security.md#what-one-task-can-see-of-another).",
         ),
     ] = "none"
@@ -212,14 +212,12 @@ class FunctionOptions:
             function="kms_key_arn",
         ),
     ] = ""
-    tags: Annotated[
-        dict[Text, Text], Option("AWS tags put on the functions.", function="tags")
-    ] = {}
+    tags: Annotated[dict[Text, Text], Option("AWS tags of the functions.", function="tags")] = {}
     poll_freq: Annotated[
         Number,
         Gt(0),
         Le(LONGEST_TIMEOUT_S),
-        Option("Seconds between looks for the result of a task whose connection was lost."),
+        Option("Seconds between checks for the result of a task whose connection was lost."),
     ] = 5.0
     cleanup: Annotated[Truth, Option("Remove a task's S3 objects when it has ended.")] = True
     usage_report: Annotated[
@@ -246,7 +244,7 @@ class FunctionOptions:
     cache_dir: Annotated[
         Text,
         Option(
-            "Folder for lock files and for packages that later builds use.",
+            "Folder for lock files and for packages that later builds reuse.",
             flag="--cache-dir FOLDER",
         ),
     ] = "~/.cache/covalent/lambda_container"

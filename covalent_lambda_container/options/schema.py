@@ -1,4 +1,4 @@
-"""The executor's options as checked values."""
+"""The executor's options as validated values."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ from covalent_lambda_container.packages.urls import without_credentials
 
 
 class Options(FunctionOptions, IndexOptions, ImageOptions, TaskOptions, AccountOptions, BaseModel):
-    """All options of the executor, checked; every value is plain JSON.
+    """All options of the executor, validated; every value is plain JSON.
 
     An empty string means "not given", as it does in Covalent's configuration file, which has no
     null.
@@ -49,7 +49,7 @@ class Options(FunctionOptions, IndexOptions, ImageOptions, TaskOptions, AccountO
 
     @classmethod
     def defaults(cls) -> dict[str, Any]:
-        """Return every option's default, as it stands in Covalent's configuration file."""
+        """Return every option's default, in the form of Covalent's configuration file."""
         return cls().model_dump()
 
     @cached_property
@@ -58,7 +58,7 @@ class Options(FunctionOptions, IndexOptions, ImageOptions, TaskOptions, AccountO
         return self.model_dump_json()
 
     def function_fields(self) -> dict[str, Any]:
-        """Return the fields of `FunctionSpec` that follow from options, in the form it has them."""
+        """Return the fields of `FunctionSpec` that come from options, in its form."""
         fields = {
             declared.option.function: _canonical(getattr(self, name))
             for name, declared in OPTIONS.items()
@@ -70,7 +70,7 @@ class Options(FunctionOptions, IndexOptions, ImageOptions, TaskOptions, AccountO
         }
 
     def wanted(self) -> Requirements:
-        """Return what the image of every electron of this executor gets."""
+        """Return the requirements of every electron of this executor."""
         return read_requirement_lines(
             self.requirements, origin="requirements"
         ) | read_requirement_lines(self.constraints, origin="constraints", constrain=True)
@@ -84,16 +84,16 @@ class Options(FunctionOptions, IndexOptions, ImageOptions, TaskOptions, AccountO
         values
             Options by name.
         folder
-            The folder that relative paths in `requirements` and `local_packages` start from;
-            requirements files are replaced by their lines, and packages by their absolute paths.
-            None where no file can be read, and none may be named.
+            Base of relative paths in `requirements` and `local_packages`; requirements files are
+            replaced by their lines, and packages by their absolute paths. None if files cannot be
+            read here; naming one is then an error.
 
         Raises
         ------
         ConfigurationError
-            Names each option that is wrong, the value seen, and what it may be.
+            Names each invalid option, its value, and what is allowed.
         RequirementError
-            When one of ``requirements`` is not a valid requirement.
+            One of ``requirements`` is not a valid requirement.
         """
         if folder is not None:
             values = _with_files_read(values, folder)
@@ -128,7 +128,7 @@ def _with_packages_located(values: Mapping[str, Any], folder: Path) -> Mapping[s
 
 
 def _canonical(value: Any) -> Any:
-    """Return a value as identities have it: without order, where order means nothing."""
+    """Return a value in the form used for identities: sorted where order has no meaning."""
     if isinstance(value, dict):
         return sorted_pairs(value)
     return tuple(sorted(set(value))) if isinstance(value, list) else value
@@ -138,7 +138,7 @@ def _explain(problem: ValidationError) -> str:
     lines = []
     for error in problem.errors(include_url=False):
         name = str(error["loc"][0])
-        # Which entry of a mapping; its value is not shown.
+        # Name the entry of a mapping, but do not show its value.
         keys = [key for key in error["loc"][1:] if isinstance(key, str) and key != "[key]"]
         inside = "".join(f"[{key!r}]" for key in keys)
         message = error["msg"].removeprefix("Value error, ").removeprefix("Input ")
@@ -150,7 +150,7 @@ def _explain(problem: ValidationError) -> str:
             message, about = "there is no such option", did_you_mean(name, OPTIONS)
         else:
             about = known.option.description
-        # A value of `environment`, or of what may be it misspelt, may be a secret.
+        # Values of `environment`, or of what may be a misspelling of it, may be secret.
         if name == "environment" or not (known or isinstance(error["input"], int | float)):
             seen = ""
         line = f"AWSLambdaContainerExecutor option {name}{inside}{seen}: {message}. {about}"

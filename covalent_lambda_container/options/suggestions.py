@@ -1,4 +1,4 @@
-"""The name that was probably meant."""
+"""Suggestions for misspelt names."""
 
 from __future__ import annotations
 
@@ -11,10 +11,10 @@ _SHORTEST: Final = 3
 
 
 def nearest(name: str, known: Collection[str]) -> list[str]:
-    """Return the known names that are most like a name, the best first; at most two.
+    """Return up to two known names that are most similar to a name, the best first.
 
-    A word of a known name counts most, ``memory`` for ``memory_size``; then come names that are
-    spelt alike, then those that have one another as a part.
+    A word of a known name counts most, ``memory`` for ``memory_size``; then similar spelling, then
+    one name containing the other.
     """
     plain = {_plain(each): each for each in known}
     given = _plain(name)
@@ -30,7 +30,7 @@ def nearest(name: str, known: Collection[str]) -> list[str]:
 
 
 def did_you_mean(name: str, known: Collection[str]) -> str:
-    """Return ``"Did you mean memory_size?"``; an empty text if nothing is like the name."""
+    """Return ``"Did you mean memory_size?"``; an empty string if no name is similar."""
     found = nearest(name, known)
     return f"Did you mean {' or '.join(found)}?" if found else ""
 

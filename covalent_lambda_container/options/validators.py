@@ -1,6 +1,6 @@
-"""What a value must satisfy beyond its type and range.
+"""Validation of values beyond type and range.
 
-Each function returns the value, or raises `ValueError` with what it should be.
+Each function returns the value, or raises `ValueError` with the form that it should have.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ from covalent_lambda_container.packages.requirements_files import read_requireme
 from covalent_lambda_container.packages.urls import INDEX_SCHEMES, UnusableUrl, checked_url
 
 _OWN_TAGS: Final = (OWN_TAG[0], CREATOR_TAG)
-"""Keys of tags that the executor puts on functions itself."""
+"""Keys of tags that the executor itself adds to functions."""
 
 
 def check_requirements(requirements: list[str]) -> list[str]:
@@ -56,7 +56,7 @@ def check_constraints(constraints: list[str]) -> list[str]:
 
 
 def check_index(url: str) -> str:
-    """Check the URL of a package index; an empty text stands for none."""
+    """Check the URL of a package index; an empty string means none."""
     if not url:
         return url
     try:
@@ -90,10 +90,10 @@ def check_environment(environment: dict[str, str]) -> dict[str, str]:
 
 
 def check_tags(tags: dict[str, str]) -> dict[str, str]:
-    """Check number, length and characters of AWS tags."""
+    """Check the number, length and characters of AWS tags."""
     if len(tags) > MAX_TAGS - len(_OWN_TAGS):
         raise ValueError(
-            f"{len(tags)} tags; AWS takes at most {MAX_TAGS}, of which {len(_OWN_TAGS)} are "
+            f"{len(tags)} tags; AWS accepts at most {MAX_TAGS}, of which {len(_OWN_TAGS)} are "
             "the executor's own"
         )
     for key, value in tags.items():
@@ -102,7 +102,7 @@ def check_tags(tags: dict[str, str]) -> dict[str, str]:
         if not 1 <= len(key) <= TAG_KEY_CHARACTERS:
             raise ValueError(f"key {key!r} should have 1 to {TAG_KEY_CHARACTERS} characters")
         if key.lower().startswith("aws:"):
-            raise ValueError(f"key {key!r} begins with aws:, which AWS keeps for itself")
+            raise ValueError(f"key {key!r} begins with aws:, which AWS reserves for itself")
         if len(value) > TAG_VALUE_CHARACTERS:
             raise ValueError(
                 f"the value of {key!r} should have at most {TAG_VALUE_CHARACTERS} characters"
@@ -117,7 +117,7 @@ def check_tags(tags: dict[str, str]) -> dict[str, str]:
 
 def check_security_groups(groups: list[str], others: ValidationInfo) -> list[str]:
     """Check that there are security groups if, and only if, there are subnets."""
-    # A subnet that is itself wrong is missing here, and has its own message.
+    # An invalid subnet is missing here, and has its own message.
     subnets = others.data.get("subnet_ids")
     if subnets is not None and bool(groups) != bool(subnets):
         raise ValueError(f"should be given together with subnet_ids, which is {subnets!r}")
@@ -148,7 +148,7 @@ def check_file_system(file_system: dict[str, str], others: ValidationInfo) -> di
 
 
 def check_max_memory(most_mb: int, others: ValidationInfo) -> int:
-    """Check that a task may at least have what it begins with."""
+    """Check that the limit is not below the memory that a task starts with."""
     memory_mb = others.data.get("memory_size")
     if most_mb and memory_mb and most_mb < memory_mb:
         raise ValueError(f"should be 0, or at least memory_size, which is {memory_mb}")

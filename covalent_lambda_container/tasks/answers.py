@@ -189,6 +189,6 @@ def _explained(problem: ValidationError) -> str:
 
 def _unusable(function_name: str, reason: str) -> UnusableAnswer:
     return UnusableAnswer(
-        f"Function {function_name} gave an answer that cannot be used: {reason}.",
+        f"Function {function_name} returned an unusable answer: {reason}.",
         hint="A task, or a package in its image, may have replaced or patched the handler.",
     )

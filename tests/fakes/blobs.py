@@ -72,7 +72,7 @@ class FakeBlobStore(LoopbackServer):
         try:
             return parse(io.BytesIO(stored[:limit]))
         except ValueError as exc:
-            raise InvocationError(f"S3 object {key} could not be read whole: {exc}") from exc
+            raise InvocationError(f"S3 object {key} could not be read completely: {exc}") from exc
 
     def delete(self, keys: list[str]) -> None:
         for key in keys:

@@ -221,7 +221,7 @@ def test_the_local_stack_survives_its_shell_and_leaves_nothing(
         assert program("local", "down", *at).stdout == "stopped\n"
         assert not client.images.list(pushed)
     assert not Path(background).exists()
-    assert program("local", "down", *at).stdout == "it did not run\n"
+    assert program("local", "down", *at).stdout == "it was not running\n"
     program("local", "status", *at, status=1)
 
 

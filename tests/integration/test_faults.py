@@ -289,7 +289,7 @@ def test_retries_are_for_crashes_only(
     again = AWSLambdaContainerExecutor(**_options(executor), retries=2)
     with pytest.raises(FunctionCrashed):
         run(again, crash)
-    again_s = {record.created for record in caplog.records if "is run again" in record.message}
+    again_s = {record.created for record in caplog.records if "Rerunning task" in record.message}
     assert len(again_s) == 2
     caplog.clear()
     assert run(again, fail).status == "FAILED"

@@ -77,7 +77,7 @@ class EcrRegistry:
                 f"Image {self.repository}:{found} is a {media_type}; Lambda accepts images of a "
                 "single platform only.",
                 hint="Delete it with 'aws ecr batch-delete-image --repository-name "
-                f"{self.repository} --image-ids imageTag={found}', or replace it by the option "
+                f"{self.repository} --image-ids imageTag={found}', or replace it with the option "
                 "force_rebuild. To build it without this executor, run 'docker build "
                 "--provenance=false --sbom=false --platform linux/…'.",
             )

@@ -30,7 +30,7 @@ _NOT_ACCEPTED: Final = {
     "ResourceNotReadyException": "",
     "SnapStartNotReadyException": "",
     "SnapStartRegenerationFailureException": "",
-    "SubnetIPAddressLimitReachedException": "Name subnets with free addresses by the option "
+    "SubnetIPAddressLimitReachedException": "Set subnets with free addresses in the option "
     f"subnet_ids, {_FEWER}",
     "TooManyRequestsException": f"Raise the account's concurrency quota for Lambda, {_FEWER}",
 }
@@ -118,5 +118,5 @@ def not_connected(name: str, endpoint: str, said: str) -> Exception:
             "the proxy is overloaded.",
         )
     if any(shortage in said for shortage in _NO_FILE_LEFT):
-        return NotAccepted(said, f"Let the dispatcher have more files open (ulimit -n), {_FEWER}")
+        return NotAccepted(said, f"Raise the dispatcher's open file limit (ulimit -n), {_FEWER}")
     return Unreachable(said)

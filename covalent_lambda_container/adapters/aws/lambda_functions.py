@@ -135,8 +135,8 @@ class LambdaFunctions:
                         raise ImageMissing(
                             f"Function {spec.name} could not be created: image {spec.image.uri} "
                             f"is not in ECR. AWS answered: {error_message(exc)}",
-                            hint="Somebody removed it. Dispatch the electron again: the image is "
-                            "built again.",
+                            hint="Somebody removed it. Dispatch the electron again: the image "
+                            "is rebuilt.",
                         ) from exc
                     not_ready = _ROLE_NOT_READY in error_message(exc)
                     if not not_ready or self._now() + delay_s > patience_ends:

@@ -103,7 +103,7 @@ class LambdaInvocations:
             payload = await _parsed(answer.content)
         except TooManyValues as exc:
             raise UnusableAnswer(
-                f"Function {name} gave an answer that cannot be used: {exc}.",
+                f"Function {name} returned an unusable answer: {exc}.",
                 hint="A task, or a package in its image, may have replaced or patched the handler.",
             ) from None
         except ValueError as exc:
@@ -137,7 +137,7 @@ class LambdaInvocations:
         except (TypeError, ValueError):
             # Its message would show the header, which may be a credential.
             raise InvocationError(
-                f"invoke function {name!r}: the request's headers cannot be sent by HTTP.",
+                f"invoke function {name!r}: the request's headers cannot be sent over HTTP.",
                 hint="Is there a line break in one of the AWS credentials?",
             ) from None
         # Whatever happened, the request may have been sent.
@@ -149,7 +149,7 @@ class LambdaInvocations:
             raise InvocationError(
                 f"invoke function {name!r}: this process was forked from one that has invoked "
                 "functions, and lacks the threads that send requests.",
-                hint="Start processes by multiprocessing's method 'spawn', or fork earlier.",
+                hint="Use multiprocessing's start method 'spawn', or fork earlier.",
             )
         try:
             return self._clients_by_timeout(timeout_s)

@@ -51,8 +51,8 @@ def permission_advice(exc: ClientError) -> str:
     if option is None:
         return f"{allow[0].upper()}{allow[1:]}"
     return (
-        f"Is the option {option} right? AWS answers the same for a misspelt name and for one of "
-        f"another account. If it is, {allow}"
+        f"Check the option {option}: AWS answers the same for a misspelt name and for one in "
+        f"another account. If it is correct, {allow}"
     )
 
 
@@ -63,8 +63,8 @@ def endpoint_advice(exc: EndpointConnectionError) -> str:
         near = difflib.get_close_matches(match[1], _regions(), n=1, cutoff=0.5)
         meant = f" Did you mean {near[0]}?" if near else ""
         return (
-            f"Is the option region right? This machine's botocore knows no region {match[1]}."
-            f"{meant} Else check the network."
+            f"Check the option region: this machine's botocore does not know region {match[1]}."
+            f"{meant} Otherwise, check the network."
         )
     return "Check the option endpoint_url, the option region and the network."
 

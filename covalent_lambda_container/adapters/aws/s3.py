@@ -76,8 +76,8 @@ class S3Bucket:
                     ) from None
                 if error_code(exc) == "403":
                     raise ConfigurationError(
-                        f"{option}AccessDenied: it is another account's, or this identity may not "
-                        "list it.",
+                        f"{option}AccessDenied: it belongs to another account, or this identity "
+                        "may not list it.",
                         hint="Allow s3:ListBucket on it in the IAM policy of the dispatcher's "
                         "identity, or name another.",
                     ) from None
@@ -119,7 +119,7 @@ class S3Bucket:
                 except (ValueError, HTTPClientError, IncompleteReadError) as exc:
                     if attempt == _READ_ATTEMPTS:
                         raise InvocationError(
-                            f"S3 object {self.bucket}/{key} could not be read whole: {exc}"
+                            f"S3 object {self.bucket}/{key} could not be read completely: {exc}"
                         ) from exc
         raise AssertionError("unreachable")
 

@@ -66,7 +66,7 @@ def _hint(exc: BaseException, address: EngineAddress | None) -> str:
     causes = list(_causes(exc))
     if _NO_SPACE in str(exc):
         return (
-            "The engine's disk is full: remove what is not used with 'covalent-lambda gc --local' "
+            "The engine's disk is full: free space with 'covalent-lambda gc --local' "
             "or 'docker system prune', or give Docker more room."
         )
     if isinstance(exc, APIError):

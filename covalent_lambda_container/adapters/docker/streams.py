@@ -101,7 +101,7 @@ def push_error(name: str, reason: str) -> RegistryError:
     if _UNREACHABLE.search(reason):
         registry = name.partition("/")[0]
         return RegistryUnreachable(
-            f"Push of {name} failed: the registry {registry} was not reached: {reason}.",
+            f"Push of {name} failed: registry {registry} could not be reached: {reason}.",
             hint=f"Check the network, proxy and firewall between the Docker engine and {registry}. "
             "The engine pushes, not this process: an engine on another machine or in a virtual "
             "machine has a network, and a localhost, of its own.",

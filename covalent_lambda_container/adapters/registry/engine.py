@@ -151,7 +151,7 @@ class RegistryEngine:
         else:
             base = self._images.find(below)
             if base is None:
-                raise ImageBuildError(f"Image {below} is not here.")
+                raise ImageBuildError(f"Image {below} does not exist on this machine.")
             for layer in base.layers:
                 self._uploads.begin(repository, layer)
             merged = UnfinishedImage(base, made, labels, given_up)
@@ -177,7 +177,7 @@ class RegistryEngine:
         record = self._images.find(name)
         if record is None:
             raise ImageBuildError(
-                f"Image {name} is not here, or one of its layers was damaged.", hint="Try again."
+                f"Image {name} was removed, or one of its layers was damaged.", hint="Try again."
             )
         repository = self._open_target()
         config, manifest = record.config_json, record.manifest
@@ -260,10 +260,10 @@ def _refuse_commands(steps: Sequence[Instruction], context: Mapping[str, Member]
     if any(step.name == "RUN" for step in steps):
         archive = context.get("commands.tar")
         raise ImageBuildError(
-            f"The image has {sum(step.name == 'RUN' for step in steps)} commands of DepsBash, "
+            f"The image has {sum(step.name == 'RUN' for step in steps)} DepsBash commands, "
             "which run in a container when it is built, but there is no Docker engine."
             if archive
-            else "A command of the image needs a container, but there is no Docker engine.",
+            else "The image's build needs a container, but there is no Docker engine.",
             hint="Run them before each task, with the option bash_deps='runtime', or build the "
             "image where there is an engine: 'covalent-lambda prebuild --builder docker'.",
         )

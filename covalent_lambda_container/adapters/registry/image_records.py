@@ -55,7 +55,7 @@ class ImageRecords:
                 name, record = _read(file)
                 if record.id == image_id:
                     return name, record
-        raise ImageBuildError(f"Image {image_id} is not here.", hint="Try again.")
+        raise ImageBuildError(f"Image {image_id} was removed.", hint="Try again.")
 
     def keep(self, name: str, record: ImageRecord) -> None:
         """Write an image, in the place of one of the same name."""

@@ -99,7 +99,7 @@ class LayerStore:
         except OSError as exc:
             raise ImageBuildError(
                 f"A layer could not be written to {self._folder}: {exc}.",
-                hint="Make room there, or name another folder by the option cache_dir.",
+                hint="Free some space, or set the option cache_dir to another folder.",
             ) from exc
 
     def read(self, layer: Layer) -> Iterator[bytes]:
@@ -121,7 +121,7 @@ class LayerStore:
             raise LayerDamaged(f"Layer {file} cannot be read: {exc}.", hint="Try again.") from exc
         if f"sha256:{seen.hexdigest()}" != layer.digest:
             self._forget(file)
-            raise LayerDamaged(f"Layer {file} was damaged, and is removed.", hint="Try again.")
+            raise LayerDamaged(f"Layer {file} was damaged and was removed.", hint="Try again.")
 
     def has(self, layer: Layer) -> bool:
         """Return whether the store has a layer's blob; a damaged one is removed."""
@@ -140,7 +140,7 @@ class LayerStore:
         self._sound[file] = _state(file)
 
     def _forget(self, file: Path) -> None:
-        log.warning("Layer %s was damaged: it is removed, and made again when needed.", file)
+        log.warning("Layer %s was damaged and removed; it is recreated when needed.", file)
         self._sound.pop(file, None)
         file.unlink(missing_ok=True)
 

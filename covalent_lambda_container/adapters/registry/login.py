@@ -52,7 +52,7 @@ class Authorization(requests.auth.AuthBase):
             return
         details: dict[str, str] = parse_dict_header(rest)  # type: ignore[no-untyped-call]
         if scheme.lower() != "bearer" or "realm" not in details:
-            raise RegistryError(f"The registry asks for a login of an unknown kind: {scheme!r}.")
+            raise RegistryError(f"The registry requires an unknown login scheme: {scheme!r}.")
         parameters = {
             "service": details.get("service", ""),
             "scope": f"repository:{self._repository}:{'pull,push' if push else 'pull'}",
@@ -68,7 +68,7 @@ class Authorization(requests.auth.AuthBase):
         token = _token(answer) if answer.ok else ""
         if not token:
             raise RegistryError(
-                f"The registry's token service gave no token: HTTP {answer.status_code}."
+                f"The registry's token service returned no token: HTTP {answer.status_code}."
             )
         self._header = f"Bearer {token}"
 

@@ -156,9 +156,9 @@ class Repository:
                     seen.update(piece)
                     yield piece
             except requests.RequestException as exc:
-                raise BrokenRead(f"{self.name}: blob {digest} broke off: {exc}") from exc
+                raise BrokenRead(f"{self.name}: blob {digest} was interrupted: {exc}") from exc
         if f"sha256:{seen.hexdigest()}" != digest:
-            raise BrokenRead(f"{self.name}: the registry sent other bytes than blob {digest}")
+            raise BrokenRead(f"{self.name}: the registry sent the wrong bytes for blob {digest}")
 
     def small_blob(self, digest: str) -> bytes:
         """Return a blob that fits into memory, such as an image's configuration."""
@@ -181,7 +181,7 @@ class Repository:
             with self._send("GET", url, headers={"Accept": ", ".join(media_types)}) as answer:
                 digest = f"sha256:{hashlib.sha256(answer.content).hexdigest()}"
                 if version.startswith("sha256:") and version != digest:
-                    raise _TryAgain("the registry sent another manifest")
+                    raise _TryAgain("the registry sent a different manifest")
                 media_type = answer.headers.get("Content-Type", "").partition(";")[0]
                 return Manifest(media_type=media_type, digest=digest, content=answer.content)
 

@@ -69,7 +69,7 @@ class RootImages:
             raise _not_read(name, exc) from exc
         except (KeyError, TypeError, ValueError) as exc:
             raise ImageBuildError(
-                f"The root image {name} has a manifest or a configuration that is not one: {exc!r}."
+                f"The root image {name} has an invalid manifest or configuration: {exc!r}."
             ) from exc
         history = tuple(config.pop("history", None) or ())
         config.pop("rootfs")
@@ -135,8 +135,8 @@ def _not_read(name: str, exc: RegistryError) -> ImageBuildError:
 def _layer(described: Mapping[str, Any], diff_id: str, name: str) -> Layer:
     if described["mediaType"] not in _LAYER_TYPES:
         raise ImageBuildError(
-            f"The root image {name} has a layer of the type {described['mediaType']}; Lambda "
-            "accepts layers that are compressed by gzip only.",
+            f"The root image {name} has a layer of type {described['mediaType']}; Lambda "
+            "accepts only layers compressed with gzip.",
             hint="Push the root image with gzip layers, or build with builder='docker'.",
         )
     return Layer(

@@ -199,7 +199,7 @@ def test_logs_are_followed_until_they_are_interrupted(run: Run, stores: Any, nam
 def test_logs_are_of_a_function_or_of_a_dispatch(run: Run, arguments: tuple[str, ...]) -> None:
     ended = run("logs", *arguments)
     assert ended.exit_code == 2
-    assert "Give a FUNCTION or a --dispatch." in ended.stderr
+    assert "Specify a FUNCTION or --dispatch." in ended.stderr
 
 
 def test_a_function_without_a_log_is_said(run: Run, stores: Any) -> None:

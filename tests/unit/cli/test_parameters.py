@@ -50,7 +50,7 @@ def test_a_flag_and_its_help_are_those_of_the_option(name: str) -> None:
             "Check the options credentials_file, profile and region, or renew the login.",
             "Check the options --credentials-file, --profile and --region, or renew the login.",
         ),
-        ("Is the option region right?", "Is the option --region right?"),
+        ("Check the option region: it", "Check the option --region: it"),
         ("The profile's region is not known.", "The profile's region is not known."),
         ("Raise the option memory_size.", "Raise the option memory_size."),
         ("or name another in ecr_repository.", "or name another in --repository."),

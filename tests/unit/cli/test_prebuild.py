@@ -217,7 +217,7 @@ def test_a_failure_does_not_keep_the_others_from_being_made(
 @pytest.mark.parametrize(
     ("arguments", "said"),
     [
-        ([], "Give a WORKFLOW.py"),
+        ([], "Specify a WORKFLOW.py"),
         (["nowhere.py"], "There is no workflow file 'nowhere.py'"),
         (["FLOW:other"], "its lattices are workflow"),
         (["FLOW", "--args", "[1"], "'[1' is not JSON"),

@@ -127,7 +127,7 @@ def test_without_an_engine_there_are_files(run: Run, engine: FakeImageStore, arc
     engine.reachable = False
     ended = run("--yes")
     assert ended.exit_code == 0
-    assert "Images are left out. Docker could not list its images" in ended.stderr
+    assert "Images were skipped. Docker could not list its images" in ended.stderr
     assert not archive.exists()
 
 
@@ -136,8 +136,8 @@ def test_options_that_would_do_nothing_are_refused(
 ) -> None:
     ended = run("--yes", "--region", "eu-central-1", "--repository", "mine")
     assert ended.exit_code == 2
-    assert "--region, --repository: gc --local does not look at an account." in ended.stderr
+    assert "--region, --repository: gc --local does not access an account." in ended.stderr
     assert archive.exists()
     ended = CliRunner().invoke(cli, ("gc", "--yes", "--cache-dir", str(archive.parent)))
     assert ended.exit_code == 2
-    assert "--cache-dir: only gc --local looks at it." in ended.stderr
+    assert "--cache-dir: only gc --local uses it." in ended.stderr

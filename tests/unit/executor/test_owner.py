@@ -57,7 +57,7 @@ def test_functions_are_shared_by_default(account: Account, given: dict[str, Any]
 
 
 def test_without_an_identity_nothing_runs(account: Account, given: dict[str, Any]) -> None:
-    with pytest.raises(ConfigurationError, match=r"isolate='function': AWS does not say"):
+    with pytest.raises(ConfigurationError, match=r"isolate='function': AWS does not report"):
         run_as(account, "", given, isolate="function")
     assert not account.functions
     run_as(account, "", given)

@@ -138,7 +138,9 @@ def test_an_error_names_the_node_whose_value_asked() -> None:
     spec = spec_of(images, (value,), requirements=Requirements(packages=("humanize==4.11.0",)))
     error = blamed(RequirementsConflict("They contradict.", hint="Loosen."), spec, [value])
     assert isinstance(error, RequirementsConflict)
-    assert f"brought packages along: {BUILT}, torch==2.3.0+cpu from make (node 0)." in str(error)
+    assert f"arguments added requirements: {BUILT}, torch==2.3.0+cpu from make (node 0)." in str(
+        error
+    )
     assert "Loosen." in str(error)
 
 

@@ -44,7 +44,11 @@ S3_FILES = (
         ("prewarm", "2", "integer"),
         ("usage_report", 1, "boolean"),
         ("usage_report", "no", "boolean"),
-        ("tags", {str(n): "" for n in range(49)}, "49 tags; AWS takes at most 50, of which 2 are"),
+        (
+            "tags",
+            {str(n): "" for n in range(49)},
+            "49 tags; AWS accepts at most 50, of which 2 are",
+        ),
         ("tags", {"made-by": "x"}, "key 'made-by' is one of the executor's own"),
         ("tags", {"": "x"}, "key '' should have 1 to 128 characters"),
         ("tags", {"k" * 129: "x"}, "should have 1 to 128 characters"),

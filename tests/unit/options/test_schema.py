@@ -114,7 +114,7 @@ BAD = [
     ("environment", {"A-B": "x"}, "'A-B' is not a variable name"),
     ("environment", {"": "x"}, "'' is not a variable name"),
     ("tags", {"team": 1}, "string"),
-    ("tags", {"aws:team": "x"}, "which AWS keeps for itself"),
+    ("tags", {"aws:team": "x"}, "which AWS reserves for itself"),
     ("subnet_ids", ["subnet-x y"], "should be "),
     ("security_group_ids", ["sg-0a"], "together with subnet_ids"),
     ("file_system", {"arn": "x"}, "keys arn and mount_path"),

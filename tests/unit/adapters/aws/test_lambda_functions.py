@@ -125,7 +125,7 @@ def test_a_removed_image_has_an_error_of_its_own(
 ) -> None:
     said = f"Source image {SPEC.image.uri} does not exist. Provide a valid source image."
     aws.error("InvalidParameterValueException", said)
-    with pytest.raises(ImageMissing, match=rf"{SPEC.image.uri} is not in ECR(.|\n)*built again"):
+    with pytest.raises(ImageMissing, match=rf"{SPEC.image.uri} is not in ECR(.|\n)*is rebuilt"):
         functions.create(SPEC)
 
 

@@ -132,7 +132,7 @@ def test_an_answer_of_many_values_is_refused_before_it_is_parsed(
     invocations: LambdaInvocations, aws: Answers
 ) -> None:
     aws.json([[]] * 100_000)
-    with pytest.raises(UnusableAnswer, match="name gave an answer that cannot be used: more than"):
+    with pytest.raises(UnusableAnswer, match="name returned an unusable answer: more than"):
         invoke(invocations)
 
 

@@ -31,8 +31,8 @@ def error(raised: Exception) -> LambdaContainerError:
 )
 def test_a_name_is_asked_about_before_a_permission(operation: str, option: str) -> None:
     hint = str(error(refusal(operation)).hint)
-    assert hint.startswith(f"Is the option {option} right?")
-    assert hint.index("right?") < hint.index("allow ")
+    assert hint.startswith(f"Check the option {option}:")
+    assert hint.index("is correct") < hint.index("allow ")
 
 
 @pytest.mark.parametrize(

@@ -31,8 +31,6 @@ from covalent_lambda_container.model.names import SHORT_NAME
 _TEXT_BYTES: Final = 4 * 1024 * 1024
 """As much of a text is read; the handler keeps less of a task's output."""
 
-_NOT_FOUND: Final = 404
-
 
 @dataclass(frozen=True)
 class Assets:
@@ -60,9 +58,9 @@ class Assets:
             return self._content(key, _TEXT_BYTES, growing=growing).decode("utf-8", "replace")
         except HTTPError as exc:
             exc.close()
-            if exc.code != _NOT_FOUND:
+            if self._has(key):
                 raise
-            # Nothing was written yet.
+            # Nothing was written yet: Covalent's server answers with status 500 then.
             return ""
 
     def document(self, key: str) -> Any:

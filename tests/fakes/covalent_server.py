@@ -21,10 +21,11 @@ class _Handler(LoopbackHandler):
 
     def do_GET(self) -> None:  # noqa: N802 - the name that http.server calls
         manifest = self.fake.manifests.get(self.path.removeprefix("/api/v2/dispatches/"))
-        if self.path in self.fake.broken:
-            self.answer(500, b"out of order", {})
-        elif self.path in self.fake.files:
+        if self.path in self.fake.files:
             self.answer(200, self.fake.files[self.path], {})
+        elif self.path.startswith("/files/"):
+            # As Covalent's server does for what was not written yet.
+            self.answer(500, b"Internal Server Error", {})
         elif manifest:
             content = json.dumps(manifest).encode()
             self.answer(200, content, {"Content-Type": "application/json"})
@@ -41,8 +42,6 @@ class FakeCovalentServer(LoopbackServer):
         Dispatches by their id, as the JSON of ``ResultSchema`` of Covalent.
     files
         Content by path.
-    broken
-        Paths of files that cannot be read.
     """
 
     handler = _Handler
@@ -51,7 +50,6 @@ class FakeCovalentServer(LoopbackServer):
         super().__init__()
         self.manifests: dict[str, Record] = {}
         self.files: dict[str, bytes] = {}
-        self.broken: set[str] = set()
 
     def add(self, dispatch_id: str, lattice: Any, *args: Any) -> None:
         """Add a dispatch of a lattice, none of whose nodes has run."""

@@ -176,7 +176,7 @@ def test_a_dispatch_that_is_not_there_is_named(server: FakeCovalentServer, read:
         read("another", server.url)
 
 
-def test_a_file_that_cannot_be_read_is_no_empty_output(server: FakeCovalentServer) -> None:
-    server.broken.add(server.path_of(server.node(OUTER, "make")["assets"]["stdout"]))
+def test_a_file_that_is_lost_is_no_empty_output(server: FakeCovalentServer) -> None:
+    del server.files[server.path_of(server.node(OUTER, "make")["assets"]["stdout"])]
     with pytest.raises(ConfigurationError, match="did not return dispatch"):
         read_outputs(OUTER, server.url)

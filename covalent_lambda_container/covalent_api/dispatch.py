@@ -59,15 +59,15 @@ def dispatch_started(dispatch_id: str, server: str | None = None) -> datetime:
 
 def task_of_node(node: StoredNode) -> WorkflowTask | None:
     """Return the task of a node; None for one that does not run, or that lacks arguments."""
-    function = node.assets.value("function")
+    function = node.files.value("function")
     if is_collection(function):
         return None
     if is_post_processing(function) and _returns_outputs(node):
         return None
-    arguments = [given.source.assets.header_of("output") for given in node.inputs]
+    arguments = [given.source.files.header_of("output") for given in node.inputs]
     if None in arguments:
         return None
-    task = read_task(with_hooks(function, node.assets.document("hooks")), arguments, {})
+    task = read_task(with_hooks(function, node.files.document("hooks")), arguments, {})
     if task.refers_to_covalent:
         task = replace(task, covalent_version=node.dispatch.lattice["covalent_version"])
     return WorkflowTask(

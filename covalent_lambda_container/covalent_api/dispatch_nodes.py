@@ -76,7 +76,7 @@ def read_nodes(dispatch_id: str, server: str | None = None) -> DispatchRecord:
 
 
 def _node(node: StoredNode) -> DispatchNode:
-    output = node.assets.header_of("output")
+    output = node.files.header_of("output")
     return DispatchNode(
         dispatch_id=node.dispatch.dispatch_id,
         node_id=node.node_id,
@@ -86,5 +86,5 @@ def _node(node: StoredNode) -> DispatchNode:
         ended=node.metadata["end_time"],
         attributes=(node.metadata["executor_data"] or {}).get("attributes") or {},
         header=output.header if output else {},
-        stderr="" if output else node.assets.text("stderr"),
+        stderr="" if output else node.files.text("stderr"),
     )

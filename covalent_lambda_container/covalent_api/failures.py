@@ -89,7 +89,7 @@ def read_failures(dispatch_id: str, server: str | None = None) -> DispatchFailur
         return DispatchFailures(
             name=dispatch.name,
             status=dispatch.state,
-            error="" if nodes else dispatch.assets.text("error"),
+            error="" if nodes else dispatch.files.text("error"),
             nodes=nodes,
         )
 
@@ -103,14 +103,14 @@ def _failed_nodes(dispatch: StoredDispatch) -> Iterator[FailedNode]:
         if inside:
             yield from inside
             continue
-        stderr = node.assets.text("stderr")
+        stderr = node.files.text("stderr")
         yield FailedNode(
             dispatch_id=dispatch.dispatch_id,
             node_id=node.node_id,
             name=node.name,
             executor=node.metadata["executor"],
-            error=node.assets.text("error") or last_line(stderr),
-            stdout=node.assets.text("stdout"),
+            error=node.files.text("error") or last_line(stderr),
+            stdout=node.files.text("stdout"),
             stderr=stderr,
             task=_task(node),
         )

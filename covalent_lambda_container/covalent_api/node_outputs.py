@@ -102,7 +102,7 @@ def _outputs(nodes: Iterable[StoredNode], known: Collection[NodeKey]) -> Iterato
         if (node.dispatch.dispatch_id, node.node_id) in known:
             continue
         # In this order: what was written between the two is then recognized.
-        stderr, stdout = (node.assets.text(key, growing=True) for key in ("stderr", "stdout"))
+        stderr, stdout = (node.files.text(key, growing=True) for key in ("stderr", "stdout"))
         yield NodeOutput(
             dispatch_id=node.dispatch.dispatch_id,
             node_id=node.node_id,

@@ -1,98 +1,26 @@
-"""Dispatches as Covalent's server stores them: nodes, what they are given, what they have made."""
+"""Dispatches as Covalent's server stores them: their nodes, and what each is given."""
 
 from __future__ import annotations
 
 import io
-import json
-import urllib.request
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager, redirect_stdout
 from dataclasses import dataclass
 from functools import cached_property
-from typing import Any, Final
-from urllib.error import HTTPError, URLError
+from typing import Any
+from urllib.error import URLError
 
 from covalent._api.apiclient import CovalentAPIClient
 from covalent._results_manager.results_manager import _get_result_export_from_dispatcher
 from covalent._shared_files.defaults import WAIT_EDGE_NAME
 from covalent._shared_files.exceptions import MissingLatticeRecordError
 from covalent._shared_files.utils import format_server_url
-from covalent._workflow.transportable_object import (
-    HEADER_OFFSET,
-    TOArchiveUtils,
-    TransportableObject,
-)
 from requests.exceptions import ConnectionError as RequestsConnectionError
 from requests.exceptions import RequestException
 
+from covalent_lambda_container.covalent_api.stored_files import StoredFiles
 from covalent_lambda_container.errors import ConfigurationError
 from covalent_lambda_container.model.names import SHORT_NAME
-
-_TEXT_BYTES: Final = 4 * 1024 * 1024
-"""As much of a text is read; the handler keeps less of a task's output."""
-
-
-@dataclass(frozen=True)
-class Assets:
-    """The files that Covalent's server keeps of a node or of a dispatch.
-
-    Parameters
-    ----------
-    records
-        ``remote_uri`` and ``size`` of each, by its key, as a manifest has them.
-    """
-
-    records: Mapping[str, Any]
-
-    def text(self, key: str, *, growing: bool = False) -> str:
-        """Return a text, up to its first 4 MiB; empty if there is none.
-
-        Parameters
-        ----------
-        key
-            ``"stdout"``, ``"stderr"``, ``"error"``.
-        growing
-            Look for it even if the server knows no size yet, as of a running task's output.
-        """
-        try:
-            return self._content(key, _TEXT_BYTES, growing=growing).decode("utf-8", "replace")
-        except HTTPError as exc:
-            exc.close()
-            if self._has(key):
-                raise
-            # Nothing was written yet: Covalent's server answers with status 500 then.
-            return ""
-
-    def document(self, key: str) -> Any:
-        """Return what a JSON document says; None if there is none."""
-        content = self._content(key)
-        return json.loads(content) if content else None
-
-    def value(self, key: str) -> TransportableObject | None:
-        """Return a value, unopened; None if there is none."""
-        content = self._content(key)
-        return TransportableObject.deserialize(content) if content else None
-
-    def header_of(self, key: str) -> TransportableObject | None:
-        """Return a value's header without the value, which may be large; None if there is none."""
-        if not self._has(key):
-            return None
-        # As Covalent opens it.
-        with urllib.request.urlopen(self.records[key]["remote_uri"]) as stored:  # noqa: S310
-            start = stored.read(HEADER_OFFSET)
-            start += stored.read(TOArchiveUtils.string_offset(start) - HEADER_OFFSET)
-        return TransportableObject.deserialize(start, header_only=True)
-
-    def _has(self, key: str, *, growing: bool = False) -> bool:
-        record = self.records.get(key) or {}
-        return bool(record.get("remote_uri") and (growing or record.get("size")))
-
-    def _content(self, key: str, limit: int = -1, *, growing: bool = False) -> bytes:
-        if not self._has(key, growing=growing):
-            return b""
-        with urllib.request.urlopen(self.records[key]["remote_uri"]) as stored:  # noqa: S310
-            content: bytes = stored.read(limit)
-            return content
 
 
 @dataclass(frozen=True)
@@ -137,9 +65,9 @@ class StoredNode:
         return bool(self.metadata["executor"] == SHORT_NAME)
 
     @property
-    def assets(self) -> Assets:
+    def files(self) -> StoredFiles:
         """Its function, hooks, output and texts."""
-        return Assets(self.record["assets"])
+        return StoredFiles(self.record["assets"])
 
     @property
     def inputs(self) -> Sequence[Input]:
@@ -208,9 +136,9 @@ class StoredDispatch:
         return _word_of(self.metadata["status"])
 
     @property
-    def assets(self) -> Assets:
+    def files(self) -> StoredFiles:
         """Its result and its error."""
-        return Assets(self.manifest["assets"])
+        return StoredFiles(self.manifest["assets"])
 
     @cached_property
     def nodes(self) -> Sequence[StoredNode]:

@@ -45,7 +45,7 @@ class StoredFiles:
             return self._content(key, _TEXT_BYTES, growing=growing).decode("utf-8", "replace")
         except HTTPError as exc:
             exc.close()
-            if self._has(key):
+            if not growing:
                 raise
             # Nothing was written yet: Covalent's server answers with status 500 then.
             return ""

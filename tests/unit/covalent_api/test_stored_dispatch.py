@@ -176,7 +176,11 @@ def test_a_dispatch_that_is_not_there_is_named(server: FakeCovalentServer, read:
         read("another", server.url)
 
 
-def test_a_file_that_is_lost_is_no_empty_output(server: FakeCovalentServer) -> None:
-    del server.files[server.path_of(server.node(OUTER, "make")["assets"]["stdout"])]
+def test_what_is_not_written_yet_is_empty_and_what_is_lost_is_an_error(
+    server: FakeCovalentServer,
+) -> None:
+    server.end(OUTER, "use", "FAILED", stderr="Traceback\n")
+    del server.files[server.path_of(server.node(OUTER, "use")["assets"]["stderr"])]
+    assert [node.stderr for node in read_outputs(OUTER, server.url).nodes] == ["", "", ""]
     with pytest.raises(ConfigurationError, match="did not return dispatch"):
-        read_outputs(OUTER, server.url)
+        read_failures(OUTER, server.url)

@@ -1,4 +1,4 @@
-"""Requirements that a task's values add to its image."""
+"""What the values that a task is given bring along for its image."""
 
 from __future__ import annotations
 
@@ -10,12 +10,17 @@ from covalent_lambda_container.covalent_api.transport import Origin
 from covalent_lambda_container.errors import ImageBuildError
 from covalent_lambda_container.model.image_labels import ImageContents
 from covalent_lambda_container.model.specs import ImageSpec
-from covalent_lambda_container.packages.requirements import (
-    parsed,
-)
+from covalent_lambda_container.packages.requirements import parsed
 from covalent_lambda_container.packages.value_requirements import joined_options, with_required
 
-_TAKEN = ("requirements", "flexible", "constraints", "install_options", "commands", "base_image")
+_COPIED_FIELDS = (
+    "requirements",
+    "flexible",
+    "constraints",
+    "install_options",
+    "commands",
+    "base_image",
+)
 
 
 def image_of_values(
@@ -25,29 +30,29 @@ def image_of_values(
     *,
     any_root: bool,
 ) -> ImageSpec | None:
-    """Return the image in which a task's values were made, if it contains all that the task needs.
+    """Return the image in which a task's values were made, if it has all that the task names.
 
-    Packages built with its commands, or found through its options, need not be found again.
+    What was built there with commands, or found by options, need not be found again.
 
     Parameters
     ----------
     own
-        The image's spec from the task alone.
+        What the task names.
     origins
-        Where the task's values come from.
+        Where its values come from.
     made
-        Contents of their images, by tag.
+        What is in their images, by tag.
     any_root
-        Whether the task's executor accepts any root image.
+        Whether the task's executor leaves the root image open.
     """
     known = list(origins)
-    # The image with the most packages may include those of the others.
+    # The one with the most packages may have those of the others.
     for tag, contents in sorted(made.items(), key=lambda item: (-len(item[1].packages), item[0])):
         has = {*contents.packages, *map(without_local_version, contents.packages)}
         if all(o.image == tag or has.issuperset(o.requirements) for o in known):
-            taken = _with_all_of(own, contents.spec, any_root=any_root)
-            if taken:
-                return taken
+            combined = _with_all_of(own, contents.spec, any_root=any_root)
+            if combined:
+                return combined
     return None
 
 
@@ -55,12 +60,12 @@ def _with_all_of(own: ImageSpec, made: Mapping[str, Any], *, any_root: bool) -> 
     try:
         fields: dict[str, Any] = {
             name: made[name] if name == "base_image" else tuple(made.get(name, ()))
-            for name in _TAKEN
+            for name in _COPIED_FIELDS
         }
         same = ("python_version", "architecture", "cloudpickle_version")
         fits = all(getattr(own, name) == made[name] for name in same)
     except (KeyError, TypeError):
-        # Built by another release.
+        # Made by another release.
         return None
     fits = fits and (any_root or own.base_image == fields["base_image"])
     fits = fits and own.commands in ((), fields["commands"])
@@ -72,9 +77,9 @@ def _with_all_of(own: ImageSpec, made: Mapping[str, Any], *, any_root: bool) -> 
 def with_values(
     own: ImageSpec, origins: Iterable[Origin], made: Mapping[str, ImageContents]
 ) -> ImageSpec:
-    """Return an image's spec with what a task names and what its values require.
+    """Return an image with what a task names, and what its values require.
 
-    The task's own requirements take precedence. Options that located the values' packages are kept.
+    The task's own requirements win. The options that located the packages of the values are kept.
     """
     required = {text for origin in origins for text in origin.requirements}
     requirements = with_required(own.requirements, required)
@@ -88,16 +93,18 @@ def with_values(
 
 
 def without_local_version(pin: str) -> str:
-    """Return a pin without its local version: ``"torch==2.3.0"`` for ``"torch==2.3.0+cpu"``."""
+    """Return a pin without the local part of its version: ``"torch==2.3.0"`` of ``+cpu``."""
     return pin if " @ " in pin else pin.partition("+")[0]
 
 
-def blamed(error: ImageBuildError, spec: ImageSpec, origins: Iterable[Origin]) -> ImageBuildError:
-    """Return a build's error with the values that required packages, if any did."""
-    asked = wishes(spec, origins)
-    if not asked:
+def with_value_sources(
+    error: ImageBuildError, spec: ImageSpec, origins: Iterable[Origin]
+) -> ImageBuildError:
+    """Return a build's error that names the values that required packages, if any did."""
+    sources = value_sources(spec, origins)
+    if not sources:
         return error
-    message = f"{error.message}\nThe task's arguments added requirements: {asked}."
+    message = f"{error.message}\nThe task's arguments added requirements: {sources}."
     hint = (
         "Name these packages in the task's own ct.DepsPip, in versions and with options that can "
         "be installed together, or in the electron that made the value."
@@ -105,24 +112,25 @@ def blamed(error: ImageBuildError, spec: ImageSpec, origins: Iterable[Origin]) -
     return type(error)(message, hint="\n".join(filter(None, [error.hint, hint])))
 
 
-def wishes(spec: ImageSpec, origins: Iterable[Origin]) -> str:
-    """Describe which node's values added which of an image's requirements."""
-    brought = set(spec.flexible)
-    asked: dict[str, set[str]] = {}
+def value_sources(spec: ImageSpec, origins: Iterable[Origin]) -> str:
+    """Return which node's value required which of an image's packages."""
+    from_values = set(spec.flexible)
+    required_by: dict[str, set[str]] = {}
     for origin in origins:
-        wanted = brought.intersection(origin.requirements)
-        if wanted:
+        required = from_values.intersection(origin.requirements)
+        if required:
             source = origin.node or (
                 "a value of a task" if origin.image else "a value of the client"
             )
-            asked.setdefault(source, set()).update(wanted)
+            required_by.setdefault(source, set()).update(required)
     return "; ".join(
-        f"{', '.join(sorted(wanted))} from {node}" for node, wanted in sorted(asked.items())
+        f"{', '.join(sorted(required))} from {source}"
+        for source, required in sorted(required_by.items())
     )
 
 
 def other_versions(origins: Iterable[Origin], pins: Iterable[str]) -> str:
-    """Describe the values made with other versions than those in the task's image."""
+    """Return which values were made with other versions than those in the task's image."""
     installed = {parsed(pin).name: pin for pin in pins}
     differing: dict[tuple[str, str], str] = {}
     for origin in origins:

@@ -1,4 +1,4 @@
-"""A function's description in Lambda: what it is for, in words for people."""
+"""A function's description in Lambda: its purpose, in words for people."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ _MORE: Final = "…"
 
 
 class Purpose(NamedTuple):
-    """What a function was created for.
+    """The purpose that a function was created for.
 
     Attributes
     ----------
@@ -28,13 +28,13 @@ class Purpose(NamedTuple):
 
 
 def description(tasks: Sequence[str], requirements: Sequence[str]) -> str:
-    """Return the description of a function that is created for tasks."""
+    """Return the description for a function created for these tasks."""
     packages = ", ".join(requirements) or _NOTHING
     text = f"{', '.join(tasks)}: {packages}"
     return text if len(text) <= _CHARACTERS else text[: _CHARACTERS - len(_MORE)] + _MORE
 
 
 def purpose(text: str) -> Purpose:
-    """Return what a description says; empty texts where it says nothing."""
+    """Parse a description; parts that it lacks are empty."""
     tasks, colon, packages = text.partition(": ")
     return Purpose(tasks, packages) if colon else Purpose("", "")

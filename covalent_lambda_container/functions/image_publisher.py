@@ -1,4 +1,4 @@
-"""Builds an image and pushes it to the registry, where other machines may do the same."""
+"""Builds images and pushes them to the registry, possibly at the same time as other machines."""
 
 from __future__ import annotations
 
@@ -30,25 +30,25 @@ class ImagePublisher:
         replaced: ImageReference | None = None,
         rebuild: bool = False,
     ) -> ImageReference:
-        """Build the image of a spec and push it; return it, or the one that was faster.
+        """Build the image of a spec and push it; return it, or the one that was pushed first.
 
         Parameters
         ----------
         spec
-            What it must contain.
+            The image's spec.
         report
             Called at the start of each long step.
         replaced
             The image that a rebuild replaces.
         rebuild
-            Build it although the registry has one, and push it as a new revision of the tag.
+            Build it even if the registry has one, and push it as a new revision of the tag.
 
         Raises
         ------
         RegistryError
             The image cannot be pushed.
         UnusableImage
-            Lambda does not accept what was pushed.
+            Lambda does not accept the pushed image.
         """
         repository = self._repository(spec)
         tag = self._registry.next_tag(spec.tag) if rebuild else spec.tag
@@ -57,7 +57,7 @@ class ImagePublisher:
         with step_log.step("image.build", name), progress.reported_to(report):
             self._builder.build(spec, name, rebuild=rebuild)
         if not rebuild:
-            # Another machine may have been faster: its image will do, and there is nothing to push.
+            # Another machine may have been faster: its image is used, and nothing is pushed.
             found = self._registry.find(spec.tag)
             if found:
                 return found
@@ -97,7 +97,7 @@ class ImagePublisher:
         try:
             return self._registry.find(spec.tag)
         except UnusableImage as exc:
-            # It must not be what the next task finds.
+            # The next task must not find it.
             fate = "It was removed from there."
             try:
                 self._registry.remove(tag)

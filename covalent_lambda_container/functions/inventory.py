@@ -18,7 +18,7 @@ _REQUESTS_AT_ONCE: Final = 5
 """DescribeLogStreams is allowed 25 times a second ("CloudWatch Logs quotas" page, read 2026-11)."""
 
 RUNNING: Final = timedelta(minutes=15)
-"""Longest time a task may run: whatever was used more recently may still be in use."""
+"""Longest time a task may run: things used more recently may still be in use."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -38,7 +38,7 @@ class FunctionEntry:
 
     @property
     def digest(self) -> str:
-        """Digest of its image."""
+        """Digest of the function's image."""
         return self.record.image.rpartition("@")[2]
 
     @property
@@ -48,7 +48,7 @@ class FunctionEntry:
 
     @property
     def purpose(self) -> Purpose:
-        """What it was created for."""
+        """The purpose that it was created for."""
         return purpose(self.record.description)
 
     @property
@@ -68,7 +68,7 @@ class Inventory:
     functions
         Functions tagged as created by this project.
     digests_of_others
-        Images used by functions that are not tagged so.
+        Images used by functions without that tag.
     """
 
     images: tuple[ImageRecord, ...]
@@ -76,7 +76,7 @@ class Inventory:
     digests_of_others: frozenset[str]
 
     def purpose_of(self, image: ImageRecord) -> Purpose:
-        """Return what the functions of an image were created for; empty if it has none."""
+        """Return the purpose of an image's functions; empty if it has none."""
         purposes = [entry.purpose for entry in self.functions if entry.digest == image.digest]
         tasks = dict.fromkeys(each.tasks for each in purposes if each.tasks)
         packages = next((each.packages for each in purposes if each.packages), "")
@@ -85,7 +85,7 @@ class Inventory:
 
 @dataclass(frozen=True, kw_only=True)
 class Unused:
-    """What can be removed."""
+    """Functions and images that can be removed."""
 
     functions: tuple[FunctionEntry, ...]
     images: tuple[ImageRecord, ...]
@@ -128,7 +128,7 @@ def find_unused(inventory: Inventory, *, now: datetime, keep: timedelta) -> Unus
     Parameters
     ----------
     now
-        Present time.
+        The current time.
     keep
         How long images and functions are kept after they were created or last used; at least
         `RUNNING`.
@@ -149,7 +149,7 @@ def find_unused(inventory: Inventory, *, now: datetime, keep: timedelta) -> Unus
 def remove(
     what: Unused, registry: Registry, functions: Functions, report: Callable[[str], None]
 ) -> None:
-    """Remove functions, then images, so that no function is left without its image."""
+    """Remove functions, then images, so that no function loses its image."""
     for entry in what.functions:
         report(f"Removing function {entry.record.name}")
         functions.delete(entry.record.name)

@@ -1,4 +1,4 @@
-"""From a spec to an image in the registry and a function that can be invoked.
+"""Turns a spec into an image in the registry and a function that can be invoked.
 
 Nothing is created twice: within a process one caller does the work and the others wait for it,
 between processes of a machine a file lock does the same, and between machines the registry decides.
@@ -34,7 +34,7 @@ _LOCAL_REPOSITORY: Final = "covalent-lambda"
 """Name of images that are built and not pushed."""
 
 _BUILD_PATIENCE_S: Final = 3600.0
-"""Few builds take longer; a process that hangs must not stop the others for good."""
+"""Few builds take longer; a process that hangs must not block the others forever."""
 
 
 def _silent(_: str) -> None:
@@ -54,7 +54,7 @@ class Provisioner:
     Attributes
     ----------
     rebuilds
-        How many images this process has rebuilt: images found before may have been replaced.
+        Number of images that this process has rebuilt: images found earlier may be outdated.
     """
 
     def __init__(
@@ -77,7 +77,7 @@ class Provisioner:
         self._names: SingleFlight[FunctionSpec, str] = SingleFlight()
 
     def find_image(self, spec: ImageSpec) -> ImageReference | None:
-        """Return the image of a spec, or None when the registry says there is none."""
+        """Return the image of a spec, or None if the registry does not have it."""
         return self._registry.find(spec.tag)
 
     def ensure_image(
@@ -88,18 +88,18 @@ class Provisioner:
         Parameters
         ----------
         spec
-            What it must contain.
+            The image's spec.
         report
             Called at the start of each long step.
         rebuild
-            Build and push the image although the registry has it; once in this process.
+            Build and push the image even if the registry has it; once in this process.
         """
         if rebuild:
             self._rebuilt.get(spec, lambda: self._rebuild(spec, report))
         return self._images.get(spec, lambda: self._find_or_build(spec, report))
 
     def installed(self, spec: ImageSpec) -> frozenset[str]:
-        """Return the pins of all that is installed in the image of a spec, as its labels say.
+        """Return the pins of all packages in the image of a spec, from its labels.
 
         Raises
         ------
@@ -110,7 +110,7 @@ class Provisioner:
         return frozenset(contents.packages) if contents else frozenset()
 
     def contents(self, tag: str) -> ImageContents | None:
-        """Return what is in the image of a tag, as its labels say; None where it does not say so.
+        """Return the contents of the image with a tag, from its labels; None if these lack them.
 
         Raises
         ------
@@ -139,11 +139,11 @@ class Provisioner:
         Parameters
         ----------
         spec
-            What it is.
+            The function's spec.
         report
             Called at the start of each long step.
         description
-            What it is for, as Lambda's console shows it; an existing function keeps its own.
+            Its purpose, for Lambda's console; an existing function keeps its own.
         """
         return self._names.get(spec, lambda: self._find_or_create(spec, report, description))
 
@@ -171,7 +171,7 @@ class Provisioner:
 
     @contextlib.contextmanager
     def _locked(self, spec: ImageSpec) -> Iterator[None]:
-        """Have other processes of this machine wait while this one builds an image."""
+        """Make other processes of this machine wait while this one builds an image."""
         file = self._lock_directory / f"{spec.tag}.lock"
 
         def waiting(who: str) -> None:
@@ -192,8 +192,8 @@ class Provisioner:
             if held is None:
                 log.warning("Image %s is built here too: %s is still locked.", spec.tag, file)
             else:
-                # A file for each image would add up. A process that waits for this one looks for
-                # the image first, so that it does not matter if a third one creates it again.
+                # One file per image would add up. A process that waits for this lock looks for the
+                # image first, so it does not matter if a third one creates the file again.
                 cleanup.callback(file.unlink, missing_ok=True)
             yield
 

@@ -1,7 +1,7 @@
-"""From a spec to an image in the engine: interface, packages and runtime, one on the other.
+"""Turns a spec into an image in the engine: interface, packages and runtime, in this order.
 
-Packages are installed and compiled on this machine and from wheels, not by the engine: credentials
-of an index stay out of the image, and later images reuse what was created for earlier ones.
+Packages are installed from wheels and compiled on this machine, not by the engine: credentials
+of an index stay out of the image, and later images reuse the results of earlier builds.
 """
 
 from __future__ import annotations
@@ -64,7 +64,7 @@ class TaskImageBuilder:
     Parameters
     ----------
     engine
-        Where images are built.
+        The engine that builds the images.
     installer
         Installs packages into a folder.
     cache
@@ -84,20 +84,19 @@ class TaskImageBuilder:
     def build(self, spec: ImageSpec, name: str, *, rebuild: bool = False) -> None:
         """Build the image of a spec and tag it ``name`` in the engine.
 
-        With `rebuild`, from what the index has now and on the root image that its name refers to
-        now.
+        With `rebuild`, uses the index's current packages and the current root image of its name.
 
         Raises
         ------
         VersionMismatch
-            When the root image has another Python than the client; nothing was built.
+            The root image's Python differs from the client's; nothing was built.
         ImageBuildError
-            When no engine answers, the packages cannot be installed, or the image would be too
-            large; no image of that name is left.
+            No engine answers, the packages cannot be installed, or the image would be too large;
+            no image of that name remains.
         """
         if spec.commands and not self._engine.runs_containers:
             raise ImageBuildError(
-                f"The command {spec.commands[0]!r} of DepsBash runs in a container when the image "
+                f"The DepsBash command {spec.commands[0]!r} runs in a container when the image "
                 "is built, and there is no Docker engine.",
                 hint="Set bash_deps='runtime' to run it before each task, or build the image where "
                 "there is an engine: 'covalent-lambda prebuild --builder docker'.",
@@ -114,7 +113,7 @@ class TaskImageBuilder:
                 self._engine, spec, self._cache / "roots", started, newest=rebuild
             )
             remove_leftovers(self._cache)
-            # On the file system of the caches, so that files can be linked instead of copied.
+            # On the caches' file system, so that files can be linked instead of copied.
             folder = cleanup.enter_context(scratch(self._cache))
             compiler = PackageCompiler(started, root, self._cache, folder)
             limit = SizeLimit(max_mb=self._max_image_mb, tag=spec.tag)
@@ -127,7 +126,7 @@ class TaskImageBuilder:
         Raises
         ------
         RegistryError
-            When the registry refuses any part of it.
+            The registry refuses any part of it.
         """
         return self._engine.push(name, login)
 
@@ -157,7 +156,7 @@ class _Build:
     def run(self, name: str) -> None:
         base = self._interface_image()
         # Layers are created while packages are downloaded and other layers are built. An engine
-        # keeps one core busy by itself; where there is none, all of them compile.
+        # itself keeps one core busy; without one, all cores compile.
         workers = 1 if self._engine.runs_containers else os.cpu_count() or 1
         background = ThreadPoolExecutor(workers, thread_name_prefix="covalent-lambda-build")
         try:
@@ -172,7 +171,7 @@ class _Build:
         self._check_image(name, packages)
 
     def _check_image(self, name: str, packages: str) -> None:
-        """Remove an image that is too large, and raise."""
+        """Remove the image and raise if it is too large."""
         made = self._engine.find(name)
         if made is None:
             return
@@ -185,7 +184,7 @@ class _Build:
             raise
 
     def _runtime(self) -> list[Member]:
-        """Return the context of the last layers."""
+        """Return the build context of the last layers."""
         own_code = local_sources(self._spec.local_packages)
         return runtime_context(
             self._byte_compiled(runtime_sources()), self._byte_compiled(own_code)
@@ -207,7 +206,7 @@ class _Build:
     def _packages(self, base: str, background: Executor) -> str:
         """Return the name of the packages image; it is built if the engine does not have it.
 
-        An existing one is kept: unpinned requirements have the versions of its build.
+        An existing one is kept: unpinned requirements keep the versions of its build.
         """
         spec = self._spec
         name = packages_image_name(spec, base)
@@ -254,7 +253,7 @@ class _Build:
                     # A rebuild runs the commands again.
                     no_cache=self._rebuild,
                 )
-                # They ran below the first layer.
+                # The commands ran below the first layer.
                 spec = replace(spec, commands=())
         except BaseException:
             if top != base:
@@ -263,7 +262,7 @@ class _Build:
             raise
 
     def _system(self, base: str) -> str:
-        """Return an image with what DepsBash installs, such as compilers."""
+        """Return an image with everything that DepsBash installs, such as compilers."""
         if not self._spec.commands:
             return base
         context = packages_context(self._spec, ())
@@ -291,5 +290,5 @@ class _Build:
 
 
 def packages_image_name(spec: ImageSpec, base: str) -> str:
-    """Return the engine's name of a spec's packages image, on an interface image."""
+    """Return the engine's name for a spec's packages image, on an interface image."""
     return f"{PACKAGES_REPOSITORY}:{packages_key(spec, base)[:32]}"

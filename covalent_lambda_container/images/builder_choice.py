@@ -1,4 +1,4 @@
-"""Which builder makes an image: Docker's where an engine answers, else the one that needs none."""
+"""Chooses an image's builder: Docker's if an engine answers, else the one that needs none."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ log = logging.getLogger(__name__)
 
 
 class DockerOrRegistry:
-    """Builds with Docker, or without it where no engine answers and the image needs none.
+    """Builds with Docker, or without it if no engine answers and the image needs none.
 
     Parameters
     ----------
@@ -40,9 +40,9 @@ class DockerOrRegistry:
         Raises
         ------
         ImageBuildError
-            When it cannot be built; without an engine, also when it needs one.
+            It cannot be built, or it needs an engine and none answers.
         """
-        # An image that has no registry in its name stays in the engine.
+        # An image without a registry in its name stays in the engine.
         refusal = self._refusal() if "/" in name else None
         if refusal is None:
             self._docker.build(spec, name, rebuild=rebuild)
@@ -70,7 +70,7 @@ class DockerOrRegistry:
         Raises
         ------
         RegistryError
-            When the registry refuses any part of it.
+            The registry refuses any part of it.
         """
         builder = self._builders.pop(name, None)
         if builder is None:

@@ -44,7 +44,7 @@ class PackageCompiler:
     started
         Returns a running container of an image: the same one for each call.
     root
-        The image.
+        The root image.
     cache
         Folder for package archives and byte code that later builds reuse.
     scratch
@@ -160,10 +160,10 @@ def _sources(part: DistributionPart, folder: str) -> list[Member]:
 
 
 def is_test_module(path: str) -> bool:
-    """Tell whether a path of a distribution is one of its own tests, by pytest's names of them.
+    """Return whether a file of a distribution is one of its tests, by pytest's naming rules.
 
-    They have no byte code in an image: no task imports them, and the tests of NumPy, pandas and
-    SciPy are two thirds of what there is to compile. Whoever imports one gets it from its source.
+    Tests get no byte code in an image: tasks do not import them, and they are two thirds of the
+    Python code of NumPy, pandas and SciPy. Importing one compiles it from its source.
     """
     *folders, name = path.split("/")
     named_so = name.startswith("test_") or name.endswith("_test.py")

@@ -1,4 +1,4 @@
-"""The distributions that an installer put into a folder: their files and modules."""
+"""The distributions that an installer wrote to a folder: their files and modules."""
 
 from __future__ import annotations
 
@@ -27,8 +27,8 @@ _DIRECT_URL: Final = "direct_url.json"
 _OF_ONE_INSTALLATION: Final = frozenset(
     {_DIRECT_URL, "INSTALLER", "RECORD", "REQUESTED", "uv_cache.json"}
 )
-"""Metadata about an installation rather than about the distribution. The URL is an exception if
-others can reach it, too: a file of this machine is none."""
+"""Metadata about an installation rather than about the distribution. The URL is an exception if it
+is not a file of this machine, so that others can reach it, too."""
 _CHUNK_BYTES: Final = 1 << 20
 _LOCK: Final = ".lock"
 """Lock file that uv leaves in a target folder."""
@@ -48,9 +48,9 @@ class InstalledFile:
     size
         Size of the file on disk, in bytes.
     content
-        Content in the image, where it differs from the file on disk.
+        Content in the image, if it differs from the file on disk.
     overwritten
-        Whether the file on disk belongs to another distribution that has the same path.
+        Whether the file on disk belongs to another distribution with the same path.
     """
 
     path: str
@@ -107,14 +107,14 @@ class Distribution:
     def modules(self) -> set[str]:
         """Names of its top-level modules."""
         paths = [file.path for file in self.files if file.path.endswith((".py", ".so"))]
-        # Folders of metadata have a dot in their name.
+        # Metadata folders have a dot in their name.
         return {path.partition("/")[0].partition(".")[0] for path in paths} - {"bin"}
 
 
 def distributions_in(folder: Path) -> list[Distribution]:
     """Return the distributions in a target folder, sorted by name.
 
-    A distribution has the files that its RECORD lists and that are in the folder. Links and paths
+    A distribution has the files that its RECORD lists and that exist in the folder. Links and paths
     that lead out of the folder are ignored.
     """
     present = dict(_plain_files(folder))
@@ -136,9 +136,8 @@ def is_sound(folder: Path, file: InstalledFile) -> bool:
 def _each_file_once(found: Sequence[Distribution]) -> list[Distribution]:
     """Mark the files that another distribution has overwritten.
 
-    A file under the path of several distributions belongs to those whose RECORD has its hash. If
-    none has, as with a wheel whose hashes are wrong, it belongs to the first: pip installs such
-    files, too.
+    A file that several distributions list belongs to those whose RECORD has its hash. If none does,
+    as with a wheel whose hashes are wrong, it belongs to the first: pip installs such files, too.
     """
     claims = Counter(file.path for each in found for file in each.files)
     owners: dict[str, set[str]] = {path: set() for path, number in claims.items() if number > 1}
@@ -176,14 +175,14 @@ def check_modules(distributions: Iterable[Distribution]) -> None:
     Raises
     ------
     ImageBuildError
-        When there is one; the message names it and the module.
+        There is one; the message names it and the module.
     """
     for each in distributions:
         replaced = each.modules & RESERVED_MODULES
         if replaced and each.name != _CLOUDPICKLE:
             raise ImageBuildError(
-                f"{each.pinned} has the module {min(replaced)}, and would replace the one of this "
-                "name that runs tasks in the image.",
+                f"{each.pinned} has the module {min(replaced)}, and would replace the module of "
+                "that name that runs tasks in the image.",
                 hint="Leave it out of the requirements: images have what Lambda needs.",
             )
 
@@ -210,7 +209,7 @@ def _read(entry: metadata.Distribution, folder: Path, present: Mapping[str, int]
     files = []
     metadata_folder = ""
     for listed in entry.files or ():
-        # For scripts and data, RECORD has paths relative to a folder below the target.
+        # The RECORD paths of scripts and data are relative to a folder below the target.
         path = "/".join(part for part in listed.parts if part != "..")
         parent, _, name = path.rpartition("/")
         if name == "METADATA":
@@ -225,7 +224,7 @@ def _read(entry: metadata.Distribution, folder: Path, present: Mapping[str, int]
         name = canonicalize_name(entry.metadata["Name"], validate=True)
         version = str(Version(entry.version))
     except (InvalidName, InvalidVersion) as exc:
-        raise ImageBuildError(f"A distribution has metadata that cannot be used: {exc}") from exc
+        raise ImageBuildError(f"A distribution has unusable metadata: {exc}") from exc
     return Distribution(
         name=name,
         version=version,
@@ -257,7 +256,7 @@ def _file(path: str, folder: Path, size: int, recorded: metadata.FileHash | None
 
 
 def _without_interpreter(script: bytes) -> bytes:
-    """Return a script that starts the image's Python: installers write the path of their own."""
+    """Return a script that starts the image's Python instead of the installer's."""
     first, newline, rest = script.partition(b"\n")
     if newline and first.startswith(b"#!") and b"python" in first:
         return _INTERPRETER + rest
@@ -273,7 +272,7 @@ def _origin(entry: metadata.Distribution) -> str:
     if folder:
         url += f"#subdirectory={folder}"
     try:
-        # Others may require it, and a Dockerfile names it.
+        # Other tasks may require it, and a Dockerfile names it.
         return checked_url(url, PACKAGE_SCHEMES)
     except UnusableUrl:
         return ""

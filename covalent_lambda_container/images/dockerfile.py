@@ -1,4 +1,4 @@
-"""Docker build contexts of an image spec: rendered Dockerfiles and archives, always the same bytes.
+"""Docker build contexts of an image spec: rendered Dockerfiles and reproducible archives.
 
 An image is built in three steps, each on top of the one before: the interface image, which is the
 root image (option ``base_image``) with Lambda's runtime interface; the packages image; and the task
@@ -69,21 +69,21 @@ def rendered(template: str, **values: object) -> str:
 
 
 def template_bytes(name: str) -> bytes:
-    """Return a file of the templates that is used as it is."""
+    """Return the content of a file among the templates that is used unchanged."""
     return (_templates() / name).read_bytes()
 
 
 def requirements_files(spec: ImageSpec, further: Iterable[str] = ()) -> list[dict[str, str]]:
     """Return the steps of an installation: each a requirements file and the files it refers to.
 
-    Packages with hashes are a step of their own, because installers that see one hash require one
-    for every package. The packages that a task's data requires have none; the second step installs
-    them and keeps the hashed ones at their versions.
+    Packages with hashes are a separate step, because installers that see one hash require one for
+    every package. The packages that a task's data requires have none; the second step installs them
+    and keeps the hashed ones at their versions.
 
     Parameters
     ----------
     further
-        More requirements, beside the spec's and its cloudpickle.
+        More requirements, in addition to the spec's and its cloudpickle.
     """
     # The client's cloudpickle wins, whatever packages or users require: it has pickled the task.
     cloudpickle = f"cloudpickle=={spec.cloudpickle_version}"
@@ -117,7 +117,7 @@ def command_name(number: int) -> str:
 
 
 def interface_context(interface: Layer | None, emulator: Path | None) -> list[Member]:
-    """Return the build context of the interface image; it takes the argument ``ROOT_IMAGE``.
+    """Return the build context of the interface image; its build argument is ``ROOT_IMAGE``.
 
     Parameters
     ----------
@@ -143,7 +143,7 @@ def interface_context(interface: Layer | None, emulator: Path | None) -> list[Me
 
 
 def packages_context(spec: ImageSpec, layers: Sequence[Layer]) -> list[Member]:
-    """Return the build context of a spec's packages; it takes the argument ``INTERFACE_IMAGE``."""
+    """Return the build context of a spec's packages; its build argument is ``INTERFACE_IMAGE``."""
     commands = {
         f"{_COMMANDS}/{command_name(number)}": f"{command}\n".encode()
         for number, command in enumerate(spec.commands, start=1)
@@ -162,7 +162,7 @@ def packages_context(spec: ImageSpec, layers: Sequence[Layer]) -> list[Member]:
 
 
 def runtime_context(runtime: Sequence[Member], own_code: Sequence[Member] = ()) -> list[Member]:
-    """Return the build context of the last layers; it takes the argument ``PACKAGES_IMAGE``.
+    """Return the build context of the last layers; its build argument is ``PACKAGES_IMAGE``.
 
     Parameters
     ----------
@@ -225,7 +225,7 @@ def _lines(lines: Iterable[str]) -> str:
 
 
 def _digest(paths: Iterable[Path]) -> str:
-    # The way files are compiled and archived takes part, too.
+    # The code that compiles and archives files is included, too.
     compiling = _PACKAGE / "images" / "in_container" / "compile_sources.py"
     members = files({path.name: path.read_bytes() for path in [*paths, compiling]})
     digest = hashlib.sha256(str(FORMAT).encode())
@@ -247,7 +247,7 @@ def _environment() -> jinja2.Environment:
         trim_blocks=True,
         lstrip_blocks=True,
         keep_trailing_newline=True,
-        # Dockerfiles are not HTML; requirement texts are validated before they get here.
+        # Dockerfiles are not HTML, and requirements were validated before.
         autoescape=False,  # noqa: S701
     )
 
@@ -257,6 +257,6 @@ def _templates() -> Path:
 
 
 def _project_file(name: str) -> Path:
-    """Return the path of a file that is inside the package in a wheel, and at a checkout's root."""
+    """Return the path of a file that a wheel has in the package, and a checkout at its root."""
     packaged = _PACKAGE / name
     return packaged if packaged.exists() else _PACKAGE.parent / name

@@ -1,4 +1,4 @@
-"""The dispatcher's Python in place of a container, for images that this machine cannot run.
+"""The dispatcher's Python instead of a container, for images that this machine cannot run.
 
 Byte code does not depend on the processor: a Python of the image's minor version compiles it. It
 compiles packages and never imports them.
@@ -41,7 +41,7 @@ class HostPython:
         Raises
         ------
         ImageBuildError
-            When it exits with a status other than 0.
+            The program exits with a status other than 0.
         """
         program, *arguments = command
         assert program == "python3"

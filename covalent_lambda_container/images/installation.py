@@ -1,7 +1,7 @@
-"""From a spec's requirements to a folder of distributions.
+"""Installs a spec's requirements into a folder of distributions.
 
-Wheels are installed on this machine. What there is no wheel of is built where nothing of it stays:
-in a container of the image's own system, that is thrown away.
+Wheels are installed on this machine. Packages without wheels are built in a disposable container of
+the image's own system.
 """
 
 from __future__ import annotations
@@ -46,18 +46,18 @@ log = logging.getLogger(__name__)
 
 
 class PackageInstaller:
-    """Installs what an image must contain.
+    """Installs the packages of images.
 
     Parameters
     ----------
     engine
-        For what there are no wheels of.
+        Runs containers that build packages without wheels.
     wheels
         Installs wheels on this machine.
     read_settings
-        Returns how packages are reached; asked for each installation, since passwords change.
+        Returns the index settings; called for each installation, since passwords change.
     cache
-        Keeps wheels that were built.
+        Folder for wheels that were built.
     """
 
     def __init__(
@@ -85,23 +85,23 @@ class PackageInstaller:
     ) -> None:
         """Install a spec's packages.
 
-        The client's cloudpickle is installed whatever other packages require: it reads the task.
+        The client's cloudpickle is installed regardless of other requirements: it reads the task.
 
         Parameters
         ----------
         system
             Returns an image with the system to build on; called only if something must be built.
         target
-            The folder; it must be empty.
+            The folder to install into; it must be empty.
         scratch
-            Folder for files that are needed meanwhile.
+            Folder for temporary files.
         refresh
-            Whether to ask the index for what it has now.
+            Whether to ask the index again instead of using cached answers.
 
         Raises
         ------
         ImageBuildError
-            When they cannot be installed; the message says why.
+            The packages cannot be installed; the message says why.
         """
         settings = self._read_settings().joined(spec.install_options)
         sdk = None
@@ -123,16 +123,19 @@ class PackageInstaller:
             except RequirementsConflict as exc:
                 if not spec.flexible:
                     raise
-                log.warning("Versions of values are left open: %s", exc.message.partition("\n")[0])
+                log.warning(
+                    "The versions that values require are not pinned: %s",
+                    exc.message.partition("\n")[0],
+                )
                 steps = requirements_files(_with_versions_left_open(spec), further)
                 shutil.rmtree(target, ignore_errors=True)
                 try:
                     _install_steps(install, steps, target, refresh=refresh)
                 except RequirementsConflict:
-                    # What contradicts each other, whatever the versions, is clearer there.
+                    # The first error is clearer if the requirements contradict each other anyway.
                     raise exc from None
         except WheelsMissing as exc:
-            log.info("Some packages have no wheels: they are built.\n%s", shortened(str(exc)))
+            log.info("Some packages have no wheels and are built.\n%s", shortened(str(exc)))
             shutil.rmtree(target, ignore_errors=True)
             progress.report("building packages that have no wheels")
             try:
@@ -164,7 +167,7 @@ class PackageInstaller:
         options: Sequence[str] = (),
         settings: IndexSettings | None = None,
     ) -> None:
-        """Install wheels that run on a root.
+        """Install wheels that run on a root image.
 
         Raises
         ------
@@ -192,7 +195,7 @@ def _install_steps(
 
 
 def _with_versions_left_open(spec: ImageSpec) -> ImageSpec:
-    """Return a spec whose values take the versions that go with the task's own packages."""
+    """Return a spec whose values accept any versions compatible with the task's own packages."""
     opened = {line: left_open(line) for line in spec.flexible}
     return replace(
         spec, requirements=tuple(sorted(opened.get(line, line) for line in spec.requirements))
@@ -200,7 +203,7 @@ def _with_versions_left_open(spec: ImageSpec) -> ImageSpec:
 
 
 def _log_other_cloudpickles(spec: ImageSpec, target: Path) -> None:
-    """Say which requirements the client's cloudpickle does not meet."""
+    """Log the requirements that the client's cloudpickle does not meet."""
     wanted = {("The task", line) for line in (*spec.requirements, *spec.constraints)}
     for each in metadata.distributions(path=[str(target)]):
         wanted |= {(each.metadata["Name"], line) for line in each.requires or ()}

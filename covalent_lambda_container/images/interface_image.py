@@ -29,7 +29,7 @@ _EMULATOR_FILE: Final = "samcli/local/rapid/aws-lambda-rie-{architecture}"
 
 
 def interface_image_name(spec: ImageSpec, root_id: str) -> str:
-    """Return the engine's name of the interface image of a spec, on a root image's ID."""
+    """Return the engine's name for a spec's interface image, on a root image's ID."""
     parts = root_id, interface_recipe(), INTERFACE_CLIENT, EMULATOR
     key = hashlib.sha256("\0".join(parts).encode()).hexdigest()[:32]
     return f"{BASE_REPOSITORY}:{spec.python_version}-{spec.architecture}-{key}"
@@ -43,7 +43,7 @@ def interface_members(
     Raises
     ------
     ImageBuildError
-        When the root image lacks Lambda's runtime interface, and it cannot be installed.
+        The root image lacks Lambda's runtime interface, and it cannot be installed.
     """
     root, scratch = compiler.root, compiler.scratch
     if root.has_interface:
@@ -56,7 +56,7 @@ def interface_members(
     except WheelsMissing as exc:
         raise ImageBuildError(
             f"Lambda's runtime interface cannot be installed on {spec.base_image}:\n{exc}",
-            hint="Give a base_image that has it, such as AWS's own.",
+            hint="Choose a base_image that has it, such as AWS's own.",
         ) from exc
     archives = compiler.archives(
         [DistributionPart(each) for each in distributions_in(client)], INTERFACE_ROOT

@@ -22,7 +22,7 @@ from covalent_lambda_container.images.distributions import (
 )
 
 FORMAT: Final = 4
-"""Version of the archives' format: increment it when the same distribution gives other bytes."""
+"""Version of the archive format: increment it when the bytes of archives change."""
 
 LARGE_BYTES: Final = 5_000_000
 _MAX_LARGE: Final = 60
@@ -41,9 +41,9 @@ class PartKind(Enum):
 class DistributionPart:
     """The files of a distribution that go into one archive.
 
-    Shared libraries and data are not compiled. Where a distribution has many megabytes of them,
-    they form an archive of their own, which Docker adds to the image while the Python code is
-    still being compiled.
+    Shared libraries and data are not compiled. If a distribution has many megabytes of them, they
+    form a separate archive, which Docker adds to the image while the Python code is still being
+    compiled.
     """
 
     distribution: Distribution
@@ -115,7 +115,7 @@ class PackageArchiveStore:
     Parameters
     ----------
     folder
-        Where the archives are kept; created if missing.
+        Folder of the archives; created if missing.
     python_build
         Identifies the build of Python that compiled them, since builds may differ in byte code.
     root
@@ -145,14 +145,14 @@ class PackageArchiveStore:
         compiled
             Byte code of the part's sources, by path.
         scratch
-            Folder on the store's file system for an archive that is not whole yet, or must not be
-            kept, because files are not what their recorded hashes say.
+            Folder on the store's file system for archives that are incomplete, or must not be kept
+            because files differ from their recorded hashes.
         """
         self._folder.mkdir(parents=True, exist_ok=True)
         files = part.files
         folder = part.distribution.folder
-        # A file whose recorded hash is wrong is archived as installers install it, but the archive
-        # is not kept: it is found by the hashes.
+        # A file whose recorded hash is wrong is archived, as installers install it, but the archive
+        # is not kept: archives are found by the recorded hashes.
         kept = all(not file.overwritten and is_sound(folder, file) for file in files)
         present = [file for file in files if not file.overwritten]
         descriptor, name = tempfile.mkstemp(dir=scratch)
@@ -198,7 +198,7 @@ class PackageArchiveStore:
     ) -> Member:
         """Return the list of installed files, for `importlib.metadata`.
 
-        The installer's own list contains paths of the machine that it ran on.
+        The installer's own list contains paths of the machine where it ran.
         """
         here = {file.path for file in part.files}
         elsewhere = {file.path for file in part.distribution.files} - here
@@ -215,7 +215,7 @@ class PackageArchiveStore:
 def in_layers(
     distributions: Iterable[Distribution], large_bytes: int = LARGE_BYTES
 ) -> list[list[DistributionPart]]:
-    """Assign distributions to layers: each large one has its own, all others share the last.
+    """Assign distributions to layers: each large one gets its own, all others share the last.
 
     The largest come first, so that adding a package, which is rarely the largest, leaves the layers
     below it unchanged. There is always a last layer, even if it is empty.

@@ -25,7 +25,7 @@ from covalent_lambda_container.images.package_archives import (
 from covalent_lambda_container.runtime.provenance import MODULES_FILE
 
 LOCK_FILE: Final = "requirements.lock"
-"""Beside the packages: a requirements file that pins every installed distribution."""
+"""Name of the requirements file next to the packages that pins every installed distribution."""
 
 
 def package_layers(
@@ -38,9 +38,9 @@ def package_layers(
     found
         The distributions.
     stage
-        The folder that they are installed in.
+        The folder in which they are installed.
     background
-        Creates the layers.
+        Executor that creates the layers.
     """
     groups = in_layers(found)
 
@@ -54,7 +54,7 @@ def package_layers(
 
 
 def _common_files(found: Sequence[Distribution], stage: Path, scratch: Path) -> PackageArchive:
-    """Return the files that belong to the whole set of distributions and to none of them."""
+    """Return the files that belong to the set of distributions as a whole."""
     members = [
         Member(name=f"{TASK_ROOT}/{path}", content=(stage / path,))
         for path in unclaimed(stage, found)

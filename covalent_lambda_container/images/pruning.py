@@ -1,6 +1,6 @@
 """Images and cached files of earlier builds on this machine: finds unused ones and removes them.
 
-They only save work: whatever is removed and needed again is built again.
+They only save work: anything removed is rebuilt when needed.
 """
 
 from __future__ import annotations
@@ -37,12 +37,12 @@ _IN_CACHE: Final = (
     ("wheels", "uv"),
     ("unfinished build", f"{SCRATCH}*"),
 )
-"""What builds leave in the cache folder. Modification times say when they were last used."""
+"""Kinds of files that builds leave in the cache folder; modification times record the last use."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class Leftover:
-    """An image or cached file that a build has left.
+    """An image or cached file left by a build.
 
     Parameters
     ----------
@@ -51,7 +51,7 @@ class Leftover:
     names
         All names of an image, or its ID if it has none; the path of a file or folder.
     size_bytes
-        Bytes freed by its removal. Layers that several images share are counted once.
+        Bytes freed by removing it. Layers shared by several images are counted once.
     used
         When it was last used, as far as is known.
     image_id
@@ -94,8 +94,8 @@ def old_images(
 ) -> list[Leftover]:
     """Return this project's images that have not been used for a time, children before parents.
 
-    Images that a container uses, that other images are built on, or that have a name given by
-    somebody else are in use.
+    Images are in use if a container uses them, other images are built on them, or somebody else
+    has named them.
 
     Parameters
     ----------
@@ -117,25 +117,25 @@ def remove(
     look_again: Callable[[], Collection[Leftover]],
     report: Callable[[str], None],
 ) -> list[Leftover]:
-    """Wait until no build runs, then remove what is still unused; return what was removed.
+    """Wait until no build is running, then remove what is still unused; return what was removed.
 
     Parameters
     ----------
     what
-        What to remove.
+        The images and files to remove.
     cache
         The cache folder.
     engine
-        The engine that has the images.
+        The engine with the images.
     look_again
-        Finds what is unused now.
+        Returns what is unused now.
     report
         Called with a description of each step.
 
     Raises
     ------
     ConfigurationError
-        When the cache folder cannot be modified.
+        The cache folder cannot be modified.
     """
     named = {(each.kind, each.names) for each in what}
     try:
@@ -232,7 +232,7 @@ class _Forest:
                 ours[image.id] = all(_is_own_name(name, image.labels) for name in image.names)
             else:
                 ours[image.id] = _lost_its_name(image, below) or (
-                    # A step of a build. Images that others build on a task image inherit its label.
+                    # A build step. Images that others build on a task image inherit its label.
                     SPEC_LABEL not in image.labels and ours.get(image.parent, False)
                 )
         return ours
@@ -269,7 +269,7 @@ def _is_own_name(name: str, labels: Mapping[str, str]) -> bool:
 
 
 def _lost_its_name(image: StoredImage, below: StoredImage | None) -> bool:
-    """Return whether an unnamed image was finished and labelled by a build."""
+    """Return whether an unnamed image was completed and labelled by a build."""
     inherited = below.labels if below else {}
     return any(
         image.labels.get(label) not in (None, inherited.get(label))

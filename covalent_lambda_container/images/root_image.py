@@ -20,7 +20,7 @@ from covalent_lambda_container.ports.engine import CannotRun, Container, Engine,
 log = logging.getLogger(__name__)
 
 _PYTHON_FOLDERS: Final = ("/var/lang/bin", "/usr/local/bin", "/usr/bin")
-"""Where AWS's images, Python's own, and distributions of Linux have it."""
+"""Folders of Python in AWS's images, Python's own images, and Linux distributions."""
 _LIBRARY_FOLDERS: Final = {
     "x86_64": ("/lib64", "/usr/lib64", "/lib/x86_64-linux-gnu"),
     "arm64": ("/lib64", "/usr/lib64", "/lib/aarch64-linux-gnu"),
@@ -47,7 +47,7 @@ class RootImage:
     cache_tag
         Tag in the names of byte code files: ``"cpython-311"``.
     glibc
-        Version of glibc, ``"2.36"``; empty if it has another C library.
+        Version of glibc, ``"2.36"``; empty for other C libraries.
     has_interface
         Whether it has Lambda's runtime interface client and emulator.
     runs_here
@@ -81,12 +81,12 @@ def find_root_image(
     started
         Returns a running container of an image.
     newest
-        Whether to pull even if the engine has it; an image that only this engine has is kept.
+        Whether to pull it even if the engine has it; an image that cannot be pulled is kept.
 
     Raises
     ------
     VersionMismatch
-        When it has a Python other than the client's, or is for another processor.
+        It has a Python other than the client's, or is for another processor.
     """
     image = engine.find(spec.base_image)
     usable = image is not None and image.architecture == spec.architecture
@@ -125,8 +125,8 @@ def find_root_image(
             )
         raise VersionMismatch(
             f"The root image {spec.base_image} is for {image.architecture}, which this engine does "
-            f"not run, and the dispatcher's own Python is not {root.python}: there is none to "
-            "compile packages with.",
+            f"not run, and the dispatcher's own Python is not {root.python}: nothing "
+            "can compile the packages.",
             hint="Set up an emulator on the engine's machine (QEMU's binfmt handlers), build on a "
             "machine with that processor, or run the dispatcher with that Python.",
         )
@@ -138,7 +138,7 @@ def _description(
 ) -> dict[str, Any]:
     known = cache / image.id.removeprefix("sha256:")
     if not engine.runs_containers:
-        # What is read from files differs from what the image's own Python says.
+        # The description read from files differs from that of the image's own Python.
         file = known.with_suffix(".files.json")
         fields = {"python", "glibc", "has_interface", "runs_here"}
         read = functools.partial(_read_from_files, engine, image)
@@ -156,9 +156,9 @@ def _description(
 
 
 def _cached(file: Path, fields: set[str], read: Callable[[], dict[str, Any]]) -> dict[str, Any]:
-    """Return the description in a file, which is written unless it has these fields.
+    """Return the description in a file; write it unless the file has these fields.
 
-    Another release of this package may have written others.
+    A file of another release of this package may have other fields.
     """
     try:
         known = json.loads(file.read_text("utf-8"))

@@ -1,4 +1,4 @@
-"""Wheels of Covalent's SDK without its server, which its own releases do not have."""
+"""Wheels of Covalent's SDK without its server, which Covalent does not release."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ from covalent_lambda_container.ports.installer import Installer
 
 _PIP: Final = ("python3", "-m", "pip")
 _SDK_ONLY: Final = {"COVALENT_SDK_ONLY": "1"}
-"""Variables with which Covalent's source gives the SDK without the server."""
+"""Variables that make Covalent's source build the SDK without the server."""
 _PIP_VARIABLES: Final = {
     "PIP_DISABLE_PIP_VERSION_CHECK": "1",
     "PIP_NO_CACHE_DIR": "1",
@@ -38,11 +38,11 @@ class SdkWheels:
     Parameters
     ----------
     engine
-        Where they are built, unless it runs no containers.
+        Engine that builds them, if it runs containers.
     wheels
         Builds them on this machine otherwise.
     cache
-        Keeps them.
+        Folder of finished wheels.
     """
 
     def __init__(self, engine: Engine, wheels: Installer, cache: Path) -> None:
@@ -53,23 +53,23 @@ class SdkWheels:
     def find_or_build(
         self, spec: ImageSpec, system: Callable[[], str], settings: IndexSettings
     ) -> Path:
-        """Return the wheel for an image; it is built unless this machine has it.
+        """Return the wheel for an image; build it unless this machine has it.
 
         Parameters
         ----------
         spec
-            What the image must contain.
+            The image's spec.
         system
             Returns an image with the system to build on; called only if the wheel is built.
         settings
-            How packages are reached.
+            The index settings.
 
         Raises
         ------
         CannotRun
-            When there are no containers, and this machine has another version of Covalent.
+            There are no containers, and this machine has another version of Covalent.
         ImageBuildError
-            When it cannot be built.
+            It cannot be built.
         """
         folder = self._cache / f"covalent-sdk-{spec.covalent_version}-{spec.python_version}"
         if not folder.exists():
@@ -100,12 +100,12 @@ class SdkWheels:
             container.get(f"/{FOLDER}/wheels/.", folder)
 
     def _build_here(self, spec: ImageSpec, settings: IndexSettings, folder: Path) -> None:
-        """Build it on this machine, whose own Covalent is of this version: no other code runs."""
+        """Build it on this machine, which has the same version of Covalent: no other code runs."""
         here = metadata.version("covalent")
         if here != spec.covalent_version:
             raise CannotRun(
                 f"The task needs Covalent {spec.covalent_version}, which this machine, with "
-                f"Covalent {here}, does not build without a container."
+                f"Covalent {here}, cannot build without a container."
             )
         requirement = f"covalent=={here}"
         self._wheels.build_wheel(requirement, folder, settings=settings, variables=_SDK_ONLY)
@@ -114,7 +114,7 @@ class SdkWheels:
 def _run(
     container: Container, command: list[str], settings: IndexSettings, **variables: str
 ) -> None:
-    """Run pip in a container, with the settings."""
+    """Run pip in a container with the index settings."""
     put_certificates(container, settings)
     environment = _PIP_VARIABLES | settings.pip_environment(f"/{CA_FILE}") | variables
     container.run(command, environment=environment, redacted=settings.redacted)

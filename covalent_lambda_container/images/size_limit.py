@@ -1,4 +1,4 @@
-"""How large an image may be, and what makes it so large."""
+"""The limit for an image's size, and an error that names its largest packages."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ class SizeLimit:
     Parameters
     ----------
     max_mb
-        In MB, uncompressed.
+        The limit in MB, uncompressed.
     tag
         The image's tag, for the error.
     """

@@ -1,7 +1,7 @@
-"""Builds packages without wheels, in a container of the image's own system that is thrown away.
+"""Builds packages without wheels, in a disposable container of the image's own system.
 
-uv does it there as on the dispatcher's machine: it takes everything else from wheels, in the same
-versions, and the first index that has a package. Only the packages that have no wheel are built.
+uv works there as on the dispatcher's machine: it installs everything else from wheels, in the same
+versions, from the first index with a package. Only packages without wheels are built.
 """
 
 from __future__ import annotations
@@ -31,19 +31,19 @@ FOLDER: Final = "tmp/covalent-lambda-install"
 CA_FILE: Final = f"{FOLDER}/ca-bundle.crt"
 
 _MAX_ROUNDS: Final = 20
-"""uv names the packages without wheels one after the other."""
+"""Most attempts: uv names the packages without wheels one after the other."""
 _UV_VARIABLES: Final = {"UV_CACHE_DIR": f"/{FOLDER}/cache", "UV_LINK_MODE": "copy"}
 
 
 class SourceBuilder:
-    """Installs packages of which some have no wheels.
+    """Installs packages, some of which have no wheels.
 
     Parameters
     ----------
     engine
         Runs the containers.
     wheels
-        Has uv for the container.
+        Provides uv for the container.
     """
 
     def __init__(self, engine: Engine, wheels: Installer) -> None:
@@ -71,14 +71,14 @@ class SourceBuilder:
         target
             The folder; created if missing.
         system
-            Image that has what the builds need.
+            Image with everything that the builds need.
         without_wheels
-            Packages that are known to have no wheels.
+            Packages known to have no wheels.
 
         Raises
         ------
         ImageBuildError
-            When packages cannot be built; the message has uv's output.
+            Packages cannot be built; the message has uv's output.
         """
         tool = self._wheels.program(
             scratch,
@@ -105,9 +105,9 @@ def put_certificates(container: Container, settings: IndexSettings) -> None:
 
 
 def sources(spec: ImageSpec) -> list[str]:
-    """Return the requirements that are certainly no wheels: repositories, and source archives.
+    """Return the requirements that are certainly not wheels: repositories and source archives.
 
-    Those whose markers do not hold in the image are left out.
+    Requirements whose markers do not hold in the image are excluded.
     """
     found = []
     for line in spec.requirements:
@@ -176,7 +176,7 @@ def _install(
 
 
 def _repositories(container: Container, spec: ImageSpec) -> list[str]:
-    """Return the URLs of repositories to install from; raise if there is no git for them."""
+    """Return the URLs of git repositories to install from; raise if the image has no git."""
     urls = {line: parsed(line).url or "" for line in sources(spec)}
     named = [line for line, url in urls.items() if url.startswith("git+")]
     if not named:
@@ -187,6 +187,6 @@ def _repositories(container: Container, spec: ImageSpec) -> list[str]:
             f"requirement {named[0]!r} is in a git repository, and {spec.base_image} has no git.",
             hint="Install it when the image is built, with the package manager of the root image: "
             "ct.DepsBash(['dnf install -y git']), or yum in AWS's images of Python 3.10 and 3.11. "
-            "Or give a base_image that has it.",
+            "Or choose a base_image that has it.",
         )
     return [urls[line] for line in named]

@@ -1,7 +1,7 @@
-"""An image as a plain Dockerfile with its build context, to build it without this project.
+"""An image as a plain Dockerfile with its build context, to be built without this project.
 
-pip installs the packages while Docker builds. The image does what the dispatcher's own builds
-give, but has other layers.
+pip installs the packages while Docker builds. The image behaves like one that the dispatcher
+builds, but has different layers.
 """
 
 from __future__ import annotations
@@ -33,7 +33,7 @@ _SCRIPTS: Final = ("standalone/install-interface.sh", "standalone/pip.sh", "lamb
 
 
 def standalone_dockerfile(spec: ImageSpec) -> str:
-    """Return a Dockerfile that installs a spec's packages by pip."""
+    """Return a Dockerfile that installs a spec's packages with pip."""
     packages = [
         line
         for line in spec.requirements
@@ -54,7 +54,7 @@ def standalone_dockerfile(spec: ImageSpec) -> str:
 
 
 def standalone_context(spec: ImageSpec, ca_bundle: bytes | None = None) -> list[Member]:
-    """Return a build context that needs nothing else: a Dockerfile and the files that it copies.
+    """Return a complete build context: a Dockerfile and the files that it copies.
 
     Parameters
     ----------
@@ -86,13 +86,13 @@ def write_context(members: Sequence[Member], folder: Path) -> None:
     Raises
     ------
     ConfigurationError
-        When the folder is not empty, or cannot be written to.
+        The folder is not empty, or cannot be written to.
     """
     try:
         if folder.exists() and any(folder.iterdir()):
             raise ConfigurationError(
-                f"{folder} is not empty: a build context would mix with what is there.",
-                hint="Name a new or an empty folder.",
+                f"{folder} is not empty: its files would mix with the build context.",
+                hint="Choose a new or an empty folder.",
             )
         for member in members:
             path = folder / member.name
@@ -107,5 +107,5 @@ def _constraints(spec: ImageSpec) -> str:
 
 
 def _quoted(value: str) -> str:
-    """Return a text as it stands between double quotes in a Dockerfile."""
+    """Return a text escaped for double quotes in a Dockerfile."""
     return value.replace("\\", "\\\\").replace('"', '\\"').replace("$", "\\$")

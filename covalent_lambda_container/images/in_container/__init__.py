@@ -1,1 +1,1 @@
-"""Programs that run inside a root image, on its Python and the standard library alone."""
+"""Programs that run inside a root image, with only its Python and the standard library."""

@@ -1,18 +1,18 @@
-"""Compiles Python sources to the same bytes at every run.
+"""Compiles Python sources to the same bytes in every run.
 
 usage: compile_sources.py FOLDER
 
-``FOLDER/jobs.json`` holds lists of ``[path, start, length]``: where in the file ``FOLDER/sources``
-a source is, and what its path in the image will be. For each list there are two files afterwards,
-``FOLDER/compiled/NUMBER`` with byte code and ``FOLDER/compiled/NUMBER.json`` with where it is:
-``{path: [start, length]}``. A few large files are faster to carry than thousands of small ones.
+``FOLDER/jobs.json`` holds lists of ``[path, start, length]``: a source's path in the image, and its
+position in the file ``FOLDER/sources``. Each list results in two files, ``FOLDER/compiled/NUMBER``
+with byte code and ``FOLDER/compiled/NUMBER.json`` with the positions in it, ``{path: [start,
+length]}``. A few large files are copied faster than thousands of small ones.
 
-What ``marshal`` writes of a constant depends on how often it is referred to just then, by whatever
-the process has compiled and imported before, and the order of a set on the process's hash seed. So
-each list is the work of a process of its own, with the same state in every one of them: no
-``site``, no inherited environment, a fixed seed, a fixed list of files.
+The bytes that ``marshal`` writes for a constant depend on its current reference count, and so on
+everything that the process has compiled and imported before; the order of a set depends on the hash
+seed. So each list is compiled in a separate process that always has the same state: no ``site``, no
+inherited environment, a fixed seed, a fixed list of files.
 
-Files that do not compile are left out: some distributions ship those of other Pythons.
+Files that do not compile are skipped: some distributions ship files for other Pythons.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ import sys
 from concurrent.futures import ThreadPoolExecutor
 from importlib.util import MAGIC_NUMBER, source_hash
 
-# What a dynamically linked Python may need in order to start.
+# Variables that a dynamically linked Python may need in order to start.
 INHERITED = ("PATH", "LD_LIBRARY_PATH", "PYTHONHOME")
 FIXED = {"PYTHONHASHSEED": "0", "PYTHONUTF8": "1", "LC_ALL": "C"}
 # PEP 552: the source's hash follows, and is not checked at import.
@@ -33,7 +33,7 @@ UNCHECKED_HASH = (0b01).to_bytes(4, "little")
 
 
 def main(folder: str) -> None:
-    """Do all jobs, as many at a time as there are processors."""
+    """Run all jobs, as many at a time as there are processors."""
     with open(os.path.join(folder, "jobs.json"), encoding="utf-8") as file:
         numbers = range(len(json.load(file)))
     os.mkdir(os.path.join(folder, "compiled"))
@@ -65,7 +65,7 @@ def compile_job(folder: str, number: int) -> None:
 
 
 def byte_code(source: bytes, path: str) -> bytes | None:
-    """Return the content of a ``.pyc`` file, or None for what is no Python of this version."""
+    """Return the content of a ``.pyc`` file, or None if this Python cannot compile the source."""
     try:
         code = compile(source, path, "exec", dont_inherit=True)
     except (SyntaxError, ValueError, RecursionError, MemoryError):
@@ -74,7 +74,7 @@ def byte_code(source: bytes, path: str) -> bytes | None:
 
 
 def cached(path: str) -> str:
-    """Return where Python looks for a source's byte code."""
+    """Return the path where Python looks for a source's byte code."""
     head, name = os.path.split(path)
     stem = name[: -len(".py")]
     return os.path.join(head, "__pycache__", f"{stem}.{sys.implementation.cache_tag}.pyc")

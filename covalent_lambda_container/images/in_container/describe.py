@@ -1,8 +1,7 @@
-"""Prints what a root image is, as JSON: its Python, its C library, and whether Lambda can start it.
+"""Prints a root image's description as JSON: Python, C library, whether Lambda can start it.
 
-``python`` is the minor version, ``build`` tells one build of Python from another, since two builds
-of one minor version need not compile a file to the same bytes. ``glibc`` is empty where there is
-another C library.
+``python`` is the minor version; ``build`` distinguishes builds of Python, since two builds of one
+minor version need not compile a file to the same bytes. ``glibc`` is empty for other C libraries.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""Lists the packages of a folder beside them, as a build on the dispatcher's machine does.
+"""Writes lists of a folder's packages to it, as a build on the dispatcher's machine does.
 
 usage: list_packages.py FOLDER
 

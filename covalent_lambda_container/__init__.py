@@ -1,4 +1,4 @@
-"""Run Covalent electrons with any pip package on AWS Lambda, each in an image made for it."""
+"""Run Covalent electrons with any pip package on AWS Lambda, in images built for them."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ __all__ = ["AWSLambdaContainerExecutor", "__version__"]
 
 
 def __getattr__(name: str) -> Any:
-    # Lazily: Covalent imports its plugins while it is itself half imported.
+    # Imported lazily: Covalent imports its plugins while it is itself only half imported.
     if name == "AWSLambdaContainerExecutor":
         from covalent_lambda_container.awslambda_container import AWSLambdaContainerExecutor
 

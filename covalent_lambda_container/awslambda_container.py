@@ -52,7 +52,7 @@ EXECUTOR_PLUGIN_NAME = "AWSLambdaContainerExecutor"
 _EXECUTOR_PLUGIN_DEFAULTS = Options.defaults()
 
 _READ_ON_LOOP = 64 * 1024
-"""Characters of a task that is taken apart on the event loop: 48 KB of opcodes take 25 ms."""
+"""Largest task, in characters, parsed on the event loop: 48 KB of opcodes take 25 ms."""
 
 # Covalent cancels through another instance of the executor than the one that runs the task.
 _running = CancellationRegistry()
@@ -61,7 +61,7 @@ _node_progress = PerLoop(lambda: NodeProgress(node_updates.show_output))
 
 _wiring: Any = None
 
-# Covalent shows what goes through its own logger's handlers; ours joins them.
+# Covalent shows the records of its own logger's handlers, which this logger joins.
 _log = logging.getLogger("covalent_lambda_container")
 _log.setLevel(app_log.level)
 for _handler in app_log.handlers:
@@ -89,9 +89,9 @@ class AWSLambdaContainerExecutor(ConfiguredExecutor):
         Raises
         ------
         TaskRuntimeError
-            When the electron raised; its traceback is in the task's stderr.
+            The electron raised an exception; its traceback is in the task's stderr.
         LambdaContainerError
-            When it could not be run.
+            It could not be run.
         """
         dispatch_id, node_id = str(task_metadata["dispatch_id"]), int(task_metadata["node_id"])
         await _start_limiter.get().take()
@@ -193,7 +193,7 @@ class AWSLambdaContainerExecutor(ConfiguredExecutor):
         Returns
         -------
         bool
-            Whether the task is running here. One that is cancelled before it starts never runs.
+            Whether the task is running here. A task cancelled before it starts never runs.
         """
         cancellation = _running.cancel_task(
             str(task_metadata["dispatch_id"]), int(task_metadata["node_id"])
@@ -205,11 +205,11 @@ class AWSLambdaContainerExecutor(ConfiguredExecutor):
 
 
 async def _loaded_wiring() -> Any:
-    """Return the module `executor.wiring`, imported beside the event loop.
+    """Return the module `executor.wiring`, imported in a thread.
 
-    Not above: Covalent imports its plugins with every `import covalent`, and boto3 and docker take
-    longer than the rest of it. And not from `sys.modules`, which has a module from the beginning of
-    its import: tasks that come together would find half of it.
+    Not imported at the top: Covalent imports its plugins with every `import covalent`, and boto3
+    and docker take longer than all the rest. Not taken from `sys.modules`, which contains modules
+    whose import has only begun: simultaneous tasks would find it half imported.
     """
     global _wiring
     if _wiring is None:
@@ -223,7 +223,7 @@ def _advised(
     task: covalent_task.Task,
     contents_of: Callable[[str], Any],
 ) -> Outcome:
-    # Not above: Covalent imports this module while those are being imported.
+    # Imported here: Covalent imports this module while those are being imported.
     from covalent_lambda_container.covalent_api.node_kinds import kind_of
     from covalent_lambda_container.executor.failure_advice import advised
 
@@ -237,7 +237,7 @@ def _message(error: Mapping[str, str]) -> str:
 
 
 def _read(function: Callable[..., Any], args: list[Any], kwargs: dict[str, Any]) -> Any:
-    """Return the task to run; or its result, if that can be put together unopened."""
+    """Return the task to run; or its result, if that can be assembled unopened."""
     result = collections.collection(function, args, kwargs)
     if result is None:
         result = post_processing.lattice_result(function, args, kwargs)
@@ -247,8 +247,8 @@ def _read(function: Callable[..., Any], args: list[Any], kwargs: dict[str, Any])
 def _complete_registration() -> None:
     """Register the plugin with a Covalent that this module has just imported.
 
-    Covalent loads its plugins while it is imported. Imported from here, it finds this module only
-    partly initialized and skips it.
+    Covalent loads its plugins while it is imported. When this module imports it, it finds the
+    module only partly initialized and skips it.
     """
     executors = sys.modules.get("covalent.executor")
     manager = getattr(executors, "_executor_manager", None)

@@ -1,7 +1,7 @@
-"""Every error this project raises on purpose.
+"""All errors that this project raises on purpose.
 
-A message stands alone: it names the operation, the object, what was seen and what to do, because
-Covalent shows its users ``str(exception)`` and nothing else.
+Messages are self-contained: they name the operation, the object, what was seen and what to do,
+because Covalent shows only ``str(exception)`` to its users.
 """
 
 from __future__ import annotations
@@ -15,16 +15,16 @@ class LambdaContainerError(Exception):
     Parameters
     ----------
     message
-        What was attempted, on what, and what was seen.
+        The operation, its object, and what was seen.
     hint
-        What the reader can do about it; appended to the message.
+        Advice for the reader; appended to the message.
 
     Attributes
     ----------
     message, hint
-        The parameters; the exception's own text has both.
+        The parameters; the exception's text contains both.
     exit_code
-        Exit status a command line ends with when this error reaches it.
+        Exit status of a command that fails with this error.
     """
 
     exit_code: ClassVar[int] = 1
@@ -48,13 +48,13 @@ class RequirementError(LambdaContainerError):
 
 
 class ImageBuildError(LambdaContainerError):
-    """Docker could not be reached, or a build failed; carries the tail of the build's output."""
+    """Docker could not be reached, or a build failed; the message has the end of its output."""
 
     exit_code = 4
 
 
 class RequirementsConflict(ImageBuildError):
-    """Packages cannot be installed together, or not in the versions that are asked for."""
+    """Packages cannot be installed together, or not in the requested versions."""
 
 
 class RegistryError(LambdaContainerError):
@@ -80,7 +80,7 @@ class InvocationError(LambdaContainerError):
 
 
 class UnusableAnswer(InvocationError):
-    """A function's answer has another form than the handler gives it."""
+    """A function's answer does not have the form of the handler's answers."""
 
 
 class PayloadTooLarge(InvocationError):

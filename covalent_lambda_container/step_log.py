@@ -49,9 +49,9 @@ def record(name: str, subject: str, started: float, facts: Mapping[str, Any]) ->
     Parameters
     ----------
     name, subject
-        As of `step`.
+        See `step`.
     started
-        What `time.perf_counter` said before it.
+        Value of `time.perf_counter` at its start.
     facts
         Further facts.
     """
@@ -62,7 +62,7 @@ def record(name: str, subject: str, started: float, facts: Mapping[str, Any]) ->
         own = {"time": time.time(), "step": name, "subject": subject, "seconds": seconds}
         line = json.dumps({**own, **facts}) + "\n"
         try:
-            # One write of one line in append mode: processes do not tear each other's lines.
+            # A single write in append mode, so that lines of several processes do not mix.
             with Path(path).open("a", encoding="utf-8") as file:
                 file.write(line)
         except OSError as exc:

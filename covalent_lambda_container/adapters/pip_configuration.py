@@ -1,6 +1,6 @@
-"""How this machine reaches its package indexes: environment, netrc, keyring, pip's configuration.
+"""This machine's index settings: from environment, netrc, keyring and pip's configuration.
 
-uv reads the environment and netrc by itself, but not pip's configuration, which most machines use.
+uv itself reads the environment and netrc, but not pip's configuration, which most machines use.
 """
 
 from __future__ import annotations
@@ -36,7 +36,7 @@ _UV_VARIABLES: Final = {
 """uv's variables for some of pip's options ("pip install", pip's documentation; "Environment
 variables", uv's reference; both read 2026-11)."""
 _SECTIONS: Final = ("global", "install", ":env:")
-"""Sections of pip's configuration that apply to ``pip install``; later ones win ("Configuration",
+"""Sections of pip's configuration for ``pip install``; later ones take precedence ("Configuration",
 pip's documentation, read 2026-11)."""
 _TRUE: Final = ("y", "yes", "t", "true", "on", "1")
 _PIP_LIMIT_S: Final = 60
@@ -51,8 +51,8 @@ def read_index_settings(
     Parameters
     ----------
     index_url, extra_index_urls, ca_bundle
-        The executor's options. Where one is unset, uv's variables apply, then pip's configuration.
-        Credentials for the hosts of these options are read from there in any case.
+        The executor's options. If one is unset, uv's variables apply, then pip's configuration.
+        Credentials for the hosts of these options always come from there.
     """
     pip = _pip_configuration()
     extra = _variable("UV_INDEX", "UV_EXTRA_INDEX_URL") or pip.get("extra-index-url", "")
@@ -68,7 +68,7 @@ def read_index_settings(
         proxies=tuple(proxies(pip.get("proxy", "")).items()),
         logins=_netrc_logins(),
     )
-    # An installer in a container has no keyring to ask.
+    # An installer in a container has no keyring.
     has_keyring = dict(found.variables).get("UV_KEYRING_PROVIDER") == "subprocess"
     found = with_passwords(found, _in_keyring if has_keyring else None)
     options = [f"--index-url {index_url}"] if index_url else []
@@ -77,19 +77,19 @@ def read_index_settings(
 
 
 def _variables(pip: Mapping[str, str]) -> dict[str, str]:
-    """Return variables that make uv behave as pip is configured; uv's own that are set win."""
+    """Return variables that configure uv like pip; uv's own variables take precedence."""
     variables = {name: pip[option] for option, name in _UV_VARIABLES.items() if option in pip}
     if pip.get("no-index", "").lower() in _TRUE:
         variables["UV_NO_INDEX"] = "1"
     if pip.get("keyring-provider") != "disabled" and shutil.which("keyring"):
         variables["UV_KEYRING_PROVIDER"] = "subprocess"
     variables = {name: _variable(name) or value for name, value in variables.items()}
-    # uv reads these by itself; they are listed so that their values are redacted.
+    # uv itself reads these; they are listed so that their values are redacted.
     return variables | {n: v for n, v in os.environ.items() if n.startswith("UV_INDEX_") and v}
 
 
 def _variable(*names: str) -> str:
-    """Return the first of some environment variables that is set and not empty, or ''."""
+    """Return the first non-empty value of some environment variables, or ''."""
     return next(filter(None, map(os.environ.get, names)), "")
 
 
@@ -100,8 +100,8 @@ def _absolute(link: str) -> str:
 def _pip_configuration() -> dict[str, str]:
     """Return pip's options for an installation, as ``pip config list`` prints them.
 
-    Callers use only the options about indexes: pip's constraints, for example, would give other
-    images for the same requirements.
+    Callers use only the options about indexes: pip's constraints, for example, would lead to
+    different images for the same requirements.
     """
     pip = [sys.executable, "-m", "pip"]
     if not importlib.util.find_spec("pip"):
@@ -134,7 +134,7 @@ def _pip_configuration() -> dict[str, str]:
 
 
 def _ca_bundle(given: Path | None, pip: Mapping[str, str]) -> bytes | None:
-    """Return the certificate authorities that pip trusts, looked up as pip and requests do."""
+    """Return the certificate authorities that pip trusts, found the way pip and requests do."""
     named = (*map(os.environ.get, _CA_VARIABLES), pip.get("cert"))
     path = given or next((Path(each) for each in named if each and Path(each).is_file()), None)
     try:
@@ -159,9 +159,9 @@ def _netrc_logins() -> tuple[Login, ...]:
 
 
 def _in_keyring(url: str, user: str) -> str:
-    """Return a user's password from the keyring, or ``""``, as uv and pip ask for it.
+    """Return a user's password from the keyring, or ``""``, as uv and pip look it up.
 
-    It is filed under the URL of the index, without credentials, or else under the host ("Keyring
+    It is stored under the URL of the index, without credentials, or else under the host ("Keyring
     Support", pip's documentation; "HTTP credentials", uv's; both read 2026-11).
     """
     program = shutil.which("keyring")

@@ -1,7 +1,7 @@
-"""Installs distributions for an image into a folder of this machine, by uv and from wheels only.
+"""Installs distributions for an image into a folder of this machine, with uv and only from wheels.
 
-No code of a distribution runs here: it would run with the dispatcher's permissions, on a system
-other than the image's.
+No code of a distribution runs here: it would have the dispatcher's permissions, on a system other
+than the image's.
 """
 
 from __future__ import annotations
@@ -36,7 +36,7 @@ _MACHINES: Final = {"x86_64": "x86_64", "arm64": "aarch64"}
 _GLIBC_MINORS: Final = (17, 28, *range(31, 41))
 """The manylinux platforms that uv accepts (`uv pip install --help`, uv 0.13)."""
 _UNSATISFIABLE: Final = 1
-"""uv's exit status when requirements cannot be satisfied; others mean that it could not find out
+"""uv's exit status if requirements cannot be satisfied; others mean that it could not find out
 (uv's reference, "Exit codes", read 2026-11)."""
 
 
@@ -84,10 +84,10 @@ class UvInstaller:
         Raises
         ------
         WheelsMissing
-            When packages have no wheels, and might be built.
+            Packages have no wheels, and might be built.
         ImageBuildError
-            When the requirements cannot be satisfied, or uv failed for another reason; the message
-            says why and has uv's output.
+            The requirements cannot be satisfied, or uv failed for another reason; the message has
+            the reason and uv's output.
         """
         for name, text in requirements.items():
             (scratch / name).write_text(text, "utf-8")
@@ -96,7 +96,7 @@ class UvInstaller:
             *("pip", "install", "--no-config", "--no-python-downloads", "--no-progress"),
             *("--color", "never", "--no-compile-bytecode", "--no-build"),
             # pip chooses the best version of all indexes: a public index could supply a newer
-            # version of a private package, even where only the private index's password is wrong.
+            # version of a private package, even if just the private index's password is wrong.
             *("--index-strategy", "first-index"),
             *("--cache-dir", str(self._cache)),
             *("--python", sys.executable, "--python-version", python_version),
@@ -127,7 +127,7 @@ class UvInstaller:
         requirement
             Name and version: ``"covalent==0.240.0"``.
         folder
-            Takes the wheel; it must not exist.
+            Folder for the wheel; it must not exist.
         settings
             How to reach the package indexes.
         variables
@@ -136,7 +136,7 @@ class UvInstaller:
         Raises
         ------
         ImageBuildError
-            When it cannot be built; the message has uv's output.
+            It cannot be built; the message has uv's output.
         """
         name = requirement.partition("==")[0]
         with tempfile.TemporaryDirectory(dir=folder.parent) as made:
@@ -146,19 +146,19 @@ class UvInstaller:
                 *("pip", "install", "--no-config", "--no-python-downloads", "--no-progress"),
                 *("--color", "never", "--no-compile-bytecode", "--no-deps"),
                 *("--index-strategy", "first-index", "--no-binary", name),
-                # Not the usual one: it may have a wheel that was built with other variables.
+                # Not the usual cache: it may have a wheel that was built with other variables.
                 *("--cache-dir", str(scratch / "cache"), "--python", sys.executable),
                 *("--target", str(scratch / "installed"), requirement),
             ]
             try:
-                # Modules of the dispatcher's path are none of the build's.
+                # The build must not import modules from the dispatcher's path.
                 _run(command, settings, scratch, {**variables, "PYTHONPATH": ""})
             except _Unsatisfiable as exc:
                 raise ImageBuildError(
-                    f"{requirement} could not be built from its source.\n{shortened(str(exc))}"
+                    f"{requirement} could not be built from source.\n{shortened(str(exc))}"
                 ) from exc
             folder.mkdir()
-            # uv keeps what it has built.
+            # uv caches wheels that it has built.
             for wheel in (scratch / "cache").rglob(f"{name}-*.whl"):
                 wheel.replace(folder / wheel.name)
 
@@ -173,7 +173,7 @@ class UvInstaller:
     ) -> Path:
         """Return uv's executable for Linux on a processor, to be run in a container.
 
-        It is this machine's own where that runs there, so that no index has to have uv.
+        It is this machine's own if that runs there, so that no index needs to have uv.
 
         Parameters
         ----------
@@ -185,7 +185,7 @@ class UvInstaller:
         Raises
         ------
         ImageBuildError
-            When it is not this machine's, and no index has it.
+            This machine's does not run there, and no index has it.
         """
         if sys.platform == "linux" and platform.machine() == _MACHINES[architecture]:
             return Path(uv.find_uv_bin())
@@ -205,12 +205,12 @@ class UvInstaller:
     def _without_mirrors(
         self, command: list[str], settings: IndexSettings, scratch: Path, said: str
     ) -> None:
-        """Try again without mirrors on this machine, which may lack a version; else say why.
+        """Retry without mirrors on this machine, which may lack a version; else raise the reason.
 
         Parameters
         ----------
         said
-            uv's output of the first try.
+            uv's output from the first attempt.
         """
         shared = settings.without_local_mirrors()
         if shared != settings:
@@ -271,12 +271,12 @@ def _run(
 
 
 def platform_name(architecture: str, glibc: str) -> str:
-    """Return uv's name of the newest platform whose wheels run on a version of glibc.
+    """Return uv's name for the newest platform whose wheels run on a version of glibc.
 
     Raises
     ------
     ImageBuildError
-        When there is none.
+        There is none.
     """
     major, _, minor = glibc.partition(".")
     fitting = [each for each in _GLIBC_MINORS if major == "2" and each <= int(minor)]

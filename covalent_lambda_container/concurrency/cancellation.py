@@ -16,7 +16,7 @@ Key = tuple[str, int]
 Result = TypeVar("Result")
 
 _REMEMBERED: Final = 10_000
-"""Cancelled tasks that were not running; most have ended and never come up again."""
+"""Remembered tasks that were cancelled while not running; most have ended and never begin."""
 
 # The loop itself holds tasks weakly.
 _abandoned: set[asyncio.Task[Any]] = set()
@@ -27,7 +27,7 @@ class Cancelled(Exception):
 
 
 class Cancellation:
-    """Whether one task was cancelled: set by one thread, checked by the one that runs the task."""
+    """The cancellation of one task: set by one thread, checked by the one that runs the task."""
 
     # One lock for all instances, never held for long: thousands of tasks run at once.
     _lock: ClassVar = threading.Lock()
@@ -47,7 +47,7 @@ class Cancellation:
             raise Cancelled
 
     def on_request(self, action: Callable[[], object]) -> None:
-        """Call `action` when the task is cancelled; at once, if it already was."""
+        """Call `action` when the task is cancelled, or at once if it already was."""
         with self._lock:
             if not self._requested:
                 self._actions.append(action)
@@ -96,7 +96,7 @@ class CancellationRegistry:
         return cancellation
 
     def end(self, dispatch_id: str, node_id: int, cancellation: Cancellation) -> None:
-        """Remove a task, unless it has begun again meanwhile."""
+        """Remove a task, unless it has started again meanwhile."""
         key = (dispatch_id, node_id)
         with self._lock:
             if self._running.get(key) is cancellation:
@@ -116,7 +116,7 @@ class CancellationRegistry:
 async def unless_cancelled(work: Coroutine[Any, Any, Result], cancellation: Cancellation) -> Result:
     """Wait for work; when the task is cancelled, stop waiting at once.
 
-    The work goes on until it checks for the cancellation itself; its outcome is discarded.
+    The work continues until it checks for the cancellation itself; its outcome is discarded.
 
     Raises
     ------

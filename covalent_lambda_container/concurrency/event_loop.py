@@ -1,4 +1,4 @@
-"""Values bound to an event loop, work in threads beside it, and a limit on starts per turn."""
+"""Values bound to an event loop, blocking work in threads, and a limit on starts per turn."""
 
 from __future__ import annotations
 
@@ -15,12 +15,12 @@ BRIEF_BYTES: Final = 256 * 1024
 """Smaller payloads are parsed, written or hashed on the event loop; larger ones in a thread."""
 
 _BEGIN_EACH_TURN: Final = 32
-"""Pieces of work that begin in one turn of the loop. Each takes a quarter of a millisecond, so that
-others on the loop wait for 8 ms. With fewer, each takes longer, since a turn costs time as well."""
+"""Pieces of work that begin in one turn of the loop. Each takes a quarter of a millisecond, so
+others on the loop wait for 8 ms. With fewer, the cost of a turn would slow each of them down."""
 
 
 class PerLoop(Generic[Value]):
-    """One value for each event loop, created when it is first asked for.
+    """One value for each event loop, created on first use.
 
     Parameters
     ----------
@@ -37,7 +37,7 @@ class PerLoop(Generic[Value]):
         """Return the running loop's value."""
         loop = asyncio.get_running_loop()
         if loop not in self._values:
-            # Loops of other threads may ask at the same moment.
+            # Loops of other threads may call this at the same time.
             with self._lock:
                 kept = {one: of for one, of in self._values.items() if not one.is_closed()}
                 self._values = kept | {loop: self._make()}
@@ -47,7 +47,7 @@ class PerLoop(Generic[Value]):
 class StartLimiter:
     """Limits how many pieces of work begin in each turn of the event loop.
 
-    Thousands that begin in the same turn would keep everything else on the loop waiting.
+    Thousands that begin in the same turn would delay everything else on the loop.
     """
 
     def __init__(self) -> None:
@@ -61,7 +61,7 @@ class StartLimiter:
 
 
 async def in_thread(function: Callable[..., Value], *args: Any) -> Value:
-    """Run a blocking function in a thread of its own.
+    """Run a blocking function in its own thread.
 
     A pool would not do: its size would limit how many tasks run at once, and Python waits for a
     pool's threads at exit, which would keep Covalent's server from stopping while a task runs.
@@ -73,7 +73,7 @@ async def in_thread(function: Callable[..., Value], *args: Any) -> Value:
         try:
             result = function(*args)
         except StopIteration as exc:
-            # asyncio refuses it: raised in a coroutine, it would seem to end that.
+            # asyncio refuses StopIteration, which would appear to end the coroutine.
             error = RuntimeError(f"{function!r} raised StopIteration")
             error.__cause__ = exc
             settle = functools.partial(_unless_done, ended.set_exception, ended, error)
@@ -81,7 +81,7 @@ async def in_thread(function: Callable[..., Value], *args: Any) -> Value:
             settle = functools.partial(_unless_done, ended.set_exception, ended, exc)
         else:
             settle = functools.partial(_unless_done, ended.set_result, ended, result)
-        # On a loop that was closed meanwhile, nobody waits any more.
+        # If the loop was closed meanwhile, nobody is waiting any more.
         with contextlib.suppress(RuntimeError):
             loop.call_soon_threadsafe(settle)
 

@@ -1,4 +1,4 @@
-"""Work on the event loop that many callers want and that is done once."""
+"""Work on the event loop that is done once for many callers."""
 
 from __future__ import annotations
 
@@ -14,12 +14,12 @@ Key = TypeVar("Key", bound=Hashable)
 Value = TypeVar("Value")
 
 Work = Callable[[Callable[[], None]], Awaitable[Value]]
-"""Does the work; it is given a function to call between its steps, which raises `Cancelled` when
-nobody wants the work any more."""
+"""Does the work; its argument is a function to call between steps, which raises `Cancelled` when no
+caller needs the work any more."""
 
 
 class _Flight(Generic[Value]):
-    """Work that is running or done, and those who want it."""
+    """Work that is running or done, and the callers that wait for it."""
 
     def __init__(self, work: Work[Value]) -> None:
         self.wanted_by: list[Cancellation] = []
@@ -27,7 +27,7 @@ class _Flight(Generic[Value]):
 
     @property
     def was_cancelled(self) -> bool:
-        """Whether the work ended because nobody wanted it any more."""
+        """Whether the work ended because no caller needed it any more."""
         if not self.running.done():
             return False
         return self.running.cancelled() or isinstance(self.running.exception(), Cancelled)
@@ -45,8 +45,8 @@ class _Flight(Generic[Value]):
 class SharedWork(Generic[Key, Value]):
     """Caches the outcome of work by its key; while the work is running, all callers wait for it.
 
-    A failure is raised in those who waited, and not cached. A caller that is cancelled while
-    waiting leaves the work to the others; when the last has left, it stops at its next step.
+    A failure is raised in all waiting callers, and not cached. If a caller is cancelled while
+    waiting, the work continues for the others; without any, it stops at its next step.
     """
 
     def __init__(self) -> None:
@@ -73,13 +73,13 @@ class SharedWork(Generic[Key, Value]):
             try:
                 value = await asyncio.shield(flight.running)
             except Cancelled:
-                # Or the last of the others had left just before this one came.
+                # Otherwise, the last of the other callers left just before this one came.
                 continue
             cancellation.check()
             return value
 
     def forget(self, key: Key) -> None:
-        """Have the work done again for the next caller."""
+        """Forget a value, so that the next caller computes it again."""
         self._by_loop.get().pop(key, None)
 
     def forget_done(self, outdated: Callable[[Key], bool]) -> list[Value]:

@@ -14,7 +14,7 @@ Value = TypeVar("Value")
 class SingleFlight(Generic[Key, Value]):
     """Caches values; while one is being computed, all other callers wait for it.
 
-    A failure is not cached: it is raised in those who waited, and the next caller tries again.
+    A failure is not cached: it is raised in all waiting callers, and the next caller tries again.
     """
 
     def __init__(self) -> None:

@@ -1,7 +1,7 @@
-"""Values in a client: their headers say which packages they need.
+"""Values in a client: their headers record the packages that they need.
 
-Results of tasks have such headers from their images. A lattice's own arguments are pickled by
-Covalent in the client, which has what they need installed.
+Results of tasks have such headers from their images. Covalent pickles a lattice's own arguments in
+the client, where their packages are installed.
 """
 
 from __future__ import annotations
@@ -27,9 +27,9 @@ _IN_EVERY_IMAGE: Final = frozenset({"covalent", "cloudpickle", "covalent-lambda-
 
 
 def note_packages(kind: Any = TransportableObject) -> None:
-    """Have a class, Covalent's own, note the packages of the values that its objects are made of.
+    """Make a class, Covalent's own, record the packages of the values of its objects.
 
-    It pickles as it did before.
+    Pickling itself is unchanged.
     """
     make = kind.make_transportable
     if hasattr(make, "__wrapped__"):
@@ -42,7 +42,7 @@ def note_packages(kind: Any = TransportableObject) -> None:
             try:
                 required = requirements_of(value)
             except Exception:
-                # Whoever unpickles it may still name them.
+                # The task that unpickles it may still name them.
                 log.debug("The packages of a value are not known.", exc_info=True)
             else:
                 if required:
@@ -53,7 +53,7 @@ def note_packages(kind: Any = TransportableObject) -> None:
 
 
 def explain_missing_packages(kind: Any = TransportableObject) -> None:
-    """Have a class, Covalent's own, say which packages are needed to open an object's value."""
+    """Make a class, Covalent's own, name the packages needed to open an object's value."""
     load = kind.get_deserialized
     if hasattr(load, "__wrapped__"):
         return
@@ -75,7 +75,7 @@ def _with_packages(exc: ImportError, required: list[str]) -> ImportError:
     """Return the error with the packages that the value was made with."""
     words = " ".join(shlex.quote(each) for each in required)
     said = (
-        f"{exc}. Whoever opens this value needs the packages that it was made with: pip install "
+        f"{exc}. To open this value, install the packages that it was made with: pip install "
         f"{words}; or have the electron return plain Python, such as float(…). A workflow's own "
         "nodes, such as a sublattice's, have them on the executor: "
         "@ct.lattice(workflow_executor='awslambda_container')."
@@ -84,9 +84,10 @@ def _with_packages(exc: ImportError, required: list[str]) -> ImportError:
 
 
 def requirements_of(value: Any) -> list[str]:
-    """Return the requirements of whoever unpickles a value, as they are installed here.
+    """Return the requirements for unpickling a value, in the versions installed here.
 
-    What was installed from a folder or a file of this machine is left out: no image can have it.
+    Distributions installed from folders or files of this machine are excluded: no image can have
+    them.
     """
     foreign = modules_of(value) - {*sys.stdlib_module_names, "__main__"}
     found = {pin for module in foreign for name in _owners().get(module, ()) for pin in _pin(name)}
@@ -95,9 +96,9 @@ def requirements_of(value: Any) -> list[str]:
 
 @functools.cache
 def _owners() -> dict[str, list[str]]:
-    """Return the distributions that have each top-level module.
+    """Return the distributions that contain each top-level module.
 
-    `metadata.packages_distributions` of Python 3.10 knows only those with a ``top_level.txt``.
+    In Python 3.10, `metadata.packages_distributions` finds only those with a ``top_level.txt``.
     """
     found: dict[str, list[str]] = {}
     for distribution in metadata.distributions():

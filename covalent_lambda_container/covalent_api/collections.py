@@ -32,8 +32,8 @@ def collection(
 ) -> TransportableObject | None:
     """Return the result of one of Covalent's own list or dictionary nodes, or None for any other.
 
-    Covalent makes these nodes of every list or dictionary of outputs that goes to an electron. The
-    result is put together from the elements' pickles, unopened: it needs no Lambda and none of the
+    Covalent adds such a node for every list or dictionary of outputs that an electron receives. The
+    result is assembled from the elements' pickles, unopened: it needs neither Lambda nor the
     elements' packages.
     """
     if not isinstance(function, partial) or len(function.args) != 3 or kwargs:
@@ -78,7 +78,7 @@ def _collection_kind(node: TransportableObject) -> str:
 
 
 def _joined(origins: frozenset[Origin]) -> dict[str, Any]:
-    """Return the header entries of a value that is made of others."""
+    """Return the header entries of a value assembled from others."""
     if len(origins) == 1:
         return next(iter(origins)).header
     requirements = {text for origin in origins for text in origin.requirements}

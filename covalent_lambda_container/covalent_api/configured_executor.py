@@ -19,8 +19,8 @@ from covalent_lambda_container.options.schema import Options
 class ConfiguredExecutor(AsyncBaseExecutor):
     """Runs electrons on AWS Lambda, in an image that holds their pip packages.
 
-    An argument that is not given is taken from the section ``[executors.awslambda_container]`` of
-    Covalent's configuration, else it has the default below.
+    An argument that is not given comes from the section ``[executors.awslambda_container]`` of
+    Covalent's configuration, or else has the default below.
 
     Parameters
     ----------
@@ -130,7 +130,7 @@ class ConfiguredExecutor(AsyncBaseExecutor):
     Raises
     ------
     ConfigurationError, RequirementError
-        For values that cannot be used: the message names option, value and range.
+        A value is invalid; the message names option, value and range.
     """
 
     def __init__(
@@ -234,11 +234,11 @@ class ConfiguredExecutor(AsyncBaseExecutor):
         self.__dict__.update(options.model_dump())
 
     def options(self) -> Options:
-        """Return the options that this executor has now."""
+        """Return this executor's current options."""
         return stored(vars(self))
 
     def stored(self) -> dict[str, Any]:
-        """Return this executor as Covalent stores it, without what belongs to a task."""
+        """Return this executor as Covalent stores it, without the attributes of a task."""
         inherited = {
             name: getattr(self, name)
             for name in ("log_stdout", "log_stderr", "time_limit", "retries")
@@ -254,6 +254,6 @@ def _either(credentials_file: str | None, credentials: str | None) -> str | None
     if credentials_file and credentials and credentials_file != credentials:
         raise ConfigurationError(
             f"AWSLambdaContainerExecutor options credentials_file={credentials_file!r} and "
-            f"credentials={credentials!r} differ: give one of them."
+            f"credentials={credentials!r} differ: pass only one of them."
         )
     return credentials or credentials_file

@@ -24,7 +24,7 @@ from covalent_lambda_container.covalent_api.workflow import (
 def read_dispatch(dispatch_id: str, server: str | None = None) -> tuple[WorkflowTask, ...]:
     """Return the tasks of a dispatch and of its sublattices' that ran on the executor.
 
-    Tasks that were never given all of their arguments, because others failed, are left out.
+    Tasks that never got all of their arguments, because others failed, are excluded.
 
     Parameters
     ----------
@@ -53,12 +53,12 @@ def dispatch_started(dispatch_id: str, server: str | None = None) -> datetime:
     """
     with stored_dispatch(dispatch_id, server) as dispatch:
         started: datetime = dispatch.metadata["start_time"] or datetime.now(timezone.utc)
-    # Covalent's times are UTC, and do not say so.
+    # Covalent's times are UTC, without a time zone.
     return started if started.tzinfo else started.replace(tzinfo=timezone.utc)
 
 
 def task_of_node(node: StoredNode) -> WorkflowTask | None:
-    """Return the task of a node; None for one that does not run, or that lacks arguments."""
+    """Return the task of a node; None if it does not run, or lacks arguments."""
     function = node.files.value("function")
     if is_collection(function):
         return None
@@ -78,6 +78,6 @@ def task_of_node(node: StoredNode) -> WorkflowTask | None:
 
 
 def _returns_outputs(node: StoredNode) -> bool:
-    """Return whether a post-processing node is given an output, which it returns unopened."""
+    """Return whether a post-processing node's argument is an output, which it returns unopened."""
     given = [each.source.name for each in node.inputs if each.is_positional]
     return bool(given) and not any(name.startswith(parameter_prefix) for name in given)

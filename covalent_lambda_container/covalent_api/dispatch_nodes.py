@@ -1,4 +1,4 @@
-"""The nodes of a dispatch, as Covalent's server stores them: state, times, what they used."""
+"""The nodes of a dispatch, as Covalent's server stores them: state, times and usage."""
 
 from __future__ import annotations
 
@@ -12,22 +12,22 @@ from covalent_lambda_container.covalent_api.stored_dispatch import StoredNode, s
 
 @dataclass(frozen=True, kw_only=True)
 class DispatchNode:
-    """One electron that ran on the executor, or is to run there.
+    """An electron that ran, or will run, on the executor.
 
     Parameters
     ----------
     dispatch_id, node_id, name
-        Covalent's names for it.
+        Covalent's identifiers of the node, and its name.
     state
         ``"COMPLETED"``, ``"FAILED"``, ``"RUNNING"``, …
     started, ended
-        When the executor was called, and when it returned; None if it has not (yet).
+        When the executor was called, and when it returned; None if it has not yet.
     attributes
         The executor's options.
     header
-        Of the result's TransportableObject; empty without a result.
+        Header of the result's TransportableObject; empty without a result.
     stderr
-        What the task wrote there; read only when there is no header.
+        The task's stderr; read only if there is no header.
     """
 
     dispatch_id: str

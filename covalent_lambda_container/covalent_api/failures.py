@@ -1,4 +1,4 @@
-"""What failed in a dispatch, from Covalent's server: errors and outputs of its nodes."""
+"""The failures in a dispatch, from Covalent's server: errors and outputs of its nodes."""
 
 from __future__ import annotations
 
@@ -25,16 +25,16 @@ class FailedNode:
     Parameters
     ----------
     dispatch_id, node_id, name
-        Which one; the dispatch may be a sublattice's.
+        Covalent's identifiers of the node; the dispatch may be a sublattice's.
     executor
         Short name of its executor.
     error
-        What Covalent keeps of the error; its first line is the reason. Covalent's own executors
-        keep none: of theirs, the last line of the traceback.
+        The error as Covalent stores it; its first line is the reason. Covalent's own executors
+        store none: for those, the last line of the traceback.
     stdout, stderr
-        What the task wrote; stderr ends with the traceback.
+        The task's output; stderr ends with the traceback.
     task
-        What it ran, if it was a task of this project's executor and got its arguments.
+        The task, if it was one of this project's executor and got its arguments.
     """
 
     dispatch_id: str
@@ -49,18 +49,18 @@ class FailedNode:
 
 @dataclass(frozen=True, kw_only=True)
 class DispatchFailures:
-    """How a dispatch stands, and what failed in it.
+    """A dispatch's status and its failures.
 
     Parameters
     ----------
     name
-        The lattice's.
+        The lattice's name.
     status
-        Covalent's word: ``"FAILED"``.
+        Covalent's name of the status: ``"FAILED"``.
     error
-        What failed beside all nodes; empty if nothing did.
+        An error outside of all nodes; empty if there is none.
     nodes
-        The nodes that failed, those of sublattices in place of the nodes that ran these.
+        The failed nodes; those of a sublattice replace the node that ran it.
     """
 
     name: str
@@ -70,7 +70,7 @@ class DispatchFailures:
 
 
 def read_failures(dispatch_id: str, server: str | None = None) -> DispatchFailures:
-    """Return what failed in a dispatch and in its sublattices'.
+    """Return the failures in a dispatch and in those of its sublattices.
 
     Parameters
     ----------
@@ -127,5 +127,5 @@ def _task(node: StoredNode) -> WorkflowTask | None:
     try:
         return task_of_node(node)
     except LambdaContainerError:
-        # Its options or packages may be what failed: the error says so.
+        # Its options or packages may be the cause: the error says so.
         return None

@@ -21,9 +21,9 @@ from covalent._workflow.lattice import Lattice
 from covalent_lambda_container.errors import ConfigurationError
 
 ASK_A_RUN: Final = (
-    "Only a run can show it: run prebuild for a finished dispatch as well, with --dispatch."
+    "Only a run reveals this: also run prebuild for a finished dispatch, with --dispatch."
 )
-"""Hint on values that are known only at run time."""
+"""Hint about values that are known only at run time."""
 
 
 class _Unknown:
@@ -31,11 +31,11 @@ class _Unknown:
 
 
 UNKNOWN: Final = _Unknown()
-"""Stands for a value that is known only at run time."""
+"""Placeholder for a value that is known only at run time."""
 
 
 class _Prepared:
-    """Stands where a lattice keeps its pickled function; gives one that has its arguments."""
+    """Replaces a lattice's pickled function by one that already has its arguments."""
 
     def __init__(self, function: Callable[[], Any]) -> None:
         self._function = function
@@ -52,20 +52,20 @@ def built_graph(
     missing: Sequence[str],
     electrons: Iterable[Any],
 ) -> Any:
-    """Build a lattice's graph, as a dispatch does it in the client.
+    """Build a lattice's graph, as a dispatch does in the client.
 
     Parameters
     ----------
     place
-        Where the lattice stands, for the error.
+        Position of the lattice, for the error.
     lattice
-        It is left as it is.
+        The lattice, which is not changed.
     args, kwargs
-        Its arguments; outputs of an electron stand in for those that are `UNKNOWN`.
+        The lattice's arguments; outputs of an electron replace those that are `UNKNOWN`.
     missing
-        Names of further arguments that are stood in for.
+        Names of further arguments that need placeholders.
     electrons
-        Are called with stand-ins as well, unless the lattice has called them.
+        Electrons to call with placeholders as well, unless the lattice has called them.
 
     Returns
     -------
@@ -75,7 +75,7 @@ def built_graph(
     Raises
     ------
     ConfigurationError
-        What the lattice does with its arguments cannot be done with stand-ins, or it fails.
+        The lattice cannot be built with placeholders, or it fails.
     """
     function = lattice.workflow_function.get_deserialized()
 
@@ -96,7 +96,7 @@ def built_graph(
     lattice.workflow_function = _Prepared(prepared)
     try:
         with warnings.catch_warnings():
-            # Of exceptions, which are reported below.
+            # Logs of exceptions, which are reported below.
             warnings.filterwarnings("ignore", "Please make sure you are not manipulating")
             lattice.build_graph()
     except Exception as exc:
@@ -104,10 +104,10 @@ def built_graph(
         raise ConfigurationError(
             f"The graph of {place} could not be built: {type(exc).__name__}: {exc}",
             hint=(
-                "It needs its arguments: give them as JSON, for example "
+                "It needs its arguments: pass them as JSON, for example "
                 f"""--kwargs '{{"{missing[0]}": …}}'."""
                 if missing
-                else f"It is given results of tasks. {ASK_A_RUN}"
+                else f"Its arguments are results of tasks. {ASK_A_RUN}"
                 if guessed
                 else None
             ),
@@ -135,7 +135,7 @@ def _stand_in() -> Any:
 def missing_arguments(
     lattice: Lattice, args: Sequence[Any], kwargs: Mapping[str, Any], place: str
 ) -> list[str]:
-    """Return the names of a lattice's arguments that are required and not given.
+    """Return the names of a lattice's required arguments that are missing.
 
     Raises
     ------
@@ -160,7 +160,7 @@ def _required(signature: inspect.Signature) -> list[inspect.Parameter]:
 
 
 def arguments_of(graph: Any, node: int) -> tuple[list[Any], dict[str, Any]]:
-    """Return a node's arguments; `UNKNOWN` stands for those that a run makes."""
+    """Return a node's arguments; `UNKNOWN` replaces those that only a run produces."""
     positional: dict[int, Any] = {}
     named: dict[str, Any] = {}
     for source, _, edge in graph.in_edges(node, data=True):
@@ -174,7 +174,7 @@ def arguments_of(graph: Any, node: int) -> tuple[list[Any], dict[str, Any]]:
 
 
 def _value(graph: Any, node: int) -> Any:
-    """Return what a node's output will be, as far as no run is needed for it."""
+    """Return a node's output, if it is known without a run."""
     name = graph.nodes[node]["name"]
     if name.startswith(parameter_prefix):
         return graph.nodes[node]["value"].get_deserialized()

@@ -1,7 +1,7 @@
 """Hooks of an electron: DepsPip, DepsBash and file transfers, read without unpickling any code.
 
-Covalent hands a hook to an executor as a function, its arguments and a keyword, each of the first
-three a TransportableObject.
+Covalent passes a hook to an executor as a function, its arguments and a keyword; all but the
+keyword are TransportableObjects.
 """
 
 from __future__ import annotations
@@ -23,8 +23,8 @@ from covalent_lambda_container.packages.requirements_files import (
 
 _PIP_HOOK: Final = ("covalent._workflow.depspip", "apply_pip_deps")
 _BASH_HOOK: Final = ("covalent._workflow.depsbash", "apply_bash_commands")
-# What a file transfer imports where it runs, by the module of Covalent's that its hooks come from:
-# they are sent by value, and need Covalent itself only where they also refer to it.
+# Packages that a file transfer imports where it runs, by the module of Covalent that its hooks come
+# from: hooks are sent by value, and need Covalent itself only if they also refer to it.
 _TRANSFER_PACKAGES: Final = {
     "covalent._file_transfer.strategies.http_strategy": "requests",
     "covalent._file_transfer.strategies.s3_strategy": "boto3",
@@ -55,7 +55,7 @@ def _is(hook: Hook, reference: tuple[str, str]) -> bool:
 
 
 def transfer_origins(hooks: Sequence[Hook]) -> frozenset[Origin]:
-    """Return what the file transfers among a task's hooks need beside the task's own packages."""
+    """Return the additional packages that the file transfers among a task's hooks need."""
     packages = set()
     for function, *_ in hooks:
         pickled = pickle_of(function)
@@ -70,7 +70,7 @@ def pip_requirements(hook: Hook) -> Requirements:
     packages, file_content = _plain_arguments(hook, [[], ""])
     _check_texts("DepsPip", "package", [*packages, file_content], "'numpy==2.1'")
     if file_content:
-        # As Covalent does: the file overrides the list.
+        # As in Covalent, the file overrides the list.
         return read_requirements_text(file_content, origin="DepsPip reqs_path")
     return read_requirement_lines(packages, origin="DepsPip")
 
@@ -83,9 +83,9 @@ def bash_commands(hook: Hook) -> list[str]:
 
 
 def _check_texts(hook: str, one: str, texts: Sequence[Any], example: str) -> None:
-    """Refuse what is no text, and more text than an image can be built from.
+    """Refuse values that are not strings, and more text than an image can be built from.
 
-    A pickle of a hundred bytes can repeat a list until it fills all memory when it is shown.
+    A pickle of a hundred bytes can repeat a list so often that showing it fills all memory.
     """
     total = 0
     for text in texts:
@@ -97,8 +97,8 @@ def _check_texts(hook: str, one: str, texts: Sequence[Any], example: str) -> Non
         total += len(text)
     if total > _LONGEST_TEXTS:
         raise RequirementError(
-            f"{hook} has {total} characters; {_LONGEST_TEXTS} are the limit.",
-            hint="Put long texts into a package of your own, named in the option local_packages.",
+            f"{hook} has {total} characters; the limit is {_LONGEST_TEXTS}.",
+            hint="Put long texts into a package of your own, listed in the option local_packages.",
         )
 
 
@@ -110,11 +110,11 @@ def _plain_arguments(hook: Hook, form: list[Any]) -> list[Any]:
     except pickle.UnpicklingError as exc:
         raise InvocationError(f"The arguments of {name} could not be read: {exc}.") from exc
     if isinstance(arguments, list) and len(arguments) == len(form):
-        # Covalent's users also write a tuple where it asks for a list.
+        # Covalent's users also pass tuples where it expects lists.
         given = [list(value) if isinstance(value, tuple) else value for value in arguments]
         if all(isinstance(v, type(f)) for v, f in zip(given, form, strict=True)):
             return given
-    raise InvocationError(f"The arguments of {name} have another form than Covalent gives them.")
+    raise InvocationError(f"The arguments of {name} do not have the form that Covalent gives them.")
 
 
 def payload_of(hook: Hook) -> tuple[str, str, str, str]:

@@ -1,4 +1,4 @@
-"""Who wrote a node's function: the user, or Covalent, which adds nodes to a workflow's graph."""
+"""The origin of a node's function: the user, or Covalent, which adds nodes to workflows."""
 
 from __future__ import annotations
 
@@ -16,16 +16,16 @@ _OPERATION: Final = "Electron.get_op_function.<locals>."
 
 
 class NodeKind(enum.Enum):
-    """What a node runs."""
+    """Kind of function that a node runs."""
 
     USERS = "an electron's function"
     SUBLATTICE = "Covalent's function that builds a sublattice's graph"
-    POST_PROCESSING = "Covalent's function that puts a lattice's result together"
+    POST_PROCESSING = "Covalent's function that assembles a lattice's result"
     OPERATION = "Covalent's function for an operation between outputs"
 
 
 def kind_of(function: TransportableObject) -> NodeKind:
-    """Return what a node's function is, read from its pickle."""
+    """Return the kind of a node's function, read from its pickle."""
     if builds_sublattice(function):
         return NodeKind.SUBLATTICE
     if is_post_processing(function):

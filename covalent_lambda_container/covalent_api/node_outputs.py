@@ -1,4 +1,4 @@
-"""What the nodes of a dispatch show as their output, finished or not."""
+"""The output that the nodes of a dispatch show, finished or not."""
 
 from __future__ import annotations
 
@@ -9,22 +9,22 @@ from typing import Final
 from covalent_lambda_container.covalent_api.stored_dispatch import StoredNode, stored_dispatch
 
 ENDED: Final = frozenset({"COMPLETED", "FAILED", "CANCELLED", "POSTPROCESSING_FAILED"})
-"""Covalent's words for what does not change any more."""
+"""Covalent's names of final states."""
 
 NodeKey = tuple[str, int]
-"""Dispatch, which may be a sublattice's, and node."""
+"""Ids of the dispatch, which may be a sublattice's, and the node."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class NodeOutput:
-    """What one node shows.
+    """The output that one node shows.
 
     Parameters
     ----------
     dispatch_id, node_id, name, state
-        Covalent's names for it, and its word for the state.
+        Covalent's identifiers of the node, its name and its state.
     stdout, stderr
-        What its task has printed so far; before it begins, stdout says what is done for it.
+        The task's output so far; before it begins, stdout shows the current step.
     """
 
     dispatch_id: str
@@ -41,20 +41,20 @@ class NodeOutput:
 
     @property
     def ended(self) -> bool:
-        """Whether this is all that it will show."""
+        """Whether this is the final output."""
         return self.state in ENDED
 
 
 @dataclass(frozen=True, kw_only=True)
 class DispatchOutput:
-    """What the nodes of a dispatch show, those of its sublattices included.
+    """The output of a dispatch's nodes, including those of its sublattices.
 
     Parameters
     ----------
     state
-        Of the dispatch.
+        The dispatch's state.
     nodes
-        In their order, those that nobody asked for left out.
+        The requested nodes, in order.
     """
 
     state: str
@@ -73,7 +73,7 @@ def read_outputs(
     node_id: int | None = None,
     known: Collection[NodeKey] = (),
 ) -> DispatchOutput:
-    """Return what the nodes of a dispatch on the executor show now.
+    """Return the current output of a dispatch's nodes on the executor.
 
     Parameters
     ----------
@@ -82,9 +82,9 @@ def read_outputs(
     server
         URL of Covalent's server; default: that of Covalent's configuration.
     node_id
-        The one to read, with the nodes of its sublattice; None for all.
+        The node to read, with the nodes of its sublattice; None for all.
     known
-        Nodes that are not read.
+        Nodes to skip.
 
     Raises
     ------
@@ -92,7 +92,7 @@ def read_outputs(
         The server does not answer, or has no such dispatch or node.
     """
     with stored_dispatch(dispatch_id, server) as dispatch:
-        # The nodes of all sublattices before any output: this is how they stand now.
+        # List the nodes of all sublattices before reading any output, for consistent states.
         nodes = list(dispatch.executor_nodes(node_id))
         return DispatchOutput(state=dispatch.state, nodes=tuple(_outputs(nodes, known)))
 
@@ -101,7 +101,7 @@ def _outputs(nodes: Iterable[StoredNode], known: Collection[NodeKey]) -> Iterato
     for node in nodes:
         if (node.dispatch.dispatch_id, node.node_id) in known:
             continue
-        # In this order: what was written between the two is then recognized.
+        # The order matters: text written between the two reads is then recognized.
         stderr, stdout = (node.files.text(key, growing=True) for key in ("stderr", "stdout"))
         yield NodeOutput(
             dispatch_id=node.dispatch.dispatch_id,
@@ -114,9 +114,9 @@ def _outputs(nodes: Iterable[StoredNode], known: Collection[NodeKey]) -> Iterato
 
 
 def _without(stdout: str, stderr: str) -> str:
-    """Return a running task's stderr: as long as it runs, Covalent's holds both streams."""
+    """Return a running task's own stderr: until it ends, Covalent's stderr has both streams."""
     if not stdout:
         return stderr
-    # Otherwise the task has just printed something: what is new is there next time.
+    # Otherwise the task has just printed something, which is shown next time.
     rest = stderr.removeprefix(stdout) if stderr.startswith(stdout) else ""
     return rest if stdout.endswith("\n") else rest.removeprefix("\n")

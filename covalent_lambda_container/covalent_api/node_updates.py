@@ -1,4 +1,4 @@
-"""Updates of a node that the dispatcher keeps while it runs."""
+"""Updates of a node's record in the dispatcher while the node runs."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ def in_dispatcher() -> bool:
 
 
 async def record_error(dispatch_id: str, node_id: int, message: str) -> None:
-    """Give a failed node its error message.
+    """Store a failed node's error message.
 
     Covalent keeps a node's output streams only when the executor raises TaskRuntimeError, and
     keeps an error message only when it raises anything else. This writes the message through the
@@ -33,7 +33,7 @@ async def record_error(dispatch_id: str, node_id: int, message: str) -> None:
 
 
 async def show_output(dispatch_id: str, node_id: int, stdout: str, stderr: str) -> None:
-    """Replace what a node shows as its output.
+    """Replace the output that a node shows.
 
     Covalent replaces it again when the task has ended. Outside a dispatcher it does nothing.
     """

@@ -1,4 +1,4 @@
-"""Pickles read and written without unpickling: nothing in one can run here."""
+"""Reads and writes pickles without unpickling: nothing in a pickle can run here."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ _NO_TUPLE: Final = frozenset(
         *("EMPTY_LIST", "LIST", "EMPTY_DICT", "DICT", "EMPTY_SET"),
     }
 )
-"""Opcodes that push a value that is no tuple."""
+"""Opcodes that push a value other than a tuple."""
 
 PICKLE_PROTOCOL: Final = 5
 """Highest protocol of every Python that this project supports."""
@@ -31,7 +31,7 @@ PICKLE_PROTOCOL: Final = 5
 
 @dataclass(frozen=True, kw_only=True)
 class References:
-    """What a pickle names.
+    """The names and strings in a pickle.
 
     Parameters
     ----------
@@ -89,7 +89,7 @@ def plain_value(pickled: bytes) -> Any:
     Raises
     ------
     pickle.UnpicklingError
-        When the pickle refers to anything that would have to be imported, or is broken.
+        The pickle refers to anything that would have to be imported, or is broken.
     """
     try:
         _check_cost(pickled)
@@ -103,7 +103,7 @@ def plain_value(pickled: bytes) -> Any:
 def pickled_list(elements: Sequence[bytes]) -> bytes:
     """Return the pickle of a list whose elements are given as pickles.
 
-    Each element stands in it as a call of ``pickle.loads`` on its own bytes, unopened.
+    Each element becomes a call of ``pickle.loads`` on its own bytes, unopened.
     """
     return pickle.dumps([_call(pickle.loads, element) for element in elements], PICKLE_PROTOCOL)
 
@@ -117,9 +117,9 @@ def pickled_dict(keys: bytes, values: bytes) -> bytes:
 def _check_cost(pickled: bytes) -> None:
     """Refuse pickles whose cost is out of proportion to their size.
 
-    The unpickler allocates its memo up to the largest index. A key is hashed, and the hash of a
-    tuple visits all that it contains, as often as it is contained: tuples that are shared, and
-    nested, take for ever.
+    The unpickler allocates its memo up to the largest index. Keys are hashed, and the hash of a
+    tuple visits each element as often as it occurs: nested tuples with shared elements take
+    exponential time.
     """
     previous = ""
     memoized = 0

@@ -1,10 +1,9 @@
-"""The result of a lattice, put together without opening the results of its electrons.
+"""The result of a lattice, assembled without opening the results of its electrons.
 
-Covalent ends each dispatch with a node that replaces, in what the lattice's function returned,
-every electron by its result. It runs on the ``workflow_executor``, by default on Covalent's server,
-which has none of the electrons' packages and would unpickle what tasks have made. Where the lattice
-returns an output, or lists and dictionaries of outputs, the node's first argument is the result
-already.
+Covalent ends each dispatch with a node that replaces every electron in the lattice's return value
+by its result. It runs on the ``workflow_executor``, by default on Covalent's server, which has none
+of the electrons' packages and would unpickle objects made by tasks. If the lattice returns an
+output, or lists and dictionaries of outputs, the node's first argument already is the result.
 """
 
 from __future__ import annotations
@@ -42,7 +41,7 @@ _OWN_EXECUTORS: Final = ("local", "dask")
 
 _REMEMBERED: Final = 10_000
 _reassigned: OrderedDict[str, None] = OrderedDict()
-"""Dispatches whose post-processing was looked at."""
+"""Dispatches whose post-processing has been examined."""
 
 
 def lattice_result(
@@ -50,8 +49,8 @@ def lattice_result(
 ) -> TransportableObject | None:
     """Return the result of a post-processing node; None for one that must run, and for any other.
 
-    It must run where the lattice returns electrons inside of anything else than lists and
-    dictionaries: Covalent sends those as a value that has the electrons themselves.
+    It must run if the lattice returns electrons inside anything other than lists and dictionaries:
+    Covalent then sends a value that contains the electrons themselves.
     """
     if not isinstance(function, partial) or len(function.args) != 3 or len(args) != 1:
         return None
@@ -68,18 +67,16 @@ def lattice_result(
 
 
 def is_post_processing(node: TransportableObject) -> bool:
-    """Return whether a function is the one of Covalent's that puts a lattice's result together."""
+    """Return whether a function is Covalent's own that assembles a lattice's result."""
     return node.attrs.get("name") == _FUNCTION and _CLASS in references(pickle_of(node)).names
 
 
 async def reassign(dispatch_id: str, executor_data: Callable[[], Mapping[str, Any]]) -> None:
-    """Give a dispatch's post-processing to this executor, where it need not open anything.
+    """Assign a dispatch's post-processing to this executor, which need not open anything.
 
-    The lists and dictionaries of outputs that Covalent collects for it go along.
-
-    Once for each dispatch, in a thread, and only in place of Covalent's own executors ``local`` and
-    ``dask``. Outside a dispatcher, and where Covalent's database is not as expected, it does
-    nothing.
+    So are the lists and dictionaries of outputs that Covalent collects for it. Runs once for each
+    dispatch, in a thread, and only replaces Covalent's own executors ``local`` and ``dask``. Does
+    nothing outside a dispatcher, or if Covalent's database is not as expected.
 
     Parameters
     ----------
@@ -97,7 +94,7 @@ async def reassign(dispatch_id: str, executor_data: Callable[[], Mapping[str, An
     try:
         await asyncio.get_running_loop().run_in_executor(None, _reassign, dispatch_id, stored)
     except Exception:
-        log.debug("Post-processing of %s stays where it is.", dispatch_id, exc_info=True)
+        log.debug("Post-processing of %s was not reassigned.", dispatch_id, exc_info=True)
 
 
 def _reassign(dispatch_id: str, executor_data: str) -> None:

@@ -1,4 +1,4 @@
-"""Dispatches of a workflow with another memory size than its own."""
+"""Dispatches of a workflow with a different memory size."""
 
 from __future__ import annotations
 
@@ -42,7 +42,7 @@ def dispatch_resized(
 ) -> str:
     """Dispatch a file's lattice with a memory size, and wait until it has ended.
 
-    Electrons of sublattices keep their own: Covalent builds their graphs later.
+    Electrons of sublattices keep their memory size: Covalent builds their graphs later.
 
     Returns
     -------
@@ -102,7 +102,7 @@ def options_in_graph(
 def _with_memory(executor_data: Mapping[str, Any] | None, memory_mb: int) -> dict[str, Any]:
     data: Mapping[str, Any] = executor_data or {}
     if not data.get("attributes"):
-        # By its name alone: the configuration has its options.
+        # Given only by name: its options are in the configuration.
         executor: Any = ct.executor.AWSLambdaContainerExecutor(memory_size=memory_mb)
         named: dict[str, Any] = executor.to_dict()
         return named

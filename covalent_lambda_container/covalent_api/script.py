@@ -1,4 +1,4 @@
-"""A workflow's file, run as a script is, and what stands in it."""
+"""Runs a workflow's file like a script, and finds its lattices and electrons."""
 
 from __future__ import annotations
 
@@ -22,12 +22,12 @@ _MODULE_NAME: Final = "__workflow__"
 
 @contextmanager
 def imported(path: Path) -> Iterator[ModuleType]:
-    """Run a file as a module, its folder first among those for imports, as for a script.
+    """Run a file as a module, with its folder first on the import path, as for a script.
 
     Raises
     ------
     ConfigurationError
-        It is no Python file, or ends the program. What else it raises is its own.
+        It is not a Python file, or ends the program. Its other exceptions are passed on.
     """
     spec = importlib.util.spec_from_file_location(_MODULE_NAME, path)
     if spec is None or spec.loader is None:
@@ -35,7 +35,7 @@ def imported(path: Path) -> Iterator[ModuleType]:
     module = importlib.util.module_from_spec(spec)
     sys.modules[_MODULE_NAME] = module
     sys.path.insert(0, str(path.resolve().parent))
-    # A script's functions are pickled by value, and so refer to what those of a dispatch do.
+    # A script's functions are pickled by value, with the same references as in a dispatch.
     cloudpickle.register_pickle_by_value(module)
     try:
         try:
@@ -53,12 +53,12 @@ def imported(path: Path) -> Iterator[ModuleType]:
 
 
 def lattices_of(module: ModuleType, path: Path, name: str | None) -> dict[str, Lattice]:
-    """Return a file's lattices by name: the one that is named, or all.
+    """Return a file's lattices by name: the one requested, or all.
 
     Raises
     ------
     ConfigurationError
-        There is none of that name, or none at all.
+        There is no lattice of that name, or none at all.
     """
     there = {key: value for key, value in vars(module).items() if isinstance(value, Lattice)}
     if name is None and there:
@@ -74,7 +74,7 @@ def lattices_of(module: ModuleType, path: Path, name: str | None) -> dict[str, L
 
 
 def electrons_of(module: ModuleType) -> list[Any]:
-    """Return the electrons that a file has by a name."""
+    """Return the electrons that are global names of a file."""
     return [
         value
         for value in vars(module).values()

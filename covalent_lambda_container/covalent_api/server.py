@@ -1,4 +1,4 @@
-"""What Covalent's server is asked about the dispatch of a task."""
+"""Queries to Covalent's server about the dispatch of a task."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ _PATIENCE_S: Final = 120.0
 
 
 async def covalent_version(executor: Any, patience_s: float = _PATIENCE_S) -> str:
-    """Return the version of Covalent that dispatched the task of an executor, ``"0.240.0"``.
+    """Return the version of Covalent, ``"0.240.0"``, that dispatched an executor's task.
 
     Raises
     ------
@@ -23,13 +23,13 @@ async def covalent_version(executor: Any, patience_s: float = _PATIENCE_S) -> st
         try:
             answer = await executor.get_version_info()
         except asyncio.TimeoutError:
-            # The question was sent, and nothing else is waiting for an answer.
+            # The query was sent, and nothing else is waiting for an answer.
             answer = await executor._wait_for_response(timeout=patience_s)
     except (asyncio.TimeoutError, RuntimeError) as exc:
         raise InvocationError(
             f"Covalent's server did not say within {patience_s:.0f} s which version of Covalent "
             "dispatched the task, whose image needs the same one.",
-            hint="The task did not run. Dispatch again when the server has less to do; its log is "
-            "shown by 'covalent logs'.",
+            hint="The task did not run. Dispatch again when the server is less busy; 'covalent "
+            "logs' shows its log.",
         ) from exc
     return str(answer["covalent"])

@@ -1,4 +1,4 @@
-"""Dispatches as Covalent's server stores them: their nodes, and what each is given."""
+"""Dispatches as Covalent's server stores them: their nodes, and each node's inputs."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ class StoredNode:
     dispatch
         The dispatch, which may be a sublattice's.
     record
-        ``id``, ``metadata`` and ``assets``, as a manifest has them.
+        The manifest's entry, with ``id``, ``metadata`` and ``assets``.
     """
 
     dispatch: StoredDispatch
@@ -40,18 +40,18 @@ class StoredNode:
 
     @property
     def node_id(self) -> int:
-        """Its number in the dispatch."""
+        """The node's number in the dispatch."""
         return int(self.record["id"])
 
     @property
     def metadata(self) -> Mapping[str, Any]:
-        """What Covalent's server knows of it, as ``ElectronMetadata`` of Covalent's schemas."""
+        """The node's ``ElectronMetadata``, a schema of Covalent's."""
         metadata: Mapping[str, Any] = self.record["metadata"]
         return metadata
 
     @property
     def name(self) -> str:
-        """Its name: the function's, as a rule."""
+        """The node's name, usually that of its function."""
         return str(self.metadata["name"])
 
     @property
@@ -61,29 +61,29 @@ class StoredNode:
 
     @property
     def is_ours(self) -> bool:
-        """Whether it is on this project's executor."""
+        """Whether the node is on this project's executor."""
         return bool(self.metadata["executor"] == SHORT_NAME)
 
     @property
     def files(self) -> StoredFiles:
-        """Its function, hooks, output and texts."""
+        """The node's function, hooks, output and texts."""
         return StoredFiles(self.record["assets"])
 
     @property
     def inputs(self) -> Sequence[Input]:
-        """What it is given."""
+        """The node's inputs."""
         return self.dispatch.inputs.get(self.node_id, ())
 
     @property
     def sublattice(self) -> StoredDispatch | None:
-        """The dispatch of the sublattice that it has started, if it has started one."""
+        """The dispatch of the sublattice that the node has started, if any."""
         dispatch_id = self.metadata.get("sub_dispatch_id")
         return _fetched(str(dispatch_id), self.dispatch.address) if dispatch_id else None
 
 
 @dataclass(frozen=True)
 class Input:
-    """The output of a node that another node is given.
+    """A node's output that is an argument of another node.
 
     Parameters
     ----------
@@ -104,9 +104,9 @@ class StoredDispatch:
     Parameters
     ----------
     dispatch_id, address
-        Which one, and the URL of the server that has it.
+        The dispatch's id, and the URL of its server.
     manifest
-        As ``ResultSchema`` of Covalent's schemas.
+        The dispatch's ``ResultSchema``, a schema of Covalent's.
     """
 
     dispatch_id: str
@@ -115,13 +115,13 @@ class StoredDispatch:
 
     @property
     def metadata(self) -> Mapping[str, Any]:
-        """What Covalent's server knows of it, as ``ResultMetadata`` of Covalent's schemas."""
+        """The dispatch's ``ResultMetadata``, a schema of Covalent's."""
         metadata: Mapping[str, Any] = self.manifest["metadata"]
         return metadata
 
     @property
     def lattice(self) -> Mapping[str, Any]:
-        """The lattice's, as ``LatticeMetadata`` of Covalent's schemas."""
+        """The lattice's ``LatticeMetadata``, a schema of Covalent's."""
         metadata: Mapping[str, Any] = self.manifest["lattice"]["metadata"]
         return metadata
 
@@ -137,18 +137,18 @@ class StoredDispatch:
 
     @property
     def files(self) -> StoredFiles:
-        """Its result and its error."""
+        """The dispatch's result and error."""
         return StoredFiles(self.manifest["assets"])
 
     @cached_property
     def nodes(self) -> Sequence[StoredNode]:
-        """Its nodes, in the order of their numbers."""
+        """The nodes, in the order of their numbers."""
         records = self.manifest["lattice"]["transport_graph"]["nodes"]
         return [StoredNode(self, record) for record in sorted(records, key=lambda each: each["id"])]
 
     @cached_property
     def inputs(self) -> Mapping[int, Sequence[Input]]:
-        """What each node is given, by its number."""
+        """Each node's inputs, by its number."""
         nodes = {node.node_id: node for node in self.nodes}
         found: dict[int, list[Input]] = {}
         for edge in self.manifest["lattice"]["transport_graph"]["links"]:
@@ -159,17 +159,17 @@ class StoredDispatch:
         return found
 
     def executor_nodes(self, node_id: int | None = None) -> Iterator[StoredNode]:
-        """Yield the nodes on the executor, those of sublattices included.
+        """Yield the nodes on the executor, including those of sublattices.
 
         Parameters
         ----------
         node_id
-            Only this node of it, with those of its sublattice; None for all.
+            Only this node, with those of its sublattice; None for all.
 
         Raises
         ------
         ConfigurationError
-            There is no such node on the executor.
+            The executor has no such node.
         """
         nodes = self.nodes
         if node_id is not None:
@@ -190,7 +190,7 @@ class StoredDispatch:
 
 @contextmanager
 def stored_dispatch(dispatch_id: str, server: str | None = None) -> Iterator[StoredDispatch]:
-    """Yield a dispatch; what fails while it is read is raised as an error of this project.
+    """Yield a dispatch; errors while it is read are raised as errors of this project.
 
     Parameters
     ----------
@@ -205,7 +205,7 @@ def stored_dispatch(dispatch_id: str, server: str | None = None) -> Iterator[Sto
         The server does not answer, or has no such dispatch.
     """
     address = server or format_server_url()
-    hint = "Start the server (covalent start), or name another one with --server."
+    hint = "Start the server (covalent start), or choose another one with --server."
     try:
         yield _fetched(dispatch_id, address)
     except MissingLatticeRecordError as exc:
@@ -225,12 +225,12 @@ def stored_dispatch(dispatch_id: str, server: str | None = None) -> Iterator[Sto
 
 def _fetched(dispatch_id: str, address: str) -> StoredDispatch:
     client = CovalentAPIClient(address, auto_raise=False)
-    # The client prints advice of its own.
+    # The client prints its own advice.
     with redirect_stdout(io.StringIO()):
         manifest = _get_result_export_from_dispatcher(dispatch_id, client)
     return StoredDispatch(dispatch_id=dispatch_id, address=address, manifest=manifest.model_dump())
 
 
 def _word_of(status: Any) -> str:
-    """Return a state as a word: Covalent has it as a member of an enumeration."""
+    """Return a state's name: Covalent has it as a member of an enumeration."""
     return str(getattr(status, "value", status))

@@ -16,7 +16,7 @@ from covalent._workflow.transportable_object import (
 )
 
 _TEXT_BYTES: Final = 4 * 1024 * 1024
-"""As much of a text is read; the handler keeps less of a task's output."""
+"""Most bytes read of a text; the handler keeps less of a task's output."""
 
 
 @dataclass(frozen=True)
@@ -26,7 +26,7 @@ class StoredFiles:
     Parameters
     ----------
     records
-        ``remote_uri`` and ``size`` of each, by its key, as a manifest has them.
+        ``remote_uri`` and ``size`` of each by key, as in a manifest.
     """
 
     records: Mapping[str, Any]
@@ -39,7 +39,7 @@ class StoredFiles:
         key
             ``"stdout"``, ``"stderr"``, ``"error"``.
         growing
-            Look for it even if the server knows no size yet, as of a running task's output.
+            Look for it even if the server does not know its size yet, as for running tasks.
         """
         try:
             return self._content(key, _TEXT_BYTES, growing=growing).decode("utf-8", "replace")
@@ -47,11 +47,11 @@ class StoredFiles:
             exc.close()
             if not growing:
                 raise
-            # Nothing was written yet: Covalent's server answers with status 500 then.
+            # Nothing has been written yet: Covalent's server then answers with status 500.
             return ""
 
     def document(self, key: str) -> Any:
-        """Return what a JSON document says; None if there is none."""
+        """Return the value of a JSON document; None if there is none."""
         content = self._content(key)
         return json.loads(content) if content else None
 
@@ -64,7 +64,7 @@ class StoredFiles:
         """Return a value's header without the value, which may be large; None if there is none."""
         if not self._has(key):
             return None
-        # As Covalent opens it.
+        # Opened the way Covalent does.
         with urllib.request.urlopen(self.records[key]["remote_uri"]) as stored:  # noqa: S310
             start = stored.read(HEADER_OFFSET)
             start += stored.read(TOArchiveUtils.string_offset(start) - HEADER_OFFSET)

@@ -28,8 +28,8 @@ _FREE_OPTIONS: Final = frozenset(
         *("live_output", "log_stdout", "log_stderr", "max_memory_size"),
     }
 )
-"""Options of this executor that a sublattice may choose. The others say which account it works in,
-what it reads on the dispatcher's machine, and what it installs from where."""
+"""Options of this executor that a sublattice may choose. The others select the account, files of
+the dispatcher's machine, and the sources of packages."""
 
 
 def check_archive(text: str, limits: SublatticeLimits) -> None:
@@ -40,12 +40,11 @@ def check_archive(text: str, limits: SublatticeLimits) -> None:
     text
         The archive, base64 text.
     limits
-        What it may use.
-
+        The executors, hooks and packages that it may use.
     Raises
     ------
     InvocationError
-        It is no such archive, or it uses something else: the message names the node.
+        It is not such an archive, or it exceeds the limits; the message names the node.
     """
     try:
         raw = base64.b64decode(text, validate=True)
@@ -59,7 +58,7 @@ def check_archive(text: str, limits: SublatticeLimits) -> None:
     except InvocationError:
         raise
     except Exception as exc:
-        # Anything may be in it.
+        # It may contain anything.
         raise _refused("it is not an archive of a sublattice") from exc
 
 
@@ -68,7 +67,7 @@ def _check_members(archive: tarfile.TarFile) -> None:
     for member in archive.getmembers():
         parts = member.name.split("/")
         if not (member.isfile() or member.isdir()) or ".." in parts or member.name.startswith("/"):
-            raise _refused(f"it has {member.name[:80]!r}, which is no plain file in its folder")
+            raise _refused(f"it has {member.name[:80]!r}, which is not a plain file in its folder")
         if member.name in seen:
             raise _refused(f"it has {member.name[:80]!r} twice")
         seen.add(member.name)
@@ -97,8 +96,8 @@ def _check_manifest(
         _check_headers(owner, archive, node["assets"], limits)
         _check_hooks(owner, archive, node["assets"], limits)
         if node["metadata"].get("sub_dispatch_id"):
-            raise _refused(f"{owner} names a dispatch that runs already")
-        # Covalent does not run parameters; it gives them an executor nevertheless.
+            raise _refused(f"{owner} names a dispatch that is already running")
+        # Covalent does not run parameters, but assigns them an executor.
         if not name.startswith(parameter_prefix):
             last = name.startswith(postprocess_prefix)
             names = limits.workflow_executors if last else limits.executors
@@ -110,7 +109,7 @@ def _check_assets(owner: str, assets: Mapping[str, Any], files: set[str]) -> Non
         if asset is None:
             continue
         if asset.get("remote_uri") or (asset.get("uri") and asset["uri"] not in files):
-            raise _refused(f"{owner} has its {key} outside of the archive")
+            raise _refused(f"{owner} has its {key} outside the archive")
 
 
 def _check_headers(
@@ -121,7 +120,7 @@ def _check_headers(
         if content:
             header = TransportableObject.deserialize(content, header_only=True).header
             if header.get(PARTS) or header.get(MADE_BY):
-                raise _refused(f"{owner} says in its {key} what only a dispatcher knows")
+                raise _refused(f"{owner} has in its {key} what only a dispatcher may set")
             if header.get(MADE_IN, limits.image) != limits.image:
                 raise _refused(f"{owner} has in its {key} a value of another image")
             for text in header.get(REQUIRES) or ():
@@ -145,9 +144,9 @@ def _check_executor(
     named = {name, data.get("short_name", name)}
     for each in sorted(map(str, named - names)):
         raise _refused(
-            f"{owner} asks for the executor {each[:80]!r}, which its parent's lattice does not "
+            f"{owner} requests the executor {each[:80]!r}, which its parent's lattice does not "
             "name",
-            hint="If it is meant, allow it by the executor's option "
+            hint="If this is intended, allow it with the executor's option "
             f"sublattice_executors=[{each[:80]!r}].",
         )
     if SHORT_NAME not in named:
@@ -157,7 +156,7 @@ def _check_executor(
         if not any(chosen[option] == known.get(option) for known in limits.known_options):
             raise _refused(
                 f"{owner} has an executor with another {option[:80]} than its parent's lattice",
-                hint="Name that executor in @ct.lattice, or allow it by the executor's option "
+                hint="Name that executor in @ct.lattice, or allow it with the executor's option "
                 "sublattice_executors=['*'].",
             )
 
@@ -170,7 +169,7 @@ def _check_hooks(
         if text not in limits.hooks:
             raise _refused(
                 f"{owner} has a hook (DepsPip, DepsBash, DepsCall) that the client did not send",
-                hint="If it is made in the sublattice's own body, allow it by the executor's "
+                hint="If it is created in the sublattice's own body, allow it with the executor's "
                 "option sublattice_executors=['*'].",
             )
 

@@ -1,8 +1,8 @@
-"""What a sublattice's node may ask of Covalent's server.
+"""Limits for the graph that a sublattice's node sends to Covalent's server.
 
 The node builds the sublattice's graph in Lambda and returns it as an archive, which the server
 imports and runs: nodes with the executors, hooks and files that the archive names. A task, or a
-package in its image, can put anything there, such as a node for the executor ``local``, which the
+package in its image, can write anything there, such as a node for the executor ``local``, which the
 server runs on its own machine.
 """
 
@@ -26,19 +26,19 @@ from covalent_lambda_container.model.names import SHORT_NAME
 
 _BUILDER: Final = ("covalent._workflow.electron", "_build_sublattice_graph")
 _DEPTH: Final = 6
-"""Levels of pickles in pickles that are searched for hooks."""
+"""Levels of nested pickles that are searched for hooks."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class SublatticeLimits:
-    """What a sublattice may use: what its parent and the client's own lattice name.
+    """The executors, hooks and packages that a sublattice's parent and own lattice allow.
 
     Parameters
     ----------
     lattice
         The sublattice, as the client pickled it.
     parent
-        JSON of the parent lattice's metadata.
+        The parent lattice's metadata as JSON.
     executor
         This executor's options, by name.
     allowed
@@ -46,7 +46,7 @@ class SublatticeLimits:
     image
         Tag of the image that built its graph.
     pins
-        What is installed there: the packages that its values may say they need.
+        Packages installed there, which its values may require.
     """
 
     lattice: TransportableObject
@@ -60,7 +60,8 @@ class SublatticeLimits:
     def executors(self) -> frozenset[str]:
         """Names of the executors that its electrons may use."""
         found = references(pickle_of(self.lattice))
-        # The lattice's own executors are texts of its pickle; its electrons' are deeper.
+        # The names of the lattice's own executors are strings of its pickle; its electrons' are
+        # deeper.
         own = {SHORT_NAME, str(self.parent.get("executor")), *self.allowed}
         return frozenset(own | found.texts)
 
@@ -71,7 +72,7 @@ class SublatticeLimits:
 
     @cached_property
     def hooks(self) -> frozenset[str]:
-        """Base64 texts of the pickles that the client's hooks consist of."""
+        """Pickles of the client's hooks, as base64 text."""
         found = set(objects_in(self.parent))
         waiting = [(pickle_of(self.lattice), 0)]
         while waiting:
@@ -89,7 +90,7 @@ class SublatticeLimits:
 
     @cached_property
     def known_options(self) -> tuple[Mapping[str, Any], ...]:
-        """Options of this executor, as the client has given them."""
+        """Options of this executor, as the client set them."""
         parents = (
             (self.parent.get(f"{key}_data") or {}).get("attributes")
             for key in ("executor", "workflow_executor")
@@ -114,12 +115,12 @@ def limits_of(
     image: str = "",
     pins: frozenset[str] = frozenset(),
 ) -> SublatticeLimits:
-    """Return what a sublattice may use, from the arguments of the function that builds it.
+    """Return a sublattice's limits, from the arguments of the function that builds it.
 
     Parameters
     ----------
     args
-        Those of the function.
+        Arguments of the function.
     executor, allowed, image, pins
         See `SublatticeLimits`.
     """
@@ -154,5 +155,5 @@ def _texts(pickled: bytes) -> Iterable[str]:
     try:
         return references(pickled).texts
     except Exception:
-        # Text that is base64 and no pickle.
+        # Text that is base64, but not a pickle.
         return ()

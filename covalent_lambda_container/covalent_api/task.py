@@ -1,8 +1,8 @@
-"""One electron's call, read from what Covalent hands an executor without unpickling anything.
+"""One electron's call, read without unpickling anything.
 
-Covalent hands an executor
+Covalent passes an executor
 ``partial(wrapper_fn, function, call_before, call_after)`` with args and kwargs of
-TransportableObjects, whose payload is base64 text of a pickle; that text travels as it is.
+TransportableObjects, whose payload is base64 text of a pickle; that text is sent unchanged.
 """
 
 from __future__ import annotations
@@ -51,7 +51,7 @@ class Task:
     payload
         The task as `covalent_lambda_container.runtime.wire` defines it, leaves base64 text.
     requirements
-        What its DepsPip asks for.
+        Requirements of its DepsPip.
     python_version
         Minor version of the client's Python, ``"3.11"``.
     cloudpickle_version
@@ -61,13 +61,13 @@ class Task:
     commands
         Shell commands of its DepsBash.
     origins
-        Where those of its arguments and hooks come from that need packages.
+        Origins of those arguments and hooks that need packages.
     refers_to_covalent
         Whether its function, an argument or a hook needs Covalent where it runs.
     covalent_version
-        The client's Covalent, for a task that refers to it; filled by who knows it.
+        The client's version of Covalent, for a task that refers to it; set after reading.
     name
-        Name of its function; it decides nothing.
+        Name of its function, for people only.
     """
 
     payload: dict[str, Any]
@@ -83,7 +83,7 @@ class Task:
 
     @property
     def needs(self) -> tuple[Hashable, ...]:
-        """All that decides on the task's image: tasks that have the same needs share it."""
+        """Everything that determines the task's image: tasks with the same needs share it."""
         needs: tuple[Hashable, ...] = _NEEDS(self)
         return needs
 
@@ -109,14 +109,14 @@ def size_of(function: Callable[..., Any], args: Sequence[Any], kwargs: Mapping[s
 
 
 def read_task(function: Callable[..., Any], args: Sequence[Any], kwargs: Mapping[str, Any]) -> Task:
-    """Take apart what Covalent passes to an executor's ``run``.
+    """Parse the arguments that Covalent passes to an executor's ``run``.
 
     Raises
     ------
     TypeError
-        When Covalent passes something of another form.
+        Covalent passes something of a different form.
     RequirementError
-        When a DepsPip holds an invalid requirement.
+        A DepsPip contains an invalid requirement.
     """
     if not isinstance(function, partial) or len(function.args) != 3:
         raise TypeError(
@@ -135,8 +135,8 @@ def read_task(function: Callable[..., Any], args: Sequence[Any], kwargs: Mapping
         else:
             before.append(hook)
     for hook in call_after:
-        # Nothing can be installed on Lambda: the image has it from the beginning. Commands run
-        # when Covalent runs them.
+        # Nothing can be installed on Lambda: packages are in the image. Commands run when Covalent
+        # runs them.
         if is_pip(hook):
             requirements |= pip_requirements(hook)
         else:
@@ -172,21 +172,21 @@ def read_task(function: Callable[..., Any], args: Sequence[Any], kwargs: Mapping
 
 
 def _name(header: Mapping[str, Any]) -> str:
-    """Return the name of a function, as its header has it; for people only."""
+    """Return the name of a function from its header; for people only."""
     attributes = header.get("attrs")
     name = attributes.get("name") if isinstance(attributes, Mapping) else None
     return name[:_NAME_CHARACTERS] if isinstance(name, str) and name.isprintable() else ""
 
 
 def bare_task(requirements: Requirements, *, python_version: str | None = None) -> Task:
-    """Return what a task with these packages needs, without a function.
+    """Return a task with these packages and without a function.
 
     Parameters
     ----------
     requirements
-        What is to be installed.
+        Requirements to install.
     python_version
-        Minor version of the client's Python; default: this one's.
+        Minor version of the client's Python; default: that of this process.
     """
     own = f"{sys.version_info.major}.{sys.version_info.minor}"
     return Task(
@@ -207,18 +207,18 @@ def _version(header: Mapping[str, Any], name: str, form: str) -> str:
 
 @lru_cache(maxsize=64)
 def _canonical_version(text: str, form: str) -> str:
-    # A Python built from a checkout says "3.12.1+".
+    # A Python built from a checkout reports "3.12.1+".
     return form.format(Version(text.removesuffix("+")))
 
 
 def _refers_to_covalent(part: TransportableObject) -> bool:
     pickled = pickle_of(part)
-    # Reading opcodes of a large pickle is slow, and most have nothing of the kind in them.
+    # Reading the opcodes of a large pickle is slow, and most have no such reference.
     return b"covalent" in pickled and references(pickled).package("covalent")
 
 
 def _imports_covalent(function: TransportableObject) -> bool:
-    """Tell whether a function may import Covalent in its body: its code has the module's name."""
+    """Return whether a function may import Covalent: its code has the module's name."""
     pickled = pickle_of(function)
     return b"covalent" in pickled and "covalent" in references(pickled).texts
 

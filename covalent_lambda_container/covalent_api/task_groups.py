@@ -1,7 +1,7 @@
-"""Task packing, Covalent's option ``sdk.task_packing``, where electrons use this executor.
+"""Task packing, Covalent's option ``sdk.task_packing``, for electrons on this executor.
 
-Covalent puts the small nodes that it adds to a graph into one task group with the electron that
-they belong to, and fails the groups of an executor that runs one task at a time.
+Covalent puts the small nodes that it adds to a graph into one task group with their electron, and
+fails such groups on executors that run one task at a time.
 """
 
 from __future__ import annotations
@@ -17,9 +17,9 @@ _COLLECTIONS: Final = ("_auto_list_node", "_auto_dict_node")
 
 
 def keep_apart(graph: Any = _TransportGraph) -> None:
-    """Have a class of graphs, Covalent's own, put each node of this executor in its own group.
+    """Make a class of graphs, Covalent's own, put each node of this executor into its own group.
 
-    And each list and dictionary of outputs, whose executor is not known yet.
+    The same holds for lists and dictionaries of outputs, whose executor is not known yet.
     """
     add = graph.add_node
     if hasattr(add, "__wrapped__"):
@@ -34,7 +34,7 @@ def keep_apart(graph: Any = _TransportGraph) -> None:
         task_group_id: int | None = None,
         **attributes: Any,
     ) -> Any:
-        # This executor may take over those that are made for a lattice's result.
+        # Those of a lattice's result may be reassigned to this executor.
         if metadata.get("executor") == SHORT_NAME or name in _COLLECTIONS:
             task_group_id = None
         return add(self, name, function, metadata, task_group_id, **attributes)

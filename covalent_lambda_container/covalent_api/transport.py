@@ -1,4 +1,4 @@
-"""Covalent's TransportableObject taken apart and put together, unopened."""
+"""Covalent's TransportableObject, parsed and assembled unopened."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from covalent_lambda_container.errors import InvocationError
 from covalent_lambda_container.packages.requirements import canonical_requirement
 
 REQUIRES: Final = "requires"
-"""Key in a TransportableObject's header: requirements of whoever unpickles the value."""
+"""Key in a TransportableObject's header: requirements for unpickling the value."""
 
 
 MADE_IN: Final = "image"
@@ -24,11 +24,11 @@ MADE_BY: Final = "node"
 """Key in a TransportableObject's header: the node that made the value, for people."""
 
 PARTS: Final = "parts"
-"""Key in a TransportableObject's header: of a value made of others, what theirs say, in a list of
+"""Key in a TransportableObject's header: for a value made of others, a list of their
 ``{"requires", "image", "node"}``."""
 
 _PIECE_CHARACTERS: Final = 4 * 256 * 1024
-"""A multiple of four: pieces of base64 that decode by themselves."""
+"""A multiple of four, so that each piece of base64 can be decoded separately."""
 
 _MOST_REQUIREMENTS: Final = 1024
 _LONGEST_REQUIREMENT: Final = 512
@@ -37,20 +37,20 @@ _READ_AS_CHARACTERS: Final = 1024
 
 
 USAGE: Final = "usage"
-"""Key in a TransportableObject's header: what the task that made the value used, and which task it
-was (``"DISPATCH_ID:NODE_ID"``)."""
+"""Key in a TransportableObject's header: usage and id (``"DISPATCH_ID:NODE_ID"``) of the task that
+made the value."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class Origin:
-    """Where a value comes from.
+    """The origin of a value.
 
     Parameters
     ----------
     requirements
-        Canonical requirements of whoever unpickles it.
+        Canonical requirements for unpickling it.
     image
-        Tag of the image in which it was made; empty if it was made in none.
+        Tag of the image in which it was made; empty if it was made outside of images.
     node
         The node that made it, for people: ``"make (node 0)"``; empty if it is not known.
     """
@@ -61,7 +61,7 @@ class Origin:
 
     @property
     def header(self) -> dict[str, Any]:
-        """What a value's header says of it."""
+        """The entries of a value's header for its origin."""
         return {REQUIRES: list(self.requirements), MADE_IN: self.image, MADE_BY: self.node}
 
 
@@ -71,18 +71,18 @@ def is_transportable(value: Any) -> bool:
 
 
 def transportable(header: dict[str, Any], text: str, pickled: str) -> TransportableObject:
-    """Make the TransportableObject Covalent stores, from its parts.
+    """Assemble the TransportableObject that Covalent stores from its parts.
 
     Parameters
     ----------
     header
-        As Covalent's TransportableObject has it.
+        Header in the form of Covalent's TransportableObject.
     text
-        ``str`` of the value, which Covalent shows.
+        The value's ``str``, which Covalent shows.
     pickled
         Base64 text of the value's pickle.
     """
-    # Its constructor would pickle a value.
+    # The constructor would pickle a value.
     shell = TransportableObject.__new__(TransportableObject)
     shell._header = header
     shell._object_string = text
@@ -91,14 +91,14 @@ def transportable(header: dict[str, Any], text: str, pickled: str) -> Transporta
 
 
 def origins_of(values: Sequence[TransportableObject]) -> frozenset[Origin]:
-    """Return where those values come from that need packages, as their headers say.
+    """Return the origins of values that need packages, from their headers.
 
     Raises
     ------
     InvocationError
-        A header has another form than this project gives it.
+        A header does not have the form that this project gives it.
     RequirementError
-        A header asks for something that no image can have.
+        A header requires something that no image can contain.
     """
     found = set()
     for value in values:
@@ -116,7 +116,7 @@ def origins_of(values: Sequence[TransportableObject]) -> frozenset[Origin]:
 
 
 def without_origin(header: Mapping[str, Any]) -> dict[str, Any]:
-    """Return a header without what only the dispatcher says of a value's origin."""
+    """Return a header without the entries on a value's origin that only the dispatcher may set."""
     return {key: header[key] for key in header if key not in (MADE_IN, MADE_BY, PARTS)}
 
 
@@ -140,7 +140,7 @@ def _check(required: Any, image: Any, node: Any) -> None:
         raise InvocationError(
             f"An argument's header has {REQUIRES!r} or {MADE_IN!r} in a form that cannot be used: "
             f"a list of at most {_MOST_REQUIREMENTS} requirements of up to {_LONGEST_REQUIREMENT} "
-            "characters, and a text, are expected.",
+            "characters, and a string, are expected.",
             hint="A task, or a package in its image, may have forged it.",
         )
 
@@ -154,7 +154,7 @@ def pickle_of(transportable_object: TransportableObject) -> bytes:
     """Return a value's pickle, unopened.
 
     Large ones are decoded in pieces: the decoder holds the interpreter's lock, which the event loop
-    needs too.
+    also needs.
     """
     text = transportable_object.get_serialized()
     if len(text) <= _PIECE_CHARACTERS:

@@ -1,4 +1,4 @@
-"""Where Covalent's web page looks for a node's output.
+"""The folder in which Covalent's web page looks for a node's output.
 
 Covalent 0.240 writes a node's output to ``RESULTS/DISPATCH/node_N/stdout.log``, and its web page
 reads ``RESULTS/stdout.log``: it finds nothing, for any executor. The folder that the page reads is
@@ -19,14 +19,14 @@ log = logging.getLogger(__name__)
 
 _REMEMBERED: Final = 10_000
 _corrected: OrderedDict[str, None] = OrderedDict()
-"""Dispatches whose nodes were looked at."""
+"""Dispatches whose nodes have been examined."""
 
 
 def let_page_find_output(dispatch_id: str) -> None:
     """Make Covalent's web page show the output of a dispatch's nodes on this executor.
 
-    Once for each dispatch, beside the event loop: nobody waits for it. Outside a dispatcher, and
-    where Covalent's database is not as expected, it does nothing.
+    Runs once for each dispatch, in the background. Does nothing outside a dispatcher, or if
+    Covalent's database is not as expected.
     """
     if dispatch_id in _corrected or not in_dispatcher():
         return

@@ -42,11 +42,11 @@ class WorkflowTask:
     Parameters
     ----------
     name
-        Where it stands: ``"workflow.py:workflow/accuracy"``.
+        Its position: ``"workflow.py:workflow/accuracy"``.
     task
-        What it needs; without its arguments.
+        The task without its arguments.
     options
-        Those of its executor.
+        Options of its executor.
     """
 
     name: str
@@ -61,9 +61,9 @@ class Workflow:
     Parameters
     ----------
     tasks
-        Those on this executor, in the order of the graph.
+        Tasks on this executor, in the order of the graph.
     guesses
-        Sentences on what is known only when the workflow runs.
+        Sentences about facts that are known only when the workflow runs.
     """
 
     tasks: tuple[WorkflowTask, ...]
@@ -79,12 +79,10 @@ def read_workflow(
 ) -> Workflow:
     """Import a file and find the tasks of its lattices that use the executor.
 
-    The file is run as Python runs a script, but for ``__name__``: what stands under
-    ``if __name__ == "__main__"`` is not.
-
-    Arguments of the lattice that are not given are stood in for by the output of an electron, and
-    then the file's other electrons take part as well, since the lattice might call them for
-    arguments that it is given.
+    The file runs like a script except for ``__name__``: code under ``if __name__ == "__main__"``
+    does not run.
+    Missing arguments of the lattice are replaced by the output of an electron. The file's other
+    electrons are then included as well, since the lattice might call them for other arguments.
 
     Parameters
     ----------
@@ -134,8 +132,8 @@ class _Search:
         missing = missing_arguments(lattice, args, kwargs, place)
         if missing:
             self.guesses.append(
-                f"{place} was looked at without its arguments ({', '.join(missing)}). If it "
-                "branches or loops on them, give them with --args or --kwargs."
+                f"{place} was examined without its arguments ({', '.join(missing)}). If it "
+                "branches or loops on them, pass them with --args or --kwargs."
             )
         graph = built_graph(place, lattice, args, kwargs, missing, electrons if missing else ())
         self._nodes(place, graph)
@@ -157,7 +155,7 @@ class _Search:
         ]
         if unknown:
             self.guesses.append(
-                f"{place} is given results of tasks; it may branch or loop on them. {ASK_A_RUN}"
+                f"{place} receives results of tasks; it may branch or loop on them. {ASK_A_RUN}"
             )
         self._nodes(place, built_graph(place, sub, args, kwargs, (), ()))
 
@@ -176,13 +174,13 @@ class _Search:
         if fed:
             names = ", ".join(dict.fromkeys(graph.nodes[node]["name"] for node in fed))
             self.guesses.append(
-                f"{place}: results of tasks with other packages go to {names} and may bring their "
-                f"packages along. {ASK_A_RUN}"
+                f"{place}: results of tasks with other packages go to {names}, which may need "
+                f"these packages. {ASK_A_RUN}"
             )
 
 
 def _task(where: str, node: Mapping[str, Any]) -> WorkflowTask | None:
-    """Return what a node needs, if it is a task of the executor."""
+    """Return a node's task, if it runs on the executor."""
     metadata = node["metadata"]
     if metadata.get("executor") != SHORT_NAME or is_collection(node["function"]):
         return None
@@ -194,7 +192,7 @@ def _task(where: str, node: Mapping[str, Any]) -> WorkflowTask | None:
 
 
 def _gets_other_packages(graph: Any, node: int, tasks: Mapping[int, WorkflowTask]) -> bool:
-    """Return whether a node is given the result of a task that has packages which it has not."""
+    """Return whether a node receives the result of a task with packages that it does not have."""
     own = set(tasks[node].task.requirements.packages)
     sources = {
         source
@@ -211,7 +209,7 @@ def _gets_other_packages(graph: Any, node: int, tasks: Mapping[int, WorkflowTask
 
 
 def with_hooks(function: Any, hooks: Mapping[str, Any] | None) -> Callable[..., Any]:
-    """Return what Covalent's dispatcher assembles of a node's function and hooks."""
+    """Return the callable that Covalent's dispatcher assembles from a node's function and hooks."""
     hooks = hooks or {}
     before, after = _gather_deps(
         {kind: dep for kind, dep in (hooks.get("deps") or {}).items() if dep},
@@ -222,6 +220,6 @@ def with_hooks(function: Any, hooks: Mapping[str, Any] | None) -> Callable[..., 
 
 
 def executor_options(executor_data: Mapping[str, Any] | None) -> Options:
-    """Return the options of an executor as a graph holds it: by value, or only by its name."""
+    """Return the options of an executor in a graph, which is there by value or only by name."""
     attributes = (executor_data or {}).get("attributes")
     return stored(attributes) if attributes else resolve({})

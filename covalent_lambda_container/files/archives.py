@@ -1,4 +1,4 @@
-"""Tar archives that depend on names and contents only: the same bytes on every machine."""
+"""Tar archives that depend only on names and contents: the same bytes on every machine."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from pathlib import Path, PurePosixPath
 from typing import IO, Final
 
 END: Final = bytes(2 * tarfile.BLOCKSIZE)
-"""What closes an archive. Archives without it can be strung together."""
+"""End of an archive. Archives without it can be concatenated."""
 
 _CHUNK_BYTES: Final = 1 << 20
 
@@ -32,7 +32,7 @@ class Part:
 
 
 Content = bytes | Path | Part
-"""Bytes; a file on disk; some bytes of one."""
+"""Bytes, a file on disk, or some bytes of a file."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -42,11 +42,11 @@ class Member:
     Parameters
     ----------
     name
-        Its path, relative and with slashes; a folder's ends with one.
+        Relative path with slashes; a folder's ends with a slash.
     content
-        What it holds, one after the other.
+        Pieces of its content, in order.
     executable
-        Whether it may be executed.
+        Whether it is executable.
     """
 
     name: str
@@ -55,7 +55,7 @@ class Member:
 
     @property
     def size(self) -> int:
-        """Its length in bytes."""
+        """The content's length in bytes."""
         return sum(map(size_of, self.content))
 
 
@@ -67,7 +67,7 @@ def size_of(content: Content) -> int:
 
 
 def pieces(contents: Iterable[Content]) -> Iterator[bytes]:
-    """Yield contents one after the other, in pieces of at most a megabyte where they are files."""
+    """Yield contents one after the other, those of files in pieces of at most a megabyte."""
     for content in contents:
         if isinstance(content, bytes):
             yield content
@@ -95,8 +95,8 @@ def archive(members: Iterable[Member], *, folders: bool = False) -> Iterator[byt
 def body(members: Iterable[Member], *, folders: bool = False) -> Iterator[bytes]:
     """Yield an archive without its end, in pieces, sorted by name.
 
-    Owners are root and times are zero. Whoever unpacks it makes folders that it does not name, with
-    the time of that moment: ``folders`` puts them in.
+    Owners are root and times are zero. Unpacking creates missing folders with the current time;
+    ``folders`` includes them in the archive.
     """
     ordered = sorted(members, key=lambda member: member.name)
     made = {""}
@@ -114,15 +114,15 @@ def body(members: Iterable[Member], *, folders: bool = False) -> Iterator[bytes]
 
 
 def without_duplicates(contents: Sequence[bytes | Path]) -> tuple[Content, ...]:
-    """Return an archive with each path once, from archives that were strung together.
+    """Return an archive with each path once, from concatenated archives.
 
-    A folder stays where it comes first, and a file is what it was last, as when all are unpacked.
-    Who unpacks an image's layers refuses duplicates.
+    A folder keeps its first position, and a file its last content, as if all had been unpacked.
+    Container engines refuse layers with duplicates.
 
     Parameters
     ----------
     contents
-        Pieces of archives as `body` makes them, each file one of them; the last piece is `END`.
+        Pieces of archives as `body` returns them, each file one of them; the last piece is `END`.
     """
     archives: list[bytes | Path] = []
     for content in contents:
@@ -143,9 +143,9 @@ def without_duplicates(contents: Sequence[bytes | Path]) -> tuple[Content, ...]:
 
 
 def unpack(stream: IO[bytes], folder: Path) -> None:
-    """Write an archive's plain files below a folder, and nothing else of it, nowhere else.
+    """Write only an archive's plain files, and only below a folder.
 
-    Links, devices and names that lead out of the folder are left out.
+    Links, devices and names that lead out of the folder are skipped.
     """
     with tarfile.open(fileobj=stream, mode="r|") as opened:
         for member in opened:
@@ -185,7 +185,7 @@ def _entries(archive: bytes | Path) -> Iterator[tuple[str, bool, bytes | Part]]:
 
 
 def _joined(parts: Iterable[bytes | Part]) -> Iterator[bytes | Part]:
-    """Yield parts, those of a file that follow one another as one."""
+    """Yield parts, with adjacent parts of a file merged."""
     last: bytes | Part | None = None
     for part in parts:
         if (
@@ -203,7 +203,7 @@ def _joined(parts: Iterable[bytes | Part]) -> Iterator[bytes | Part]:
 
 
 def _folders(folder: str, made: Set[str]) -> list[str]:
-    """Return a folder and those above it, the highest first, without those that are made."""
+    """Return a folder and its parents, the topmost first, without those in `made`."""
     missing = []
     while folder not in made:
         missing.append(folder)

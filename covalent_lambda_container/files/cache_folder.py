@@ -1,6 +1,6 @@
-"""The folder of what serves later builds: used by many at once, emptied by one alone.
+"""The folder of files that later builds reuse: shared by builds, emptied exclusively.
 
-Its content is its owner's alone, since private packages are in it.
+Only its owner can read it, since it contains private packages.
 """
 
 from __future__ import annotations
@@ -26,31 +26,31 @@ from covalent_lambda_container.files.locks import locked
 log = logging.getLogger(__name__)
 
 LONGEST_BUILD_S: Final = 24 * 3600
-"""Seconds. Unfinished files older than this were left by a process that was killed."""
+"""Seconds after which unfinished files are considered those of a killed process."""
 
 SCRATCH: Final = "covalent-lambda-build-"
-"""How the names of the folders begin that hold the unfinished files of builds."""
+"""Prefix of folders with the unfinished files of builds."""
 
 _LOCK: Final = ".lock"
 _EMPTYING_S: Final = 600.0
-"""Nobody takes longer to remove files; a build then goes on without the lock."""
+"""Removing files takes no longer; after this time, a build continues without the lock."""
 _PRIVATE: Final = 0o700
 
 
 def make_private(folder: Path) -> None:
-    """Create a folder, and those above it that are missing, for their owner alone."""
+    """Create a folder and its missing parents, accessible only to their owner."""
     for missing in reversed([each for each in (folder, *folder.parents) if not each.exists()]):
         missing.mkdir(mode=_PRIVATE, exist_ok=True)
 
 
 def mark_used(path: Path) -> None:
-    """Set the modification time of a file or folder, which says when it was last used."""
+    """Set the modification time of a file or folder, which records its last use."""
     os.utime(path)
 
 
 @contextmanager
 def using(cache: Path) -> Iterator[None]:
-    """Use what is in the folder: nothing is removed from it while the context is open.
+    """Use the folder: nothing is removed from it while the context is open.
 
     Parameters
     ----------
@@ -62,19 +62,19 @@ def using(cache: Path) -> Iterator[None]:
 
     def waiting(who: str) -> None:
         log.warning(
-            "A build waits for %s, which holds %s to remove files from the option cache_dir.",
+            "A build is waiting for %s, which holds %s to remove files from the option cache_dir.",
             *(who, file),
         )
 
     with locked(file, shared=True, patience_s=_EMPTYING_S, waiting=waiting) as held:
         if held is None:
-            log.warning("The build goes on although %s is still locked.", file)
+            log.warning("The build continues although %s is still locked.", file)
         yield
 
 
 @contextmanager
 def emptying(cache: Path, wait: Callable[[], object]) -> Iterator[None]:
-    """Have the folder exclusively: builds that begin while the context is open wait for its end.
+    """Lock the folder exclusively: builds that begin while the context is open wait for its end.
 
     Parameters
     ----------
@@ -96,7 +96,7 @@ def emptying(cache: Path, wait: Callable[[], object]) -> Iterator[None]:
 
 @contextmanager
 def full_disk_explained(cache: Path) -> Iterator[None]:
-    """Turn the system's error of a full disk into an `ImageBuildError` that says what helps."""
+    """Turn the system's error for a full disk into an `ImageBuildError` with advice."""
     try:
         yield
     except OSError as exc:
@@ -104,28 +104,28 @@ def full_disk_explained(cache: Path) -> Iterator[None]:
             raise
         raise ImageBuildError(
             f"The image could not be built: {exc}.",
-            hint=f"Make room in {cache}, with 'covalent-lambda gc --local', or name another folder "
-            "by the option cache_dir.",
+            hint=f"Free space in {cache} with 'covalent-lambda gc --local', or set the option "
+            "cache_dir to another folder.",
         ) from exc
 
 
 @contextmanager
 def scratch(cache: Path) -> Iterator[Path]:
-    """Have a folder for unfinished files, on the cache's file system, while the context is open.
+    """Provide a folder for unfinished files, on the cache's file system, while the context is open.
 
-    It is locked by this process, so that `remove_leftovers` knows it from one that a killed process
-    has left.
+    This process locks it, so that `remove_leftovers` can distinguish it from folders of killed
+    processes.
     """
     make_private(cache)
     unnamed = Path(tempfile.mkdtemp(prefix=f".{SCRATCH}", dir=cache))
     made = cache / unnamed.name.removeprefix(".")
     remove = functools.partial(shutil.rmtree, made, ignore_errors=True)
-    # Builds run in threads that nobody waits for: their own clean-up may not be reached.
+    # Builds run in threads that nobody waits for: their own clean-up may not run.
     atexit.register(remove)
     descriptor = os.open(unnamed, os.O_RDONLY)
     try:
         fcntl.flock(descriptor, fcntl.LOCK_EX)
-        # It gets its name only now: whoever sees it sees it locked.
+        # Renamed only now, so that other processes never see it unlocked.
         unnamed.rename(made)
         yield made
     finally:
@@ -135,7 +135,7 @@ def scratch(cache: Path) -> Iterator[Path]:
 
 
 def remove_leftovers(cache: Path) -> None:
-    """Remove the folders of `scratch` that processes have left which no longer run."""
+    """Remove folders of `scratch` whose processes no longer run."""
     oldest = time.time() - LONGEST_BUILD_S
     for folder in (*cache.glob(f"{SCRATCH}*"), *cache.glob(f".{SCRATCH}*")):
         # Another process may be faster.

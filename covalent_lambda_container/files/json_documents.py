@@ -1,8 +1,8 @@
-"""JSON of strangers, parsed without keeping the interpreter's lock for long.
+"""Parses untrusted JSON without holding the interpreter's lock for long.
 
 A parser holds the lock until it has created every value, and six megabytes of ``[],[],…`` are two
-million of them: seconds in which the event loop of Covalent's server stands still, whichever thread
-parses. What is honest consists of few values, some with very long text.
+million of them: seconds in which the event loop of Covalent's server is blocked, whichever thread
+parses. Honest documents have few values, some with very long text.
 """
 
 from __future__ import annotations
@@ -14,26 +14,26 @@ from typing import Any, Final
 from pydantic_core import from_json
 
 UNQUOTED_BYTES: Final = 64 * 1024
-"""Most bytes outside of strings. Every value takes at least one, so that there are no more values
-than that; an answer with the most packages that it may ask for takes a tenth."""
+"""Most bytes outside of strings. Every value takes at least one, so this also limits the number of
+values; an answer with the most packages that it may require needs a tenth."""
 
 _WINDOW_BYTES: Final = 256 * 1024
 _TEXT: Final = re.compile(rb'[^"\\]*(?:\\.[^"\\]*)*', re.DOTALL)
 
 
 class TooManyValues(ValueError):
-    """A document has more values, or deeper ones, than what is expected could have."""
+    """A document has more values, or deeper nesting, than any expected document."""
 
 
 def parsed(document: bytes) -> Any:
-    """Return what a JSON document holds.
+    """Return the value of a JSON document.
 
     Raises
     ------
     TooManyValues
-        It has more than 64 KB outside of its strings, or nests them too deep.
+        It has more than 64 KB outside of its strings, or is nested too deeply.
     ValueError
-        It is no JSON.
+        It is not JSON.
     """
     if len(document) > UNQUOTED_BYTES:
         _check_values(document)
@@ -41,7 +41,7 @@ def parsed(document: bytes) -> Any:
         # Thirty times as fast with long strings as the standard library's.
         return from_json(document)
     except ValueError:
-        # That one takes lone surrogates as well, for which answers have an error of their own.
+        # The latter also accepts lone surrogates, for which answers have a separate error.
         return _leniently(document)
 
 
@@ -49,7 +49,7 @@ def _leniently(document: bytes) -> Any:
     try:
         return json.loads(document)
     except RecursionError:
-        raise TooManyValues("its values are nested too deep") from None
+        raise TooManyValues("its values are nested too deeply") from None
 
 
 def _check_values(document: bytes) -> None:
@@ -65,7 +65,7 @@ def _check_values(document: bytes) -> None:
 
 
 def _end_of_string(document: bytes, position: int) -> int:
-    """Return where the string ends in which a position is; the document's end if it does not."""
+    """Return the end of the string that contains a position; else the document's end."""
     while position < len(document):
         # In windows: others get the lock in between.
         text = _TEXT.match(document, position, position + _WINDOW_BYTES)
@@ -80,7 +80,7 @@ def _end_of_string(document: bytes, position: int) -> int:
 
 
 def _find_quote(document: bytes, start: int, stop: int) -> int:
-    """Return where the next quote is; -1 if there is none. Others get the lock in between."""
+    """Return the position of the next quote, or -1. Other threads get the lock in between."""
     for begin in range(start, min(stop, len(document)), _WINDOW_BYTES):
         found = document.find(b'"', begin, min(begin + _WINDOW_BYTES, stop))
         if found >= 0:

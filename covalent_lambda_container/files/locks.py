@@ -1,4 +1,4 @@
-"""Locks of files that several processes, and several users of a machine, may hold."""
+"""Locks of files shared by several processes, and several users, of a machine."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from typing import IO, Final
 
 _POLL_S: Final = 0.1
 _SILENT_S: Final = 5.0
-"""Waiting for less than this is not worth a word."""
+"""Waits shorter than this are not reported."""
 
 
 @contextmanager
@@ -25,7 +25,7 @@ def locked(
     clock: Callable[[], float] = time.monotonic,
     sleep: Callable[[float], object] = time.sleep,
 ) -> Iterator[IO[bytes] | None]:
-    """Hold the lock of a file while the context is open, or go on without it after a time.
+    """Hold the lock of a file while the context is open, or continue without it after a time.
 
     The operating system releases a lock with the process that holds it, however that ends. One
     that is held for long belongs to a process that hangs, perhaps another user's.

@@ -1,4 +1,4 @@
-"""Bytes that are produced piece by piece, as a readable file."""
+"""Presents bytes that are produced piece by piece as a readable file."""
 
 from __future__ import annotations
 
@@ -15,13 +15,13 @@ class Readable(Protocol):
 
 
 def reader(pieces: Iterable[bytes]) -> io.BufferedReader:
-    """Return a file over pieces whose reads are short at its end only."""
+    """Return a file over pieces whose reads are short only at its end."""
     stream: Any = ChunkStream(pieces)
     return io.BufferedReader(stream)
 
 
 class ChunkStream(io.RawIOBase):
-    """A readable stream over pieces that are made as they are read.
+    """A readable stream over pieces that are produced as they are read.
 
     Parameters
     ----------

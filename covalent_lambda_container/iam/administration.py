@@ -1,4 +1,4 @@
-"""The policies of who keeps an account: sets it up, sees what there is, removes it."""
+"""The policies of an account's administrators and operators."""
 
 from __future__ import annotations
 
@@ -45,14 +45,14 @@ _OWN_ROLE: Final = (
     "iam:TagRole",
     "iam:UpdateAssumeRolePolicy",
 )
-"""What `account` creates, reads, fixes and removes."""
+"""Actions with which `account` creates, reads, fixes and removes resources."""
 
 
 def operator(deployment: Deployment) -> Document:
-    """Return the policy of an operator, who lists, reads logs and removes what is no longer used.
+    """Return the policy of an operator, who lists resources, reads logs and removes unused ones.
 
-    That is ``covalent-lambda list``, ``logs`` and ``gc``. It sees all functions of the account,
-    since an image may be used by one of others.
+    Covers ``covalent-lambda list``, ``logs`` and ``gc``. It can list all functions of the account,
+    since functions of others may use an image.
     """
     return policy(
         allow("ListFunctions", ["lambda:ListFunctions"], "*"),
@@ -68,11 +68,11 @@ def operator(deployment: Deployment) -> Document:
 
 
 def bootstrap(deployment: Deployment) -> Document:
-    """Return the policy of an administrator, who sets the account up and can undo it."""
+    """Return the policy of an administrator, who sets up the account and can undo that."""
     return policy(
         allow("SetUpTheBucket", _OWN_BUCKET, deployment.bucket_arn),
-        # A version's removal takes both ("DeleteObjects", S3 API reference, read 2026-11), and an
-        # object of a bucket without versions has one, which is named null.
+        # Removing a version needs both ("DeleteObjects", S3 API reference, read 2026-11), and an
+        # object of a bucket without versioning has one version, named null.
         allow(
             "EmptyTheBucket",
             ["s3:DeleteObject", "s3:DeleteObjectVersion"],
@@ -80,6 +80,6 @@ def bootstrap(deployment: Deployment) -> Document:
         ),
         allow("SetUpTheRepository", _OWN_REPOSITORY, deployment.repository_arn),
         allow("SetUpTheRole", _OWN_ROLE, deployment.role_arn),
-        # There is no other way to learn which functions run as the role.
+        # There is no other way to find the functions that run as the role.
         allow("SeeWhoseRoleItIs", ["lambda:ListFunctions"], "*"),
     )

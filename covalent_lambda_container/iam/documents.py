@@ -9,7 +9,7 @@ from typing import Any, Final
 from covalent_lambda_container.model.names import FUNCTION_PREFIX, OBJECT_PREFIX
 
 Document = dict[str, Any]
-"""An IAM policy as JSON writes it."""
+"""An IAM policy as JSON."""
 
 
 TRUST_LAMBDA: Final[Document] = {
@@ -37,20 +37,20 @@ LAMBDA_MAY_PULL: Final[Document] = {
     ],
 }
 """Policy of the repository ("Container image permissions", Lambda developer guide, read 2026-11).
-Lambda would add it itself, if whoever creates the function has ecr:SetRepositoryPolicy: with the
-policy in place, nobody needs that."""
+Lambda would add it itself if the creator of a function had ecr:SetRepositoryPolicy: with the policy
+in place, nobody needs that permission."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class Deployment:
-    """The names of the resources that one AWS account has for the executor.
+    """The names of the executor's resources in one AWS account.
 
     Parameters
     ----------
     account
-        Its number, twelve digits.
+        The account's number, twelve digits.
     region, partition
-        Where they are; the partition is ``"aws"`` except in China and for AWS GovCloud.
+        Their location; the partition is ``"aws"`` except in China and for AWS GovCloud.
     bucket, repository
         S3 bucket and ECR repository.
     role
@@ -92,7 +92,7 @@ class Deployment:
 
     @property
     def logs_arn(self) -> str:
-        # In every region: a role is the whole account's.
+        # In every region: a role belongs to the whole account.
         groups = f"log-group:/aws/lambda/{FUNCTION_PREFIX}*"
         return f"arn:{self.partition}:logs:*:{self.account}:{groups}"
 
@@ -116,7 +116,7 @@ def without(document: Document, action: str) -> Document:
 
 
 def states(document: Document, wanted: Document) -> bool:
-    """Return whether a document has all statements of another, word for word."""
+    """Return whether a document contains all statements of another, word for word."""
     present = listed(document.get("Statement", []))
     return all(statement in present for statement in wanted["Statement"])
 
@@ -124,7 +124,7 @@ def states(document: Document, wanted: Document) -> bool:
 def with_statements(document: Document, added: Document) -> Document:
     """Return a document with the statements of another in addition.
 
-    What it has under their Sids, which must be unique, or says alike, is replaced.
+    Existing statements with the same Sids, which must be unique, or the same content are replaced.
     """
     sids = {statement["Sid"] for statement in added["Statement"]}
     bare = [_without_sid(statement) for statement in added["Statement"]]
@@ -137,7 +137,7 @@ def with_statements(document: Document, added: Document) -> Document:
 
 
 def listed(value: Any) -> list[Any]:
-    """Return a list of what IAM writes as a list or, if there is only one, by itself."""
+    """Return a list from a value that IAM writes without a list if it is the only one."""
     return value if isinstance(value, list) else [value]
 
 

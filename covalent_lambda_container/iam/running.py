@@ -1,4 +1,4 @@
-"""The policies of what runs electrons: dispatcher, CI, and the functions themselves."""
+"""The policies for running electrons: of the dispatcher, of CI, and of the functions."""
 
 from __future__ import annotations
 
@@ -15,11 +15,11 @@ _PUSH: Final = (
     "ecr:PutImage",
     "ecr:UploadLayerPart",
 )
-"""What a push needs ("IAM permissions for pushing an image to an Amazon ECR private repository",
+"""Actions of a push ("IAM permissions for pushing an image to an Amazon ECR private repository",
 ECR user guide, read 2026-11); BatchDeleteImage removes an image that Lambda does not accept."""
 
 _WRITE_LOGS: Final = ("logs:CreateLogGroup", "logs:CreateLogStream", "logs:PutLogEvents")
-"""What Lambda writes a function's logs with, in the name of its role
+"""Actions with which Lambda writes a function's logs, as its role
 ("AWSLambdaBasicExecutionRole", AWS managed policy reference, read 2026-11)."""
 
 _JOIN_VPC: Final = (
@@ -30,11 +30,11 @@ _JOIN_VPC: Final = (
     "ec2:DescribeSubnets",
     "ec2:UnassignPrivateIpAddresses",
 )
-"""What Lambda connects a function to a VPC with, in the name of its role
+"""Actions with which Lambda connects a function to a VPC, as its role
 ("AWSLambdaVPCAccessExecutionRole", AWS managed policy reference, read 2026-11)."""
 
 _CHOOSE_VPC: Final = ("ec2:DescribeSecurityGroups", "ec2:DescribeSubnets", "ec2:DescribeVpcs")
-"""What makes a function in a VPC ("Giving Lambda functions access to resources in an Amazon VPC",
+"""Actions for creating functions in a VPC ("Giving Lambda functions access to resources in a VPC",
 Lambda developer guide, read 2026-11)."""
 
 _MOUNT: Final = ("ClientMount", "ClientWrite")
@@ -42,10 +42,10 @@ _LOOK_FOR_MOUNTS: Final = {
     "elasticfilesystem": "DescribeMountTargets",
     "s3files": "ListMountTargets",
 }
-"""What a function mounts a file system with, in the name of its role, and what Lambda verifies its
-mount targets with, in the name of whoever creates the function ("Configuring file system access for
-Lambda functions", Lambda developer guide, read 2026-11; of S3 Files, the actions of that name in
-its API)."""
+"""Actions with which a function mounts a file system, as its role, and with which Lambda verifies
+its mount targets, as the creator of the function ("Configuring file system access for Lambda
+functions", Lambda developer guide, read 2026-11; for S3 Files, the actions of the same names in its
+API)."""
 
 
 def dispatcher(
@@ -56,14 +56,14 @@ def dispatcher(
     vpc: bool = False,
     file_system: str = "",
 ) -> Document:
-    """Return the policy of the identity that Covalent's dispatcher has.
+    """Return the policy of the dispatcher's identity.
 
     Parameters
     ----------
     deployment
-        Names of the account's own.
+        Names of the deployment's resources.
     builds
-        Whether it makes images that are not there; without, it runs what CI has built.
+        Whether it builds missing images; otherwise, it runs only what CI has built.
     reserves_concurrency
         Whether the option ``reserved_concurrency`` is used.
     vpc
@@ -96,14 +96,14 @@ def dispatcher(
 def ci(
     deployment: Deployment, *, functions: bool = True, vpc: bool = False, file_system: str = ""
 ) -> Document:
-    """Return the policy of the identity that makes images ahead of time.
+    """Return the policy of the identity that builds images ahead of time.
 
     Parameters
     ----------
     deployment
-        Names of the account's own.
+        Names of the deployment's resources.
     functions
-        Whether it makes the functions, too.
+        Whether it also creates the functions.
     vpc
         Whether the functions join a VPC.
     file_system
@@ -131,12 +131,11 @@ def ci(
 def execution_role(deployment: Deployment, *, vpc: bool = False, file_system: str = "") -> Document:
     """Return the policy of the role that the functions run as: logs, network, file system.
 
-    Data needs none: a task gets presigned URLs for exactly its own objects.
-
+    Data needs no permissions: a task gets presigned URLs for exactly its own objects.
     Parameters
     ----------
     deployment
-        Names of the account's own.
+        Names of the deployment's resources.
     vpc
         Whether the functions join a VPC.
     file_system
@@ -156,7 +155,7 @@ def execution_role(deployment: Deployment, *, vpc: bool = False, file_system: st
 
 def _images(deployment: Deployment, *, builds: bool) -> list[Document]:
     log_in = allow("LogInToTheRegistry", ["ecr:GetAuthorizationToken"], "*")
-    # An image's configuration, which says what was installed, is read as a pull reads it.
+    # Reading an image's configuration, which lists its packages, needs the actions of a pull.
     read = ["ecr:BatchGetImage", "ecr:GetDownloadUrlForLayer"]
     if not builds:
         return [log_in, allow("LookForImages", read, deployment.repository_arn)]
@@ -168,8 +167,8 @@ def _images(deployment: Deployment, *, builds: bool) -> list[Document]:
 
 
 def _large_tasks_and_results(deployment: Deployment) -> list[Document]:
-    # Bucket names are global: a bucket of another account gets no task, and none of its objects
-    # counts as a result, also not through presigned URLs ("AWS global condition context
+    # Bucket names are global: no task is sent to a bucket of another account, and none of its
+    # objects counts as a result, not even through presigned URLs ("AWS global condition context
     # keys", aws:ResourceAccount, IAM user guide, read 2026-11).
     own = {"aws:ResourceAccount": deployment.account}
     carried = ["s3:AbortMultipartUpload", "s3:DeleteObject", "s3:GetObject", "s3:PutObject"]
@@ -189,7 +188,7 @@ def _execution_role_of_functions(deployment: Deployment) -> list[Document]:
 
 
 def _vpc_of_functions(vpc: bool) -> list[Document]:
-    # EC2's describing actions know no resources.
+    # EC2's Describe actions do not support resources.
     return [allow("ChooseTheVpc", _CHOOSE_VPC, "*")] if vpc else []
 
 
@@ -202,7 +201,7 @@ def _file_system_of_functions(access_point: str) -> list[Document]:
 
 
 def _file_systems(access_point: str) -> str:
-    """Return the ARN of an access point's file system; of EFS, whose does not name it, of all."""
+    """Return the ARN of an access point's file system; for EFS, whose ARN lacks it, of all."""
     owner = access_point.partition("access-point/")[0]
     return owner.rstrip("/") if "file-system/" in owner else f"{owner}file-system/*"
 

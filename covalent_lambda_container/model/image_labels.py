@@ -1,4 +1,4 @@
-"""What an image says of itself: the names and labels that its builds leave."""
+"""Names and labels that builds give to images."""
 
 from __future__ import annotations
 
@@ -9,24 +9,24 @@ from typing import Any, Final
 
 BASE_REPOSITORY: Final = "covalent-lambda-base"
 PACKAGES_REPOSITORY: Final = "covalent-lambda-packages"
-"""In the engine, the names of what task images are made on, up to their tags."""
+"""Names in the engine, without tags, of the images below task images."""
 
 SPEC_LABEL: Final = "covalent-lambda.spec"
-"""JSON of the spec that an image was made from."""
+"""JSON of the spec that an image was built from."""
 PACKAGES_LABEL: Final = "covalent-lambda.packages"
-"""JSON of what was installed: ``{"numpy==2.1.0": bytes, …}``."""
+"""JSON of the installed distributions: ``{"numpy==2.1.0": bytes, …}``."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class ImageContents:
-    """What is in an image.
+    """The contents of an image.
 
     Parameters
     ----------
     spec
-        Fields of its `ImageSpec`; those of the release that made it.
+        Fields of its `ImageSpec`, as the release that built it defined them.
     packages
-        Every distribution that was installed, pinned, and the bytes that it takes.
+        Every installed distribution, pinned, with its size in bytes.
     """
 
     spec: Mapping[str, Any]
@@ -39,17 +39,17 @@ class ImageContents:
 
 
 def packages_label(packages: Mapping[str, int]) -> dict[str, str]:
-    """Return the label of what was installed."""
+    """Return the label with the installed distributions."""
     return {PACKAGES_LABEL: json.dumps(packages, sort_keys=True)}
 
 
 def spec_label(spec_json: str) -> dict[str, str]:
-    """Return the label of what an image was made from."""
+    """Return the label with an image's spec."""
     return {SPEC_LABEL: spec_json}
 
 
 def contents(labels: Mapping[str, str]) -> ImageContents | None:
-    """Return what an image's labels say, or None for an image that was made in another way."""
+    """Return an image's contents from its labels, or None if they have none."""
     if SPEC_LABEL not in labels or PACKAGES_LABEL not in labels:
         return None
     return ImageContents(

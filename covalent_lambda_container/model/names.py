@@ -1,4 +1,4 @@
-"""Names and tags that this project gives to what it creates, each defined once."""
+"""Names and tags of everything that this project creates, each defined once."""
 
 from __future__ import annotations
 
@@ -11,14 +11,14 @@ SECTION: Final = f"executors.{SHORT_NAME}"
 """The section of Covalent's configuration that holds the executor's options."""
 
 FUNCTION_PREFIX: Final = "covalent-"
-"""How the names of all functions begin."""
+"""Prefix of the names of all functions."""
 OBJECT_PREFIX: Final = "covalent-lambda/"
-"""How the keys of all S3 objects begin."""
+"""Prefix of the keys of all S3 objects."""
 
 OWN_TAG: Final = ("made-by", "covalent-lambda-container")
 """Key and value of the AWS tag on every resource that this project creates and may delete."""
 CREATOR_TAG: Final = "made-by-identity"
-"""Key of the AWS tag that names who created a function: an ARN."""
+"""Key of the AWS tag with the ARN of a function's creator."""
 
 TAG_LENGTH: Final = 32
 """Hexadecimal digits of an image's identity used as its ECR tag (128 bits)."""
@@ -41,15 +41,15 @@ def revised_tag(tag: str, number: int) -> str:
 
 
 def first_tag(tag: str) -> str:
-    """Return the tag of the image that a tag's image is a rebuild of, or the tag itself."""
+    """Return the tag of the first image for a rebuild's tag, or the tag itself."""
     return re.sub(rf"{_REVISION.pattern}$", "", tag)
 
 
 ARCHITECTURES: Final = {"x86_64": "amd64", "arm64": "arm64"}
-"""Lambda's name of each processor, and the name that container images use."""
+"""Lambda's name for each processor, and the name that container images use."""
 
 
 def lambda_architecture(container_architecture: str) -> str:
-    """Return Lambda's name of a processor; an engine's own name for one that Lambda lacks."""
+    """Return Lambda's name for a processor; the engine's name if Lambda lacks it."""
     known = {theirs: ours for ours, theirs in ARCHITECTURES.items()}
     return known.get(container_architecture, container_architecture)

@@ -1,4 +1,4 @@
-"""What an image and a function are, as values whose identity is their content."""
+"""Specs of images and functions: values whose identity is their content."""
 
 from __future__ import annotations
 
@@ -19,10 +19,10 @@ _VERSION = re.compile(r"[0-9][0-9A-Za-z.!+_-]*")
 
 @dataclass(frozen=True, kw_only=True)
 class ImageSpec:
-    """What one image must contain.
+    """The required contents of an image.
 
-    Two specs with equal content have the same `tag` on every machine; nothing about time, host or
-    path takes part.
+    Two specs with equal content have the same `tag` on every machine: it does not depend on time,
+    host or paths.
 
     Parameters
     ----------
@@ -31,26 +31,26 @@ class ImageSpec:
     architecture
         ``"x86_64"`` or ``"arm64"``.
     base_image
-        Reference of the root image, as written. A tag stands for whatever it named when the image
-        was built; write ``NAME@sha256:…`` to make the root's bytes part of the identity.
+        Reference of the root image, as written. A tag means the image that it named at the time of
+        the build; use ``NAME@sha256:…`` to make the root's bytes part of the identity.
     requirements
         Canonical PEP 508 texts with their hashes, sorted, without duplicates: see
         `covalent_lambda_container.packages.requirements`.
     cloudpickle_version
-        The client's, since it wrote the pickles that the image reads.
+        The client's version, since it wrote the pickles that the image reads.
     covalent_version
-        The client's, for tasks that refer to Covalent's SDK; empty for all others.
+        The client's version, for tasks that refer to Covalent's SDK; empty for all others.
     commands
-        Shell commands that are part of the build, in their order.
+        Shell commands of the build, in order.
     constraints
-        The same, for packages that are installed only if others ask for them.
+        The same, for packages that are installed only if others require them.
     install_options
-        Options of pip, one a line, canonical and sorted: ``"--only-binary numpy"``.
+        Options of pip, one per line, canonical and sorted: ``"--only-binary numpy"``.
     flexible
-        Those of `requirements` that only values have brought along: their versions are left open
-        where they cannot be installed beside the others.
+        Those of `requirements` that come only from values: their versions are dropped if they
+        cannot be installed together with the others.
     recipe
-        SHA-256, hexadecimal, of the templates and runtime files that make the image.
+        SHA-256, hexadecimal, of the templates and runtime files that the image is built from.
     local_packages
         The user's own code, sorted by name.
     """
@@ -69,7 +69,7 @@ class ImageSpec:
     local_packages: tuple[LocalPackage, ...] = ()
 
     def __post_init__(self) -> None:
-        # These come with the task and are written into files of the build.
+        # Versions come with the task and are written to files of the build.
         for field in ("python_version", "cloudpickle_version", "covalent_version"):
             version = getattr(self, field)
             if version and not _VERSION.fullmatch(version):
@@ -81,7 +81,7 @@ class ImageSpec:
         own = {package.name: package.digest for package in self.local_packages}
         fields = asdict(replace(self, local_packages=())) | {"local_packages": own}
         if not self.flexible:
-            # So that it is one image whether a task or a value asks for nothing else.
+            # One image, whether a task or a value requires its packages.
             del fields["flexible"]
         return _canonical_json(fields)
 
@@ -98,14 +98,14 @@ class ImageSpec:
 
 @dataclass(frozen=True, kw_only=True)
 class ImageReference:
-    """An image that is in the registry.
+    """An image in the registry.
 
     Parameters
     ----------
     repository_uri
         Host and repository, ``"123456789012.dkr.ecr.us-east-1.amazonaws.com/covalent-lambda"``.
     digest
-        ``"sha256:…"`` of its manifest.
+        Its manifest's digest, ``"sha256:…"``.
     """
 
     repository_uri: str
@@ -119,7 +119,7 @@ class ImageReference:
 
 @dataclass(frozen=True, kw_only=True)
 class FunctionSpec:
-    """What one Lambda function is: an image and a configuration.
+    """A Lambda function's definition: an image and a configuration.
 
     Parameters
     ----------
@@ -167,12 +167,12 @@ class FunctionSpec:
     def name(self) -> str:
         """The function's name: ``covalent-<image>-<configuration>``.
 
-        At most 64 characters, as Lambda's CreateFunction asks (API reference, read 2026-11).
+        At most 64 characters, as Lambda's CreateFunction requires (API reference, read 2026-11).
         """
         image = hashlib.sha256(self.image.uri.encode()).hexdigest()
         content = asdict(self)
         if not self.owner:
-            # Functions that all share keep the names that they had before there were owners.
+            # Functions without an owner keep the names that they had before owners existed.
             del content["owner"]
         return f"{FUNCTION_PREFIX}{image[:16]}-{_digest(content)[:16]}"
 

@@ -1,6 +1,6 @@
-"""Passwords of indexes whose addresses name only a user, looked up on this machine.
+"""Looks up passwords for indexes whose addresses name only a user.
 
-Installers in a container can ask neither netrc nor a keyring for them.
+Installers in a container can use neither netrc nor a keyring.
 """
 
 from __future__ import annotations
@@ -17,13 +17,13 @@ from covalent_lambda_container.packages.logins import Login, login_in, with_cred
 def with_passwords(
     settings: IndexSettings, ask: Callable[[str, str], str] | None = None
 ) -> IndexSettings:
-    """Return settings with the passwords of addresses that name only a user.
+    """Return settings with passwords for the addresses that name only a user.
 
     Parameters
     ----------
     ask
-        Returns the password of a URL, without credentials, and a user; or ``""``. It is asked for
-        what the settings have no password for; None if there is nobody to ask.
+        Returns the password for a URL without credentials and a user, or ``""``. Called for
+        passwords that the settings lack; None if they cannot be looked up.
     """
     logins = settings.known_logins
     variables = dict(settings.variables)
@@ -52,7 +52,7 @@ def with_passwords(
 
 
 def _user_of(address: str, variables: Mapping[str, str]) -> str:
-    """Return the user whom uv's variables give to a named index if they give no password."""
+    """Return the user that uv's variables set for a named index without a password."""
     name = address.removesuffix(without_name(address)).removesuffix("=")
     prefix = "UV_INDEX_" + re.sub("[^A-Z0-9]", "_", name.upper())
     if not name or f"{prefix}_PASSWORD" in variables:

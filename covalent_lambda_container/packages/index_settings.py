@@ -1,4 +1,4 @@
-"""How an installer reaches its package indexes; an image contains nothing of it."""
+"""How an installer reaches its package indexes; images contain none of these settings."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from covalent_lambda_container.packages.urls import without_credentials
 
 _PROXIES: Final = ("HTTP_PROXY", "HTTPS_PROXY", "NO_PROXY")
 _SHORTEST_SECRET: Final = 4
-"""Characters. A shorter string occurs by chance everywhere; redacting it would garble texts."""
+"""Fewest characters of a redacted secret: shorter strings occur everywhere by chance."""
 _PIP_VARIABLES: Final = {
     "UV_INSECURE_HOST": "PIP_TRUSTED_HOST",
     "UV_HTTP_TIMEOUT": "PIP_DEFAULT_TIMEOUT",
@@ -23,23 +23,23 @@ _PIP_VARIABLES: Final = {
 """pip's equivalents of uv's variables."""
 _REMOTE: Final = ("https://", "http://")
 _OF_THIS_MACHINE: Final = ("UV_KEYRING_PROVIDER", "SSL_CLIENT_CERT")
-"""Variables that lead to a program or file of this machine."""
+"""Variables that refer to a program or file of this machine."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class IndexSettings:
     """How to reach package indexes.
 
-    An instance may hold passwords. It lives for one build, its ``repr`` shows none of them, and it
-    is never stored.
+    An instance may hold passwords. It exists during one build, its ``repr`` shows none of them, and
+    it is never stored.
 
     Parameters
     ----------
     ca_bundle
         Certificate authorities to trust, as PEM text; None for the installer's own.
     index_url
-        URL of the index; empty for the installer's default. It may contain credentials, as the
-        other addresses may, and be a ``file:`` URL.
+        URL of the index; empty for the installer's default. Like the other addresses, it may
+        contain credentials, and may be a ``file:`` URL.
     extra_index_urls
         URLs of further indexes.
     find_links
@@ -103,7 +103,7 @@ class IndexSettings:
             "UV_DEFAULT_INDEX": self.index_url,
             "UV_INDEX": " ".join(self.extra_index_urls),
             "UV_FIND_LINKS": ",".join(self.find_links),
-            # Older names, which may be in the environment; an empty value counts as unset.
+            # Older names, which may be in the environment; empty values count as unset.
             "UV_INDEX_URL": "",
             "UV_EXTRA_INDEX_URL": "",
             **dict(self.variables),
@@ -191,7 +191,7 @@ class IndexSettings:
         rules = [(server, url) for server, url in known.items() if url != server]
         variables = {"GIT_CONFIG_COUNT": str(len(rules))} if rules else {}
         for number, (server, url) in enumerate(rules):
-            # git replaces the beginning of addresses: rules are for whole servers only.
+            # git replaces prefixes of addresses, so rules are for whole servers only.
             variables[f"GIT_CONFIG_KEY_{number}"] = f"url.{url}.insteadOf"
             variables[f"GIT_CONFIG_VALUE_{number}"] = server
         return variables
@@ -231,7 +231,7 @@ def proxies(default: str = "") -> dict[str, str]:
     Parameters
     ----------
     default
-        Proxy to use where the environment names none.
+        Proxy to use if the environment sets none.
     """
     variables = {}
     for name in _PROXIES:
@@ -244,6 +244,6 @@ def proxies(default: str = "") -> dict[str, str]:
 
 
 def without_name(address: str) -> str:
-    """Return the URL of an index that may be named as in uv: ``"corp=https://…"``."""
+    """Return the URL of an index, which may have a name as in uv: ``"corp=https://…"``."""
     name, equals, url = address.partition("=")
     return url if equals and "/" not in name else address

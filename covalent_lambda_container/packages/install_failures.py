@@ -1,4 +1,4 @@
-"""What the output of uv and pip says about a failed installation, reason first.
+"""Explains failed installations from the output of uv and pip, reason first.
 
 Both installers explain at length how they came to a conclusion. Users need the conclusion, the
 advice that follows from it, and then the installer's own words, shortened.
@@ -18,7 +18,7 @@ _MAX_LINES: Final = 14
 _MAX_LINE: Final = 400
 """Characters."""
 _LISTED: Final = 3
-"""Versions shown of a list."""
+"""Versions shown of a long list."""
 
 _NAME: Final = r"(?P<name>[A-Za-z0-9][A-Za-z0-9._-]*?)"
 _EXTRAS: Final = r"(?:\[[^\]]*\])?"
@@ -73,7 +73,7 @@ def unsatisfiable(said: str, newest: Callable[[str], str]) -> ImageBuildError:
     Returns
     -------
     ImageBuildError
-        A `RequirementsConflict` if other versions might go together.
+        A `RequirementsConflict` if other versions might be compatible.
     """
     known = _obstacle(said)
     if known is None and (match := _NOT_FOUND.search(said)):
@@ -84,12 +84,12 @@ def unsatisfiable(said: str, newest: Callable[[str], str]) -> ImageBuildError:
 
 
 def not_reached(said: str) -> ImageBuildError:
-    """Return the error for an installation that uv broke off, by its output."""
+    """Return the error for an installation that uv aborted, from its output."""
     error = re.search(r"^error: (.+)", said, re.MULTILINE)
     causes = _CAUSE.findall(said)
     reason = error[1].rstrip(".:") if error else "uv failed"
     if causes:
-        # What happened is said first, and why last.
+        # The first line says what happened, the last one why.
         reason += f": {causes[-1].rstrip('.:')}"
     reason, hint = _obstacle(said) or (
         reason,
@@ -104,11 +104,11 @@ def not_built(said: str, wheels_said: str, base_image: str) -> ImageBuildError:
     Parameters
     ----------
     said
-        What pip, or whatever ran it, said.
+        Output of pip, or of the program that ran it.
     wheels_said
-        Why the packages are built: the output of uv, which found no wheels.
+        Output of uv, which found no wheels, so that the packages had to be built.
     base_image
-        The root image, which decides on the advice.
+        The root image, on which the advice depends.
     """
     match = _NOT_BUILT.search(said)
     names = names_to_build(wheels_said)
@@ -129,7 +129,7 @@ def not_built(said: str, wheels_said: str, base_image: str) -> ImageBuildError:
     elif match:
         reason = f"{name} has no wheel for this image, and could not be built"
         hint = (
-            f"Choose a version of {name} that has a wheel, or install what its build needs by "
+            f"Choose a version of {name} that has a wheel, or install what its build needs with "
             "ct.DepsBash."
         )
     else:
@@ -137,14 +137,14 @@ def not_built(said: str, wheels_said: str, base_image: str) -> ImageBuildError:
         said = said.partition("\n")[2]
     parts = [f"{HEADING}: {reason}.", *filter(None, [shortened(said)])]
     if names:
-        parts.append(f"There is no wheel of {', '.join(names)} for this image.")
+        parts.append(f"There is no wheel for {', '.join(names)} for this image.")
     elif wheels_said:
-        parts.append(f"Wheels were not enough:\n{shortened(wheels_said)}")
+        parts.append(f"Installing from wheels only failed:\n{shortened(wheels_said)}")
     return ImageBuildError("\n".join(parts), hint=hint)
 
 
 def shortened(said: str) -> str:
-    """Return an installer's words without long lists of versions, and not too many of them."""
+    """Return an installer's output, shortened and without long lists of versions."""
     said = re.sub(r"\(from versions: ([^)]*)\)", _last_versions, said)
     lines = [line[:_MAX_LINE].rstrip() for line in _without_lists(said) if line.strip()]
     lines = [line for line in lines if not line.startswith("Using CPython")]
@@ -155,18 +155,18 @@ def shortened(said: str) -> str:
 
 
 def _obstacle(said: str) -> tuple[str, str | None] | None:
-    """Return the reason and the advice where other versions would change nothing."""
+    """Return reason and advice for failures that other versions would not avoid."""
     if _NO_SPACE.search(said):
         return "the dispatcher's disk is full", (
-            "Make room, or name a folder on another file system by the option cache_dir."
+            "Free some space, or set the option cache_dir to a folder on another file system."
         )
     if match := _WRONG_HASH.search(said):
-        return f"the file of {match['what']} has another hash than the requirement", (
-            "Correct the hash in the requirement, or find out why the index has another file."
+        return f"the file of {match['what']} has a different hash than the requirement", (
+            "Correct the hash in the requirement, or find out why the index has a different file."
         )
     if match := _REFUSED.search(said):
         return f"the index {match['index']} refuses access ({match['status']})", (
-            "Check its URL and its login: 'Passwords' in docs/packages.md says where a login is "
+            "Check its URL and its login: 'Passwords' in docs/packages.md lists where logins are "
             "looked for."
         )
     return None
@@ -195,7 +195,7 @@ def _reason(said: str, newest: Callable[[str], str]) -> tuple[str, str | None]:
 
 def _compilers(base_image: str) -> str:
     if "lambda/python" in base_image:
-        # AWS's images are Amazon Linux 2 up to Python 3.11.
+        # AWS's images use Amazon Linux 2 up to Python 3.11.
         tool = "yum" if re.search(r":3\.(?:9|1[01])\b", base_image) else "dnf"
         return f"{tool} install -y gcc gcc-c++"
     return "apt-get update && apt-get install -y --no-install-recommends g++ python3-dev"
@@ -209,7 +209,7 @@ def _last_versions(match: re.Match[str]) -> str:
 
 
 def _without_lists(said: str) -> Iterator[str]:
-    """Yield lines; of a list of versions, one a line, only the last ones."""
+    """Yield lines; of a list of versions with one per line, only the last ones."""
     pending: list[str] = []
     for line in [*said.splitlines(), ""]:
         if re.fullmatch(r"\s+[\w.\[\]-]+\s?[=<>!~]=?\S*", line):

@@ -1,7 +1,7 @@
 """The user's own code: packages and modules that are copied into an image (``local_packages``).
 
 They are located where the executor is created and read where the dispatcher runs, which is the same
-machine for most users: only their path travels in between.
+machine for most users: only their paths are passed on.
 """
 
 from __future__ import annotations
@@ -22,8 +22,8 @@ from covalent_lambda_container.errors import ConfigurationError
 log = logging.getLogger(__name__)
 
 MAX_BYTES: Final = 20 * 1024 * 1024
-"""Limit on the size of a package. Its files are kept in memory and are part of every build; source
-code stays below this limit, data does not."""
+"""Limit on the size of a package. Its files are kept in memory and are part of every build; the
+limit suffices for source code, but not for data."""
 
 _OPTION: Final = "AWSLambdaContainerExecutor option local_packages"
 _IGNORE_FILE: Final = ".dockerignore"
@@ -82,7 +82,7 @@ def locate(entry: str, folder: Path) -> str:
     Raises
     ------
     ConfigurationError
-        When it does not exist, or its name cannot be imported.
+        It does not exist, or its name cannot be imported.
     """
     if entry.isidentifier():
         found = _importable(entry)
@@ -94,14 +94,14 @@ def locate(entry: str, folder: Path) -> str:
 def read_local_packages(paths: Sequence[str]) -> tuple[LocalPackage, ...]:
     """Read packages and modules; return them sorted by name.
 
-    Caches, hidden files and folders, links to folders, links that lead out of the package or to
-    something hidden, and files that the nearest ``.dockerignore`` excludes are left out. That file
-    is in the package's folder, or above it in the same project.
+    Skips caches, hidden files and folders, links to folders, links that lead out of the package or
+    to something hidden, and files that the nearest ``.dockerignore`` excludes. That file is in the
+    package's folder, or above it in the same project.
 
     Raises
     ------
     ConfigurationError
-        When one does not exist, is too large, or contains no Python file.
+        One does not exist, is too large, or contains no Python file.
     """
     packages = [_read(path) for path in dict.fromkeys(paths)]
     by_name = {package.name: package for package in packages}
@@ -132,7 +132,7 @@ def _checked(path: Path, entry: str) -> Path:
     if not path.exists():
         raise ConfigurationError(
             f"{where}: this machine has neither a module {entry!r} of yours nor a file {path}.",
-            hint="Name a package as it is imported, or give the path of its folder.",
+            hint="Use a package's import name, or the path of its folder.",
         )
     if path.is_dir():
         is_project = any((path / name).exists() for name in _PROJECT_FILES)
@@ -146,12 +146,12 @@ def _checked(path: Path, entry: str) -> Path:
         raise ConfigurationError(f"{where}: {path} is neither a folder nor a Python file.")
     if path.stem in RESERVED_MODULES:
         raise ConfigurationError(
-            f"{where}: {path.stem} would replace the module of this name that runs tasks.",
+            f"{where}: {path.stem} would replace the module of that name that runs tasks.",
             hint="Rename yours.",
         )
     if not path.stem.isidentifier() or (path.is_dir() and not path.name.isidentifier()):
         raise ConfigurationError(
-            f"{where}: {path.name!r} cannot be imported, since it is not a name in Python."
+            f"{where}: {path.name!r} cannot be imported, since it is not a Python identifier."
         )
     return path
 
@@ -181,13 +181,13 @@ def _check_size(path: Path, entries: Sequence[_Entry]) -> None:
         largest = sorted(entries, key=lambda entry: entry.size_bytes, reverse=True)
         shown = "".join(f"\n{e.size_bytes:>12,}  {e.name}" for e in largest[:_SHOWN_FILES])
         raise ConfigurationError(
-            f"{_OPTION}: {path} has {total:,} bytes; at most {MAX_BYTES:,} go into an image. "
+            f"{_OPTION}: {path} has {total:,} bytes; the limit is {MAX_BYTES:,}. "
             f"Its largest files:{shown}",
-            hint=f"Exclude what is not needed by a {_IGNORE_FILE}, and keep data in S3.",
+            hint=f"Exclude unneeded files with a {_IGNORE_FILE}, and keep data in S3.",
         )
 
 
-# Every task asks for its packages; they are read again when one of their files has changed.
+# Every task reads its packages; the content is cached until one of the files has changed.
 @lru_cache(maxsize=8)
 def _content(name: str, entries: tuple[_Entry, ...]) -> LocalPackage:
     files = tuple((entry.name, Path(entry.path).read_bytes()) for entry in entries)
@@ -216,7 +216,7 @@ def _entries_below(folder: Path, name: str, selection: _Selection) -> Iterator[_
 
 
 class _Selection:
-    """Which files and folders of a package go into an image."""
+    """The files and folders of a package that go into an image."""
 
     def __init__(self, package: Path) -> None:
         self._package = package
@@ -228,7 +228,7 @@ class _Selection:
         return not path.is_symlink() or self._has_target(path)
 
     def _has_target(self, link: Path) -> bool:
-        """Return whether a link leads into the package itself: elsewhere may be a secret."""
+        """Return whether a link leads into the package itself: files elsewhere may be secret."""
         target, package = link.resolve(), self._package.resolve()
         if target.is_relative_to(package):
             inside = target.relative_to(package)
@@ -236,7 +236,7 @@ class _Selection:
             if not hidden and not self._is_excluded(self._package / inside):
                 return True
         log.warning(
-            "%s: %s is left out: it is a link to %s, which is not part of the package.",
+            "%s: %s is skipped: it is a link to %s, which is not part of the package.",
             *(_OPTION, link, target),
         )
         return False

@@ -8,7 +8,7 @@ from typing import Final
 from urllib.parse import quote, unquote, urlsplit
 
 ANY_HOST: Final = "*"
-"""Host of credentials that are for every host, as those of netrc's entry ``default``."""
+"""Host of credentials for every host, such as those of netrc's entry ``default``."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -18,11 +18,11 @@ class Login:
     Parameters
     ----------
     host
-        Host name; with a port if the credentials are for that port only; or `ANY_HOST`.
+        Host name, with a port if the credentials are for that port only; or `ANY_HOST`.
     username, password
-        In plain form, not URL-encoded.
+        Plain text, not URL-encoded.
     scheme
-        URL scheme that they are restricted to; empty for any.
+        URL scheme to which they are restricted; empty for any.
     """
 
     host: str
@@ -35,9 +35,9 @@ class Login:
 
 
 def with_credentials(url: str, logins: Iterable[Login]) -> str:
-    """Return a URL with the first of the credentials that are for its host.
+    """Return a URL with the first credentials for its host.
 
-    A URL that names a user gets the password of this user only.
+    A URL that names a user only gets the password of this user.
     """
     try:
         parts = urlsplit(url)

@@ -1,4 +1,4 @@
-"""Forms that pip reads in requirements files beside PEP 508: encodings, and URLs without names."""
+"""Forms that pip accepts in addition to PEP 508: encodings, and URLs without names."""
 
 from __future__ import annotations
 
@@ -25,11 +25,11 @@ _MARKS: Final = (
     (codecs.BOM_UTF16_LE, "utf-16-le"),
     (codecs.BOM_UTF16_BE, "utf-16-be"),
 )
-"""Byte order marks; those of UTF-32 begin with those of UTF-16."""
+"""Byte order marks; those of UTF-32 come first, since they begin with those of UTF-16."""
 _DECLARED: Final = re.compile(rb"^[ \t\f]*#.*?coding[:=][ \t]*([-\w.]+)")
 _VARIABLE: Final = re.compile(r"\$\{([A-Z0-9_]+)\}")
 _MARKER: Final = re.compile(r"\s*;\s+|\s+;")
-"""What separates a marker from a URL, which may contain semicolons."""
+"""Separator of a marker from a URL, which may contain semicolons."""
 _BARE_URL: Final = re.compile(r"(?:git\+)?[a-z+]+://\S+")
 
 
@@ -41,7 +41,7 @@ def decoded(content: bytes) -> str:
     Raises
     ------
     ValueError
-        When the content is not in that encoding.
+        The content is not in that encoding.
     """
     for mark, encoding in _MARKS:
         if content.startswith(mark):
@@ -67,12 +67,12 @@ def with_variables(line: str, environment: Mapping[str, str] | None) -> str:
     Parameters
     ----------
     environment
-        Variables; None if those of the machine where the line was written are not known.
+        Variables; None if those of the machine where the line was written are unknown.
 
     Raises
     ------
     ValueError
-        When a variable is not set, or not known.
+        A variable is not set, or unknown.
     """
 
     def value(match: re.Match[str]) -> str:
@@ -80,7 +80,7 @@ def with_variables(line: str, environment: Mapping[str, str] | None) -> str:
             raise ValueError(
                 f"names the environment variable {match[0]}, which the dispatcher does not read"
             )
-        # To pip, an empty variable is one that is not set.
+        # pip treats an empty variable as unset.
         if not environment.get(match[1]):
             raise ValueError(f"names the environment variable {match[0]}, which is not set")
         return environment[match[1]]
@@ -94,8 +94,8 @@ def with_name(requirement: str) -> str:
     Parameters
     ----------
     requirement
-        Requirement of a line, perhaps with a marker: ``"git+https://…#egg=NAME ; marker"``. Those
-        that are no bare URL are returned unchanged.
+        A line's requirement, possibly with a marker: ``"git+https://…#egg=NAME ; marker"``.
+        Requirements other than bare URLs are returned unchanged.
 
     Raises
     ------
@@ -118,7 +118,7 @@ def with_name(requirement: str) -> str:
 
 
 def editable_as_package(url: str) -> str:
-    """Return the requirement of ``-e URL``: an image has packages only.
+    """Return the requirement of ``-e URL``: images have no editable installs.
 
     Raises
     ------
@@ -126,7 +126,7 @@ def editable_as_package(url: str) -> str:
         When the URL does not contain the name.
     """
     requirement = with_name(url)
-    log.info("%s is installed as a package: images have no editable ones.", requirement)
+    log.info("%s is installed as a regular package: images have no editable installs.", requirement)
     return requirement
 
 
@@ -135,7 +135,7 @@ def _name_of(address: str, parts: dict[str, str]) -> str:
     path = urlsplit(address.removeprefix("git+")).path
     if address.startswith("git+"):
         repository = path.partition("@")[0].rstrip("/").rpartition("/")[2].removesuffix(".git")
-        # A folder of a repository holds a package of another name.
+        # A package in a subfolder of a repository has a different name.
         return "" if "subdirectory" in parts else repository
     file = path.rpartition("/")[2]
     try:

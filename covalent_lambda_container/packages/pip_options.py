@@ -1,4 +1,4 @@
-"""Options of pip in requirements files: those that take part in an image, and those that cannot."""
+"""Options of pip in requirements files: those that affect an image, and those that cannot."""
 
 from __future__ import annotations
 
@@ -66,7 +66,7 @@ def _name_lines(option: str) -> Callable[[str], list[str]]:
     return lambda names: [f"{option} {_package_name(name)}" for name in names.split(",")]
 
 
-# Functions that return the canonical lines of an option, by argparse's name of the option.
+# Functions that return the canonical lines of an option, by argparse's name for the option.
 OPTION_LINES: Final[Mapping[str, Callable[[str], list[str]]]] = {
     "index_url": _index_line("--index-url"),
     "extra_index_url": _index_line("--extra-index-url"),
@@ -76,20 +76,20 @@ OPTION_LINES: Final[Mapping[str, Callable[[str], list[str]]]] = {
 }
 
 
-# Options that no image can honour: why, and what to do. --prefer-binary is what images do anyway.
+# Options that no image can honour: why, and what to do. Images imply --prefer-binary.
 REFUSED: Final[Mapping[str, tuple[str, str]]] = {
     "pre": (
-        "asks for pre-releases of every package",
+        "requests pre-releases of every package",
         "Name the pre-releases that you want: 'numpy>=2.0rc1' allows those of NumPy.",
     ),
     "no_index": (
-        "forbids indexes, which the dispatcher's machine decides on",
-        "Leave it out; --index-url and --find-links say where packages are.",
+        "disables indexes, which the dispatcher's machine configures",
+        "Remove it; --index-url and --find-links set where packages are.",
     ),
     "trusted_host": (
         "is a setting of the machine that installs",
-        "Set trusted-host in pip's configuration of the dispatcher's machine, or give the executor "
-        "a ca_bundle.",
+        "Set trusted-host in pip's configuration of the dispatcher's machine, or the executor's "
+        "option ca_bundle.",
     ),
     "config_settings": (
         "has settings for a build, which are not supported",

@@ -24,11 +24,11 @@ from covalent_lambda_container.packages.urls import (
 )
 
 ADDRESS_OPTIONS: Final = ("--index-url ", "--extra-index-url ", "--find-links ")
-"""Prefixes of the options that name the addresses of packages."""
+"""Prefixes of the options with addresses of packages."""
 
 _HASH: Final = " --hash="
 _DIGEST_LENGTHS: Final = {"sha256": 64, "sha384": 96, "sha512": 128}
-# packaging parses quoted marker values as Python literals and lets Python's own errors through.
+# packaging parses quoted marker values as Python literals and does not catch Python's own errors.
 _UNREADABLE: Final = (InvalidRequirement, SyntaxError, ValueError)
 _UNSPACED_URL: Final = re.compile(r"^([A-Za-z0-9._-]+(?:\[[^\]]*\])?)@ ")
 # In a requirements file these start a comment, a variable of the installing machine, and a
@@ -36,7 +36,7 @@ _UNSPACED_URL: Final = re.compile(r"^([A-Za-z0-9._-]+(?:\[[^\]]*\])?)@ ")
 _NOT_ITSELF: Final = re.compile(r"(^|\s)#|\$\{|\\")
 
 _ALLOWED_HINT: Final = (
-    "Write PEP 508 requirements, 'scikit-learn==1.7.2' or 'name @ https://…', perhaps with "
+    "Write PEP 508 requirements, 'scikit-learn==1.7.2' or 'name @ https://…', optionally with "
     "--hash=sha256:…; of pip's options only --index-url, --extra-index-url, --find-links, "
     "--only-binary, --no-binary, and -r and -c for files."
 )
@@ -44,7 +44,7 @@ _ALLOWED_HINT: Final = (
 
 @dataclass(frozen=True, kw_only=True)
 class Requirements:
-    """What to install, and how: canonical lines, sorted and unique.
+    """Packages to install, and how: canonical lines, sorted and unique.
 
     Parameters
     ----------
@@ -66,7 +66,7 @@ class Requirements:
         Raises
         ------
         RequirementError
-            When their options contradict each other.
+            Their options contradict each other.
         """
         options = _sorted(self.options, other.options)
         _check_options(options)
@@ -85,15 +85,15 @@ def canonical_requirement(text: str, origin: str, hashes: Iterable[str] = ()) ->
     text
         PEP 508 text.
     origin
-        Where it was written, for error messages.
+        The source of the text, for error messages.
     hashes
         ``"sha256:…"``, in any order.
 
     Raises
     ------
     RequirementError
-        For text that is not a PEP 508 requirement, and for requirements that an image cannot
-        contain: local paths, URLs with credentials.
+        The text is not a PEP 508 requirement, or an image cannot contain it: local paths, URLs with
+        credentials.
     """
     try:
         requirement = Requirement(text)
@@ -114,17 +114,17 @@ def canonical_requirement(text: str, origin: str, hashes: Iterable[str] = ()) ->
     except ValueError as exc:
         raise refusal(origin, text, str(exc)) from None
     if written and not requirement.url and not _is_pinned(requirement):
-        raise refusal(origin, text, "has a hash, but no version that is pinned by ==")
+        raise refusal(origin, text, "has a hash, but no version pinned with ==")
     canonical = text_of(requirement)
     if not canonical.isascii() or not canonical.isprintable():
         raise refusal(origin, text, "contains characters other than printable ASCII")
     if _NOT_ITSELF.search(canonical) or not _is_read_as_written(canonical):
-        raise refusal(origin, text, "has a '#', a '${', a '\\' or a quote where none may be")
+        raise refusal(origin, text, "has a '#', a '${', a '\\' or a quote where it is not allowed")
     return canonical + "".join(written)
 
 
 def text_of(requirement: Requirement) -> str:
-    """Return a requirement's text, the same with every release of packaging.
+    """Return a requirement's text, independent of the release of packaging.
 
     Releases before 26 write ``name@ URL``, later ones ``name @ URL``; the text is part of an
     image's identity.
@@ -138,19 +138,19 @@ def parsed(line: str) -> Requirement:
 
 
 def has_hash(line: str) -> bool:
-    """Return whether a canonical line is of a package with hashes."""
+    """Return whether a canonical line has hashes."""
     return _HASH in line
 
 
 def as_constraint(line: str) -> str:
-    """Return the constraint that holds a package at the version of a canonical line."""
+    """Return the constraint that keeps a package at the version of a canonical line."""
     requirement = parsed(line)
     requirement.extras = set()
     return text_of(requirement)
 
 
 def refusal(origin: str, line: str, reason: str, hint: str = "") -> RequirementError:
-    """Return the error for a line that cannot be used; it shows no credentials of a URL."""
+    """Return the error for a line that cannot be used, without any credentials of its URL."""
     return RequirementError(
         f"{origin}: {without_credentials(line)!r} {without_credentials(reason)}.",
         hint=hint or _ALLOWED_HINT,
@@ -179,7 +179,7 @@ def _check_options(options: Iterable[str]) -> None:
         raise RequirementError(
             f"The requirements name {len(indexes)} addresses as --index-url: "
             f"{', '.join(sorted(indexes))}.",
-            hint="Keep one, and give the others as --extra-index-url.",
+            hint="Keep one, and pass the others as --extra-index-url.",
         )
     for name in sorted(given.get("--no-binary", set()) & given.get("--only-binary", set())):
         raise RequirementError(

@@ -1,7 +1,7 @@
-"""Reads pip's requirements files, and single lines of them; errors name file and line.
+"""Reads pip's requirements files, and single lines of them; errors name the file and the line.
 
-No line is skipped: one that an image cannot honour is an error. Libraries that read such files skip
-what they do not know, or need every file on disk; here, some files arrive as text.
+No line is skipped: a line that an image cannot honour is an error. Libraries that read such files
+skip unknown lines, or need every file on disk; here, some files arrive as text.
 """
 
 from __future__ import annotations
@@ -33,15 +33,15 @@ from covalent_lambda_container.packages.urls import UnusableUrl
 _COMMENT = re.compile(r"(^|\s+)#.*$")
 
 _NOT_HERE_HINT: Final = (
-    "The dispatcher gets the text and no other file. Put the lines of that file in place of its "
-    "name, or give the executor requirements=['-r FILE']: it reads files where it is made."
+    "The dispatcher gets only this text, not other files. Insert the lines of that file, or use "
+    "the executor's requirements=['-r FILE'], which is read where the executor is created."
 )
 _VARIABLE_HINT: Final = (
     "Write its value, or set it where the file is read: the executor's requirements=['-r FILE'] is "
-    "read on the machine that makes the executor."
+    "read where the executor is created."
 )
 _OWN_CODE_HINT: Final = (
-    "Code of your own comes by the executor's option local_packages, or with the electron by "
+    "Send your own code with the executor's option local_packages or the electron's "
     "ct.DepsModule; packages come from an index, a URL or a git repository."
 )
 
@@ -49,23 +49,23 @@ _OWN_CODE_HINT: Final = (
 def read_requirement_lines(
     lines: Iterable[str], *, origin: str, folder: Path | None = None, constrain: bool = False
 ) -> Requirements:
-    """Read requirements that are given as single lines.
+    """Read requirements given as single lines.
 
     Parameters
     ----------
     lines
         Lines as in a requirements file, without comments.
     origin
-        Where they were written, for error messages: ``"DepsPip"``, ``"requirements"``.
+        Their source, for error messages: ``"DepsPip"``, ``"requirements"``.
     folder
-        Folder that the files of ``-r`` and ``-c`` are relative to; None if no file can be read.
+        Base of relative paths of ``-r`` and ``-c``; None if no file can be read.
     constrain
         Whether the lines are constraints.
 
     Raises
     ------
     RequirementError
-        For a line that cannot be honoured.
+        A line cannot be honoured.
     """
     reader = _Reader()
     place = _Position(origin=origin, folder=folder, constrains=constrain)
@@ -87,7 +87,7 @@ def read_requirements_text(text: str, *, origin: str) -> Requirements:
     Raises
     ------
     RequirementError
-        For a line that cannot be honoured, such as one with ``-r`` or ``-c``.
+        A line cannot be honoured, such as one with ``-r`` or ``-c``.
     """
     reader = _Reader()
     reader.read_text(text.removeprefix("\ufeff"), _Position(origin=origin))
@@ -95,13 +95,13 @@ def read_requirements_text(text: str, *, origin: str) -> Requirements:
 
 
 def read_requirements_file(path: Path) -> Requirements:
-    """Read a requirements file, and the files that it names by ``-r`` and ``-c``.
+    """Read a requirements file, and the files that it includes with ``-r`` and ``-c``.
 
     Raises
     ------
     RequirementError
-        For a line that cannot be honoured, with its file and number, and for a file that cannot be
-        read or that includes itself.
+        A line cannot be honoured, with its file and number; or a file cannot be read or includes
+        itself.
     """
     reader = _Reader()
     reader.read_file(path, _Position(origin="requirements"))
@@ -122,7 +122,7 @@ class _Position:
     origin
         Position for error messages.
     folder
-        Folder that file names are relative to; None if no file can be read.
+        Base of relative file names; None if no file can be read.
     trail
         The files that include this one, outermost first.
     constrains
@@ -139,7 +139,7 @@ class _Reader:
     """Collects the requirements of lines and files."""
 
     def __init__(self) -> None:
-        # Each with its position.
+        # Each line with its position.
         self._packages: dict[str, str] = {}
         self._constraints: set[str] = set()
         self._options: set[str] = set()
@@ -151,23 +151,23 @@ class _Reader:
         Raises
         ------
         RequirementError
-            When some packages have hashes and some have none, as pip does, or when options
-            contradict each other.
+            Some packages have hashes and others have none, as in pip, or options contradict each
+            other.
         """
         bare = [line for line in self._packages if not has_hash(line)]
         if bare and self._hashes_required:
             raise refusal(
                 self._packages[bare[0]],
                 bare[0],
-                "has no hash, which --require-hashes asks for",
-                "Give each package a hash; 'pip-compile --generate-hashes' does it.",
+                "has no hash, which --require-hashes demands",
+                "Add a hash to each package: 'pip-compile --generate-hashes' does it.",
             )
         if len(bare) not in (0, len(self._packages)):
             raise refusal(
                 self._packages[bare[0]],
                 bare[0],
-                "has no hash, and others have one",
-                "Give each package a hash or none; 'pip-compile --generate-hashes' does it.",
+                "has no hash, but others have one",
+                "Add a hash to all packages or to none: 'pip-compile --generate-hashes' does it.",
             )
         collected = Requirements(
             packages=tuple(self._packages),
@@ -191,7 +191,7 @@ class _Reader:
         self.read_text(text, replace(place, origin=str(path), folder=path.parent, trail=trail))
 
     def read_text(self, text: str, place: _Position) -> None:
-        # A text comes from another machine, whose author may not know this one's variables.
+        # The text comes from another machine, whose variables this one does not have.
         environment = os.environ if place.folder else None
         for number, line in _logical_lines(text):
             origin = f"{place.origin}, line {number}"
@@ -230,7 +230,7 @@ class _Reader:
     def _requirement(
         requirement: str, given: Mapping[str, list[str]], line: str, place: _Position
     ) -> str:
-        """Return the PEP 508 form of what a line asks for, or ``""``."""
+        """Return the PEP 508 form of a line's requirement, or ``""``."""
         for url in given.get("editable", ()):
             requirement = url
         if requirement.startswith((".", "/", "~", "file:")) or (
@@ -241,7 +241,7 @@ class _Reader:
             raise refusal(
                 place.origin,
                 line,
-                "is a file of the machine that wrote this list, as conda does it",
+                "is a file of the machine that wrote this list, as conda writes them",
                 "Write the version instead: 'pip list --format=freeze' names versions.",
             )
         try:
@@ -267,7 +267,7 @@ class _Reader:
                 place.origin, line, "names a file that the dispatcher does not have", _NOT_HERE_HINT
             )
         if "://" in name:
-            raise refusal(place.origin, line, "names no file of this machine")
+            raise refusal(place.origin, line, "names a file that this machine does not have")
         self.read_file(place.folder / Path(name).expanduser(), place)
 
 

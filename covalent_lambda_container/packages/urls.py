@@ -1,4 +1,4 @@
-"""URLs of packages and indexes: which are allowed in requirements, and how they are displayed."""
+"""URLs of packages and indexes: those allowed in requirements, and how they are displayed."""
 
 from __future__ import annotations
 
@@ -13,8 +13,8 @@ PACKAGE_SCHEMES: Final = (*INDEX_SCHEMES, "git+https", "git+http", "git+ssh")
 """Schemes of a single package."""
 
 CREDENTIALS_HINT: Final = (
-    "Leave user name and password out, since they would be stored with the task and the image. "
-    "Give them on the dispatcher's machine: in PIP_INDEX_URL or PIP_EXTRA_INDEX_URL, in ~/.netrc "
+    "Remove user name and password, since they would be stored with the task and the image. "
+    "Set them on the dispatcher's machine: in PIP_INDEX_URL or PIP_EXTRA_INDEX_URL, in ~/.netrc "
     "(for git servers, too), or in a keyring."
 )
 
@@ -33,7 +33,7 @@ class UnusableUrl(ValueError):
     message
         The problem, phrased to follow the name of the object with the URL: ``"has a URL with …"``.
     hint
-        What to do about it; empty if the message is enough.
+        Advice; empty if the message is enough.
     """
 
     def __init__(self, message: str, hint: str = "") -> None:
@@ -47,7 +47,7 @@ def checked_url(url: str, schemes: Collection[str]) -> str:
     Raises
     ------
     UnusableUrl
-        When it has another scheme, no host, or credentials.
+        It has a different scheme, no host, or credentials.
     """
     shown = without_credentials(url)
     if not _CHARACTERS.fullmatch(url):
@@ -61,11 +61,11 @@ def checked_url(url: str, schemes: Collection[str]) -> str:
     if parts.scheme not in schemes or not parts.hostname:
         wanted = ", ".join(f"{scheme}://" for scheme in schemes)
         raise UnusableUrl(f"has the URL {shown}, which should begin with one of {wanted}")
-    # For ssh, the user name is no secret: the server asks for a key.
+    # For ssh, the user name is not secret: the server requires a key.
     if parts.password is not None or (parts.username is not None and parts.scheme != "git+ssh"):
         raise UnusableUrl(f"has credentials in its URL, {shown}", CREDENTIALS_HINT)
     revision = parts.path.partition("@")[2]
-    # git would read these as options.
+    # git would parse these as options.
     if any(part.startswith("-") for part in (parts.netloc, parts.hostname, revision)):
         raise UnusableUrl(f"has a URL with a part that begins with '-': {shown}")
     user, at, host = parts.netloc.rpartition("@")

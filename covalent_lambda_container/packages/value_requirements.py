@@ -1,4 +1,4 @@
-"""What the values of a task require: joined with what the task itself names, or left open."""
+"""Requirements of a task's values: joined with the task's own, or without their versions."""
 
 from __future__ import annotations
 
@@ -38,9 +38,10 @@ def with_required(own: Iterable[str], required: Iterable[str]) -> tuple[str, ...
 
 
 def joined_options(own: Iterable[str], *others: Iterable[str]) -> tuple[str, ...]:
-    """Join a task's options of pip with those that found the packages of its values.
+    """Join a task's pip options with those that located its values' packages.
 
-    The task's own go first: another index is one more index, and what contradicts them is left out.
+    The task's own come first: a different index becomes an extra index, and contradictory options
+    are dropped.
     """
     joined = set(own)
     for line in sorted({line for lines in others for line in lines} - joined):
@@ -53,7 +54,7 @@ def joined_options(own: Iterable[str], *others: Iterable[str]) -> tuple[str, ...
 
 
 def left_open(line: str) -> str:
-    """Return a requirement of a value without its version; of a local version, the public one.
+    """Return a value's requirement without its version, or without only the local version.
 
     A version such as torch's ``2.3.0+cpu`` names a build that only some indexes have.
     """

@@ -125,7 +125,7 @@ class Engine(Protocol):
     def runs_containers(self) -> bool: ...
 
     def find(self, name: str) -> EngineImage | None:
-        """Return the image of a name or ID, or None if the engine does not have it."""
+        """Return the image with a name or ID, or None if the engine does not have it."""
 
     def pull(self, name: str, architecture: str) -> EngineImage:
         """Pull an image and return it."""
@@ -143,7 +143,7 @@ class Engine(Protocol):
     ) -> str:
         """Build an image from a context, tag it `name`, and return its ID.
 
-        With `no_cache`, without anything that earlier builds have left.
+        With `no_cache`, results of earlier builds are not reused.
         """
 
     def push(self, name: str, login: RegistryLogin) -> str:

@@ -24,9 +24,9 @@ class NotAccepted(Exception):
     said
         Lambda's reason.
     hint
-        What helps if it persists; empty if unknown.
+        Advice if the problem persists; empty if there is none.
     brief
-        Whether it is over within a minute, or stays until somebody changes something.
+        Whether the problem passes within a minute, or persists until somebody changes something.
     """
 
     def __init__(self, said: str, hint: str = "", *, brief: bool = False) -> None:
@@ -53,8 +53,8 @@ class FunctionMissing(ProvisionError):
 
     def __init__(self, name: str) -> None:
         super().__init__(
-            f"Function {name} does not exist any more: somebody deleted it.",
-            hint="Dispatch the electron again: the function is created again.",
+            f"Function {name} no longer exists: somebody deleted it.",
+            hint="Dispatch the electron again: this recreates the function.",
         )
 
 
@@ -99,7 +99,7 @@ class FunctionRecord:
     tags
         Its AWS tags.
     description
-        What it was created for, in words for people.
+        Its purpose, in words for people.
     """
 
     name: str
@@ -119,7 +119,7 @@ class Reply:
     payload
         The function's answer as JSON, or Lambda's description of its failure.
     function_error
-        Empty when the function answered; ``"Unhandled"`` or the like when it failed.
+        Empty if the function answered; ``"Unhandled"`` or the like if it failed.
     log_tail
         Last 4 KB of the invocation's log.
     """

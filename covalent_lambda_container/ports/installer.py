@@ -9,7 +9,7 @@ from typing import Final, Protocol
 from covalent_lambda_container.packages.index_settings import IndexSettings
 
 OVERRIDES: Final = "overrides.txt"
-"""Name of the text with requirements that replace those of all packages."""
+"""File name of requirements that override those of all packages."""
 
 
 class WheelsMissing(Exception):
@@ -34,7 +34,7 @@ class Installer(Protocol):
         """Install the packages of a requirements file into a folder.
 
         `requirements` maps file names to texts: ``requirements.txt``, the files it
-        refers to, and perhaps `OVERRIDES`.
+        refers to, and optionally `OVERRIDES`.
 
         Raises
         ------

@@ -1,4 +1,4 @@
-"""A repository of images, and what builds and pushes them."""
+"""A repository of images, and a builder that pushes to it."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ class RegistryLogin:
 
 @dataclass(frozen=True, kw_only=True)
 class ImageRecord:
-    """What the registry says of an image.
+    """An image as the registry lists it.
 
     Parameters
     ----------
@@ -33,11 +33,11 @@ class ImageRecord:
     tags
         Its tags, sorted.
     size_bytes
-        Of its compressed layers.
+        Size of its compressed layers.
     pushed
         When it was pushed.
     pulled
-        When it was last pulled, to a day; None if it never was, or if nobody knows.
+        Day of its last pull; None if there was none, or it is not known.
     """
 
     digest: str
@@ -53,7 +53,7 @@ class ImageBuilder(Protocol):
     def build(self, spec: ImageSpec, name: str, *, rebuild: bool = False) -> None:
         """Build the image of a spec and tag it `name` in the engine.
 
-        With `rebuild`, from nothing that earlier builds have left.
+        With `rebuild`, results of earlier builds are not reused.
         """
 
     def push(self, name: str, login: RegistryLogin) -> str:
@@ -64,25 +64,25 @@ class Registry(Protocol):
     """A repository of images."""
 
     def find(self, tag: str) -> ImageReference | None:
-        """Return the newest image of a tag, or None when the registry says there is none.
+        """Return the newest image of a tag, or None if the registry has none.
 
         Raises
         ------
         UnusableImage
-            When Lambda does not accept it.
+            Lambda does not accept it.
         """
 
     def contents(self, tag: str) -> ImageContents | None:
-        """Return what is in the newest image of a tag, or None if its labels do not say.
+        """Return the contents of a tag's newest image, or None if its labels lack them.
 
         Raises
         ------
         RegistryError
-            When there is no such image, or it cannot be read.
+            There is no such image, or it cannot be read.
         """
 
     def next_tag(self, tag: str) -> str:
-        """Return what to push the next image of a tag as: the tag itself, or a later revision."""
+        """Return the tag for the next image of a tag: the tag itself, or its next revision."""
 
     def remove(self, tag: str) -> None:
         """Remove a tag; an image without another tag is removed with it."""
@@ -91,7 +91,7 @@ class Registry(Protocol):
         """Return all images; none if there is no repository."""
 
     def remove_images(self, digests: Sequence[str]) -> None:
-        """Remove images with all their tags; absent ones do not matter."""
+        """Remove images with all their tags; absent ones are ignored."""
 
     def ensure_repository(self) -> str:
         """Return the repository's URI, creating the repository if there is none."""

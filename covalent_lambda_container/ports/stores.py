@@ -41,7 +41,7 @@ class Logs(Protocol):
 
 
 class BlobStore(Protocol):
-    """Object storage, for what is too large for an invocation."""
+    """Object storage, for data that is too large for an invocation."""
 
     def check(self) -> None:
         """Check that the storage exists and may be used.
@@ -58,7 +58,7 @@ class BlobStore(Protocol):
     def read(
         self, key: str, parse: Callable[[Readable], Parsed], *, limit: int | None = None
     ) -> Parsed | None:
-        """Parse an object from its stream; return None when the object does not exist.
+        """Parse an object from its stream; return None if the object does not exist.
 
         A stream that breaks, or in which `parse` finds an error (ValueError), is read again.
 

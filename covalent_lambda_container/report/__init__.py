@@ -1,1 +1,1 @@
-"""How long a dispatch took, what it cost, and what to change."""
+"""Reports on the time and cost of a dispatch, with advice."""

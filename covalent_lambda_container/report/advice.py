@@ -1,4 +1,4 @@
-"""What to change, from what electrons used."""
+"""Advice on options, from the usage of electrons."""
 
 from __future__ import annotations
 
@@ -14,10 +14,10 @@ from covalent_lambda_container.tasks.usage import Usage
 
 _MARGIN: Final = 1.25
 _MARGIN_MB: Final = 64
-"""Memory to pay for beyond the measured peak: relative to it, and at least."""
+"""Memory to reserve beyond the measured peak: relative to it, and at least."""
 _STEP_MB: Final = 64
 _LEAST_MB: Final = 256
-"""Less memory is not suggested: a function has a seventh of a processor with it, and with less,
+"""Least memory that is suggested: a function has a seventh of a processor with it, and with less,
 Python starts so slowly that nothing is saved."""
 _TIGHT: Final = 0.9
 """Share of memory or timeout above which it should be raised."""
@@ -27,24 +27,24 @@ FULL_PROCESSOR_MB: Final = 1769
 developer guide, read 2026-11)."""
 _WORTH_A_WORD: Final = 0.2
 _WORTH_GB_S: Final = 1.0
-"""Smaller savings of memory are not mentioned: relative to what is paid for, and in GB-seconds of
+"""Least savings of memory that are mentioned: relative to the memory paid for, and in GB-seconds of
 the dispatch."""
 _WORTH_S: Final = 1.0
-"""In shorter tasks, what less processor time costs is more than what less memory saves."""
+"""Shortest task for advice on memory: below it, less processor time costs more than is saved."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class Advice:
-    """One thing to change.
+    """A suggested change of an option.
 
     Parameters
     ----------
     electron
-        Name of the electrons that it is for.
+        Name of the electrons concerned.
     option, value
-        The option of the executor, and the value to give it.
+        The option of the executor, and its suggested value.
     reason
-        What was measured, and what the change brings.
+        The measurements, and the benefit of the change.
     """
 
     electron: str
@@ -54,10 +54,10 @@ class Advice:
 
 
 def advice_for(electrons: Sequence[Electron]) -> list[Advice]:
-    """Return what to change, electrons of the same name and configuration together."""
+    """Return advice; electrons with the same name and configuration are grouped."""
     groups: dict[tuple[str, int, int], list[Electron]] = defaultdict(list)
     for one in electrons:
-        # What failed may not have come to its peak.
+        # Failed tasks may not have reached their peak.
         if one.used and one.state == "COMPLETED":
             groups[one.name, one.used.memory_mb, one.timeout_s].append(one)
     return [

@@ -28,9 +28,9 @@ class DispatchReport:
     Parameters
     ----------
     record
-        What Covalent has stored.
+        The dispatch as Covalent stores it.
     image_bytes
-        Compressed size of images by digest; None if nobody asked the registry.
+        Compressed size of images by digest; None if the registry was not queried.
     """
 
     record: DispatchRecord
@@ -43,12 +43,12 @@ class DispatchReport:
 
     @cached_property
     def totals(self) -> Totals:
-        """Their time and cost together."""
+        """The total time and cost."""
         return totals_of(self.electrons, self.image_bytes)
 
     @cached_property
     def advice(self) -> list[Advice]:
-        """What to change."""
+        """Suggested changes."""
         return advice_for(self.electrons)
 
     @property
@@ -66,7 +66,7 @@ class DispatchReport:
 
     @property
     def rows(self) -> list[list[str]]:
-        """One row of texts for each electron, as `COLUMNS` names them."""
+        """One row of cells for each electron, in the order of `COLUMNS`."""
         return [_row(one) for one in self.electrons]
 
     @property
@@ -82,7 +82,7 @@ class DispatchReport:
 
     @property
     def cost_lines(self) -> list[str]:
-        """What the dispatch cost, in sentences; no cost where nothing was billed."""
+        """The cost in sentences; no cost if nothing was billed."""
         totals = self.totals
         if not totals.billed:
             return ["Nothing was billed: no electron ran on AWS."]
@@ -165,7 +165,7 @@ def _row(one: Electron) -> list[str]:
 
 
 def seconds(value: float) -> str:
-    """Write a length of time: ``0.31 s``, ``42.0 s``, ``3 min 20 s``."""
+    """Format a duration: ``0.31 s``, ``42.0 s``, ``3 min 20 s``."""
     if value < 10:
         return f"{value:.2f} s"
     if value < 120:
@@ -174,7 +174,7 @@ def seconds(value: float) -> str:
 
 
 def dollars(value: float) -> str:
-    """Write a sum in US dollars, with as many digits as a small one needs."""
+    """Format an amount in US dollars, with more digits for small amounts."""
     return (
         f"${value:.2f}" if value >= 10 else f"${value:.8f}" if value < 0.0001 else f"${value:.6f}"
     )

@@ -1,4 +1,4 @@
-"""The electrons of a dispatch, each with what it used."""
+"""The electrons of a dispatch, with the usage of each."""
 
 from __future__ import annotations
 
@@ -22,13 +22,13 @@ class Electron:
     Parameters
     ----------
     dispatch_id, node_id, name
-        Covalent's names for it; the name without control characters.
+        Covalent's identifiers of the electron, and its name without control characters.
     state
-        Covalent's word for its state.
+        Covalent's name of its state.
     started, ended
-        When the executor got it, and when it returned.
+        When the executor was called, and when it returned.
     used
-        What its task used; None if it has not ended, or did not say.
+        Its task's usage; None if it has not ended, or did not report it.
     timeout_s
         The option `timeout`.
     """
@@ -60,7 +60,7 @@ class Electron:
 def electrons_of(nodes: Sequence[DispatchNode]) -> list[Electron]:
     """Return a dispatch's electrons in the order in which they started.
 
-    Nodes that need no function, such as lists of outputs, are left out.
+    Nodes that need no function, such as lists of outputs, are excluded.
     """
     found = [_electron(node) for node in nodes]
     shown = [one for one in found if one.used or not one.name.startswith(":")]
@@ -93,9 +93,9 @@ def _electron(node: DispatchNode) -> Electron:
 
 
 def _recorded(node: DispatchNode) -> Usage | None:
-    """Return what the node's own task used, as the header of its result records it.
+    """Return the usage of the node's own task, from the header of its result.
 
-    A value that was handed on, by post-processing or a redispatch, has the record of another task.
+    A value that was passed on, by post-processing or a redispatch, has another task's record.
     """
     record = node.header.get(USAGE)
     if (

@@ -14,7 +14,7 @@ from covalent_lambda_container.report.advice import Advice
 
 @dataclass(frozen=True, kw_only=True)
 class Page:
-    """What a page shows; all texts but the pictures are escaped.
+    """The content of a page; all texts except the pictures are escaped.
 
     Parameters
     ----------
@@ -25,9 +25,9 @@ class Page:
     notes
         Sentences below them.
     pictures
-        SVG elements with their headings; empty ones are left out.
+        SVG elements with their headings; empty ones are omitted.
     advice
-        What to change.
+        Suggested changes.
     table_heading, columns, rows
         The figures as a table.
     """

@@ -13,7 +13,7 @@ from covalent_lambda_container.errors import ConfigurationError
 from covalent_lambda_container.report.electrons import Electron
 
 _INK: Final = "#010203"
-"""Stands for the colour of the page's text, so that pictures fit light and dark pages."""
+"""Placeholder for the colour of the page's text, so that pictures fit light and dark pages."""
 WAIT, RUN, FAILED, PAID = "#9aa5b1", "#2563eb", "#dc2626", "#cbd5e1"
 _WIDTH_INCHES: Final = 9.0
 _ROW_INCHES: Final = 0.26
@@ -47,7 +47,7 @@ def timeline(electrons: Sequence[Electron]) -> str:
 
 
 def memory(electrons: Sequence[Electron]) -> str:
-    """Draw the memory that each electron used, and what was paid for."""
+    """Draw the memory that each electron used, and the memory paid for."""
     shown = [one for one in electrons if one.used][:MOST_ROWS]
     if not shown:
         return ""
@@ -63,7 +63,7 @@ def memory(electrons: Sequence[Electron]) -> str:
 
 
 def cost(electrons: Sequence[Electron]) -> str:
-    """Draw what electrons cost, those of the same name together; nothing if nothing was billed."""
+    """Draw the cost of electrons, grouped by name; nothing if nothing was billed."""
     sums: dict[str, float] = defaultdict(float)
     for one in electrons:
         if one.used and one.used.cost_usd is not None:
@@ -80,12 +80,12 @@ def cost(electrons: Sequence[Electron]) -> str:
 
 
 def time_and_cost(points: Sequence[tuple[int, float, float | None]], knee_mb: int) -> str:
-    """Draw how long a task takes and what it costs at several sizes of memory.
+    """Draw the duration and cost of a task at several memory sizes.
 
     Parameters
     ----------
     points
-        Memory in MB, seconds, and US dollars or None where nothing is billed.
+        Memory in MB, seconds, and US dollars, or None if nothing is billed.
     knee_mb
         The size to mark.
     """
@@ -120,7 +120,7 @@ def _figure(rows: int) -> Iterator[tuple[Any, Any]]:
             hint='Install it: pip install "covalent-lambda-container[report]"',
         ) from exc
     settings: Any = {
-        # Text stays text: small files, and the reader's own fonts.
+        # Text is not converted to paths: small files, and the reader's own fonts.
         "svg.fonttype": "none",
         "svg.hashsalt": "covalent-lambda",
         "font.family": "sans-serif",
@@ -149,7 +149,7 @@ def _plain(axes: Any) -> None:
 
 def _name_rows(axes: Any, electrons: Sequence[Electron]) -> None:
     labels = [f"{_short(one.name)}  {one.node_id}" for one in electrons]
-    # Names are the user's: a $ in one is no formula.
+    # Names are arbitrary: a $ does not begin a formula.
     axes.set_yticks(range(len(labels)), labels, parse_math=False)
     axes.set_ylim(len(labels) - 0.4, -0.6)
 
@@ -171,7 +171,7 @@ def _legend(axes: Any, colours: dict[str, str]) -> None:
 
 
 def _svg(figure: Any) -> str:
-    """Return a figure as an SVG element: no background, nothing loaded from anywhere."""
+    """Return a figure as an SVG element without background and external resources."""
     written = io.StringIO()
     figure.savefig(written, format="svg", transparent=True, metadata={"Date": None})
     element = written.getvalue()

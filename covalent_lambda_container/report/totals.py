@@ -1,4 +1,4 @@
-"""The time and cost of all electrons of a dispatch together."""
+"""The total time and cost of a dispatch's electrons."""
 
 from __future__ import annotations
 
@@ -20,21 +20,21 @@ class Totals:
     Parameters
     ----------
     electrons, failed, cold_starts
-        How many.
+        Numbers of electrons.
     elapsed_s
-        From the first start to the last end.
+        Seconds from the first start to the last end.
     run_s, wait_s
-        Seconds in which tasks ran, and in which they waited, summed over all.
+        Seconds in which tasks ran and waited, summed over all.
     lambda_usd, requests_usd
-        What Lambda costs; the part of it that is for requests.
+        Cost of Lambda, and the part of it for requests.
     s3_usd
-        What the tasks' requests to S3 cost at most.
+        Upper limit for the cost of the tasks' S3 requests.
     images_usd_per_month
-        What ECR costs for the images; None if their sizes are not known.
+        Cost of the images in ECR; None if their sizes are not known.
     billed
         Whether any electron ran on AWS. Otherwise nothing was billed, and all costs are 0.
     all_billed
-        Whether all of them did.
+        Whether all electrons ran on AWS.
     """
 
     electrons: int
@@ -57,9 +57,9 @@ def totals_of(electrons: Sequence[Electron], image_bytes: Mapping[str, int] | No
     Parameters
     ----------
     electrons
-        Of one dispatch.
+        The electrons of one dispatch.
     image_bytes
-        Compressed size of images by digest; None if nobody asked the registry.
+        Compressed size of images by digest; None if the registry was not queried.
     """
     used = [one.used for one in electrons if one.used]
     on_aws = [usage for usage in used if usage.cost_usd is not None]

@@ -1,4 +1,4 @@
-"""Time and cost of electrons at several sizes of memory, and which size to choose."""
+"""Time and cost of electrons at several memory sizes, and the best size."""
 
 from __future__ import annotations
 
@@ -27,13 +27,13 @@ class Size:
     memory_mb
         The size.
     runs
-        Warm runs that were measured.
+        Number of warm runs that were measured.
     duration_s
-        Their median.
+        Their median duration.
     peak_memory_mb
-        The highest of all runs.
+        Highest peak of all runs.
     cost_usd
-        Median list price of a run; None where nothing is billed.
+        Median list price of a run; None if nothing is billed.
     """
 
     memory_mb: int
@@ -44,7 +44,7 @@ class Size:
 
     @property
     def price(self) -> float:
-        """What to compare sizes by: the cost, or what it is proportional to."""
+        """The measure for comparing sizes: the cost, or a value proportional to it."""
         if self.cost_usd is not None:
             return self.cost_usd
         return self.memory_mb * self.duration_s
@@ -59,7 +59,7 @@ class Tuned:
     electron
         Its name.
     sizes
-        By memory, smallest first; those without a warm run are left out.
+        Its sizes, smallest first, without those that have no warm run.
     """
 
     electron: str
@@ -67,31 +67,31 @@ class Tuned:
 
     @property
     def cheapest(self) -> Size:
-        """The size that costs least; the larger one of equals, which is faster."""
+        """The size with the lowest cost; the largest of equals, which is faster."""
         return min(self.sizes, key=lambda size: (round(size.price, 12), -size.memory_mb))
 
     @property
     def fastest(self) -> Size:
-        """The size that takes least time."""
+        """The size with the shortest duration."""
         return min(self.sizes, key=lambda size: (size.duration_s, size.memory_mb))
 
     @property
     def knee(self) -> Size:
         """The size with the least product of time and cost.
 
-        While time falls as memory grows, the cost stays the same and the product falls; once more
-        memory brings no more speed, the product grows.
+        As long as time falls as memory grows, the cost stays the same and the product falls; once
+        more memory no longer increases speed, the product grows.
         """
         return min(self.sizes, key=lambda size: (size.duration_s * size.price, size.memory_mb))
 
     def marks(self, size: Size) -> str:
-        """Say what a size is."""
+        """Return the labels of a size: cheapest, fastest, knee."""
         named = {"cheapest": self.cheapest, "fastest": self.fastest, "knee": self.knee}
         return ", ".join(name for name, chosen in named.items() if chosen == size)
 
 
 def tuned(runs: Iterable[tuple[int, Sequence[Electron]]]) -> list[Tuned]:
-    """Return every electron of several dispatches at all sizes; cold runs are left out.
+    """Return every electron of several dispatches at all sizes, without cold runs.
 
     Parameters
     ----------
@@ -134,18 +134,18 @@ def _size(memory_mb: int, electrons: Sequence[Electron]) -> Size:
 def highest_cost_usd(
     options: Sequence[Options], sizes: Sequence[int], dispatches: int, region: str
 ) -> float:
-    """Return what all invocations cost if every task runs into its timeout.
+    """Return the cost of all invocations if every task times out.
 
     Parameters
     ----------
     options
-        Of each electron.
+        Options of each electron.
     sizes
         Memory sizes in MB.
     dispatches
-        How many for each size.
+        Number of dispatches for each size.
     region
-        Of the functions.
+        The functions' region.
     """
     return dispatches * sum(
         cost_usd(
@@ -161,7 +161,7 @@ def highest_cost_usd(
 
 
 def rows_of(results: Sequence[Tuned]) -> list[list[str]]:
-    """Return one row of texts for each electron and size, as `COLUMNS` names them."""
+    """Return one row of cells for each electron and size, in the order of `COLUMNS`."""
     return [
         [
             one.electron,

@@ -1,4 +1,4 @@
-"""Bounded capture of what a task prints."""
+"""Bounded capture of a task's output."""
 
 from __future__ import annotations
 
@@ -6,8 +6,8 @@ from collections import deque
 
 HEAD_BYTES = 32 * 1024
 TAIL_BYTES = 96 * 1024
-"""What is kept of each stream. JSON may need 6 bytes for one byte of output, so two full streams
-stay under 1.6 MB and cannot push an answer over Lambda's limit."""
+"""Bytes kept of each stream. JSON may need 6 bytes for one byte of output, so two full streams stay
+under 1.6 MB and cannot push an answer over Lambda's limit."""
 
 
 class CapturedOutput:
@@ -21,11 +21,11 @@ class CapturedOutput:
 
     @property
     def size(self) -> int:
-        """How many bytes were written."""
+        """Number of bytes written."""
         return len(self._head) + self._tail_size + self._dropped
 
     def add(self, content: bytes) -> None:
-        """Take what was written next."""
+        """Append output."""
         room = HEAD_BYTES - len(self._head)
         if room:
             self._head += content[:room]
@@ -44,7 +44,7 @@ class CapturedOutput:
             self._dropped += len(oldest)
 
     def text(self) -> str:
-        """Return what was written, its middle left out if it was long.
+        """Return the output, without its middle if it is long.
 
         Bytes that are not UTF-8 are shown as ``\\xNN``.
         """

@@ -1,6 +1,6 @@
-"""Covalent's SDK in an image: it learns what Covalent's own workers know.
+"""Prepares Covalent's SDK in an image, as Covalent's own workers do.
 
-It is there only for tasks that refer to it, and only they have it imported.
+Only images of tasks that refer to it contain it, and only those tasks import it.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ _CONTEXT = "covalent.executor.utils.context"
 
 
 def prepare(context: Mapping[str, Any]) -> None:
-    """Give Covalent the task's context, where it has been imported.
+    """Set the task's context in Covalent, if it has been imported.
 
     Parameters
     ----------
@@ -45,17 +45,17 @@ def import_covalent() -> None:
 
 
 class _Chosen(dict[str, Any]):
-    """Options of an executor that is named, and takes them from its configuration."""
+    """Options of an executor given by name, which come from its configuration."""
 
     def __bool__(self) -> bool:
         return True
 
 
 def keep_executors(function: Any, args: list[Any]) -> None:
-    """Have a sublattice keep the executors that it names.
+    """Make a sublattice keep the executors that it names.
 
-    Covalent takes everything from the parent lattice that is empty in the sublattice, and so the
-    options of the parent's executor for another one that is given by its name alone.
+    Covalent fills empty entries of the sublattice from the parent lattice, and so uses the options
+    of the parent's executor for a different one that is given only by name.
     """
     if (
         getattr(function, "__module__", "") != "covalent._workflow.electron"
@@ -72,7 +72,7 @@ def _noting_packages(kind: Any) -> Any:
     make = kind.make_transportable
 
     def make_transportable(value: Any) -> Any:
-        """Wrap a value, with the packages that its pickle refers to in its header."""
+        """Wrap a value, and record the packages that its pickle refers to in its header."""
         made = make(value)
         if made is not value:
             required = requirements_of(value)

@@ -1,4 +1,4 @@
-"""The way of answers: inside the invocation, or through S3 where no connection can lose them."""
+"""Delivers answers: with the invocation, or through S3, where no connection can lose them."""
 
 from __future__ import annotations
 
@@ -17,14 +17,14 @@ from . import wire
 _REMEMBERED_ANSWERS = 256
 _REMEMBERED_BYTES = 16 * 1024 * 1024
 _QUICK_S = 2.0
-"""How long an answer that may as well travel inline waits for S3."""
+"""How long an answer that also fits inline waits for S3."""
 
 
 class Deliveries:
-    """Sends answers, and remembers those that travelled inline.
+    """Sends answers, and remembers those sent inline.
 
     Lambda's service answers its caller over a connection that may break without the function's
-    knowledge. The dispatcher then asks for the answer by its task's id, and `store` puts it in S3.
+    knowledge. The dispatcher then requests the answer by its task's id, and `store` puts it in S3.
     """
 
     def __init__(self) -> None:
@@ -35,7 +35,7 @@ class Deliveries:
         self, event: dict[str, Any], answer: dict[str, Any], result_file: int, elapsed_s: float,
         remaining_s: float,
     ) -> dict[str, Any]:  # fmt: skip
-        """Return what the invocation answers.
+        """Return the invocation's response.
 
         Parameters
         ----------
@@ -44,11 +44,11 @@ class Deliveries:
         answer
             The answer without its pickle.
         result_file
-            Descriptor of the pickle; empty if there is none.
+            Descriptor of the pickle's file, which is empty if there is none.
         elapsed_s
-            How long the task took.
+            Duration of the task.
         remaining_s
-            Time to the function's deadline.
+            Time left until the function's deadline.
         """
         pickle_bytes = os.fstat(result_file).st_size if answer["result"] else 0
         # Base64 makes four bytes of three; the answer's own text is measured as it will be sent.
@@ -66,7 +66,7 @@ class Deliveries:
                 if not fits:
                     error = {"type": "ResultNotStored", "message": str(exc), "traceback": ""}
                     return answer | {"status": wire.NOT_STORED, "result": None, "error": error}
-                # The connection has most likely held, and carries it too.
+                # The connection most likely still exists, and can also carry it.
                 print(f"The answer goes inline: {exc}", file=sys.stderr)
             else:
                 return {"v": wire.VERSION, "result_at": "s3"}
@@ -77,7 +77,7 @@ class Deliveries:
         return answer
 
     def store(self, task_ids: Iterable[str], remaining_s: float) -> list[str]:
-        """Put answers in S3 that travelled inline; return the ids of those that are there now."""
+        """Store answers that were sent inline in S3; return the ids of those stored."""
         from .transfer import upload
 
         stored = []
@@ -109,7 +109,7 @@ class Deliveries:
 
 
 class _mapped:  # noqa: N801 - a context manager, used like a function
-    """A file's content in memory, not copied."""
+    """A memory map of a file's content."""
 
     def __init__(self, descriptor: int, size: int) -> None:
         self._map = mmap.mmap(descriptor, size, access=mmap.ACCESS_READ) if size else None
@@ -121,6 +121,6 @@ class _mapped:  # noqa: N801 - a context manager, used like a function
     def __exit__(self, *_: object) -> None:
         self._view.release()
         if self._map is not None:
-            # Views of it that an error's traceback holds keep it open until they go.
+            # Views held by an error's traceback keep it open until they are released.
             with contextlib.suppress(BufferError):
                 self._map.close()

@@ -1,7 +1,7 @@
-"""One task, run as Covalent would run it; whatever happens becomes part of the answer.
+"""Runs one task as Covalent would; errors become part of the answer.
 
-None of the user's modules is imported before the call, so that an import error is the task's error
-and comes back with its traceback.
+None of the user's modules is imported before the call, so that an import error becomes the task's
+error, with its traceback.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ _SHOWN_BYTES = 32
 _BUILT_IN_COLLECTIONS = (bytes, bytearray, list, tuple, set, frozenset, dict)
 
 _FILES_KEYWORD = "files"
-"""Covalent's reserved keyword for file transfers: always a list, even of one."""
+"""Covalent's reserved keyword for file transfers: always a list, even with one element."""
 
 
 class Cancelled(BaseException):
@@ -38,7 +38,7 @@ def execute(read: Callable[[], dict[str, Any]], result_file: BinaryIO) -> dict[s
     read
         Returns the task as `wire` defines it; leaves are bytes-like.
     result_file
-        Takes the pickle of the task's result.
+        File for the pickle of the task's result.
 
     Returns
     -------
@@ -52,7 +52,7 @@ def execute(read: Callable[[], dict[str, Any]], result_file: BinaryIO) -> dict[s
         answer["status"] = wire.COMPLETED
     except Cancelled:
         answer["status"] = wire.CANCELLED
-    # A task may raise anything, SystemExit included; whatever it is belongs to the task.
+    # A task may raise anything, SystemExit included: it is always the task's error.
     except BaseException as exc:
         answer["status"] = wire.FAILED
         answer["error"] = describe(exc) | {"loading": progress.loading}
@@ -60,18 +60,18 @@ def execute(read: Callable[[], dict[str, Any]], result_file: BinaryIO) -> dict[s
 
 
 class _Progress:
-    """How far a task has come: whether its function and values are being unpickled."""
+    """A task's progress: whether its function and values are still being unpickled."""
 
     loading = False
 
 
 def _call(task: dict[str, Any], progress: _Progress) -> Any:
-    """Run hooks and function in Covalent's order, hooks' return values passed on as it does."""
+    """Run hooks and function in Covalent's order, and pass on hooks' return values as it does."""
 
     def load(pickled: Any) -> Any:
         value = cloudpickle.loads(pickled)
         if task.get("context"):
-            # Whatever is loaded may be the first to import Covalent.
+            # Any object may be the first to import Covalent.
             covalent_sdk.prepare(task["context"])
         return value
 
@@ -108,7 +108,7 @@ def _call(task: dict[str, Any], progress: _Progress) -> Any:
 
 
 def _run_command(command: str) -> None:
-    """Run one of DepsBash's commands as Covalent does, but where writing is possible."""
+    """Run a DepsBash command as Covalent does, but in a writable folder."""
     import subprocess
 
     ended = subprocess.run(
@@ -124,7 +124,7 @@ def _run_command(command: str) -> None:
 
 
 def _pickle_result(output: Any, file: BinaryIO) -> dict[str, Any]:
-    """Write the pickle; return what Covalent keeps beside it in a TransportableObject."""
+    """Write the pickle; return the other parts of Covalent's TransportableObject."""
     try:
         requires = dump(output, file)
     except Exception as exc:
@@ -145,9 +145,9 @@ def _pickle_result(output: Any, file: BinaryIO) -> dict[str, Any]:
 
 
 def _shown(output: Any, pickled_bytes: int) -> str:
-    """Return ``str(output)`` as Covalent keeps it, shortened where it would be as long as the data.
+    """Return ``str(output)`` for Covalent, shortened if it would be as long as the data.
 
-    Text stays whole: Covalent reads a sublattice from it.
+    Strings are not shortened: Covalent reads a sublattice from one.
     """
     if isinstance(output, str):
         return sendable(output)
@@ -155,7 +155,7 @@ def _shown(output: Any, pickled_bytes: int) -> str:
         import reprlib
 
         if isinstance(output, bytes | bytearray):
-            # reprlib would first make all of them into text.
+            # reprlib would first convert all elements to text.
             return f"{output[:_SHOWN_BYTES]!r}…"
         return reprlib.repr(output)
     text = safe_str(output)

@@ -6,10 +6,10 @@ from typing import Any
 
 from .invocation import Handler
 
-# Before the first invocation: the template of task processes has seen no event.
+# Created before the first invocation: the template of task processes has seen no event.
 _handler = Handler("/tmp")
 
 
 def handle(event: dict[str, Any], context: Any) -> dict[str, Any]:
-    """Answer one invocation, as `invocation.Handler.handle` says."""
+    """Answer one invocation; see `invocation.Handler.handle`."""
     return _handler.handle(event, context)

@@ -1,4 +1,4 @@
-"""One invocation after the other: what comes in, and what goes out."""
+"""Handles invocations one after the other, from event to answer."""
 
 from __future__ import annotations
 
@@ -15,16 +15,16 @@ from .task_process import Cancellation, Ended, task_process
 from .template import Template
 
 _RESERVE_S = 1.0
-"""What is left of the function's time when the last attempt to store an answer ends."""
+"""Seconds reserved at the end of an invocation, after the last attempt to store an answer."""
 
 _END_S = 2.0
 _END_PART = 0.1
-"""A task is ended so long before the function's deadline, or for this part of the time that it was
-given, if that is less. Lambda itself would end handler and task together, and nobody could store an
-answer: if the connection is lost as well, the dispatcher would not know what happened."""
+"""Time before the function's deadline at which a task is ended: seconds, or this part of its time
+if that is less. Lambda itself would end handler and task together, so that no answer could be
+stored: if the connection was also lost, the dispatcher would not learn what happened."""
 
 _LAST_RESERVE_S = 0.1
-"""The same as `_RESERVE_S` for the answer to a task whose time was up: it is small."""
+"""Like `_RESERVE_S`, for the answer to a task whose time was up, which is small."""
 
 _FOREVER_S = 900.0
 
@@ -35,7 +35,7 @@ class Handler:
     Parameters
     ----------
     scratch
-        The folder that tasks may write to, and that is emptied between them.
+        The folder that tasks may write to, emptied between tasks.
     """
 
     def __init__(self, scratch: str) -> None:
@@ -52,10 +52,10 @@ class Handler:
             A task: ``v``, ``id``, ``task`` or ``task_url``, ``result_url``, ``cancel_url``,
             ``cancel_poll_s``, ``inline_limit`` (bytes), ``durable_after_s``, and ``live_url`` with
             ``live_interval_s`` if its output is to be shown while it runs; or ``v`` and ``ping``
-            with ``hold_s``. Both may have ``store``, ids of tasks whose answers are to be put in
-            S3; a ping holds for ``hold_s`` after that.
+            with ``hold_s``. Both may have ``store``, ids of tasks whose answers are to be stored in
+            S3; a ping then waits for ``hold_s``.
         context
-            Lambda's context, which knows the remaining time; None for a whole quarter of an hour.
+            Lambda's context, for the remaining time; None for a quarter of an hour.
 
         Returns
         -------
@@ -155,7 +155,7 @@ def _answer(ended: Ended) -> dict[str, Any]:
     else:
         kind, message = "Runtime.ExitError", ended.how
         if ended.timed_out:
-            # As Lambda reports it.
+            # In Lambda's own words.
             kind, message = "Sandbox.Timedout", "Task timed out"
         error = {"type": kind, "message": message, "traceback": ""}
         answer |= {"status": wire.CRASHED, "error": error}

@@ -1,4 +1,4 @@
-"""Uploads what a task has printed while it runs."""
+"""Uploads a task's output while it runs."""
 
 from __future__ import annotations
 
@@ -13,10 +13,10 @@ from . import wire
 from .capture import CapturedOutput
 
 _PATIENCE_S = 5.0
-"""An upload that takes longer is given up."""
+"""Uploads that take longer are aborted."""
 
 _GATHERED = 0.1
-"""What a task prints after a pause is gathered for so much of an interval: it comes in pieces."""
+"""Fraction of an interval for which output after a pause is collected, since it comes in pieces."""
 
 
 @dataclass(frozen=True)
@@ -26,10 +26,10 @@ class LiveOutput:
     Parameters
     ----------
     url
-        Presigned PUT of the object that has what the task has printed so far, as
-        `wire.pack_output` writes it.
+        Presigned PUT URL of the object with the task's output so far, as `wire.pack_output` writes
+        it.
     interval_s
-        Seconds between two uploads, and before the first one.
+        Seconds between uploads, and before the first one.
     """
 
     url: str
@@ -39,16 +39,16 @@ class LiveOutput:
 class OutputUploads:
     """Uploads a task's output at intervals, whenever the task has printed something.
 
-    Each upload is a process of its own, forked from the handler: it has the output of that moment,
-    and neither a slow S3 nor a long text keeps the handler from passing on what the task prints. At
-    most one is running; it ends before the next one begins.
+    Each upload is a separate process, forked from the handler: it has the output of that moment,
+    and neither a slow S3 nor a long text delays the handler, which passes on the task's output. At
+    most one runs at a time.
 
     Parameters
     ----------
     live
-        Where to and how often.
+        Destination and interval.
     stdout, stderr
-        What the task has printed.
+        The task's output.
     """
 
     def __init__(self, live: LiveOutput, stdout: CapturedOutput, stderr: CapturedOutput) -> None:
@@ -61,7 +61,7 @@ class OutputUploads:
         self._pid = 0
 
     def due(self, now: float) -> float | None:
-        """Return when `advance` has something to do, by the monotonic clock; None for not yet."""
+        """Return when `advance` has something to do, on the monotonic clock; None if it has not."""
         if self._printed() == self._uploaded:
             self._new_since = None
             return self._next if self._pid else None
@@ -83,7 +83,7 @@ class OutputUploads:
         printed = self._printed()
         if printed == self._uploaded:
             return
-        # Imported once, and not with every start of the handler: most tasks end before that.
+        # Imported here instead of at every start of the handler: most tasks end before this.
         from .transfer import put_once
 
         self._uploaded, self._began, self._next = printed, now, now + self._live.interval_s
@@ -102,14 +102,14 @@ class OutputUploads:
 
     def _is_running(self) -> bool:
         with contextlib.suppress(ChildProcessError):
-            # Its status is left for `_end`.
+            # `_end` reads its status.
             return os.waitid(os.P_PID, self._pid, os.WEXITED | os.WNOHANG | os.WNOWAIT) is None
         return False
 
     def _end(self) -> bool:
-        """End the process, if it has not ended; return whether it has uploaded its text."""
+        """End the process if it is still running; return whether it has uploaded its text."""
         pid, self._pid = self._pid, 0
-        # A template that was started again has ended all children of the handler.
+        # A restarted template has ended all children of the handler.
         with contextlib.suppress(ProcessLookupError, ChildProcessError):
             os.kill(pid, signal.SIGKILL)
             _, status = os.waitpid(pid, 0)
@@ -117,7 +117,7 @@ class OutputUploads:
         return False
 
     def _upload(self, put_once: Callable[..., None]) -> None:
-        """Be the process that uploads; never returns."""
+        """Run the upload in the forked process; never returns."""
         status = 1
         try:
             stdout, stderr = (stream.text().encode() for stream in self._streams)
@@ -125,5 +125,5 @@ class OutputUploads:
             put_once(self._live.url, parts, timeout_s=_PATIENCE_S)
             status = 0
         finally:
-            # Without a word: a failed upload fails no task, and is none of the task's output.
+            # Silently: a failed upload neither fails the task nor belongs to its output.
             os._exit(status)

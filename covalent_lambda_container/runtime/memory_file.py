@@ -1,4 +1,4 @@
-"""Files in memory, by which processes hand over data of any size without copies."""
+"""Files in memory, through which processes pass data of any size without copies."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ def memory_file(name: str) -> int:
     Parameters
     ----------
     name
-        For ``/proc``.
+        Name shown in ``/proc``.
     """
     try:
         return os.memfd_create(name)

@@ -13,13 +13,13 @@ _PR_SET_CHILD_SUBREAPER = 36
 def hide_memory() -> None:
     """Keep other processes of the same user from reading or tracing this one, and its forks.
 
-    A process that is not dumpable is inspected by nobody without CAP_SYS_PTRACE (ptrace(2)).
+    Only processes with CAP_SYS_PTRACE can inspect one that is not dumpable (ptrace(2)).
     """
     _prctl(_PR_SET_DUMPABLE, 0)
 
 
 def show_memory() -> None:
-    """Undo `hide_memory`, so that this process's own /proc entries are its own again."""
+    """Undo `hide_memory`, so that this process owns its /proc entries again."""
     _prctl(_PR_SET_DUMPABLE, 1)
 
 
@@ -29,7 +29,7 @@ def adopt_orphans() -> None:
 
 
 def die_with_parent() -> None:
-    """Have this process killed when its parent ends."""
+    """Make the kernel kill this process when its parent ends."""
     _prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
 
 

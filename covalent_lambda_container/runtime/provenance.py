@@ -1,4 +1,4 @@
-"""Which packages a value comes from: whoever unpickles it needs them."""
+"""Finds the packages that a value's pickle refers to, which unpickling it needs."""
 
 from __future__ import annotations
 
@@ -11,21 +11,21 @@ from typing import Any, BinaryIO, cast
 import cloudpickle
 
 MODULES_FILE = "covalent_lambda_modules.json"
-"""Beside the packages: ``{top-level module: [pinned requirement, …]}``, written by the build."""
+"""File next to the packages, written by the build: ``{top-level module: [requirement, …]}``."""
 
-# Those that are pickled under a name of their own; everything else goes under its class's.
+# Types whose objects are pickled under their own names; all others under their class's name.
 _NAMED = (type, FunctionType, BuiltinFunctionType)
 
 
 class RecordingPickler(cloudpickle.Pickler):  # type: ignore[misc]
-    """cloudpickle, remembering the top-level modules that the pickle refers to."""
+    """A cloudpickle pickler that records the top-level modules that the pickle refers to."""
 
     def __init__(self, file: BinaryIO) -> None:
         super().__init__(file)
         self.modules: set[str] = set()
 
     def reducer_override(self, obj: Any) -> Any:
-        # Called for everything but plain built-in values, which need no package.
+        # Called for everything except plain built-in values, which need no package.
         if isinstance(obj, ModuleType):
             module: Any = obj.__name__
         else:
@@ -41,7 +41,7 @@ def dump(value: Any, file: BinaryIO) -> list[str]:
     Returns
     -------
     list of str
-        Requirements of whoever unpickles it, such as ``"numpy==2.1.0"``, sorted.
+        Requirements for unpickling it, such as ``"numpy==2.1.0"``, sorted.
     """
     pickler = RecordingPickler(file)
     pickler.dump(value)
@@ -50,7 +50,7 @@ def dump(value: Any, file: BinaryIO) -> list[str]:
 
 
 def requirements_of(value: Any) -> list[str]:
-    """Return the requirements of whoever unpickles a value, sorted."""
+    """Return the requirements for unpickling a value, sorted."""
     return dump(value, cast("BinaryIO", Nowhere()))
 
 
@@ -62,10 +62,10 @@ def modules_of(value: Any) -> set[str]:
 
 
 class Nowhere:
-    """A file that keeps nothing of what is written to it."""
+    """A file that discards everything written to it."""
 
     def write(self, data: Any) -> None:
-        """Take anything that has bytes, and forget it."""
+        """Accept and discard any bytes."""
 
 
 @lru_cache(maxsize=1)

@@ -12,7 +12,7 @@ from typing import Any
 
 _HOME = "home"
 
-# Lambda's file system is read-only but for /tmp, and its HOME does not exist.
+# Lambda's file system is read-only except for /tmp, and its HOME does not exist.
 _WRITABLE_DIRECTORIES = {
     "HOME": _HOME,
     "XDG_CACHE_HOME": f"{_HOME}/.cache",
@@ -30,14 +30,15 @@ class Scratch:
     path
         The folder; it exists.
     kept
-        Names in it that are not tasks': Lambda's own files. Default: all that are there now.
+        Names of files in it that do not belong to tasks, such as Lambda's own. Default: all present
+        ones.
 
     Attributes
     ----------
     path, kept
         The parameters.
     work
-        An empty folder in it, the next task's working directory; a new one after each `renew`.
+        Empty folder in it, the next task's working directory; replaced by each `renew`.
     """
 
     def __init__(self, path: str, kept: Iterable[str] | None = None) -> None:
@@ -52,7 +53,7 @@ class Scratch:
         return {name: f"{self.path}/{folder}" for name, folder in _WRITABLE_DIRECTORIES.items()}
 
     def renew(self) -> None:
-        """Remove everything that tasks have left, and create what the next one needs."""
+        """Remove everything that tasks have left, and create the next task's folders."""
         for entry in list(os.scandir(self.path)):
             if entry.name in self.kept:
                 continue
@@ -67,18 +68,18 @@ class Scratch:
 
 
 def _strangers(path: str) -> list[str]:
-    """Return the names in a folder that are no task's.
+    """Return the names in a folder that do not belong to tasks.
 
-    Lambda starts a handler again that has crashed or timed out, and leaves ``/tmp`` as it is
-    ("Lambda execution environment lifecycle", developer guide, read 2026-11): what is there then
-    was left by tasks.
+    Lambda restarts a handler that has crashed or timed out without emptying ``/tmp`` ("Lambda
+    execution environment lifecycle", developer guide, read 2026-11): files in it then were left by
+    tasks.
     """
     names = os.listdir(path)
     return [] if _HOME in names else names
 
 
 def _allow_and_repeat(function: Any, path: str, _: Any) -> None:
-    """Remove what a folder's permissions protect."""
+    """Remove a file that its folder's permissions protect."""
     with contextlib.suppress(OSError):
         os.chmod(os.path.dirname(path), stat.S_IRWXU)
         if function in (os.open, os.scandir, os.lstat) and not os.path.islink(path):

@@ -1,4 +1,4 @@
-"""What Lambda imports: orders the search path, then loads the handler."""
+"""The module that Lambda imports: orders the search path, then loads the handler."""
 
 # No ``__future__`` and nothing else before this line: see the module.
 from .child_processes import sitecustomize

@@ -1,4 +1,4 @@
-"""What a task finds around it, the same for each: directory, environment, streams, logging."""
+"""The surroundings of every task: directory, environment, streams, logging."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ def prepare_template(scratch: Scratch) -> None:
     if os.environ.get("HOME", "") in ("", "/", _owner_home()):
         os.environ["HOME"] = scratch.environment["HOME"]
     for name, folder in scratch.environment.items():
-        # What the user has set by the option `environment` stays.
+        # Variables set with the option `environment` are kept.
         os.environ.setdefault(name, folder)
     os.environ["COVALENT_PLUGIN_LOAD"] = "false"
     # Programs that tasks start find the image's packages.
@@ -45,11 +45,11 @@ def prepare_task(scratch: Scratch) -> None:
 
 
 def _owner_home() -> str:
-    """Return the home that the system's user has, which Lambda does not let it write to."""
+    """Return the home directory of the system's user, which Lambda makes read-only."""
     try:
         return pwd.getpwuid(os.getuid()).pw_dir
     except KeyError:
-        # Lambda runs functions as a user that an image need not know.
+        # Lambda runs functions as a user that may not exist in the image.
         return os.environ.get("HOME", "")
 
 
@@ -65,7 +65,7 @@ def _stream(descriptor: int) -> io.TextIOWrapper:
 
 
 def _seed() -> None:
-    """Give numpy's global generator a state of its own, which forks would share.
+    """Reseed numpy's global generator, whose state forks would share.
 
     Python seeds its own generator after a fork.
     """

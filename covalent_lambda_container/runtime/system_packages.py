@@ -1,4 +1,4 @@
-"""Which package of the image's Linux distribution has a shared library that a task lacks."""
+"""Finds the package of the image's Linux distribution with a missing shared library."""
 
 from __future__ import annotations
 
@@ -54,7 +54,7 @@ _PACKAGES = {
 
 
 def advice(message: str, os_release: str = OS_RELEASE) -> str:
-    """Say how to get the library into the image that an error says is missing.
+    """Return how to add a library to the image that is missing according to an error.
 
     Parameters
     ----------
@@ -83,17 +83,17 @@ def advice(message: str, os_release: str = OS_RELEASE) -> str:
         return f"{library} is not in the image: choose a base_image that has it."
     if not package:
         return (
-            f"{library} is not in the image: find its package by '{search}', and install it by "
+            f"{library} is not in the image: find its package by '{search}', and install it with "
             f"ct.DepsBash(['{install} PACKAGE'])."
         )
     return (
-        f"{library} is not in the image: install it while the image is built, by "
+        f"{library} is not in the image: install it while the image is built, with "
         f"ct.DepsBash(['{install} {package}'])."
     )
 
 
 def _system(os_release: str) -> list[str]:
-    """Return the IDs of the Linux distribution and its relatives; of Amazon Linux, the version."""
+    """Return the IDs of the Linux distribution and related ones; for Amazon Linux, the version."""
     try:
         with open(os_release, encoding="utf-8") as file:
             pairs = [line.strip().partition("=")[::2] for line in file if "=" in line]

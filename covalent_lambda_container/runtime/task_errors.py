@@ -1,4 +1,4 @@
-"""What is said of an error that a task raised: its type, message, traceback, and what helps."""
+"""Describes an error that a task raised: type, message, traceback, and advice."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ _AWS_REFUSALS = ("AccessDenied", "AccessDeniedException", "UnauthorizedOperation
 _AWS_ADVICE = (
     "A task's calls of AWS, file transfers included, are made as the function's execution role: "
     "allow them in that role's policy, or choose another by the option lambda_role_name. "
-    "Credentials and profiles of your machine are not there."
+    "Credentials and profiles of your machine are not available there."
 )
 
 _SHARED_MEMORY_ADVICE = (
@@ -32,27 +32,27 @@ _SHARED_MEMORY_MODULES = ("/multiprocessing/synchronize.py", "/multiprocessing/s
 
 _ADVICE = {
     errno.ENOSPC: "/tmp is full: raise the option ephemeral_storage (MB, up to 10240).",
-    errno.EROFS: "Lambda's file system is read-only but for /tmp: write there.",
+    errno.EROFS: "Lambda's file system is read-only except for /tmp: write there.",
     errno.ENOSYS: _SHARED_MEMORY_ADVICE,
 }
 
 
 _COMMANDS = "/opt/covalent-lambda/commands"
-"""Where an image has the commands of DepsBash that ran when it was built."""
+"""Folder of an image with the DepsBash commands that ran when it was built."""
 _FILES_ADVICE = (
-    "Commands of ct.DepsBash run while the image is built. What they write under /tmp, in the home "
-    "or in the working directory is not there at run time: have them write to a folder such as "
-    "/opt/data, or run them before each task with the executor's option bash_deps='runtime'."
+    "ct.DepsBash commands run while the image is built. Files that they write under /tmp, in the "
+    "home or the working directory are not there at run time: write to a folder such as /opt/data, "
+    "or run the commands before each task with the executor's option bash_deps='runtime'."
 )
 
 
 def sendable(text: str) -> str:
-    """Replace lone surrogates, which JSON in UTF-8 cannot carry."""
+    """Replace lone surrogates, which UTF-8 cannot encode."""
     return text.encode("utf-8", "backslashreplace").decode()
 
 
 def safe_str(value: Any) -> str:
-    """Return ``str(value)``, or what went wrong with it."""
+    """Return ``str(value)``, or a note on the error that it raised."""
     try:
         return str(value)
     except Exception as exc:
@@ -60,7 +60,7 @@ def safe_str(value: Any) -> str:
 
 
 def describe(exc: BaseException) -> dict[str, Any]:
-    """Return an error as answers have it, with advice where there is any."""
+    """Return an error in the form of answers, with advice if there is any."""
     kind = type(exc)
     qualified = kind.__qualname__
     if kind.__module__ not in ("builtins", "__main__"):
@@ -82,9 +82,9 @@ def describe(exc: BaseException) -> dict[str, Any]:
 def _causes(exc: BaseException | None) -> Iterator[BaseException]:
     """Yield an error and those that it was raised from; they may be each other's causes.
 
-    An error that was only being handled when another was raised is the reason for one of its own
-    kind, as where a library says of a failed import what it is for. Any other came about by itself
-    in code that had a way without the module or the file.
+    An error that was being handled when another was raised counts as its cause only if both are of
+    the same kind, as when a library explains a failed import. Otherwise, the code had an
+    alternative to the missing module or file, and failed independently.
     """
     for _ in range(20):
         if exc is None:
@@ -102,7 +102,7 @@ def _missing_module(exc: BaseException) -> str:
 
 
 def _advice(exc: BaseException) -> str:
-    """Say which option helps, where the error or one behind it has a cause known to be Lambda's."""
+    """Return which option helps if the error, or one of its causes, is typical of Lambda."""
     for cause in _causes(exc):
         if isinstance(cause, MemoryError):
             return "Raise the option memory_size (MB, up to 10240)."
@@ -115,7 +115,7 @@ def _advice(exc: BaseException) -> str:
                 )
             return (
                 f"{cause.name} is not in the image. Name its package in ct.DepsPip, or in the "
-                "option requirements; put a module of your own there by the option local_packages, "
+                "option requirements; add a module of your own with the option local_packages, "
                 "or send it with ct.DepsModule."
             )
         if isinstance(cause, (ImportError, OSError)):
@@ -130,7 +130,7 @@ def _advice(exc: BaseException) -> str:
             return _FILES_ADVICE
         if _is_missing_program(cause):
             return (
-                "A program is not in the image: install it by a command of ct.DepsBash while the "
+                "A program is not in the image: install it with a ct.DepsBash command while the "
                 "image is built, or choose a base_image that has it."
             )
         if _is_refusal_of_aws(cause):
@@ -139,7 +139,7 @@ def _advice(exc: BaseException) -> str:
 
 
 def _lacks_shared_memory(exc: BaseException) -> bool:
-    """Tell whether there is no /dev/shm, which glibc since 2.34 reports as a missing file."""
+    """Return whether /dev/shm is missing, which glibc since 2.34 reports as a missing file."""
     if not isinstance(exc, OSError):
         return False
     place = [frame.f_code.co_filename for frame, _ in traceback.walk_tb(exc.__traceback__)]
@@ -147,14 +147,14 @@ def _lacks_shared_memory(exc: BaseException) -> bool:
 
 
 def _is_file_of_a_command(exc: BaseException) -> bool:
-    """Tell whether a file is missing that a command of DepsBash may have written at build time."""
+    """Return whether a missing file may have been written by a DepsBash command at build time."""
     if not isinstance(exc, FileNotFoundError) or not isinstance(exc.filename, str):
         return False
     path = os.path.abspath(exc.filename)
     return path.startswith(("/tmp/", "/root/")) and os.path.isdir(_COMMANDS)
 
 
-# Known by their names: what raises them is imported only if the task has done so.
+# Identified by name: the libraries that raise them are imported only if the task did so.
 
 
 def _is_missing_program(exc: BaseException) -> bool:

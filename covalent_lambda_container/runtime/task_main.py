@@ -1,4 +1,4 @@
-"""What the process of one task does, from its fork to its end."""
+"""The process of one task, from its fork to its end."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ def wait_and_run(handler: socket.socket, scratch: Scratch) -> NoReturn:
     handler
         Connection to the handler. It sends whether the task is packed, as `wire` defines it, or
         JSON with base64 leaves; and five descriptors: of the task, the answer, the result's pickle,
-        standard output and standard error. It is told when the answer is complete.
+        standard output and standard error. It is notified when the answer is complete.
     scratch
         The folder to work in.
     """
@@ -69,12 +69,12 @@ def wait_and_run(handler: socket.socket, scratch: Scratch) -> NoReturn:
 
 
 def _separate() -> None:
-    """Make this a process of its own: session, signals, memory."""
+    """Separate this process from the handler's: session, signals, memory."""
     os.setsid()
     prctl.die_with_parent()
     prctl.show_memory()
     with contextlib.suppress(OSError), open("/proc/self/oom_score_adj", "wb", buffering=0) as file:
-        # When memory is short, the kernel ends the task and not the handler.
+        # If memory runs out, the kernel kills the task instead of the handler.
         file.write(_OOM_SCORE)
     signal.signal(signal.SIGUSR1, _cancel)
 

@@ -24,7 +24,7 @@ _PIPE_BYTES = 64 * 1024
 _DRAINED_BYTES = 1024 * 1024
 _MESSAGE_BYTES = 1024
 _GRACE_S = 0.5
-"""What a cancelled task has for an end of its own."""
+"""Seconds that a cancelled task has to end by itself."""
 
 
 @dataclass(frozen=True)
@@ -34,7 +34,7 @@ class Cancellation:
     Parameters
     ----------
     url, task_id, poll_s
-        As of `CancelWatch`; the first request goes out after `poll_s`.
+        As in `CancelWatch`; the first request is sent after `poll_s`.
     """
 
     url: str
@@ -49,7 +49,7 @@ class Ended:
     Parameters
     ----------
     answer
-        What it answered, unchecked; None if it ended without an answer.
+        Its answer, unchecked; None if it ended without one.
     how
         How its process ended: ``"exit status 3"``, ``"signal: killed"``.
     cancelled
@@ -57,9 +57,9 @@ class Ended:
     timed_out
         Whether it was killed because its time was up.
     stdout, stderr
-        What was printed.
+        Its output.
     peak_kb
-        Most memory that its processes had, each by itself.
+        Peak memory of its largest process.
     """
 
     answer: dict[str, Any] | None
@@ -77,7 +77,7 @@ class TaskProcess:
     Parameters
     ----------
     template
-        Where the process comes from.
+        Template that forks the process.
     task_file
         Descriptor of the task.
     packed
@@ -96,7 +96,7 @@ class TaskProcess:
         self._outputs = {stdout: (1, self._stdout), stderr: (2, self._stderr)}
         theirs = (task_file, self._answer_file, self.result_file, their_stdout, their_stderr)
         try:
-            # A process that was killed while it waited has ended without an answer.
+            # A process that was killed while waiting has ended without an answer.
             with contextlib.suppress(OSError):
                 message = json.dumps({"packed": packed}).encode()
                 socket.send_fds(self._process, [message], theirs)
@@ -107,14 +107,14 @@ class TaskProcess:
     def wait(
         self, cancellation: Cancellation | None, live: LiveOutput | None = None, *, most_s: float
     ) -> Ended:
-        """Wait for the task's end, passing on what it prints, and return how it ended.
+        """Wait for the task's end while passing on its output; return how it ended.
 
         Parameters
         ----------
         cancellation, live
-            How it may be cancelled, and how its output is shown meanwhile; None for not at all.
+            How it may be cancelled, and how its output is shown meanwhile; None to do neither.
         most_s
-            How long it may still run; it is killed then.
+            Remaining time after which it is killed.
         """
         cancelled = timed_out = False
         ending: bytes | None = None
@@ -152,7 +152,7 @@ class TaskProcess:
         return self._ended(ending, cancelled=cancelled, timed_out=timed_out)
 
     def close(self) -> None:
-        """Release what it had."""
+        """Release its resources."""
         self._process.close()
         for descriptor in (*self._outputs, self._answer_file, self.result_file):
             os.close(descriptor)
@@ -161,7 +161,7 @@ class TaskProcess:
     def _ended(self, ending: bytes, *, cancelled: bool, timed_out: bool) -> Ended:
         answer = self._answer() if ending else None
         if answer is None:
-            # What it printed is complete only when its process has ended.
+            # Its output is complete only when its process has ended.
             report = self._template.end_task((), wait=True)
         else:
             report = {"status": 0, "peak_kb": _peak_kb(ending)}
@@ -188,7 +188,7 @@ class TaskProcess:
         return ready
 
     def _ending(self) -> bytes:
-        """Return what the process says at its end; nothing if it ended without a word."""
+        """Return the message that the process sends at its end; empty if it sent none."""
         try:
             return self._process.recv(_MESSAGE_BYTES)
         except OSError:
@@ -208,11 +208,11 @@ class TaskProcess:
         return True
 
     def _drain(self) -> None:
-        """Take what is still in the pipes."""
+        """Read the remaining output in the pipes."""
         for descriptor in list(self._outputs):
             os.set_blocking(descriptor, False)
             with contextlib.suppress(BlockingIOError):
-                # No more than fits into a pipe: what a task has left running may write for ever.
+                # At most a pipe's capacity: processes left running may write forever.
                 for _ in range(_DRAINED_BYTES // _PIPE_BYTES):
                     if not self._pass_on(descriptor):
                         break
@@ -232,7 +232,7 @@ class TaskProcess:
 
 @contextlib.contextmanager
 def task_process(template: Template, task_file: int, *, packed: bool) -> Iterator[TaskProcess]:
-    """Have a task's process while the context is open."""
+    """Provide a task's process while the context is open."""
     process = TaskProcess(template, task_file, packed=packed)
     try:
         yield process
@@ -248,7 +248,7 @@ def _peak_kb(ending: bytes) -> int:
 
 
 def _modules(answer: dict[str, Any]) -> list[str]:
-    """Return the modules that a task says it imported, if they have names of modules."""
+    """Return the modules that a task reports as imported, if they are valid module names."""
     modules = answer.get("modules")
     if not isinstance(modules, list):
         return []

@@ -1,10 +1,10 @@
 """The process from which each task's process is forked.
 
 It is forked from the handler before the first invocation, so that its memory, of which every task
-gets a copy, has never held anything of another task. It ends what a task leaves running, empties
-the folder that tasks write to, imports what they have imported, and then forks the next task's
-process, which waits for its task: all this while the handler delivers an answer, or nothing is to
-be done.
+gets a copy, has never held data of another task. It ends processes that a task leaves running,
+empties the folder that tasks write to, imports the modules that they have imported, and then forks
+the next task's process, which waits for its task: all this while the handler delivers an answer or
+is idle.
 """
 
 from __future__ import annotations
@@ -33,11 +33,11 @@ _PATIENCE_S = 30.0
 
 
 class TemplateEnded(Exception):
-    """The template's process has ended; a task of the same user may kill it."""
+    """The template's process has ended; a task, which has the same user, may have killed it."""
 
 
 class Template:
-    """The handler's side of it.
+    """The handler's side of the template.
 
     Parameters
     ----------
@@ -69,7 +69,7 @@ class Template:
             return self._next_process()
         except TemplateEnded as exc:
             if isinstance(exc.__cause__, TimeoutError):
-                # A module that a task could import hangs when it is imported there.
+                # A module that a task imported hangs when it is imported there.
                 self._imports = False
             self._restart()
             return self._next_process()
@@ -86,12 +86,12 @@ class Template:
         return json.loads(message)["pid"], socket.socket(fileno=descriptors[0])
 
     def end_task(self, modules: Iterable[str], *, wait: bool) -> dict[str, Any]:
-        """Have the task's process ended, and another made.
+        """End the task's process, and fork the next one.
 
         Parameters
         ----------
         modules
-            What the task has imported; the next one finds it imported.
+            Modules that the task has imported, to be imported for the next one.
         wait
             Whether to wait until the process has ended.
 
@@ -107,7 +107,7 @@ class Template:
                 report: dict[str, Any] = json.loads(self._control.recv(_MESSAGE_BYTES))
                 return report
         except (OSError, ValueError):
-            # Killed by the task, most likely, whose process ends with it.
+            # Most likely killed by the task, whose process ends with it.
             self._restart()
         return {"status": signal.SIGKILL, "peak_kb": 0}
 
@@ -125,7 +125,7 @@ class Template:
         return new
 
     def _restart(self) -> None:
-        """Start another template process, in an interpreter that knows nothing of this one."""
+        """Start another template process, in an interpreter that shares no memory with this one."""
         end_children()
         self._control.close()
         self._known.clear()
@@ -147,7 +147,7 @@ def serve(control: socket.socket, scratch: Scratch) -> None:
         prctl.adopt_orphans()
         prepare_template(scratch)
         while True:
-            # Objects that the collector does not look at are not copied for its sake.
+            # Frozen objects are not visited by the collector, and so not copied.
             gc.freeze()
             pid = _fork(control, scratch)
             message = control.recv(_MESSAGE_BYTES)
@@ -175,7 +175,7 @@ def serve(control: socket.socket, scratch: Scratch) -> None:
 
 
 def _fork(control: socket.socket, scratch: Scratch) -> int:
-    """Fork a process that waits for its task, and give the handler the connection to it."""
+    """Fork a process that waits for its task, and send the handler the connection to it."""
     ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
     with warnings.catch_warnings():
         # Modules may have started threads when they were imported.
@@ -214,14 +214,14 @@ def _children() -> Iterator[int]:
             continue
         with contextlib.suppress(OSError):
             with open(f"/proc/{name}/stat", encoding="utf-8", errors="replace") as file:
-                # The command's name stands in parentheses and may contain anything.
+                # The command's name is in parentheses and may contain anything.
                 fields = file.read().rpartition(")")[2].split()
             if fields[1] == own:
                 yield int(name)
 
 
 def _import(modules: Iterable[str]) -> None:
-    """Import what tasks have imported, so that the next ones find it imported."""
+    """Import modules that tasks have imported, in advance for the next ones."""
     if not modules:
         return
     environment, folder = dict(os.environ), os.getcwd()
@@ -231,7 +231,7 @@ def _import(modules: Iterable[str]) -> None:
         contextlib.redirect_stderr(nowhere),
     ):
         for name in modules:
-            # A module that cannot be imported here is the task's own concern.
+            # If a module cannot be imported here, the task will report it.
             with contextlib.suppress(BaseException):
                 importlib.import_module(name)
     os.chdir(folder)

@@ -1,4 +1,4 @@
-"""Objects of one task, moved through presigned S3 URLs with the standard library alone."""
+"""Transfers objects through presigned S3 URLs, using only the standard library."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ _PARTS_AT_ONCE = 4
 
 
 class Clock(Protocol):
-    """The time, and how to let it pass."""
+    """A source of time, and a way to wait."""
 
     def now(self) -> float:
         """Return seconds since some moment."""
@@ -51,7 +51,7 @@ def download(
     Parameters
     ----------
     url, descriptor
-        From where and to where.
+        Source and destination.
     patience_s
         How long errors of S3 are retried.
 
@@ -99,7 +99,7 @@ def upload(
     Parameters
     ----------
     url, parts
-        To where and what.
+        Destination and content.
     patience_s
         How long errors of S3 are retried.
 
@@ -157,10 +157,10 @@ def _send(
         except urllib.error.HTTPError as exc:
             exc.close()
             error = OSError(f"S3 answered {method} with HTTP {exc.code} {exc.reason}")
-            # 4xx is S3's last word: an expired or foreign URL does not get better.
+            # 4xx is final: an expired or foreign URL does not become valid.
             final = exc.code < 500
         except (OSError, HTTPException) as exc:
-            # The URL carries a signature and stays out of the message.
+            # The URL contains a signature and must not be in the message.
             error, final = OSError(f"S3 could not be reached for {method}: {exc}"), False
         if final or clock.now() + delay_s >= ends:
             raise error
@@ -173,9 +173,9 @@ def _request(
 ) -> urllib.request.Request:
     """Build the request, aimed at the local endpoint when the URL names the dispatcher's host.
 
-    A presigned URL for a local endpoint says ``localhost``, which in a container is the container
-    itself. The connection goes to the endpoint that the emulator announces; the ``Host`` header
-    keeps the signed name, so the signature still holds.
+    A presigned URL for a local endpoint contains ``localhost``, which in a container is the
+    container itself. The connection goes to the endpoint that the emulator announces; the ``Host``
+    header keeps the signed name, so the signature remains valid.
     """
     target = urllib.parse.urlsplit(url)
     headers = {"Content-Type": "application/octet-stream"}

@@ -1,4 +1,4 @@
-"""Looks for the sign that a task was cancelled."""
+"""Watches for the sign that a task was cancelled."""
 
 from __future__ import annotations
 
@@ -13,21 +13,21 @@ from collections.abc import Callable
 class CancelWatch:
     """A process that polls an object in S3 which lists cancelled tasks.
 
-    It is a process of the handler's own, so that neither a slow S3 nor the task keeps the handler
-    from what it does meanwhile.
+    It is a separate process of the handler's, so that neither a slow S3 nor the task delays the
+    handler.
 
     Parameters
     ----------
     url
-        Presigned GET of the object, a JSON list of tasks' ids.
+        Presigned GET URL of the object, a JSON list of tasks' ids.
     task_id
         The task.
     interval_s
-        Seconds between two requests.
+        Seconds between requests.
     """
 
     def __init__(self, url: str, task_id: str, interval_s: float) -> None:
-        # Once, and not with every start of the handler: most tasks end before they are watched.
+        # Imported here instead of at every start of the handler: most tasks end before this.
         from .transfer import look
 
         self._found, theirs = os.pipe()
@@ -58,5 +58,5 @@ def _lists(look: Callable[[str], bytes | None], url: str, task_id: str) -> bool:
     try:
         return task_id in json.loads(look(url) or b"[]")
     except (OSError, ValueError, TypeError):
-        # An error is no reason to stop a task.
+        # An error is not a reason to stop a task.
         return False

@@ -1,4 +1,4 @@
-"""The envelope that dispatcher and handler exchange: its one definition, used by both.
+"""The only definition of the envelope that dispatcher and handler exchange.
 
 A task is a mapping whose leaves are pickles::
 
@@ -7,21 +7,21 @@ A task is a mapping whose leaves are pickles::
      "commands": [shell command, …],
      "context": {"dispatch_id", "node_id", "image"}}
 
-Inside a Lambda event each ``P`` is the base64 text that Covalent already made. In S3 the same
-mapping is *packed*: each ``P`` becomes ``{"blob": i}``, and the raw bytes of all blobs follow it::
+In a Lambda event, each ``P`` is base64 text as Covalent has it. In S3 the same mapping is
+*packed*: each ``P`` becomes ``{"blob": i}``, and the raw bytes of all blobs follow it::
 
     8 bytes, big endian   length of the index
     index                 UTF-8 JSON {"envelope": mapping, "blobs": [size, …]}
     blobs                 raw pickle bytes, one after the other
 
 An answer is ``{"v", "status", "result", "stdout", "stderr", "error", "usage"}``; a packed answer
-has its pickle as blob 0. When an answer went to S3, the invocation returns ``{"v", "result_at":
-"s3"}`` in its place.
+has its pickle as blob 0. If an answer was stored in S3, the invocation returns ``{"v",
+"result_at": "s3"}`` instead.
 
-While a task runs, what it has printed so far is in S3, if the event has a ``live_url``::
+While a task runs, its output so far is in S3, if the event has a ``live_url``::
 
     8 bytes, big endian   length of stdout
-    stdout, stderr        text that the handler made UTF-8; the task can replace it by anything
+    stdout, stderr        text that the handler encodes as UTF-8; the task can replace it
 """
 
 from __future__ import annotations
@@ -42,13 +42,13 @@ CANCELLED = "cancelled"
 CRASHED = "crashed"
 """The task's process ended without an answer; ``error`` says how."""
 NOT_STORED = "not stored"
-"""The task ended, but S3 did not take its answer, which is too large to travel inline."""
+"""The task ended, but S3 did not accept its answer, which is too large to send inline."""
 
 LAMBDA_PAYLOAD_LIMIT = 6 * 1024 * 1024
 """Bytes of a synchronous request or response (Lambda quotas page, read 2026-11)."""
 
 LENGTH_BYTES = 8
-"""Bytes of the index's length, at the beginning of what is packed."""
+"""Bytes of the index's length, at the beginning of packed data."""
 
 
 def map_leaves(task: dict[str, Any], convert: Callable[[Any], Any]) -> dict[str, Any]:
@@ -75,18 +75,18 @@ def pack(envelope: dict[str, Any], blobs: Sequence[bytes | memoryview]) -> list[
 
 
 def index(envelope: dict[str, Any], sizes: list[int]) -> bytes:
-    """Return what comes before the blobs: the index and its length."""
+    """Return the part before the blobs: the index's length and the index."""
     text = json.dumps({"envelope": envelope, "blobs": sizes}).encode()
     return len(text).to_bytes(LENGTH_BYTES, "big") + text
 
 
 def unpack(packed: Packed) -> tuple[dict[str, Any], list[memoryview]]:
-    """Split what `pack` made; the blobs are views into `packed`, not copies.
+    """Split the output of `pack`; the blobs are views into `packed`, not copies.
 
     Raises
     ------
     ValueError
-        When bytes are missing or left over.
+        Bytes are missing or left over.
     """
     view = memoryview(packed)
     start = LENGTH_BYTES + int.from_bytes(view[:LENGTH_BYTES], "big")
@@ -101,12 +101,12 @@ def unpack(packed: Packed) -> tuple[dict[str, Any], list[memoryview]]:
 
 
 def pack_output(stdout: bytes, stderr: bytes) -> list[bytes]:
-    """Return the parts of the object that has the output of a running task."""
+    """Return the parts of the object with a running task's output."""
     return [len(stdout).to_bytes(LENGTH_BYTES, "big"), stdout, stderr]
 
 
 def unpack_output(packed: bytes) -> tuple[bytes, bytes]:
-    """Return stdout and stderr of what `pack_output` made; any bytes are accepted."""
+    """Return stdout and stderr from the output of `pack_output`; any bytes are accepted."""
     start = LENGTH_BYTES + int.from_bytes(packed[:LENGTH_BYTES], "big")
     return packed[LENGTH_BYTES:start], packed[start:]
 

@@ -1,7 +1,7 @@
 """A function's answer, validated once.
 
-A task can put any answer in the place of the handler's. Types, sizes and encodings are checked
-here; what comes out is plain data that Covalent can store.
+A task can replace the handler's answer by anything. Types, sizes and encodings are checked here;
+the result is plain data that Covalent can store.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ _NAME_CHARACTERS: Final = 1024
 
 _REQUIREMENTS: Final = 1024
 _REQUIREMENT_CHARACTERS: Final = 512
-"""Most packages that a value can ask for, and the longest line of one."""
+"""Most packages that a value can require, and the longest line of one."""
 
 _LONGEST_RUN_MS: Final = 1e9
 _LARGEST_PEAK_MB: Final = 1e6
@@ -36,7 +36,7 @@ _STATUSES: Final = ("completed", "failed", "cancelled", "crashed", "not stored")
 
 
 def _encodable(text: str) -> str:
-    """Refuse lone surrogates, which UTF-8 cannot carry; Pydantic leaves them in long texts."""
+    """Refuse lone surrogates, which UTF-8 cannot encode; Pydantic leaves them in long texts."""
     if not text.isascii():
         try:
             text.encode()
@@ -53,7 +53,7 @@ Requirement = Annotated[Text, Field(max_length=_REQUIREMENT_CHARACTERS)]
 
 
 class _Part(BaseModel):
-    # Unknown keys are dropped: they reach neither Covalent's store nor the step log.
+    # Unknown keys are dropped, so that they reach neither Covalent's store nor the step log.
     model_config = ConfigDict(strict=True, extra="ignore", frozen=True, hide_input_in_errors=True)
 
 
@@ -120,14 +120,14 @@ class _Answer(_Part):
 
 
 def validated(answer: Any, function_name: str) -> dict[str, Any]:
-    """Return an answer with every field that its status calls for, each of the right type.
+    """Return an answer with all fields that its status requires, each of the right type.
 
     Parameters
     ----------
     answer
-        What a function returned, or stored in S3: anything that JSON can express.
+        The answer that a function returned, or stored in S3: anything that JSON can express.
     function_name
-        The function, for the error.
+        The function's name, for the error.
 
     Returns
     -------
@@ -139,9 +139,9 @@ def validated(answer: Any, function_name: str) -> dict[str, Any]:
     Raises
     ------
     VersionMismatch
-        The image is another release's.
+        The image was built by another release.
     UnusableAnswer
-        The answer has another form than the handler gives it.
+        The answer does not have the form of the handler's answers.
     """
     if not isinstance(answer, dict):
         raise _unusable(function_name, f"it is a {type(answer).__name__}, not an object")
@@ -179,7 +179,7 @@ def _check_base64(text: str) -> None:
 
 
 def _explained(problem: ValidationError) -> str:
-    """Say what the first faults are; never what was in their place."""
+    """Describe the first faults, without the values seen."""
     faults = []
     for error in problem.errors(include_url=False, include_input=False, include_context=False):
         where = ".".join(str(part) for part in error["loc"][1:] if part not in _STATUSES)

@@ -1,4 +1,4 @@
-"""One task on its way: what is sent, and the S3 objects that belong to it."""
+"""A task to be sent: its payload, and the S3 objects that belong to it."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from covalent_lambda_container.model.names import OBJECT_PREFIX
 
 @dataclass(frozen=True, kw_only=True)
 class Call:
-    """One task on its way.
+    """A task to be sent to a function.
 
     Parameters
     ----------
@@ -20,13 +20,13 @@ class Call:
     payload, payload_bytes
         The task as `wire` defines it, leaves base64 text; and the length of the leaves.
     dispatch_id, node_id
-        Covalent's names for it.
+        Covalent's identifiers of the task.
     timeout_s, memory_mb
-        The function's.
+        The function's timeout and memory.
     poll_interval_s
-        Seconds between looks for an answer whose connection was lost.
+        Seconds between checks for an answer whose connection was lost.
     cleanup
-        Whether its S3 objects are removed at the end.
+        Whether the task's S3 objects are removed at the end.
     """
 
     function_name: str

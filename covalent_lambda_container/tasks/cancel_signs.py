@@ -1,7 +1,7 @@
-"""The sign in S3 by which a running task learns that it was cancelled.
+"""Signs in S3 that notify running tasks of their cancellation.
 
-One object for each dispatch lists its cancelled tasks: its URL is signed once and serves all of
-them. The object exists only while a task that it lists is running.
+One object per dispatch lists its cancelled tasks, so that its URL is signed once for all of them.
+The object exists only while a listed task is running.
 """
 
 from __future__ import annotations
@@ -22,11 +22,11 @@ from covalent_lambda_container.ports.stores import BlobStore
 log = logging.getLogger(__name__)
 
 POLL_S: Final = 1.0
-"""Longest time between two of a running task's looks for its cancellation."""
+"""Longest time between a running task's checks for its cancellation."""
 
 _SHARED_S: Final = 60
-"""How long a URL is also used for new tasks. It ends with the credentials that signed it, which may
-be renewed every few minutes."""
+"""How long new tasks reuse a URL. A URL expires with the credentials that signed it, which may be
+renewed every few minutes."""
 
 _RETRY_S: Final = 1.0
 """Pause between two attempts to write a sign."""
@@ -42,7 +42,7 @@ class CancelSign:
     task_id
         The task.
     retry_s
-        Seconds between two attempts to write it.
+        Seconds between attempts to write it.
     """
 
     def __init__(self, dispatch: _Dispatch, task_id: str, retry_s: float) -> None:
@@ -58,7 +58,7 @@ class CancelSign:
         A sign that S3 does not accept is written again, in a thread, until the task ends.
         """
         with self._dispatch.lock:
-            # In this order: either this sees the end, or `close` sees the entry.
+            # The order matters: either this sees the end, or `close` sees the entry.
             self._is_put = True
             if not self._ended.is_set():
                 self._dispatch.cancelled.add(self._task_id)
@@ -81,8 +81,8 @@ class CancelSign:
                 return
 
     def close(self) -> bool:
-        """Note that the task has ended; return whether there is an entry to remove."""
-        # An entry that is made after the end would stay for ever.
+        """Record that the task has ended; return whether there is an entry to remove."""
+        # An entry added after the end would never be removed.
         self._ended.set()
         return self._is_put
 
@@ -99,11 +99,11 @@ class CancelSigns:
     Parameters
     ----------
     blobs
-        Where they are stored.
+        The bucket that stores them.
     now
-        Clock, for tests.
+        Clock; replaced in tests.
     retry_s
-        Seconds between two attempts to write a sign.
+        Seconds between attempts to write a sign.
     """
 
     def __init__(
@@ -116,7 +116,7 @@ class CancelSigns:
         self._blobs = blobs
         self._now = now
         self._retry_s = retry_s
-        # Each exists as long as one of its tasks.
+        # Each entry exists as long as one of its dispatch's tasks.
         self._dispatches: WeakValueDictionary[str, _Dispatch] = WeakValueDictionary()
 
     def of(self, dispatch_id: str, task_id: str) -> CancelSign:
@@ -124,7 +124,7 @@ class CancelSigns:
         return CancelSign(self._dispatch(dispatch_id), task_id, self._retry_s)
 
     def url(self, dispatch_id: str, *, valid_s: int) -> str:
-        """Return a presigned URL for GET of a dispatch's sign, valid at least that long."""
+        """Return a presigned GET URL of a dispatch's sign that is valid at least that long."""
         dispatch = self._dispatch(dispatch_id)
         now = self._now()
         if dispatch.url_ends < now + valid_s:
@@ -154,7 +154,7 @@ class _Dispatch:
     writing: threading.Lock = field(default_factory=threading.Lock)
 
     def write(self) -> None:
-        """Update the object; requests that arrive meanwhile are written all at once."""
+        """Update the object; requests that arrive meanwhile are written together."""
         with self.writing:
             with self.lock:
                 wanted = frozenset(self.cancelled)

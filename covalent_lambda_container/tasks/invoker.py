@@ -1,4 +1,4 @@
-"""One task to one outcome: how it travels, and what may be sent again."""
+"""Runs one task to one outcome: how it is sent, and when it may be sent again."""
 
 from __future__ import annotations
 
@@ -38,10 +38,10 @@ from covalent_lambda_container.tasks.transfers import (
 log = logging.getLogger(__name__)
 
 INLINE_LIMIT: Final = wire.LAMBDA_PAYLOAD_LIMIT - 64 * 1024
-"""Bytes of a request or an answer that still travels inline; the rest is left to the envelope."""
+"""Most bytes of an inline request or answer; the rest of Lambda's limit is for the envelope."""
 
 _PATIENCE_S: Final = 900.0
-"""How long a task that Lambda does not accept is offered again."""
+"""How long to retry a task that Lambda does not accept."""
 
 
 class Invoker:
@@ -52,7 +52,7 @@ class Invoker:
     invocations, blobs
         The outside systems.
     sleep, now
-        Clock, for tests.
+        Clock; replaced in tests.
     """
 
     def __init__(
@@ -82,16 +82,16 @@ class Invoker:
         call, cancellation
             The task, and its cancellation.
         show
-            Shows what the task prints while it runs; None if nobody looks.
+            Shows the task's output while it runs; None to show nothing.
 
         Raises
         ------
         Cancelled
             The task was cancelled; if it had been sent, its function was notified.
         FunctionMissing
-            The function is gone; nothing ran.
+            The function no longer exists; nothing ran.
         InvocationError
-            The task did not end by itself: the subclass says how.
+            The task did not end normally: the subclass says how.
         """
         cancellation.check()
         objects = TaskObjects.of(call)
@@ -119,7 +119,7 @@ class Invoker:
         return outcome_of(call, answer | {"log_tail": log_tail})
 
     async def _event(self, call: Call, objects: TaskObjects, *, is_shown: bool) -> bytes:
-        # A URL outlives the invocation that uses it, throttling included.
+        # URLs are valid longer than the invocation that uses them, throttling included.
         valid_s = call.timeout_s + int(_PATIENCE_S) + 60
         event: dict[str, Any] = {
             "v": wire.VERSION,
@@ -153,7 +153,7 @@ class Invoker:
     async def _answer(
         self, call: Call, event: bytes, objects: TaskObjects, cancellation: Cancellation
     ) -> tuple[Any, str]:
-        """Return what the function answered, unchecked, and the end of the invocation's log."""
+        """Return the function's answer, unchecked, and the end of the invocation's log."""
         try:
             with self._recovery.in_flight(call.function_name):
                 reply = await self._accepted(call, event, cancellation)
@@ -176,7 +176,7 @@ class Invoker:
         return answer, reply.log_tail
 
     async def _accepted(self, call: Call, event: bytes, cancellation: Cancellation) -> Reply:
-        """Offer the task until Lambda accepts it; once it has been accepted, never again."""
+        """Send the task until Lambda accepts it; never again after that."""
         started = reached = self._now()
         longest_s = 0.25
         while True:
@@ -208,5 +208,5 @@ class Invoker:
             if objects.used and call.cleanup:
                 self._blobs.delete(objects.used)
         except LambdaContainerError as exc:
-            # The task's outcome is worth more than tidiness.
-            log.warning("S3 objects of task %s stay behind: %s", objects.task_id, exc)
+            # The task's outcome matters more than cleaning up.
+            log.warning("S3 objects of task %s were not removed: %s", objects.task_id, exc)

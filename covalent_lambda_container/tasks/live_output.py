@@ -1,4 +1,4 @@
-"""What running tasks have printed, read from S3 where their functions put it."""
+"""The output of running tasks, read from S3 where their functions upload it."""
 
 from __future__ import annotations
 
@@ -20,44 +20,44 @@ from covalent_lambda_container.tasks.call import TaskObjects
 log = logging.getLogger(__name__)
 
 INTERVAL_S: Final = 5.0
-"""A function uploads its task's output this often at most; the output of a task that ends earlier
-comes with its answer."""
+"""Least time between uploads of a task's output; the output of a shorter task comes with its
+answer."""
 
 _LARGEST: Final = 2 * 4 * (HEAD_BYTES + TAIL_BYTES) + 4096
-"""Bytes of an object that are read: the handler keeps so much of each stream, and writes a byte
-that is not UTF-8 in four characters."""
+"""Most bytes read of an object: the handler keeps this much of each stream, and writes bytes that
+are not UTF-8 as four characters."""
 
 LONGEST_PAUSE_S: Final = 3.0
 _PAUSES_S: Final = (0.5, 1.0, 2.0, LONGEST_PAUSE_S)
-"""Between two looks. After an upload, the next one comes in `INTERVAL_S` at the earliest, and in a
-task that prints all the time it comes then; in others, some time."""
+"""Pauses between checks. After an upload, the next one comes after `INTERVAL_S` at the earliest, as
+it does for a task that prints constantly, and otherwise at some later time."""
 
 _LOOKS_PER_SECOND: Final = 10
-"""Requests for all tasks together; those of a wide lattice are looked at less often."""
+"""Limit for requests of all tasks together; tasks of a wide lattice are checked less often."""
 
 _AT_ONCE: Final = 8
 
 
 class Printed(NamedTuple):
-    """What a task has printed so far."""
+    """A task's output so far."""
 
     stdout: str
     stderr: str
 
 
 ShowOutput = Callable[[Printed], None]
-"""Takes what a running task has printed so far, all of it each time."""
+"""Accepts the complete output of a running task so far."""
 
 
 class LiveOutputs:
-    """Looks for the output of running tasks.
+    """Reads the output of running tasks.
 
     Parameters
     ----------
     blobs
-        Where functions put it.
+        The bucket to which functions upload it.
     sleep, now
-        Clock, for tests.
+        Clock; replaced in tests.
     """
 
     def __init__(
@@ -70,21 +70,21 @@ class LiveOutputs:
         self._blobs = blobs
         self._sleep = sleep
         self._now = now
-        # Not those of answers, which must not wait for this.
+        # Separate from the transfers of answers, which must not wait for these.
         self._places = PerLoop(lambda: asyncio.Semaphore(_AT_ONCE))
         self._watched = 0
 
     def instructions(self, objects: TaskObjects, *, valid_s: int) -> dict[str, Any]:
-        """Return what a task's event says on its output."""
+        """Return the entry of a task's event for its output."""
         url = self._blobs.write_url(objects.live_key, valid_s=valid_s)
         return {"live_url": url, "live_interval_s": INTERVAL_S}
 
     @asynccontextmanager
     async def shown(self, objects: TaskObjects, show: ShowOutput | None) -> AsyncIterator[None]:
-        """Show what a task prints while the context is open, if anybody looks.
+        """Show a task's output while the context is open, unless `show` is None.
 
-        If the context ends with an error of ours, there is no answer with the task's output: what
-        it had printed last is shown.
+        If the context ends with an error of this project, there is no answer with the task's
+        output: the last upload is shown.
         """
         if show is None:
             yield
@@ -120,12 +120,12 @@ class LiveOutputs:
             self._watched -= 1
 
     async def _look(self, key: str, show: ShowOutput, seen: Printed | None) -> Printed | None:
-        """Show what is there, if it is new, and return it."""
+        """Show the uploaded output if it is new, and return it."""
         try:
             async with self._places.get():
                 found = await in_thread(self._read, key)
         except Exception as exc:
-            # No reason to fail a task, or to stop looking: the output comes with the answer, too.
+            # Not a reason to fail a task, or to stop: the output also comes with the answer.
             log.debug("The output of a running task was not read: %s", exc)
             return seen
         if found is None or found == seen:
@@ -140,7 +140,7 @@ class LiveOutputs:
 def read_printed(stream: Readable) -> Printed:
     """Read a task's output from a stream.
 
-    The task may have replaced it by anything: no bytes are an error.
+    The task may have replaced it by anything, so no content is an error.
     """
     content = b""
     while piece := stream.read(_LARGEST - len(content)):

@@ -1,4 +1,4 @@
-"""What this machine knows of a module that a task has missed in its image."""
+"""Advice on modules missing in an image, from the modules of this machine."""
 
 from __future__ import annotations
 
@@ -12,14 +12,14 @@ COVALENT: Final = "covalent"
 
 
 def advice(module: str) -> str:
-    """Say how to get a module into the image; empty when it is not known here either.
+    """Return how to get a module into the image; empty if it is not known here either.
 
-    Nothing is imported for that.
+    Nothing is imported.
 
     Parameters
     ----------
     module
-        Its full name, as ModuleNotFoundError has it: ``"google.cloud.storage"``.
+        The full name, as in ModuleNotFoundError: ``"google.cloud.storage"``.
     """
     top = module.partition(".")[0]
     if top in sys.stdlib_module_names:
@@ -37,21 +37,21 @@ def advice(module: str) -> str:
     if owner is not None and not _is_local(owner):
         requirement = "{}=={}".format(owner.metadata["Name"], owner.version.partition("+")[0])
         return (
-            f"On the dispatcher's machine {module} belongs to {requirement}: require it by "
+            f"On the dispatcher's machine {module} belongs to {requirement}: require it with "
             f"ct.DepsPip([{requirement!r}]), or in the option requirements."
         )
     place = _place(top)
     if place:
         return (
-            f"{top} is on the dispatcher's machine, in {place}, and not in the image: put it there "
-            f"by the executor's option local_packages=[{top!r}], or send it along with the "
-            f"electron by deps_module=ct.DepsModule({top!r})."
+            f"{top} is on the dispatcher's machine, in {place}, and not in the image: add it there "
+            f"with the executor's option local_packages=[{top!r}], or send it with the "
+            f"electron: deps_module=ct.DepsModule({top!r})."
         )
     return ""
 
 
 def _owner(module: str) -> metadata.Distribution | None:
-    """Find the distribution that has installed a module."""
+    """Find the distribution that installed a module."""
     path = module.replace(".", "/")
     for distribution in metadata.distributions():
         for file in distribution.files or ():

@@ -1,4 +1,4 @@
-"""How a task ended, read from its function's answer or from Lambda's report of a failure."""
+"""A task's outcome, read from its function's answer or from Lambda's report of a failure."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ from covalent_lambda_container.tasks.call import Call
 from covalent_lambda_container.tasks.usage import Usage
 
 _LONGEST_MESSAGE: Final = 4096
-"""Characters shown of what Lambda reports; a task may have chosen them."""
+"""Characters shown of Lambda's report, which a task can influence."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -30,21 +30,21 @@ class Outcome:
     Parameters
     ----------
     completed
-        False when the task raised.
+        False if the task raised an exception.
     header, text, pickled
-        Of its result: TransportableObject header, ``str``, base64 text of the pickle.
+        The result's TransportableObject header, its ``str``, and its pickle as base64 text.
     stdout, stderr
-        What it printed.
+        The task's output.
     error
-        ``{"type", "message", "traceback", "advice", "missing_module", "loading"}`` of what it
-        raised, advice and module empty where there is nothing to say; or None. ``loading`` says
-        whether its function and values were still being unpickled.
+        ``{"type", "message", "traceback", "advice", "missing_module", "loading"}`` of the
+        exception, with empty advice and module if there are none; or None. ``loading`` says whether
+        the function and values were still being unpickled.
     usage
-        What the handler measured: ``{"cold", "duration_ms", "peak_memory_mb"}``.
+        The handler's measurements: ``{"cold", "duration_ms", "peak_memory_mb"}``.
     log_tail
-        End of the invocation's log; empty when the answer did not come with the invocation.
+        End of the invocation's log; empty if the answer did not come with the invocation.
     used
-        What the task used, with its function's configuration; None if the handler did not say.
+        The task's usage, with its function's configuration; None if the handler did not report it.
     """
 
     completed: bool
@@ -111,7 +111,7 @@ def _explained(call: Call, kind: str, message: str, log: str) -> InvocationError
             f"{where} was killed: most likely it needed more than its {call.memory_mb} MB "
             f"({message}).{logged}",
             hint="Raise the option memory_size (up to 10240 MB), or set max_memory_size: the task "
-            "is then run again with twice the memory, up to that.",
+            "is then rerun with twice the memory, up to that limit.",
         )
     if kind == "Function.ResponseSizeTooLarge":
         return PayloadTooLarge(
@@ -122,6 +122,6 @@ def _explained(call: Call, kind: str, message: str, log: str) -> InvocationError
             f"{where} ended, but its result could not be stored in S3: {message}. The task was "
             f"not run again.{logged}",
             hint="If S3 was unavailable for a while, dispatch the electron again. A larger "
-            "timeout leaves more time for other attempts.",
+            "timeout leaves more time for retries.",
         )
     return FunctionCrashed(f"{where} ended without an answer: {kind}: {message}{logged}")

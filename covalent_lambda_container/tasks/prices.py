@@ -1,4 +1,4 @@
-"""AWS's list prices: what a function's memory, requests, storage and images cost, by region.
+"""AWS's list prices of a function's memory, requests, storage and images, by region.
 
 All prices are in US dollars, before the free tier, savings plans and taxes.
 """
@@ -21,11 +21,11 @@ DEARER_REGIONS: Final = {
     "eu-south-1": 0.0000192,
     "me-south-1": 0.0000208,
 }
-"""Regions with another price per GB-second of x86_64.
+"""Regions with a different price per GB-second of x86_64.
 
 To two digits, as AWS Lambda Power Tuning 4.3.4 lists them (``baseCosts``, per ms of 128 MB)."""
 _ARM_SHARE: Final = 0.0000133334 / 0.0000166667
-"""What arm64 costs, relative to x86_64; same page."""
+"""Price of arm64 relative to x86_64; same page."""
 
 USD_PER_REQUEST: Final = 0.20 / 1_000_000
 USD_PER_STORAGE_GB_SECOND: Final = 0.0000000309
@@ -49,8 +49,8 @@ def region_of(repository_uri: str) -> str:
     Parameters
     ----------
     repository_uri
-        ``"123456789012.dkr.ecr.eu-central-1.amazonaws.com/covalent-lambda"``. A local stack's has
-        another host: nothing is billed there.
+        ``"123456789012.dkr.ecr.eu-central-1.amazonaws.com/covalent-lambda"``. A local stack has a
+        different host: nothing is billed there.
     """
     host = repository_uri.partition("/")[0].partition(":")[0]
     match = _AWS_HOST.search(host)
@@ -83,7 +83,7 @@ def cost_usd(
     region
         AWS region of the function.
     memory_mb, architecture, ephemeral_storage_mb
-        The function's; ``"x86_64"`` or ``"arm64"``.
+        The function's configuration; the architecture is ``"x86_64"`` or ``"arm64"``.
     """
     seconds = billed_ms / 1000
     storage_gb = max(0, ephemeral_storage_mb - FREE_STORAGE_MB) / 1024

@@ -26,28 +26,28 @@ from covalent_lambda_container.tasks.transfers import Transfers
 log = logging.getLogger(__name__)
 
 DURABLE_AFTER_S: Final = 1.0
-"""A task that ran longer stores its answer in S3 before it answers, where a lost connection cannot
-lose it. The answers of shorter tasks, to which a PUT would add its 20 to 50 ms and its price, stay
-in the memory of their execution environment for a while."""
+"""A task that ran longer stores its answer in S3 before it answers, so that a lost connection
+cannot lose it. Answers of shorter tasks, to which a PUT would add 20 to 50 ms and its price, are
+kept in the memory of their execution environment for a while."""
 
 _CAUTIOUS_S: Final = 600.0
 """How long, after a connection broke, the answers of all tasks are stored in S3 first."""
 
 _IDLE_S: Final = 600.0
-"""Seconds. An execution environment that was not used for this long is assumed to be gone."""
+"""Seconds after which an unused execution environment is assumed to be gone."""
 
 _GRACE_S: Final = 10.0
-"""How long after a function's deadline its answer is still looked for."""
+"""How long to look for an answer after the function's deadline."""
 
 _IDS: Final = 500
 """Most ids of lost answers in one event: 18 KB."""
 
 _HOLD_S: Final = 1.0
 _HOLD_EACH_S: Final = 0.02
-"""How long questions occupy their environments, so that each reaches another one."""
+"""How long questions occupy their environments, so that each reaches a different one."""
 
 _LONGEST_PAUSE_S: Final = 60.0
-"""Longest time between two rounds of questions."""
+"""Longest time between rounds of questions."""
 
 
 @dataclass(eq=False)
@@ -57,13 +57,13 @@ class _Function:
     Parameters
     ----------
     in_flight
-        Invocations whose connections stand.
+        Invocations in progress.
     environments
-        Most of them at once: each had an execution environment of its own.
+        Most invocations at once: each had its own execution environment.
     used
-        When the last of them ended.
+        When the last invocation ended.
     lost
-        Keys of answers that are missing, by task id.
+        Keys of missing answers, by task id.
     next_round, pause_s
         When to ask again, and how long to wait after that.
     """
@@ -80,19 +80,19 @@ class _Function:
 class Recovery:
     """Finds the answers of tasks whose connections broke.
 
-    The answer of a task that took long is in S3 when it ends. That of a shorter task is in the
-    memory of the execution environment that ran it, which puts it into S3 when an event asks it
-    to: every task that is sent carries the ids of lost answers, and so do rounds of questions.
-    A round asks all environments at once, in as many invocations, which stay for a moment so that
-    each occupies another environment. Every function has one round at a time, for
-    all answers that are missing, and never more questions than environments are known.
+    The answer of a long task is in S3 when it ends. That of a shorter task is in the memory of the
+    execution environment that ran it, which stores it in S3 when an event asks for it: every task
+    that is sent carries the ids of lost answers, and so do rounds of questions. A round asks all
+    environments at once, with one invocation each; these last a moment so that each occupies a
+    different environment. Every function has one round at a time, for all missing answers, and
+    never more questions than known environments.
 
     Parameters
     ----------
     invocations, transfers
         The outside systems.
     sleep, now
-        Clock, for tests.
+        Clock; replaced in tests.
     """
 
     def __init__(
@@ -125,7 +125,7 @@ class Recovery:
             function.used = self._now()
 
     def instructions(self, function_name: str) -> dict[str, Any]:
-        """Return what a task's event says on its own answer, and on lost ones."""
+        """Return the entry of a task's event for its own answer and for lost ones."""
         cautious = self._last_loss is not None and self._now() < self._last_loss + _CAUTIOUS_S
         said: dict[str, Any] = {"durable_after_s": 0.0 if cautious else DURABLE_AFTER_S}
         lost = self._function(function_name).lost
@@ -136,7 +136,7 @@ class Recovery:
     async def recover(
         self, call: Call, objects: TaskObjects, lost: ConnectionLost
     ) -> dict[str, Any]:
-        """Look for the answer of a task whose connection broke, until it cannot come any more.
+        """Look for the answer of a task whose connection broke, until it can no longer arrive.
 
         Raises
         ------
@@ -151,7 +151,7 @@ class Recovery:
         function = self._function(call.function_name)
         self._last_loss = self._now()
         if not function.lost:
-            # A task that is short, and may have begun just now, ends before the first round.
+            # A short task that may have just begun ends before the first round.
             function.next_round = self._now() + DURABLE_AFTER_S
             function.pause_s = call.poll_interval_s
         function.lost[objects.task_id] = objects.result_key
@@ -169,9 +169,9 @@ class Recovery:
             try:
                 found = await self._transfers.answer(objects.result_key)
             except LambdaContainerError as exc:
-                # Whatever broke the connection may keep S3 out of reach, too.
+                # The cause of the broken connection may also affect S3.
                 log.warning("S3 did not say whether the answer is there: %s", exc)
-                found, unread = None, f" Last of all: {exc}"
+                found, unread = None, f" Last error: {exc}"
             if found is not None:
                 return found
             if self._now() > deadline:
@@ -188,7 +188,7 @@ class Recovery:
             await self._sleep(min(pause_s, max(function.next_round - self._now(), 0.1)))
 
     async def _one_round(self, call: Call, function: _Function) -> None:
-        """Take part in the function's round of questions; begin it if there is none."""
+        """Join the function's round of questions; begin one if there is none."""
         if function.round is None:
             function.round = asyncio.ensure_future(self._ask_all(call, function))
             function.round.add_done_callback(lambda _: setattr(function, "round", None))
@@ -202,8 +202,8 @@ class Recovery:
         content = json.dumps(event).encode()
         replies = await asyncio.gather(*(self._ask(call, content) for _ in range(questions)))
         for stored, cold in replies:
-            # While the environments of lost tasks are busy, questions start others, which would
-            # answer the next round in their place: that round has to reach them all.
+            # While the environments of lost tasks are busy, questions start new ones, which would
+            # answer the next round instead: that round has to reach all of them.
             function.environments += cold
             for task_id in stored:
                 function.lost.pop(task_id, None)
@@ -216,9 +216,9 @@ class Recovery:
         Returns
         -------
         stored : list of str
-            Tasks whose answers it has put into S3.
+            Tasks whose answers it has stored in S3.
         cold : bool
-            Whether the question has started it.
+            Whether the question started the environment.
         """
         try:
             reply = await self._invocations.invoke(

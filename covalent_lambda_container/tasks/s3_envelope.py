@@ -1,10 +1,10 @@
-"""Tasks and answers on their way through S3, as the dispatcher has them.
+"""Converts tasks and answers between Covalent's form and that of their S3 objects.
 
-What is packed there, as `wire` defines it, holds raw pickles. Covalent holds their base64 text. The
-one is made of the other piece by piece, so that a large pickle is never in memory twice.
+Objects, packed as `wire` defines, hold raw pickles. Covalent holds their base64 text. They are
+converted piece by piece, so that a large pickle is never in memory twice.
 
-By pybase64: the standard library takes 2 s of one core for the text of 500 MB, and holds the
-interpreter's lock meanwhile, which Covalent's event loop needs too.
+This uses pybase64: the standard library takes 2 s of one core for the text of 500 MB, and holds the
+interpreter's lock meanwhile, which Covalent's event loop also needs.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ _PIECE_CHARACTERS: Final = 4 * 1024 * 1024
 
 
 _LARGEST_INDEX: Final = 1024 * 1024 * 1024
-"""A result that is text stands in the index as a whole."""
+"""Limit for the index, which contains a result's complete text."""
 
 
 def packed_task(task: dict[str, Any]) -> Iterator[bytes]:
@@ -34,12 +34,12 @@ def packed_task(task: dict[str, Any]) -> Iterator[bytes]:
     Parameters
     ----------
     task
-        As `wire` defines it; leaves are base64 text.
+        The task as `wire` defines it; leaves are base64 text.
 
     Raises
     ------
     ValueError
-        When a leaf is none.
+        A leaf is not base64 text.
     """
     leaves: list[str] = []
 
@@ -62,12 +62,12 @@ def read_answer(packed: Readable) -> dict[str, Any]:
     ValueError
         The stream ends too early.
     UnusableAnswer
-        It holds something else than a packed answer.
+        It is not a packed answer.
     """
     length = int.from_bytes(_read(packed, wire.LENGTH_BYTES), "big")
     answer, sizes = _index(_read(packed, length) if length <= _LARGEST_INDEX else b"")
     for size in sizes:
-        # Joined as it grows: one string in memory, and not all its pieces beside it.
+        # Joined as it grows, so that the pieces are not in memory next to the whole.
         text = ""
         for start in range(0, size, _PIECE_BYTES):
             piece = _read(packed, min(_PIECE_BYTES, size - start))
@@ -77,7 +77,7 @@ def read_answer(packed: Readable) -> dict[str, Any]:
 
 
 def _index(text: bytes) -> tuple[dict[str, Any], list[int]]:
-    """Return the envelope and the sizes of its blobs: one for a result, none for any other."""
+    """Return the envelope and the sizes of its blobs: one for a result, otherwise none."""
     try:
         index = parsed(text)
         envelope, sizes = index["envelope"], index["blobs"]

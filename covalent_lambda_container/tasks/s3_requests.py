@@ -1,4 +1,4 @@
-"""How many requests to S3 a task leads to, and what they cost."""
+"""The number of S3 requests for a task, and their cost."""
 
 from __future__ import annotations
 
@@ -9,21 +9,21 @@ from covalent_lambda_container.tasks import cancel_signs, live_output, recovery
 from covalent_lambda_container.tasks.prices import USD_PER_S3_GET, USD_PER_S3_PUT
 
 _FIRST_LOOKS = 3
-"""Looks for a task's output beside those at the longest pause."""
+"""Checks for a task's output in addition to those at the longest pause."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class S3Requests:
-    """The most requests that one task can lead to, tasks and results over 6 MB aside.
+    """The most requests for one task, apart from those for tasks and results over 6 MB.
 
     Parameters
     ----------
     cancellation_gets
-        The function looks whether the task was cancelled.
+        Checks of the function for the task's cancellation.
     answer_puts, answer_gets
-        The answer of a task that does not end soon goes through S3.
+        The answer of a task that takes longer than a moment goes through S3.
     output_puts, output_gets
-        What it prints is shown while it runs (`live_output`).
+        Output shown while the task runs (`live_output`).
     """
 
     cancellation_gets: int
@@ -34,13 +34,13 @@ class S3Requests:
 
     @property
     def usd(self) -> float:
-        """What they cost, at list prices."""
+        """Their cost at list prices."""
         gets = self.cancellation_gets + self.answer_gets + self.output_gets
         return gets * USD_PER_S3_GET + (self.answer_puts + self.output_puts) * USD_PER_S3_PUT
 
 
 def s3_requests(duration_s: float) -> S3Requests:
-    """Return the most requests that a task of this duration leads to."""
+    """Return the most requests for a task of this duration."""
     answers = int(duration_s >= recovery.DURABLE_AFTER_S)
     uploads = math.floor(duration_s / live_output.INTERVAL_S)
     watched_s = max(0.0, duration_s - live_output.INTERVAL_S)

@@ -1,4 +1,4 @@
-"""Tasks and answers on their way through S3, a limited number at once."""
+"""Transfers of tasks and answers through S3, a limited number at once."""
 
 from __future__ import annotations
 
@@ -22,21 +22,21 @@ _AT_ONCE: Final = 32
 may end in the same second."""
 
 UNREACHABLE_PATIENCE_S: Final = 60.0
-"""How long AWS may be out of reach: Lambda for a task, S3 for an answer that is there."""
+"""How long AWS may be unreachable: Lambda for a task, S3 for an existing answer."""
 
 LONGEST_DELAY_S: Final = 5.0
 """Longest pause between two attempts."""
 
 
 class Transfers:
-    """What the dispatcher moves to S3 and from there.
+    """The dispatcher's transfers to and from S3.
 
     Parameters
     ----------
     blobs
         The bucket.
     sleep, now
-        Clock, for tests.
+        Clock; replaced in tests.
     """
 
     def __init__(
@@ -57,17 +57,17 @@ class Transfers:
             return await in_thread(work, *args)
 
     async def answer(self, key: str) -> dict[str, Any] | None:
-        """Return the answer stored under a key, or None when S3 has none.
+        """Return the answer stored under a key, or None if S3 has none.
 
         Raises
         ------
         InvocationError
-            S3 could not be asked, or the object could not be read whole.
+            S3 could not be reached, or the object could not be read completely.
         """
         return await self.run(self._blobs.read, key, read_answer)
 
     async def patient_answer(self, key: str) -> dict[str, Any] | None:
-        """Return an answer that is in S3 and nowhere else: errors are retried for a minute."""
+        """Return an answer that is only in S3: errors are retried for a minute."""
         patience_ends = self._now() + UNREACHABLE_PATIENCE_S
         while True:
             try:
@@ -77,5 +77,5 @@ class Transfers:
             except LambdaContainerError as exc:
                 if self._now() + LONGEST_DELAY_S > patience_ends:
                     raise
-                log.warning("S3 object %s is read again: %s", key, exc)
+                log.warning("Reading S3 object %s again: %s", key, exc)
             await self._sleep(LONGEST_DELAY_S)

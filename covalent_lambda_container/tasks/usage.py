@@ -1,4 +1,4 @@
-"""What a task used of Lambda, and what that costs: as a record, and as a line of its stderr."""
+"""A task's usage of Lambda and its cost, as a record and as a line of its stderr."""
 
 from __future__ import annotations
 
@@ -15,13 +15,13 @@ _REPORT = re.compile(r"^REPORT RequestId: .*?\bBilled Duration: (\d+) ms\b", re.
 
 
 def parse_report(log_tail: str) -> int | None:
-    """Return the milliseconds that Lambda bills, or None when the log does not say.
+    """Return the milliseconds that Lambda bills, or None if the log does not report them.
 
     Parameters
     ----------
     log_tail
-        End of an invocation's log. Lambda's REPORT line is its last; what a task prints in that
-        form comes before it.
+        End of an invocation's log. Lambda's REPORT line is its last; lines that a task prints in
+        that form come before it.
     """
     found = _REPORT.findall(log_tail)
     return int(found[-1]) if found else None
@@ -29,29 +29,29 @@ def parse_report(log_tail: str) -> int | None:
 
 @dataclass(frozen=True, kw_only=True)
 class Usage:
-    """What one task used.
+    """The usage of one task.
 
     Parameters
     ----------
     duration_ms
-        Measured by the handler.
+        Duration measured by the handler.
     billed_ms
-        What Lambda bills.
+        Duration that Lambda bills.
     billed_reported
         Whether Lambda reported `billed_ms`. Otherwise it is the measured duration, rounded up as
-        Lambda does; it lacks the start of a new environment, which Lambda bills too.
+        Lambda does, without the start of a new environment, which Lambda also bills.
     cold
         Whether the task started a new execution environment.
     peak_memory_mb
-        Highest memory of the environment so far, measured by the handler.
+        Peak memory of the environment so far, measured by the handler.
     memory_mb, architecture, ephemeral_storage_mb, timeout_s
-        The function's.
+        The function's configuration.
     region
         AWS region; empty outside AWS (a local stack), where nothing is billed.
     image
         ``"sha256:…"`` of the function's image; empty if it is not known.
     raised_from_mb
-        The option memory_size, where the task got more because it had run out of that; else 0.
+        The option memory_size, if the task got more after running out of memory; else 0.
     """
 
     duration_ms: float
@@ -74,10 +74,10 @@ class Usage:
         Parameters
         ----------
         handler
-            What the handler measured: ``{"cold": bool, "duration_ms": float, "peak_memory_mb":
+            The handler's measurements: ``{"cold": bool, "duration_ms": float, "peak_memory_mb":
             float}``.
         function
-            The function that ran it.
+            The function that ran the task.
         log_tail
             End of the invocation's log; empty if there is none.
         """
@@ -99,9 +99,9 @@ class Usage:
 
     @classmethod
     def from_record(cls, record: Any) -> Usage | None:
-        """Return the usage that `record` has written, or None for anything else.
+        """Return the usage that `record` wrote, or None for anything else.
 
-        Records come back from Covalent's database, where others may write too.
+        Records come from Covalent's database, where others may also write.
         """
         if not isinstance(record, Mapping):
             return None
@@ -120,7 +120,7 @@ class Usage:
 
     @property
     def cost_usd(self) -> float | None:
-        """List price in US dollars; None where nothing is billed, or not in US dollars (China)."""
+        """List price in US dollars; None if nothing is billed, or not in US dollars (China)."""
         if not self.region or self.region.startswith("cn-"):
             return None
         return cost_usd(
@@ -133,7 +133,7 @@ class Usage:
 
     @property
     def line(self) -> str:
-        """All of it in one line, for readers; `parse_line` reads it."""
+        """The usage as one line for people; `parse_line` reads it."""
         cost = self.cost_usd
         billed = f"billed {'' if self.billed_reported else 'about '}{self.billed_ms} ms, "
         if not self.region:
@@ -168,9 +168,9 @@ def parse_line(
     Parameters
     ----------
     stderr
-        Of a task.
+        A task's stderr.
     architecture, ephemeral_storage_mb, timeout_s
-        Options of the task's executor, which the line does not repeat.
+        Options of the task's executor that the line does not contain.
     """
     found = list(_LINE.finditer(stderr))
     if not found:

@@ -45,7 +45,7 @@ def area(square):
 def test_a_missing_module_is_reported_with_the_way_to_get_it(dispatcher: Any):
     nodes = dispatcher.outcome("missing.py")["nodes"]
     errors = {name: nodes[name]["error"] for name in ("distribution", "own", "unknown")}
-    assert "require it by ct.DepsPip(['psutil==" in errors["distribution"]
+    assert "require it with ct.DepsPip(['psutil==" in errors["distribution"]
     assert "local_packages=['covalent_lambda_container']" in errors["own"]
     assert "ct.DepsModule('covalent_lambda_container')" in errors["own"]
     for way in ("ct.DepsPip", "local_packages", "ct.DepsModule"):

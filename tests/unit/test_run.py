@@ -137,7 +137,7 @@ def test_advice_stands_below_the_error(executor: Any) -> None:
 
 @pytest.mark.parametrize(
     ("module", "advice"),
-    [("psutil", r"belongs to psutil==[\d.]+: require it by"), ("nosuch", "not in the image")],
+    [("psutil", r"belongs to psutil==[\d.]+: require it with"), ("nosuch", "not in the image")],
 )
 def test_what_this_machine_knows_of_a_missing_module_is_reported(
     executor: Any, module: str, advice: str

@@ -1,4 +1,4 @@
-"""AWS's errors, translated into this project's: what was attempted, on what, and what to do."""
+"""AWS's errors, translated into this project's: the operation, its object, and advice."""
 
 from __future__ import annotations
 
@@ -40,12 +40,12 @@ _DENIED: Final = frozenset({"AccessDenied", "AccessDeniedException", "Unauthoriz
 
 
 def error_code(exc: ClientError) -> str:
-    """Return AWS's code of an error, such as ``"ResourceNotFoundException"``."""
+    """Return AWS's code for an error, such as ``"ResourceNotFoundException"``."""
     return str(exc.response.get("Error", {}).get("Code", ""))
 
 
 def error_message(exc: ClientError) -> str:
-    """Return AWS's message of an error."""
+    """Return AWS's message for an error."""
     return str(exc.response.get("Error", {}).get("Message", ""))
 
 
@@ -55,10 +55,10 @@ def is_denial(error: LambdaContainerError) -> bool:
 
 
 def cause_of(error: LambdaContainerError) -> str:
-    """Return what lies behind an error, the same for all errors that it causes.
+    """Return an error's root cause, the same for all errors that it leads to.
 
-    Missing or refused credentials, an unknown region and a network that leads nowhere make
-    everything fail that is asked of AWS.
+    Missing or refused credentials, an unknown region and an unreachable network make all requests
+    to AWS fail.
     """
     behind = error.__cause__
     if isinstance(behind, ClientError):
@@ -80,7 +80,7 @@ def explained(
     subject
         Name of the object.
     kind
-        Error class for everything that has no class of its own.
+        Error class for errors without a more specific one.
     """
     try:
         yield

@@ -28,7 +28,7 @@ class FunctionLogs:
     clients
         AWS clients of the account.
     sleep
-        Clock, for tests.
+        Replaces `time.sleep` in tests.
     """
 
     def __init__(self, clients: AwsClients, *, sleep: Callable[[float], None] = time.sleep) -> None:
@@ -57,7 +57,7 @@ class FunctionLogs:
     def read(
         self, function_name: str, since: datetime, *, follow: bool = False
     ) -> Iterator[LogLine]:
-        """Yield a function's log events, oldest first; with `follow`, also new ones, without end.
+        """Yield a function's log events, oldest first; with `follow`, also new ones, endlessly.
 
         Raises
         ------

@@ -1,4 +1,4 @@
-"""The image registry: ECR's API beside the registry that Docker pushes to."""
+"""The image registry: ECR's API, alongside the registry that Docker pushes to."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ requirements", read 2026-11)."""
 
 
 _DELETED_AT_ONCE: Final = 100
-"""Images that one call removes ("BatchDeleteImage", ECR API reference, read 2026-11)."""
+"""Most images removed by one call ("BatchDeleteImage", ECR API reference, read 2026-11)."""
 
 
 _READ_TIMEOUT_S: Final = 30
@@ -56,14 +56,14 @@ class EcrRegistry:
         self.repository = repository
 
     def find(self, tag: str) -> ImageReference | None:
-        """Return the newest image of a tag, or None when the registry says there is none.
+        """Return the newest image of a tag, or None if the registry has none.
 
         Raises
         ------
         UnusableImage
-            When Lambda does not accept it.
+            Lambda does not accept it.
         RegistryError
-            When ECR does not answer the question: absence is never assumed.
+            ECR does not answer: absence is never assumed.
         """
         images = self._revisions(tag)
         if not images:
@@ -88,7 +88,7 @@ class EcrRegistry:
         )
 
     def contents(self, tag: str) -> ImageContents | None:
-        """Return what is in the newest image of a tag, or None if its labels do not say.
+        """Return the contents of a tag's newest image, or None if its labels lack them.
 
         Read from the registry itself, as a pull would, which needs ``ecr:GetDownloadUrlForLayer``
         on the repository and ``ecr:GetAuthorizationToken``.
@@ -96,7 +96,7 @@ class EcrRegistry:
         Raises
         ------
         RegistryError
-            When there is no such image, or it cannot be read.
+            There is no such image, or it cannot be read.
         """
         images = self._revisions(tag)
         if not images:
@@ -104,7 +104,7 @@ class EcrRegistry:
         image = images[max(images)]
         config = json.loads(image["imageManifest"])["config"]["digest"]
         login = self.login()
-        # A custom endpoint serves the registry, too.
+        # A custom endpoint also serves the registry.
         scheme = urlsplit(self._clients.ecr.meta.endpoint_url).scheme
         host = self._clients.registry_of(image.get("registryId", ""))
         try:
@@ -125,7 +125,7 @@ class EcrRegistry:
         return contents(labels)
 
     def next_tag(self, tag: str) -> str:
-        """Return what to push the next image of a tag as, since tags do not move.
+        """Return the tag for the next image of a tag, since tags are immutable.
 
         The tag itself if it is free, otherwise ``TAG-r1``, ``TAG-r2`` and so on, which `find`
         regards as newer.
@@ -174,12 +174,12 @@ class EcrRegistry:
         ]
 
     def remove_images(self, digests: Sequence[str]) -> None:
-        """Remove images with all their tags; absent ones do not matter.
+        """Remove images with all their tags; absent ones are ignored.
 
         Raises
         ------
         RegistryError
-            When ECR keeps one of them, with its reason.
+            ECR did not remove one of them; the message has its reason.
         """
         for start in range(0, len(digests), _DELETED_AT_ONCE):
             chosen = digests[start : start + _DELETED_AT_ONCE]

@@ -1,4 +1,4 @@
-"""One ECR repository: created as images need it, its policy, and the revisions of its tags."""
+"""One ECR repository: its creation, its policy, and the revisions of its tags."""
 
 from __future__ import annotations
 
@@ -17,11 +17,11 @@ if TYPE_CHECKING:
     from mypy_boto3_ecr.type_defs import ImageTypeDef
 
 IMMUTABLE: Final[Literal["IMMUTABLE"]] = "IMMUTABLE"
-"""Mutability of a repository whose tags stay what they were pushed as."""
+"""Mutability of a repository with immutable tags."""
 
 
 def revisions(ecr: ECRClient, repository: str, tag: str) -> dict[int, ImageTypeDef]:
-    """Return a repository's images of a tag by the number of their revision."""
+    """Return a repository's images of a tag by revision number."""
     numbers = {revised_tag(tag, number): number for number in range(REVISIONS)}
     with explained("look for an image in ECR repository", repository, RegistryError):
         try:
@@ -39,15 +39,15 @@ def revisions(ecr: ECRClient, repository: str, tag: str) -> dict[int, ImageTypeD
                 f"ECR repository {repository} did not say whether it has image {tag}: "
                 f"{failure['failureCode']}: {failure.get('failureReason', '')}"
             )
-    # The emulator may name another tag of the same image than the one it was asked for.
+    # The emulator may return a different tag of the same image than the requested one.
     return {numbers.get(image["imageId"]["imageTag"], 0): image for image in answer["images"]}
 
 
 def create_repository(ecr: ECRClient, repository: str) -> str:
-    """Create a repository as images need it, and return its URI.
+    """Create a repository for images, and return its URI.
 
     Its tags are immutable, Lambda may pull from it, and it has this project's tag. A repository
-    that somebody else creates at the same moment is left as it is.
+    that somebody else creates at the same moment is not changed.
     """
     key, value = OWN_TAG
     try:
@@ -66,7 +66,7 @@ def create_repository(ecr: ECRClient, repository: str) -> str:
 
 
 def allow_pull(ecr: ECRClient, repository: str, *, beside: Document) -> None:
-    """Let Lambda pull from a repository, in addition to what its policy says."""
+    """Let Lambda pull from a repository, in addition to its existing policy."""
     policy = with_statements(beside, LAMBDA_MAY_PULL)
     ecr.set_repository_policy(repositoryName=repository, policyText=json.dumps(policy))
 

@@ -1,4 +1,4 @@
-"""What an invocation without an answer means: whether the function was started, and what to do."""
+"""Interprets invocations without an answer: whether the function was started, and advice."""
 
 from __future__ import annotations
 
@@ -19,8 +19,8 @@ from covalent_lambda_container.ports.functions import (
 
 _FEWER: Final = "or run fewer electrons at once."
 _NOT_ACCEPTED: Final = {
-    # The code artifact user is what Lambda reads an image as; it is provisioned again for a
-    # function that was Inactive.
+    # Lambda reads images as the code artifact user, which it provisions again for a function that
+    # was Inactive.
     "CodeArtifactUserDeletedException": "",
     "CodeArtifactUserPendingException": "",
     "EC2ThrottledException": f"Wait until the VPC has its network interfaces, {_FEWER}",
@@ -34,8 +34,9 @@ _NOT_ACCEPTED: Final = {
     f"subnet_ids, {_FEWER}",
     "TooManyRequestsException": f"Raise the account's concurrency quota for Lambda, {_FEWER}",
 }
-"""Responses to Invoke that say the function was not started and may be invoked again, each by its
-documentation, and what helps if they persist (Lambda API reference, "Invoke", read 2026-11)."""
+"""Responses to Invoke after which, according to their documentation, the function was not started
+and may be invoked again, with advice if they persist (Lambda API reference, "Invoke", read
+2026-11)."""
 
 _CHECK_MOUNT: Final = (
     "Check the file system's mount targets and the security groups of both: the function's must be "
@@ -49,7 +50,7 @@ _BRIEFLY_NOT_ACCEPTED: Final = {
     "S3FilesMountTimeoutException": _CHECK_MOUNT,
     "SnapStartTimeoutException": "",
 }
-"""The same, of what is either over within a minute or wrong until somebody changes it."""
+"""The same, for problems that either pass within a minute or persist until somebody fixes them."""
 
 _UNDECIDED: Final = frozenset({"ServiceException"})
 """Responses to Invoke that leave open whether the function was started. All other documented errors
@@ -59,8 +60,7 @@ function may not use has status 502 or 403 (the same page)."""
 _NO_FILE_LEFT: Final = tuple(f"(os error {code})" for code in (errno.EMFILE, errno.ENFILE))
 _NOT_TRUSTED: Final = "invalid peer certificate"
 _NO_TUNNEL: Final = ("tunnel error: proxy authorization required", "tunnel error: unsuccessful")
-"""pyqwest's messages for connections that another attempt will not bring about; its errors have no
-codes."""
+"""pyqwest's messages for connections that will fail again; its errors have no codes."""
 _SERVER_ERROR: Final = 500
 
 

@@ -1,4 +1,4 @@
-"""Lambda's control plane: functions are found, created, awaited and deleted."""
+"""Lambda's control plane: finds, creates, awaits and deletes functions."""
 
 from __future__ import annotations
 
@@ -30,10 +30,10 @@ _ROLE_PATIENCE_S: Final = 90.0
 """IAM is eventually consistent: a new role is refused for some seconds."""
 
 _CONFLICT_PATIENCE_S: Final = 30.0
-"""How long to wait for a change of a function that somebody else makes at the same time."""
+"""How long to wait for somebody else's simultaneous change of a function."""
 
 _IMAGE_MISSING: Final = re.compile(r"[Ss]ource image .*(does not exist|not found)")
-"""What CreateFunction says, with the code of any wrong parameter, of an image that was removed."""
+"""CreateFunction's message for a removed image; its code is that of any invalid parameter."""
 
 _NOT_IN_TAGS: Final = re.compile(r"[^\w .:/=+@-]")
 _TAG_CHARACTERS: Final = 256
@@ -52,9 +52,9 @@ class LambdaFunctions:
     clients
         AWS clients of the account.
     creator
-        Returns the ARN of who creates functions here, for a tag on them; empty if unknown.
+        Returns the ARN of the identity that creates functions, for their tag; empty if unknown.
     sleep, now
-        Clock, for tests.
+        Clock; replaced in tests.
     """
 
     def __init__(
@@ -71,12 +71,12 @@ class LambdaFunctions:
         self._now = now
 
     def role_arn(self, role: str) -> str:
-        """Return a role's ARN; an ARN is returned as it is.
+        """Return a role's ARN; an ARN is returned unchanged.
 
         Raises
         ------
         ConfigurationError
-            When the role does not exist.
+            The role does not exist.
         """
         if role.startswith("arn:"):
             return role
@@ -94,7 +94,7 @@ class LambdaFunctions:
         )
 
     def find(self, name: str) -> FunctionState | None:
-        """Return a function's state, or None when it does not exist."""
+        """Return a function's state, or None if it does not exist."""
         with explained("look for function", name, ProvisionError):
             try:
                 answer = self._clients.functions.get_function(FunctionName=name)
@@ -116,9 +116,9 @@ class LambdaFunctions:
         Raises
         ------
         ImageMissing
-            When ECR does not have its image.
+            ECR does not have its image.
         ProvisionError
-            When Lambda refuses otherwise, with its reason.
+            Lambda refuses for another reason, which the message contains.
         """
         patience_ends = self._now() + _ROLE_PATIENCE_S
         delay_s = 1.0
@@ -145,16 +145,16 @@ class LambdaFunctions:
                 delay_s = min(delay_s * 1.5, 8.0)
 
     def reserve(self, name: str, concurrency: int) -> None:
-        """Reserve this many concurrent executions for a function; does nothing if they already are.
+        """Reserve this many concurrent executions for a function, unless they already are.
 
-        The function must not be Pending: Lambda refuses to change a function that is.
+        The function must not be Pending: Lambda refuses to change pending functions.
 
         Raises
         ------
         FunctionMissing
             The function does not exist.
         ProvisionError
-            When Lambda refuses, with its reason.
+            Lambda refuses; the message has its reason.
         """
         client = self._clients.functions
         patience_ends = self._now() + _CONFLICT_PATIENCE_S
@@ -181,13 +181,13 @@ class LambdaFunctions:
         Raises
         ------
         ProvisionError
-            When the function does not exist, or stays Pending for ten minutes.
+            The function does not exist, or remains Pending for ten minutes.
         """
         patience_ends = self._now() + _PENDING_PATIENCE_S
         delay_s = 0.1
         # botocore's waiter polls at fixed intervals, but one function is ready at once and another
         # takes a minute. GetFunctionConfiguration would use up the 15 requests a second of the
-        # account's control plane; GetFunction has a quota of its own.
+        # account's control plane; GetFunction has a separate quota.
         while True:
             state = self.find(name)
             if state is None:
@@ -232,7 +232,7 @@ def _create_request(spec: FunctionSpec, creator: str, description: str) -> dict[
         "Timeout": spec.timeout_s,
         "EphemeralStorage": {"Size": spec.ephemeral_storage_mb},
         "Environment": {"Variables": dict(spec.environment)},
-        # These two do not count towards the function's identity, and so not towards its name.
+        # These two are not part of the function's identity, nor of its name.
         "Tags": dict(spec.tags) | own_tags,
         "Description": description
         or "Runs Covalent electrons; created by covalent-lambda-container.",

@@ -1,8 +1,8 @@
 """Lambda's Invoke on the event loop: thousands of invocations at once, without a thread for each.
 
-boto3 has no asynchronous client. pyqwest sends the requests, from threads that seldom need the
-interpreter's lock, and leaves next to nothing for the garbage collector to traverse. botocore finds
-the endpoint, the credentials and the proxy, signs requests, and parses errors.
+boto3 has no asynchronous client. pyqwest sends the requests, from threads that rarely need the
+interpreter's lock, and creates few objects for the garbage collector. botocore finds the endpoint,
+the credentials and the proxy, signs requests, and parses errors.
 """
 
 from __future__ import annotations
@@ -42,10 +42,10 @@ _OK: Final = 200
 _CONNECT_TIMEOUT_S: Final = 10
 _READ_RESERVE_S: Final = 30
 _IDLE_CONNECTION_S: Final = 15
-"""How long an idle connection is kept: less than Lambda keeps it, which might otherwise close it at
-the moment of the next request."""
+"""How long an idle connection is kept: less than Lambda does, which might otherwise close it just
+as the next request is sent."""
 _PORTS: Final = 2**16
-"""More connections than can exist: no idle connection is closed because there are too many."""
+"""More connections than can exist, so that none is closed because there are too many."""
 _KEEP_ALIVE_S: Final = 5
 """Interval of TCP keep-alive probes. pyqwest sends the first after 15 seconds of silence and
 gives up after 30 without a reply. Probes keep the connection known to AWS's NAT gateways and load
@@ -69,7 +69,7 @@ class LambdaInvocations:
     async def invoke(self, name: str, event: bytes, *, timeout_s: int) -> Reply:
         """Invoke a function once and wait for its answer.
 
-        Never sends twice: a request that went out may have started the function.
+        Never sends twice: a request that was sent may have started the function.
 
         Parameters
         ----------
@@ -87,9 +87,9 @@ class LambdaInvocations:
         FunctionMissing
             The function does not exist.
         ConnectionLost
-            No answer came; the task may be running.
+            There was no answer; the task may be running.
         UnusableAnswer
-            The answer consists of more values than the handler's could.
+            The answer has more values than any answer of the handler.
         """
         url = self._url(name)
         headers = await self._headers(name, url, event)
@@ -131,7 +131,7 @@ class LambdaInvocations:
         client = self._client(name, timeout_s)
         try:
             return await client.post(url, headers, event)
-        # The only error that is raised before there is a connection.
+        # The only error raised before there is a connection.
         except ConnectionError as exc:
             raise not_connected(name, self._endpoint, str(exc)) from exc
         except (TypeError, ValueError):
@@ -140,7 +140,7 @@ class LambdaInvocations:
                 f"invoke function {name!r}: the request's headers cannot be sent over HTTP.",
                 hint="Is there a line break in one of the AWS credentials?",
             ) from None
-        # Whatever happened, the request may have been sent.
+        # In all other cases, the request may have been sent.
         except Exception as exc:
             raise ConnectionLost(str(exc) or type(exc).__name__) from exc
 
@@ -164,7 +164,7 @@ class LambdaInvocations:
     def _new_client(self, timeout_s: int) -> Client:
         """Return an HTTP client for functions with a timeout; it serves all event loops.
 
-        It speaks HTTP/1.1 only: with HTTP/2 a server may have a request sent a second time.
+        It only uses HTTP/1.1: with HTTP/2, a server may cause a request to be sent twice.
         """
         proxy = self._clients.proxy_for(self._endpoint)
         # A proxy for another scheme than the requests': without any, pyqwest would look for one
@@ -212,7 +212,7 @@ class LambdaInvocations:
 
 @lru_cache(maxsize=1)
 def _sending_process() -> int:
-    """Return the process that has pyqwest's threads; a fork of it would wait for them forever."""
+    """Return the process with pyqwest's threads; a fork of it would wait for them forever."""
     return os.getpid()
 
 

@@ -1,4 +1,4 @@
-"""What helps when AWS refuses a request: a name, a region, or a policy."""
+"""Advice for requests that AWS refuses: a name, a region, or a policy."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ _ACTIONS: Final = {
     "DeleteObjects": "s3:DeleteObject",
     "Invoke": "lambda:InvokeFunction",
 }
-"""IAM's names of actions that are not called as their operations ("Actions defined by", service
+"""IAM's names of actions that differ from their operations' ("Actions defined by", service
 authorization reference, read 2026-11)."""
 
 _NAMED_BY: Final = {
@@ -30,14 +30,14 @@ _NAMED_BY: Final = {
     **dict.fromkeys(("DescribeRepositories", "DescribeImages"), "ecr_repository"),
     **dict.fromkeys(("BatchGetImage", "CreateRepository"), "ecr_repository"),
 }
-"""The option whose name an operation was given. A policy allows the names that it was printed for:
-any other is refused, whether it exists or not."""
+"""The option with the name that an operation uses. A policy allows only the names that it was
+printed for: any other is refused, whether it exists or not."""
 
 _REGION: Final = re.compile(r"//[^/]*?\.([a-z]{2,}(?:-[a-z0-9]+)+)\.[a-z0-9.-]*amazonaws\.com")
 
 
 def permission_advice(exc: ClientError) -> str:
-    """Return what helps an identity that is not allowed an operation."""
+    """Return advice for an identity that is not allowed an operation."""
     operation = str(exc.operation_name)
     action = action_of(operation)
     suffices = policy_with(action)
@@ -57,7 +57,7 @@ def permission_advice(exc: ClientError) -> str:
 
 
 def endpoint_advice(exc: EndpointConnectionError) -> str:
-    """Return what helps where an endpoint of AWS cannot be reached."""
+    """Return advice for an endpoint of AWS that cannot be reached."""
     match = _REGION.search(str(exc.kwargs.get("endpoint_url", "")))
     if match and match[1] not in _regions():
         near = difflib.get_close_matches(match[1], _regions(), n=1, cutoff=0.5)
@@ -70,7 +70,7 @@ def endpoint_advice(exc: EndpointConnectionError) -> str:
 
 
 def action_of(operation: str) -> str:
-    """Return IAM's name of an operation, ``"lambda:CreateFunction"``."""
+    """Return IAM's name for an operation, ``"lambda:CreateFunction"``."""
     known = (action for allowed in _policies().values() for action in allowed)
     spelt = (action for action in known if action.endswith(f":{operation}"))
     return _ACTIONS.get(operation) or next(spelt, operation)

@@ -31,7 +31,7 @@ _NO_SUCH_RANGE: Final = "InvalidRange"
 _READ_ATTEMPTS: Final = 3
 _PART_BYTES: Final = 8 * 1024 * 1024
 _PARTS_AHEAD: Final = 4
-"""A large object is read in parts of this size, this many at once."""
+"""Size of the parts in which large objects are read, and how many are read at once."""
 _TRANSFER: Final = TransferConfig(
     multipart_threshold=16 * 1024 * 1024, multipart_chunksize=16 * 1024 * 1024, max_concurrency=4
 )
@@ -46,7 +46,7 @@ class S3Bucket:
     clients
         AWS clients of the account.
     bucket
-        Its name.
+        The bucket's name.
     """
 
     def __init__(self, clients: AwsClients, bucket: str) -> None:
@@ -59,10 +59,9 @@ class S3Bucket:
         Raises
         ------
         ConfigurationError
-            When it does not exist, is in another region, where presigned URLs would be refused, or
-            may not be listed by this identity. To those who may not list it, S3 reports absent
-            objects as forbidden ("GetObject", S3 API reference,
-            read 2026-11).
+            It does not exist, is in another region, where presigned URLs would be refused, or this
+            identity may not list it. Without that permission, S3 reports absent objects as
+            forbidden ("GetObject", S3 API reference, read 2026-11).
         """
         with explained("look for S3 bucket", self.bucket, ConfigurationError):
             option = f"AWSLambdaContainerExecutor option s3_bucket_name={self.bucket!r}: "
@@ -89,19 +88,19 @@ class S3Bucket:
             )
 
     def put(self, key: str, body: bytes | Iterable[bytes]) -> None:
-        """Store an object; a large one given in chunks is uploaded in several parts at once."""
+        """Store an object; upload a large one given in chunks in several parts at once."""
         with explained("write S3 object", f"{self.bucket}/{key}", InvocationError):
             if isinstance(body, bytes):
                 self._clients.s3.put_object(Bucket=self.bucket, Key=key, Body=body)
             else:
-                # Buffered, since boto3 takes a short read for the end of the stream.
+                # Buffered, since boto3 treats a short read as the end of the stream.
                 stream = reader(body)
                 self._clients.s3.upload_fileobj(stream, self.bucket, key, Config=_TRANSFER)
 
     def read(
         self, key: str, parse: Callable[[Readable], Parsed], *, limit: int | None = None
     ) -> Parsed | None:
-        """Parse an object, or its first bytes; return None when the object does not exist."""
+        """Parse an object, or its first bytes; return None if the object does not exist."""
         with explained("read S3 object", f"{self.bucket}/{key}", InvocationError):
             for attempt in range(1, _READ_ATTEMPTS + 1):
                 try:
@@ -134,7 +133,7 @@ class S3Bucket:
         )
 
     def _parts(self, key: str, first: GetObjectOutputTypeDef, *, whole: bool) -> Iterator[bytes]:
-        """Yield an object's parts in order; a few are fetched ahead, on connections of their own.
+        """Yield an object's parts in order; a few are fetched ahead, on separate connections.
 
         One connection to S3 carries some 90 MB a second ("Best practices design patterns", S3 user
         guide, read 2026-11).
@@ -145,7 +144,7 @@ class S3Bucket:
             return
 
         def fetch(start: int) -> bytes:
-            # Part of the same object as the first, should somebody overwrite it.
+            # Ensures a part of the same object as the first, in case somebody overwrites it.
             return self._part(key, start, IfMatch=first["ETag"])["Body"].read()
 
         starts = iter(range(_PART_BYTES, size, _PART_BYTES))
@@ -186,7 +185,7 @@ class S3Bucket:
 
     @functools.cached_property
     def _base_url(self) -> str:
-        """The bucket's URL, up to where keys begin, as boto3 finds it."""
+        """The bucket's URL as boto3 resolves it, up to the keys."""
         url = self._clients.s3.generate_presigned_url(
             "get_object", Params={"Bucket": self.bucket, "Key": "key"}
         )

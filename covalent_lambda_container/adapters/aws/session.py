@@ -36,8 +36,8 @@ _S3_CONNECTIONS: Final = 64
 """Connections kept open. Beyond botocore's default of ten, each object would open and close one."""
 
 _RENEWED_S: Final = 60
-"""How long renewed credentials are used that are about to expire all the same, because their source
-has no newer ones yet."""
+"""How long to use renewed credentials that are still about to expire, because their source has no
+newer ones yet."""
 
 _RETRIES: Final[Any] = {"mode": "standard", "max_attempts": 3}
 _CONTROL_PLANE_RETRIES: Final[Any] = {"mode": "standard", "max_attempts": 8}
@@ -46,7 +46,7 @@ _CONTROL_PLANE_RETRIES: Final[Any] = {"mode": "standard", "max_attempts": 8}
 
 @dataclass(frozen=True, kw_only=True)
 class AwsTarget:
-    """Which account, as whom, and where. Empty strings leave the choice to boto3."""
+    """An account, identity, region and endpoint. Empty strings leave the choice to boto3."""
 
     credentials_file: str = ""
     profile: str = ""
@@ -55,7 +55,7 @@ class AwsTarget:
 
 
 class AwsClients:
-    """The clients of one target, each created when first used.
+    """The clients of one target, each created on first use.
 
     Parameters
     ----------
@@ -95,7 +95,7 @@ class AwsClients:
 
     @functools.cached_property
     def sts(self) -> STSClient:
-        # Callers can do without its answer, so they do not wait for long.
+        # Callers do not depend on its answer, so they do not wait for long.
         config = Config(connect_timeout=_QUICK_S, read_timeout=_QUICK_S, retries=_RETRIES)
         client: STSClient = self._client("sts", config)
         return client
@@ -106,7 +106,7 @@ class AwsClients:
 
     @functools.cached_property
     def caller_arn(self) -> str:
-        """ARN of these clients' identity; empty if AWS does not say."""
+        """ARN of these clients' identity; empty if AWS does not report it."""
         try:
             return self.sts.get_caller_identity()["Arn"]
         except (BotoCoreError, ClientError):
@@ -146,7 +146,7 @@ class AwsClients:
         Raises
         ------
         NoCredentialsError
-            When boto3 finds no credentials.
+            boto3 finds no credentials.
         """
         if self._credentials is None:
             raise NoCredentialsError
@@ -160,7 +160,7 @@ class AwsClients:
 
     @property
     def certificates(self) -> str:
-        """Path of the PEM file of authorities that AWS's endpoints are verified against."""
+        """Path of the PEM file of authorities that verify AWS's endpoints."""
         configured = self._core.get_config_variable("ca_bundle")
         return str(get_cert_path(configured or True))
 
@@ -214,7 +214,7 @@ class AwsClients:
 
 @functools.lru_cache(maxsize=64)
 def clients_for(target: AwsTarget) -> AwsClients:
-    """Return the process's clients for a target: equal targets share them."""
+    """Return the process's clients for a target; equal targets share them."""
     return AwsClients(target)
 
 

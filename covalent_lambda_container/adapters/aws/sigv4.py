@@ -1,8 +1,8 @@
-"""AWS's signatures for requests that differ in one place only.
+"""AWS's signatures for requests that differ in only one place.
 
-For every request that it signs, botocore builds the canonical form from the ground up, which takes
-longer than everything else a small task needs here. These classes have botocore sign one specimen,
-and derive the signatures of similar requests from its canonical form.
+For every request that it signs, botocore builds the canonical form from scratch, which takes longer
+than everything else a small task needs here. These classes let botocore sign one specimen, and
+derive the signatures of similar requests from its canonical form.
 """
 
 from __future__ import annotations
@@ -70,7 +70,7 @@ class SignedPosts:
     url
         The URL.
     headers
-        Headers to sign and send besides those that the signature needs.
+        Headers to sign and send, in addition to those that the signature needs.
     """
 
     def __init__(

@@ -1,7 +1,7 @@
-"""Where the Docker engine is.
+"""The address of the Docker engine.
 
-It is found as Docker's own command line finds it: ``DOCKER_HOST``, else the current Docker context,
-else the machine's socket. It is resolved here and nowhere else, so that every part of this project,
+It is resolved like by Docker's own command line: ``DOCKER_HOST``, or else the current Docker
+context, or else the machine's socket. It is resolved only here, so that every part of this project,
 and each process that it starts, uses the same engine.
 """
 
@@ -25,14 +25,14 @@ _DEFAULT_SOURCE: Final = "the default"
 
 @dataclass(frozen=True, kw_only=True)
 class EngineAddress:
-    """Where an engine is.
+    """The address of an engine.
 
     Attributes
     ----------
     host
         ``unix://PATH``, ``tcp://HOST:PORT``, ``ssh://USER@HOST`` or, on Windows, ``npipe://PATH``.
     source
-        What named it, for messages: ``"DOCKER_HOST"``.
+        Setting that named it, for messages: ``"DOCKER_HOST"``.
     certificates
         Folder with ``ca.pem``, ``cert.pem`` and ``key.pem``; empty for a connection without TLS.
     verifies
@@ -46,7 +46,7 @@ class EngineAddress:
 
     @property
     def environment(self) -> dict[str, str]:
-        """Variables that lead any Docker client in a child process to this engine."""
+        """Variables that make any Docker client in a child process use this engine."""
         return {
             "DOCKER_HOST": self.host,
             "DOCKER_CERT_PATH": self.certificates,
@@ -55,12 +55,12 @@ class EngineAddress:
 
     @property
     def is_chosen(self) -> bool:
-        """Whether a setting names the engine, and not the default."""
+        """Whether a setting names the engine, rather than the default."""
         return self.source != _DEFAULT_SOURCE
 
     @property
     def is_local(self) -> bool:
-        """Whether the engine is reached by a socket of this machine's file system."""
+        """Whether the engine is reached through a socket in this machine's file system."""
         return self.host.startswith(("unix:", "npipe:", "http+unix:"))
 
     def __str__(self) -> str:
@@ -68,12 +68,12 @@ class EngineAddress:
 
 
 def engine_address(environment: Mapping[str, str] = os.environ) -> EngineAddress:
-    """Return where the engine is that Docker's own command line would use.
+    """Return the address of the engine that Docker's own command line would use.
 
     Raises
     ------
     ImageBuildError
-        When the Docker context that is to be used does not exist or cannot be read.
+        The selected Docker context does not exist or cannot be read.
     """
     if host := environment.get("DOCKER_HOST"):
         certificates = environment.get("DOCKER_CERT_PATH", "")
@@ -104,7 +104,7 @@ def engine_address(environment: Mapping[str, str] = os.environ) -> EngineAddress
 
 
 def _context_name(environment: Mapping[str, str]) -> tuple[str, str]:
-    """Return the name of the current Docker context, and what says so."""
+    """Return the name of the current Docker context, and the setting that names it."""
     if name := environment.get("DOCKER_CONTEXT"):
         return name, "DOCKER_CONTEXT"
     file = find_config_file()
@@ -112,7 +112,7 @@ def _context_name(environment: Mapping[str, str]) -> tuple[str, str]:
         return "default", ""
     try:
         name = json.loads(Path(str(file)).read_text("utf-8")).get("currentContext")
-    # Docker's command line goes on without a configuration that it cannot read.
+    # Docker's command line ignores a configuration that it cannot read.
     except (OSError, ValueError, AttributeError):
         return "default", ""
     return name or "default", str(file)

@@ -1,4 +1,4 @@
-"""Build arguments in requests: the API takes them in the URL, and a proxy's has its password."""
+"""Removes build arguments from texts: they are in request URLs, and may have proxy passwords."""
 
 from __future__ import annotations
 
@@ -10,12 +10,12 @@ _ARGUMENTS: Final = re.compile(r"\bbuildargs=[^&\s\"']*")
 
 
 def without_build_arguments(text: str) -> str:
-    """Return a text with the build arguments in its URLs left out."""
+    """Return a text without the build arguments in its URLs."""
     return _ARGUMENTS.sub("buildargs=...", text)
 
 
 class _Redaction(logging.Filter):
-    """Leaves them out of what urllib3 logs of each request."""
+    """Removes them from urllib3's log of requests."""
 
     def filter(self, record: logging.LogRecord) -> bool:
         message = record.getMessage()
@@ -29,5 +29,5 @@ _REDACTION: Final = _Redaction()
 
 
 def keep_out_of_logs() -> None:
-    """Leave build arguments out of urllib3's log; calling this again changes nothing."""
+    """Keep build arguments out of urllib3's log; calling this again changes nothing."""
     logging.getLogger("urllib3.connectionpool").addFilter(_REDACTION)

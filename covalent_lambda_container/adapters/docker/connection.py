@@ -25,19 +25,19 @@ from covalent_lambda_container.adapters.docker.failures import ENGINE_ERRORS, ex
 log = logging.getLogger(__name__)
 
 _CREDENTIAL_ERRORS: Final = (DockerException, StoreError, KeyError, ValueError, OSError)
-"""What docker-py raises for a credential helper that is missing, fails, or answers nonsense."""
+"""docker-py's errors for a credential helper that is missing, fails, or returns invalid data."""
 
 _BUILD_TIMEOUT_S: Final = 6 * 3600
-"""A package that is compiled may say nothing for hours; docker-py's default is 60 s."""
+"""Compiling a package may print nothing for hours; docker-py's default is 60 s."""
 
 
 class EngineConnection:
-    """A connection to an engine, made when it is first used and again after a failure.
+    """A connection to an engine, opened on first use and again after a failure.
 
     Parameters
     ----------
     address
-        Where the engine is; by default where Docker's command line would look.
+        The engine's address; default: that of Docker's command line.
     """
 
     def __init__(self, address: EngineAddress | None = None) -> None:
@@ -46,7 +46,7 @@ class EngineConnection:
 
     @contextmanager
     def client(self, operation: str) -> Iterator[docker.DockerClient]:
-        """Yield a client; what fails is raised as an `ImageBuildError` that names the operation."""
+        """Yield a client; errors are raised as an `ImageBuildError` that names the operation."""
         address = self._address or engine_address()
         with explained(operation, address):
             try:
@@ -59,7 +59,7 @@ class EngineConnection:
 
     @contextmanager
     def api(self, operation: str) -> Iterator[docker.APIClient]:
-        """Yield the engine's API, as `client` yields a client."""
+        """Yield the engine's API, like `client`."""
         with self.client(operation) as client:
             yield client.api
 
@@ -78,18 +78,18 @@ def connect(
     Parameters
     ----------
     address
-        Where it is; by default as `engine_address` finds it.
+        The engine's address; default: that of `engine_address`.
     timeout_s
-        Seconds for which each request may be silent.
+        Seconds that each request may remain silent.
 
     Raises
     ------
     docker.errors.DockerException
-        When no engine answers; see `explained`.
+        No engine answers; see `explained`.
     """
     where = address or engine_address()
     keep_out_of_logs()
-    # Its API is replaced by one that differs in what `_Api` says. With a version it asks nothing.
+    # Replaces its API by `_Api`. With an explicit version, the constructor makes no request.
     client = docker.DockerClient(version=MINIMUM_DOCKER_API_VERSION)
     client.api.close()
     client.api = _Api(where.host, tls=_tls(where) or False, timeout=timeout_s)
@@ -102,7 +102,7 @@ def pull(client: docker.DockerClient, name: str, platform: str | None = None) ->
     Raises
     ------
     docker.errors.DockerException
-        When it cannot be pulled: reasons inside the stream of a pull included.
+        It cannot be pulled, including for reasons inside the pull's stream.
     """
     repository, tag = _tagged(name)
     credentials = registry_credentials(name)
@@ -114,9 +114,9 @@ def pull(client: docker.DockerClient, name: str, platform: str | None = None) ->
 
 
 def registry_credentials(name: str) -> dict[str, str]:
-    """Return the credentials of an image's registry, or none: most images need none.
+    """Return the credentials for an image's registry, if any: most images need none.
 
-    A credential helper that is missing or fails is a warning: what it knows may not be needed.
+    A credential helper that is missing or fails only causes a warning: it may not be needed.
     """
     registry, _ = auth.resolve_repository_name(_tagged(name)[0])
     try:
@@ -136,12 +136,12 @@ def registry_credentials(name: str) -> dict[str, str]:
 
 
 class _Api(docker.APIClient):
-    """Docker's API with what docker-py and requests add to it left out."""
+    """Docker's API without some additions of docker-py and requests."""
 
     def merge_environment_settings(
         self, url: Any, proxies: Any, stream: Any, verify: Any, cert: Any
     ) -> Any:
-        # REQUESTS_CA_BUNDLE would win over the engine's own certificate authority.
+        # REQUESTS_CA_BUNDLE would override the engine's own certificate authority.
         wanted = self.verify if verify is None else verify
         return super().merge_environment_settings(url, proxies, stream, wanted, cert)
 
@@ -154,7 +154,7 @@ class _Api(docker.APIClient):
             raise kind(f"the engine answered {response.text[:500]}", response) from exc
 
     def _set_auth_headers(self, headers: Any) -> None:
-        """Send no credentials with a build: what it builds on is in the engine already.
+        """Send no credentials with a build: the engine already has the image that it builds on.
 
         docker-py would send those of all registries, and ask every credential helper for them.
         """
@@ -174,6 +174,6 @@ def _tls(address: EngineAddress) -> TLSConfig | None:
 
 
 def _tagged(name: str) -> tuple[str, str]:
-    """Split a name into repository and tag or digest, as docker-py's ``pull`` takes them."""
+    """Split a name into repository and tag or digest, as docker-py's ``pull`` expects."""
     repository, tag = parse_repository_tag(name)
     return repository, tag or "latest"

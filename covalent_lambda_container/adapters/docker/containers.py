@@ -1,4 +1,4 @@
-"""Containers that builds use: they run for as long as they are needed and leave nothing behind."""
+"""Containers for builds, which run as long as they are needed and are then removed."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ from covalent_lambda_container.ports.engine import CannotRun, ImageFile
 log = logging.getLogger(__name__)
 
 CONTAINER_LABEL: Final = "covalent-lambda.build"
-"""On every container that is started for a build; its value is the process that started it."""
+"""Label of every container started for a build; its value is the process that started it."""
 
 _MOST_LINKS: Final = 8
 
@@ -41,9 +41,9 @@ class DockerContainer:
     Parameters
     ----------
     engine
-        Where it runs.
+        The engine that runs it.
     container_id
-        Its ID.
+        The container's ID.
     """
 
     def __init__(self, engine: docker.APIClient, container_id: str) -> None:
@@ -57,21 +57,21 @@ class DockerContainer:
         environment: Mapping[str, str] | None = None,
         redacted: Callable[[str], str] = str,
     ) -> str:
-        """Run a command to its end and return what it wrote to its standard output.
+        """Run a command to its end and return its standard output.
 
         Parameters
         ----------
         command
             Program and arguments.
         environment
-            Variables of this command alone.
+            Variables for this command only.
         redacted
-            Removes passwords from a line that is to be logged or shown.
+            Removes passwords from lines that are logged or shown.
 
         Raises
         ------
         ImageBuildError
-            When it fails; the message ends with its last lines.
+            It fails; the message ends with its last lines.
         """
         started = self._engine.exec_create(
             self._id, list(command), environment=dict(environment or {})
@@ -97,7 +97,7 @@ class DockerContainer:
         self._engine.put_archive(self._id, "/", archive(members))
 
     def get(self, path: str, folder: Path) -> None:
-        """Write the plain files below a folder of the container to one of this machine."""
+        """Copy the plain files below a folder of the container to one of this machine."""
         stream, _ = self._engine.get_archive(self._id, path)
         unpack(reader(stream), folder)
 
@@ -106,15 +106,15 @@ class DockerContainer:
 def running(
     engine: docker.APIClient, image: str, architecture: str, *, offline: bool
 ) -> Iterator[DockerContainer]:
-    """Run a container that does nothing by itself while the context is open.
+    """Run an idle container while the context is open.
 
-    It is removed at the end, also if this process ends meanwhile. If this process is killed, the
+    It is removed at the end, even if this process exits meanwhile. If this process is killed, the
     container ends by itself after the longest time that a build may take.
 
     Raises
     ------
     CannotRun
-        When the engine cannot run images for the architecture.
+        The engine cannot run images for the architecture.
     """
     if not _runs(engine, image, architecture):
         raise CannotRun(f"The engine cannot run images for {architecture}.")
@@ -129,7 +129,7 @@ def running(
         ),
     )
     remove = functools.partial(remove_container, engine, created)
-    # Builds run in threads that nobody waits for: their own clean-up may not be reached.
+    # Builds run in threads that nobody waits for: their own clean-up may not run.
     atexit.register(remove)
     try:
         engine.start(created)
@@ -142,7 +142,7 @@ def running(
 def read_files(
     engine: docker.APIClient, image: str, architecture: str, paths: Sequence[str]
 ) -> list[ImageFile | None]:
-    """Return files of an image that need not run, each from where its links lead to."""
+    """Return files of an image without running it, following links."""
     created = _create(engine, image, architecture, ["true"])
     try:
         return [_read(engine, created, path) for path in paths]
@@ -151,14 +151,14 @@ def read_files(
 
 
 def remove_container(engine: docker.APIClient, container_id: str) -> None:
-    """Remove a container, whatever it is doing; an absent one is fine."""
-    # Gone, or about to go by itself.
+    """Remove a container, running or not; an absent one is ignored."""
+    # Already removed, or about to be.
     with contextlib.suppress(NotFound, APIError):
         engine.remove_container(container_id, v=True, force=True)
 
 
 def foreign_platform(engine: docker.APIClient, architecture: str) -> str | None:
-    """Return the platform ``linux/…`` of an architecture that is not the engine's own, or None."""
+    """Return the platform ``linux/…`` for an architecture other than the engine's own, or None."""
     wanted = f"linux/{ARCHITECTURES[architecture]}"
     return None if wanted == f"linux/{engine.version()['Arch']}" else wanted
 
@@ -184,7 +184,7 @@ def _create(
 
 
 def _runs(engine: docker.APIClient, image: str, architecture: str) -> bool:
-    """Return whether the engine runs an image; another processor's needs an emulator."""
+    """Return whether the engine runs an image; for another processor, it needs an emulator."""
     if foreign_platform(engine, architecture) is None:
         return True
     created = _create(engine, image, architecture, ["python3", "-c", "pass"])
@@ -203,7 +203,7 @@ def _read(engine: docker.APIClient, container_id: str, path: str) -> ImageFile |
             stream, stat = engine.get_archive(container_id, path)
         except NotFound:
             return None
-        # Docker names a link's target; podman names every file's own path there.
+        # Docker returns a link's target; podman returns every file's own path there.
         target = stat.get("linkTarget") or path
         with tarfile.open(fileobj=io.BytesIO(b"".join(stream))) as opened:
             member = opened.getmembers()[0]

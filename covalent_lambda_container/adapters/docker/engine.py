@@ -36,7 +36,7 @@ from covalent_lambda_container.ports.registry import RegistryLogin
 log = logging.getLogger(__name__)
 
 _PUSH_WAITS_S: Final = (1.0, 3.0, 9.0)
-"""Between the attempts at a push to a registry that was not reached."""
+"""Pauses between attempts to push to an unreachable registry."""
 
 
 class DockerEngine:
@@ -45,9 +45,9 @@ class DockerEngine:
     Parameters
     ----------
     connection
-        To the engine; by default to the one that Docker's command line would use.
+        Connection to the engine; default: the one that Docker's command line would use.
     sleep
-        Waits for some seconds before a push is tried again.
+        Waits before a push is retried.
     """
 
     runs_containers = True
@@ -71,7 +71,7 @@ class DockerEngine:
         return None
 
     def find(self, name: str) -> EngineImage | None:
-        """Return an image that is in the engine, by name or ID, or None."""
+        """Return an image of the engine by name or ID, or None."""
         with self._connection.api("look for an image") as engine:
             try:
                 found: dict[str, Any] = engine.inspect_image(name)  # type: ignore[no-untyped-call]
@@ -90,7 +90,7 @@ class DockerEngine:
         Raises
         ------
         ImageBuildError
-            When it cannot be pulled.
+            It cannot be pulled.
         """
         with self._connection.client(f"pull the root image {name}") as client:
             log.info("pull %s", name)
@@ -124,14 +124,14 @@ class DockerEngine:
         labels
             The image's labels.
         target
-            The stage to end with; the last one by default.
+            The stage to build; default: the last one.
         no_cache
             Whether to run every instruction, even if the engine has its result.
 
         Raises
         ------
         ImageBuildError
-            When no engine answers or the build fails; the message ends with the build's last lines.
+            No engine answers or the build fails; the message ends with the build's last lines.
         """
         with self._connection.api("build an image") as engine:
             stream = engine.build(
@@ -154,12 +154,12 @@ class DockerEngine:
     def push(self, name: str, login: RegistryLogin) -> str:
         """Push a local image and return the ``sha256:…`` digest of its manifest.
 
-        A push to a registry that is not reached is tried again; layers that arrived stay there.
+        A push to an unreachable registry is retried; layers that were uploaded remain there.
 
         Raises
         ------
         RegistryError
-            When the registry refuses any part of the image, or is not reached.
+            The registry refuses any part of the image, or cannot be reached.
         """
         waits_s = list(_PUSH_WAITS_S)
         while True:
@@ -182,13 +182,13 @@ class DockerEngine:
                     decode=True,
                     auth_config={"username": login.username, "password": login.password},
                 )
-            # podman reports what goes wrong before the first layer by a status, not in the stream.
+            # podman reports errors before the first layer as a status, not in the stream.
             except APIError as exc:
                 raise push_error(name, reason(exc)) from exc
             return follow_push(stream, name)
 
     def remove(self, name: str) -> None:
-        """Remove an image, or its tag if it has other tags; an absent one is fine."""
+        """Remove an image, or only its tag if it has others; an absent one is ignored."""
         with (
             self._connection.api("remove an image") as engine,
             contextlib.suppress(NotFound),
@@ -199,15 +199,15 @@ class DockerEngine:
     def container(
         self, image: str, architecture: str, *, offline: bool = False
     ) -> Iterator[DockerContainer]:
-        """Run a container of an image while the context is open; it does nothing by itself.
+        """Run an idle container of an image while the context is open.
 
-        One that is ``offline`` has no network and starts sooner: its interface takes most of the
-        time in which a container starts.
+        An ``offline`` container has no network and starts faster: setting up the interface takes
+        most of a container's start.
 
         Raises
         ------
         CannotRun
-            When the engine cannot run images for the architecture.
+            The engine cannot run images for the architecture.
         """
         with (
             self._connection.api("run a container") as engine,
@@ -216,6 +216,6 @@ class DockerEngine:
             yield container
 
     def read(self, image: str, architecture: str, paths: Sequence[str]) -> list[ImageFile | None]:
-        """Return files of an image that need not run, each from where its links lead to."""
+        """Return files of an image without running it, following links."""
         with self._connection.api("read an image") as engine:
             return read_files(engine, image, architecture, paths)

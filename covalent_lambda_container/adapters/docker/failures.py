@@ -1,4 +1,4 @@
-"""What docker-py raises, as errors of this project that say what helps."""
+"""Translates docker-py's errors into errors of this project with advice."""
 
 from __future__ import annotations
 
@@ -23,28 +23,28 @@ ENGINE_ERRORS: Final = (
     StoreError,
     ConnectionError,
 )
-"""What docker-py raises: it lets the errors of the libraries under it through."""
+"""Errors raised by docker-py, which passes on those of the libraries below it."""
 
 _NO_SPACE: Final = "no space left on device"
 
 
 @contextmanager
 def explained(operation: str, address: EngineAddress | None = None) -> Iterator[None]:
-    """Turn what docker-py raises into an `ImageBuildError` that says what helps.
+    """Turn docker-py's errors into an `ImageBuildError` with advice.
 
     Parameters
     ----------
     operation
-        What Docker was to do: ``"build an image"``.
+        Docker's task: ``"build an image"``.
     address
-        Where the engine is, as far as that is known.
+        The engine's address, if it is known.
     """
     try:
         yield
     except LambdaContainerError:
         raise
     except ENGINE_ERRORS as exc:
-        # What has a URL with build arguments does not become part of a traceback either.
+        # URLs with build arguments must not become part of a traceback either.
         is_private = without_build_arguments(str(exc)) != str(exc)
         raise ImageBuildError(
             f"Docker could not {operation}: {reason(exc)}", hint=_hint(exc, address)
@@ -52,7 +52,7 @@ def explained(operation: str, address: EngineAddress | None = None) -> Iterator[
 
 
 def reason(exc: BaseException) -> str:
-    """Return what an engine or docker-py says went wrong."""
+    """Return the reason that an engine or docker-py gives for an error."""
     if isinstance(exc, APIError) and exc.explanation:
         explanation = exc.explanation
         text = explanation if isinstance(explanation, str) else explanation.decode(errors="replace")
@@ -61,7 +61,7 @@ def reason(exc: BaseException) -> str:
 
 
 def _hint(exc: BaseException, address: EngineAddress | None) -> str:
-    """Return what helps against a failure, by its kind."""
+    """Return advice for a kind of failure."""
     where = f" at {address}" if address else ""
     causes = list(_causes(exc))
     if _NO_SPACE in str(exc):

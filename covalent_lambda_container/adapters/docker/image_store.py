@@ -1,4 +1,4 @@
-"""The images that an engine keeps, and their removal."""
+"""Lists and removes the images of an engine."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from covalent_lambda_container.adapters.docker.connection import EngineConnectio
 from covalent_lambda_container.ports.engine import StoredImage
 
 _IMPLIED_PREFIXES: Final = ("docker.io/library/", "localhost/")
-"""What podman writes before the names of images that have no registry."""
+"""podman's prefix for names of images without a registry."""
 
 
 class DockerImageStore:
@@ -24,14 +24,14 @@ class DockerImageStore:
     Parameters
     ----------
     connection
-        To the engine; by default to the one that Docker's command line would use.
+        Connection to the engine; default: the one that Docker's command line would use.
     """
 
     def __init__(self, connection: EngineConnection | None = None) -> None:
         self._connection = connection or EngineConnection()
 
     def list_images(self) -> list[StoredImage]:
-        """Return all images and the steps of their builds, whoever created them."""
+        """Return all images and build steps, whoever created them."""
         with self._connection.api("list its images") as engine:
             in_use = {_full_id(container["ImageID"]) for container in engine.containers(all=True)}
             found = []
@@ -42,10 +42,10 @@ class DockerImageStore:
         return found
 
     def remove_unused(self, name: str, image_id: str) -> bool:
-        """Remove a name from an image; the last name goes with all that only the image needs.
+        """Remove a name from an image; with the last one, also the image and what only it needs.
 
-        An image without a name is removed by its ID. One that is absent, or has the name no
-        longer, is fine; False means that the engine needs the image.
+        An image without a name is removed by its ID. It is not an error if the image is absent, or
+        no longer has the name; False means that the engine needs the image.
         """
         with self._connection.api("remove an image") as engine:
             try:
@@ -64,9 +64,9 @@ class DockerImageStore:
 def image_size(engine: docker.APIClient, inspected: Mapping[str, Any]) -> int:
     """Return the bytes of an image's layers, uncompressed.
 
-    Where containerd stores images, ``Size`` is what would be transferred, compressed, and only the
-    history has the sizes of unpacked layers. The history of an image that another tool made may be
-    empty; where Docker itself stores images, ``Size`` has them all.
+    If containerd stores images, ``Size`` is the compressed size for transfers, and only the history
+    has the sizes of unpacked layers. The history of images from other tools may be empty; if Docker
+    itself stores images, ``Size`` includes all layers.
     """
     history: Any = engine.history(inspected["Id"])  # type: ignore[no-untyped-call]
     return max(int(inspected["Size"]), sum(int(step["Size"]) for step in history))
@@ -89,12 +89,12 @@ def _stored(engine: docker.APIClient, image: Mapping[str, Any], in_use: set[str]
 
 
 def _full_id(image_id: str) -> str:
-    """Return an ID with its algorithm, which podman leaves out of some."""
+    """Return an ID with its algorithm, which podman omits from some."""
     return f"sha256:{image_id}" if image_id and ":" not in image_id else image_id
 
 
 def _names(image: Mapping[str, Any]) -> tuple[str, ...]:
-    """Return the names of a listed image; one that was pulled by digest has that."""
+    """Return the names of a listed image; an image pulled by digest has its digest as name."""
     tags, digests = (
         sorted(_short(name) for name in image.get(key) or () if not name.startswith("<none>"))
         for key in ("RepoTags", "RepoDigests")
@@ -109,5 +109,5 @@ def _short(name: str) -> str:
 
 
 def _time(text: str) -> datetime:
-    """Read a time of Docker's, to the second: it counts nanoseconds, and Python microseconds."""
+    """Parse one of Docker's times to the second: it has nanoseconds, which Python does not."""
     return datetime.fromisoformat(text[: len("2026-11-25T02:07:31")]).replace(tzinfo=timezone.utc)

@@ -1,4 +1,4 @@
-"""How much of a push is done."""
+"""The progress of a push."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ class PushedLayers:
         self._done: set[str] = set()
 
     def follow(self, record: Mapping[str, Any]) -> str:
-        """Take a record, ``{"id": layer, "status": …, "progressDetail": {…}}``; say what is done.
+        """Add a record, ``{"id": layer, "status": …, "progressDetail": {…}}``; return the progress.
 
         Returns
         -------
@@ -29,7 +29,7 @@ class PushedLayers:
         detail = record.get("progressDetail") or {}
         _, known = self._layers.setdefault(layer, (0, 0))
         if detail.get("current"):
-            # Docker counts uncompressed bytes and padding, now and then more than the total.
+            # Docker counts uncompressed bytes and padding, sometimes more than the total.
             current = int(detail["current"])
             self._layers[layer] = current, max(int(detail.get("total", 0)), known, current)
         if str(record.get("status", "")).startswith(_THERE):

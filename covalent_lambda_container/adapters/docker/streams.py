@@ -1,4 +1,4 @@
-"""What an engine reports while it builds and pushes: failures are inside, with HTTP status 200."""
+"""Reads an engine's streams of builds and pushes, which report failures with HTTP status 200."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ _UNREACHABLE: Final = re.compile(
     r"unexpected status.*\b(429|5\d\d)\b|toomanyrequests",
     re.IGNORECASE,
 )
-"""A registry that was not reached or not able to answer, in the words of Go's HTTP client."""
+"""Messages of Go's HTTP client for a registry that was unreachable or unable to answer."""
 
 _DENIED: Final = re.compile(
     r"denied|unauthorized|not authorized|no basic auth|authorization token has expired|"
@@ -37,7 +37,7 @@ _DENIED: Final = re.compile(
 
 
 class RegistryUnreachable(RegistryError):
-    """The registry was not reached, or could not answer: the push may be tried again."""
+    """The registry was unreachable, or could not answer: the push may be retried."""
 
 
 def follow_build(stream: Iterable[dict[str, Any]], name: str) -> str:
@@ -46,15 +46,15 @@ def follow_build(stream: Iterable[dict[str, Any]], name: str) -> str:
     Raises
     ------
     ImageBuildError
-        When the build failed; the message ends with its last lines.
+        The build failed; the message ends with its last lines.
     """
     tail: deque[str] = deque(maxlen=TAIL_LINES)
     image_id = ""
     for record in stream:
-        # The classic builder colours what a command writes to stderr.
+        # The classic builder colours commands' stderr.
         for line in Text.from_ansi(record.get("stream", "")).plain.splitlines():
             if line.strip():
-                # Commands see the proxies, and may show them.
+                # Commands know the proxies, and may print them.
                 tail.append(without_credentials(line.rstrip()))
                 log.info("build %s: %s", name, tail[-1])
         image_id = (record.get("aux") or {}).get("ID", image_id)
@@ -78,9 +78,9 @@ def follow_push(stream: Iterable[dict[str, Any]], name: str) -> str:
     Raises
     ------
     RegistryUnreachable
-        When the registry was not reached or could not answer.
+        The registry was unreachable or could not answer.
     RegistryError
-        When it refused any part of the image.
+        The registry refused any part of the image.
     """
     digest, layers = "", PushedLayers()
     for record in stream:
@@ -96,7 +96,7 @@ def follow_push(stream: Iterable[dict[str, Any]], name: str) -> str:
 
 
 def push_error(name: str, reason: str) -> RegistryError:
-    """Return the error for a push that failed, with what helps against its reason."""
+    """Return the error for a failed push, with advice for its reason."""
     reason = without_credentials(reason).rstrip(".")
     if _UNREACHABLE.search(reason):
         registry = name.partition("/")[0]
@@ -104,7 +104,7 @@ def push_error(name: str, reason: str) -> RegistryError:
             f"Push of {name} failed: registry {registry} could not be reached: {reason}.",
             hint=f"Check the network, proxy and firewall between the Docker engine and {registry}. "
             "The engine pushes, not this process: an engine on another machine or in a virtual "
-            "machine has a network, and a localhost, of its own.",
+            "machine has its own network and localhost.",
         )
     if _DENIED.search(reason):
         return RegistryError(

@@ -1,8 +1,8 @@
-"""An engine without Docker: it composes images on this machine, and uploads them by itself.
+"""An engine without Docker: composes images on this machine, and uploads them.
 
-An image is a record, a configuration and a list of layers. What a Dockerfile's ADD unpacks becomes
-a layer as it is, compressed and uploaded beside what comes next; what its other instructions set
-goes into the configuration. Nothing is run.
+An image is a record, a configuration and a list of layers. The archives that a Dockerfile's ADD
+unpacks become layers unchanged, compressed and uploaded in the background; the settings of other
+instructions are added to the configuration. Nothing is run.
 """
 
 from __future__ import annotations
@@ -44,7 +44,7 @@ from covalent_lambda_container.ports.engine import CannotRun, Container, EngineI
 from covalent_lambda_container.ports.registry import RegistryLogin
 
 _ATTEMPTS: Final = 3
-"""At a manifest, where the registry forgets blobs."""
+"""Attempts to push a manifest to a registry that loses blobs."""
 _COMPRESSED_AT_ONCE: Final = max(2, os.cpu_count() or 1)
 
 
@@ -58,7 +58,7 @@ class RegistryEngine:
     open_target
         Returns the repository that images are pushed to.
     cache
-        Folder for what serves later builds.
+        Folder for files that later builds reuse.
     """
 
     runs_containers = False
@@ -76,7 +76,7 @@ class RegistryEngine:
         self._turns = threading.Semaphore(_COMPRESSED_AT_ONCE)
 
     def find(self, name: str) -> EngineImage | None:
-        """Return an image that was made or read here, by name, or None."""
+        """Return an image that was built or read here, by name, or None."""
         record = self._images.find(name)
         return None if record is None else _described(record)
 
@@ -86,7 +86,7 @@ class RegistryEngine:
         Raises
         ------
         ImageBuildError
-            When they cannot be read.
+            They cannot be read.
         """
         record = self._roots.read(name, architecture)
         known = self._images.find(name)
@@ -108,12 +108,12 @@ class RegistryEngine:
     ) -> str:
         """Compose an image from a context; return its name, or an ID for one without a name.
 
-        The layers of one without a name are compressed and uploaded meanwhile.
+        The layers of an image without a name are compressed and uploaded in the background.
 
         Raises
         ------
         ImageBuildError
-            When the Dockerfile has an instruction that needs an engine, or a layer cannot be made.
+            The Dockerfile has an instruction that needs an engine, or a layer cannot be created.
         """
         context = {member.name: member for member in members}
         text = b"".join(map(_bytes, context["Dockerfile"].content)).decode()
@@ -172,7 +172,7 @@ class RegistryEngine:
         Raises
         ------
         RegistryError
-            When the registry refuses any part of it.
+            The registry refuses any part of it.
         """
         record = self._images.find(name)
         if record is None:
@@ -194,7 +194,7 @@ class RegistryEngine:
         raise AssertionError("unreachable")
 
     def remove(self, name: str) -> None:
-        """Forget an image; an absent one does not matter. One that is unfinished is given up."""
+        """Forget an image; an absent one is ignored. An unfinished one is abandoned."""
         unfinished = self._unfinished.pop(name, None)
         if unfinished is not None:
             self._uploads.cancel(unfinished.give_up())
@@ -221,7 +221,7 @@ class RegistryEngine:
         architecture: str,  # noqa: ARG002 - the image's own
         paths: Sequence[str],
     ) -> list[ImageFile | None]:
-        """Return files of a root image, each from where its links lead to."""
+        """Return files of a root image, following links."""
         name, record = self._images.by_id(image)
         with scratch(self._cache) as folder:
             downloads = self._roots.downloads(record, folder)
@@ -237,7 +237,7 @@ class RegistryEngine:
         return found
 
     def _upload_downloaded(self, layer: Layer, file: Path) -> None:
-        """Have a root's layer uploaded from a file, so that it is not downloaded twice."""
+        """Upload a root image's layer from a file, so that it is not downloaded twice."""
         kept = ExitStack()
         link = kept.enter_context(scratch(self._cache)) / "layer"
         link.hardlink_to(file)

@@ -1,4 +1,4 @@
-"""Images as a registry has them: configuration, manifest, and what Dockerfiles change in them."""
+"""Images as a registry has them: configuration and manifest, and changes by Dockerfiles."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ MANIFEST_TYPE: Final = "application/vnd.docker.distribution.manifest.v2+json"
 CONFIG_TYPE: Final = "application/vnd.docker.container.image.v1+json"
 
 _NO_TIME: Final = "1970-01-01T00:00:00Z"
-"""When every image was made: one spec has one manifest."""
+"""Creation time of every image, so that equal specs have equal manifests."""
 _DEFAULT_PATH: Final = "PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
 _UNCHANGING: Final = ("ARG", "FROM")
 
@@ -31,7 +31,7 @@ class Instruction:
     name
         ``"ADD"``, ``"ENV"``, …
     arguments
-        What follows it, on one line.
+        The rest of the instruction, on one line.
     comments
         The lines of the comment above it, without their number signs.
     """
@@ -43,16 +43,16 @@ class Instruction:
 
 @dataclass(frozen=True, kw_only=True)
 class ImageRecord:
-    """An image that is made, or read from a registry.
+    """An image that is composed here, or read from a registry.
 
     Parameters
     ----------
     config
         Its configuration, without layers and history: ``{"architecture": …, "config": …}``.
     history
-        Its history, as configurations have it.
+        Its history, in the form of configurations.
     layers
-        From the lowest up.
+        Its layers from the bottom up.
     """
 
     config: Mapping[str, Any]
@@ -61,7 +61,7 @@ class ImageRecord:
 
     @property
     def config_json(self) -> bytes:
-        """Its configuration, as a blob."""
+        """The image's configuration, as a blob."""
         rootfs = {"type": "layers", "diff_ids": [layer.diff_id for layer in self.layers]}
         whole = {**self.config, "history": list(self.history), "rootfs": rootfs}
         return json.dumps(whole, sort_keys=True, separators=(",", ":")).encode()
@@ -78,7 +78,7 @@ class ImageRecord:
 
     @property
     def manifest(self) -> bytes:
-        """Its manifest: of a single platform, with Docker's media types throughout."""
+        """The image's manifest, for a single platform, with Docker's media types throughout."""
         config = self.config_json
         digest = f"sha256:{hashlib.sha256(config).hexdigest()}"
         content = {
@@ -94,12 +94,12 @@ class ImageRecord:
 
     @property
     def json(self) -> str:
-        """All of it, as text."""
+        """The record as JSON."""
         return json.dumps(asdict(self), sort_keys=True)
 
     @classmethod
     def of_json(cls, text: str) -> ImageRecord:
-        """Return what `json` was made from."""
+        """Return the record from its JSON."""
         content = json.loads(text)
         layers = tuple(Layer(**layer) for layer in content["layers"])
         return cls(config=content["config"], history=tuple(content["history"]), layers=layers)
@@ -127,17 +127,16 @@ def changed(
     steps: Sequence[tuple[Instruction, Layer | None]],
     labels: Mapping[str, str],
 ) -> ImageRecord:
-    """Return an image with what a Dockerfile's instructions add, and with labels.
+    """Return an image with the changes of a Dockerfile's instructions, and with labels.
 
     Parameters
     ----------
     steps
-        Instructions, each with its layer if it makes one.
-
+        Instructions, each with its layer if it creates one.
     Raises
     ------
     ValueError
-        When an instruction is none of those that need no container.
+        An instruction needs a container.
     """
     config = copy.deepcopy(dict(image.config))
     config["created"] = _NO_TIME
@@ -162,7 +161,7 @@ def changed(
 
 
 def _set_path(settings: dict[str, Any]) -> None:
-    """Set PATH where the image below has none, as Docker does."""
+    """Set PATH if the image below has none, as Docker does."""
     given = settings.get("Env") or []
     if not any(pair.startswith("PATH=") for pair in given):
         settings["Env"] = [*given, _DEFAULT_PATH]

@@ -1,4 +1,4 @@
-"""The images of an engine without Docker: a file each, beside the layers that they are made of."""
+"""The images of an engine without Docker: one file each, next to their layers."""
 
 from __future__ import annotations
 
@@ -13,14 +13,14 @@ from covalent_lambda_container.files.cache_folder import mark_used, scratch
 
 
 class ImageRecords:
-    """Images by name. Processes may share them: an image is there whole or not at all.
+    """Images by name. Processes may share them: images are written atomically.
 
     Parameters
     ----------
     cache
-        The folder of what serves later builds.
+        Folder of files that later builds reuse.
     layers
-        Where the layers are; an image that lacks one is absent.
+        Store of the layers; an image with a missing layer counts as absent.
     """
 
     def __init__(self, cache: Path, layers: LayerStore) -> None:
@@ -29,7 +29,7 @@ class ImageRecords:
         self._layers = layers
 
     def find(self, name: str) -> ImageRecord | None:
-        """Return the image of a name, or None."""
+        """Return the image with a name, or None."""
         file = self._file(name)
         try:
             _, record = _read(file)
@@ -42,12 +42,12 @@ class ImageRecords:
         return record
 
     def by_id(self, image_id: str) -> tuple[str, ImageRecord]:
-        """Return the name and the image of an ID.
+        """Return the name and the image with an ID.
 
         Raises
         ------
         ImageBuildError
-            When there is none.
+            There is none.
         """
         for file in self._folder.glob("*.json"):
             # Another process may remove it.
@@ -58,7 +58,7 @@ class ImageRecords:
         raise ImageBuildError(f"Image {image_id} was removed.", hint="Try again.")
 
     def keep(self, name: str, record: ImageRecord) -> None:
-        """Write an image, in the place of one of the same name."""
+        """Write an image; replace one with the same name."""
         self._folder.mkdir(parents=True, exist_ok=True)
         with scratch(self._cache) as folder:
             made = folder / "image"
@@ -66,7 +66,7 @@ class ImageRecords:
             made.replace(self._file(name))
 
     def remove(self, name: str) -> None:
-        """Remove an image; an absent one does not matter."""
+        """Remove an image; an absent one is ignored."""
         self._file(name).unlink(missing_ok=True)
 
     def _file(self, name: str) -> Path:

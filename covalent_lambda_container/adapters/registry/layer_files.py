@@ -1,4 +1,4 @@
-"""Files of an image, read from its layers' archives: what a container would see, without one."""
+"""Files of an image as a container would see them, read from its layers' archives."""
 
 from __future__ import annotations
 
@@ -17,13 +17,13 @@ from covalent_lambda_container.ports.engine import ImageFile
 _WHITEOUT: Final = ".wh."
 _OPAQUE: Final = ".wh..wh..opq"
 _MOST_LINKS: Final = 40
-"""As many as Linux follows (path_resolution(7))."""
+"""Most links followed, as in Linux (path_resolution(7))."""
 _LARGEST_FILE: Final = 64 << 20
-"""Bytes of a file that is read; a larger one is none of those that anybody asks for."""
+"""Largest file that is read; requested files are smaller."""
 
 
 class _Position(NamedTuple):
-    """Where a plain file is: the number of its layer, and of its entry in that."""
+    """The position of a plain file: the numbers of its layer and of its entry there."""
 
     layer: int
     entry: int
@@ -31,7 +31,7 @@ class _Position(NamedTuple):
 
 @dataclass
 class _Tree:
-    """What the layers read so far make of the file system: links, and where plain files are."""
+    """The file system of the layers read so far: links, and positions of plain files."""
 
     links: dict[str, str]
     files: dict[str, _Position]
@@ -45,7 +45,7 @@ class _Tree:
                 known.pop(path, None)
 
     def resolved(self, path: str) -> str | None:
-        """Return where a path leads to, from the root; None for a circle."""
+        """Return the target of a path, from the root; None for a circle of links."""
         done, rest, links = "", path.strip("/").split("/"), 0
         while rest:
             part = rest.pop(0)
@@ -72,12 +72,12 @@ def read_files(
 ) -> tuple[list[ImageFile | None], list[int]]:
     """Return files of an image, and the bytes of all files in each of its layers.
 
-    Each file is from where its links lead to; one that is absent is None.
+    Links are followed; absent files are None.
 
     Parameters
     ----------
     layers
-        Its layers' compressed archives, from the lowest up.
+        Its layers' compressed archives, from the bottom up.
     paths
         Absolute paths.
     """
@@ -103,7 +103,7 @@ def read_files(
 
 
 def _apply(tree: _Tree, number: int, layer: Path) -> int:
-    """Apply a layer to what is below it; return the bytes of its files."""
+    """Apply a layer to those below it; return the bytes of its files."""
     size = 0
     before = dict(tree.files)
     made: set[str] = set()
@@ -113,7 +113,7 @@ def _apply(tree: _Tree, number: int, layer: Path) -> int:
             path = posixpath.normpath(f"/{member.name}").strip("/")
             folder, name = posixpath.split(path)
             if name == _OPAQUE:
-                # What this very layer has put there stays.
+                # Files of this same layer are kept.
                 kept = {each: tree.files[each] for each in made if each in tree.files}
                 tree.remove(folder, below_only=True)
                 tree.files |= kept

@@ -1,4 +1,4 @@
-"""Layers on disk, compressed once: blobs that a registry accepts, the same for the same archive."""
+"""Layers on disk, compressed once: blobs for a registry, identical for identical archives."""
 
 from __future__ import annotations
 
@@ -34,9 +34,9 @@ class Layer:
     digest, size
         ``"sha256:…"`` and bytes of its blob.
     diff_id, diff_size
-        ``"sha256:…"`` and bytes of the archive that it was made from.
+        ``"sha256:…"`` and bytes of the uncompressed archive.
     source
-        Reference of the image that brought it; empty for a layer in the store.
+        Reference of the image that it comes from; empty for a layer in the store.
     """
 
     digest: str
@@ -47,19 +47,19 @@ class Layer:
 
 
 class LayerDamaged(ImageBuildError):
-    """A layer's blob in the store is no longer what it was."""
+    """A layer's blob in the store has changed or is missing."""
 
 
 class LayerStore:
-    """Compressed layers in a folder. Processes may share it: a layer is there whole or not at all.
+    """Compressed layers in a folder. Processes may share it: layers are written atomically.
 
-    A blob is read before it is relied on, since disks fail: one that is not what its digest says is
+    Blobs are checked before use, since disks fail: a blob that does not match its digest is
     removed, and counts as absent.
 
     Parameters
     ----------
     cache
-        The folder of what serves later builds.
+        Folder of files that later builds reuse.
     """
 
     def __init__(self, cache: Path) -> None:
@@ -70,17 +70,17 @@ class LayerStore:
     def layer(
         self, archive: Iterable[Content], check: Callable[[], object] = lambda: None
     ) -> Layer:
-        """Return the layer of an archive, which is compressed unless the store has it.
+        """Return the layer of an archive; compress it unless the store has it.
 
         Parameters
         ----------
         check
-            Called again and again; what it raises ends the work.
+            Called repeatedly; an exception that it raises ends the work.
 
         Raises
         ------
         ImageBuildError
-            When the store cannot be written; nothing is left in it then.
+            The store cannot be written to; no part of the layer remains in it.
         """
         archive = tuple(archive)
 
@@ -108,8 +108,8 @@ class LayerStore:
         Raises
         ------
         LayerDamaged
-            When it is no longer in the store, or at its end, when its bytes were others: then it is
-            removed from the store.
+            It is no longer in the store; or, at its end, its bytes do not match the digest: then it
+            is removed from the store.
         """
         file = self._file(layer.diff_id.removeprefix("sha256:"))
         seen = hashlib.sha256()
@@ -177,7 +177,7 @@ class LayerStore:
             )
             record = folder / "record"
             record.write_text(json.dumps(asdict(layer)), "utf-8")
-            # The record is last, and says which blob it is about.
+            # The record is written last, and names its blob.
             made.replace(self._file(key))
             record.replace(self._record(key))
             self._sound[self._file(key)] = _state(self._file(key))
@@ -191,6 +191,6 @@ class LayerStore:
 
 
 def _state(file: Path) -> tuple[int, ...]:
-    """Return what changes when a file is written to."""
+    """Return attributes that change when a file is written to."""
     found = file.stat()
     return found.st_ino, found.st_size, found.st_mtime_ns

@@ -1,4 +1,4 @@
-"""The Authorization header of a registry's requests, as its challenges ask for it."""
+"""The Authorization header of a registry's requests, as its challenges require."""
 
 from __future__ import annotations
 
@@ -16,14 +16,14 @@ _TIMEOUT_S: Final = 30
 
 
 class Authorization(requests.auth.AuthBase):
-    """Adds the header to requests, and makes a new one when the registry refuses the old one.
+    """Adds the header to requests, and renews it when the registry refuses it.
 
     Parameters
     ----------
     repository
         Path of the repository in the registry.
     find_login
-        Returns fresh credentials, or None where there are none: then access is anonymous.
+        Returns fresh credentials, or None for anonymous access.
     """
 
     def __init__(self, repository: str, find_login: Callable[[], RegistryLogin | None]) -> None:
@@ -32,18 +32,18 @@ class Authorization(requests.auth.AuthBase):
         self._header = ""
 
     def __call__(self, request: Any) -> Any:
-        """Sign a request; called by requests, which otherwise looks into ``~/.netrc``."""
+        """Sign a request; called by requests, which otherwise reads ``~/.netrc``."""
         if self._header:
             request.headers["Authorization"] = self._header
         return request
 
     def renew(self, challenge: str, session: requests.Session, *, push: bool) -> None:
-        """Make a new header for a ``WWW-Authenticate`` challenge.
+        """Create a new header for a ``WWW-Authenticate`` challenge.
 
         Raises
         ------
         RegistryError
-            When the registry asks for a scheme that is not known, or gives no token.
+            The registry requires an unknown scheme, or returns no token.
         """
         scheme, _, rest = challenge.partition(" ")
         login = self._find_login()
@@ -74,7 +74,7 @@ class Authorization(requests.auth.AuthBase):
 
 
 def _keep(request: Any) -> Any:
-    """Leave a request's own header as it is."""
+    """Keep a request's own header."""
     return request
 
 

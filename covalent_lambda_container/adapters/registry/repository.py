@@ -1,7 +1,7 @@
 """A repository in a registry, by the registry's HTTP API ("OCI Distribution Specification", 1.1).
 
-oras, the client on PyPI, reads a blob into memory to upload it, does not try again after a
-connection that broke, and cannot be cancelled: hence these requests.
+oras, the client on PyPI, reads a blob into memory to upload it, does not retry after a broken
+connection, and cannot be cancelled: hence these requests.
 """
 
 from __future__ import annotations
@@ -31,10 +31,10 @@ Result = TypeVar("Result")
 
 _CHUNK_BYTES: Final = 1 << 20
 _TIMEOUTS_S: Final = (10, 120)
-"""To connect, and between two pieces of an answer."""
+"""Timeouts for connecting, and between two pieces of an answer."""
 _CONNECTIONS: Final = 8
 _WAITS_S: Final = (0.5, 2.0, 5.0, 15.0)
-"""Between attempts at a request that may be repeated."""
+"""Pauses between attempts at a request that may be repeated."""
 _FIRST_WAITS_S: Final = _WAITS_S[:2]
 """The same for a registry that has never answered: it is probably not there."""
 _LONGEST_WAIT_S: Final = 60.0
@@ -43,7 +43,7 @@ _SAID_CHARACTERS: Final = 500
 
 
 class BrokenRead(RegistryError):
-    """A blob broke off while it was read."""
+    """Reading a blob was interrupted."""
 
 
 class BlobMissing(RegistryError):
@@ -51,7 +51,7 @@ class BlobMissing(RegistryError):
 
 
 class _TryAgain(Exception):
-    """A request failed in a way that may pass."""
+    """A request failed, possibly only temporarily."""
 
     def __init__(self, reason: str, wait_s: float = 0.0) -> None:
         self.wait_s = wait_s
@@ -73,15 +73,15 @@ class Repository:
     Parameters
     ----------
     reference
-        Where it is.
+        The repository's location.
     find_login
         Returns fresh credentials for it, or None.
     certificates
-        Path of a PEM file with authorities to trust; empty: those of the environment.
+        Path of a PEM file with authorities to trust; empty for those of the environment.
     url
-        The registry's address, where it does not follow from the host.
+        The registry's address, if it does not follow from the host.
     sleep
-        Waits for some seconds before a request is repeated.
+        Waits before a request is repeated.
     """
 
     def __init__(
@@ -101,7 +101,7 @@ class Repository:
             self._session.mount(scheme, HTTPAdapter(pool_maxsize=_CONNECTIONS))
         self._authorization = Authorization(reference.repository, find_login)
         self._has_answered = False
-        # The environment's authorities go before those of the session, not before the request's.
+        # The environment's authorities override those of the session, but not the request's.
         self._verify: Any = certificates or None
 
     def has_blob(self, digest: str) -> bool:
@@ -114,7 +114,7 @@ class Repository:
         return self._repeated(f"look for blob {digest}", look)
 
     def upload(self, digest: str, size: int, read: Callable[[], Iterable[bytes]]) -> None:
-        """Upload a blob, from its start again when that breaks off; one that is there stays.
+        """Upload a blob unless it exists; after an interruption, start again.
 
         Parameters
         ----------
@@ -127,7 +127,7 @@ class Repository:
             return
 
         def put() -> None:
-            # As Docker does it: registries differ in what else they accept.
+            # As Docker does it: registries differ in the other forms that they accept.
             with self._send("POST", f"{self._path}/blobs/uploads/", push=True) as answer:
                 place = self._location(answer)
             body = _Body(size, read)
@@ -146,7 +146,7 @@ class Repository:
         Raises
         ------
         RegistryError
-            When they cannot be read, also in the middle, or are not what the digest says.
+            They cannot be read completely, or do not match the digest.
         """
 
         def begin() -> requests.Response:
@@ -168,7 +168,7 @@ class Repository:
         return self._repeated(f"read blob {digest}", lambda: b"".join(self.read_blob(digest)))
 
     def download(self, digest: str, file: Path) -> None:
-        """Write a blob to a file, from its start again when that breaks off."""
+        """Write a blob to a file; after an interruption, start again."""
 
         def read() -> None:
             with file.open("wb") as out:
@@ -196,7 +196,7 @@ class Repository:
         Raises
         ------
         BlobMissing
-            When the registry lacks one of its blobs.
+            The registry lacks one of its blobs.
         """
 
         def put() -> None:
@@ -239,7 +239,7 @@ class Repository:
             raise self._refusal(method, answer)
 
     def _once(self, method: str, url: str, **given: Any) -> requests.Response:
-        # Another host, to which an upload is directed, gets no credentials.
+        # If an upload is directed to another host, that gets no credentials.
         own = urlsplit(url).netloc == urlsplit(self._path).netloc
         auth = self._authorization if own else lambda request: request
         answer = self._session.request(
@@ -272,7 +272,7 @@ _BINARY: Final[Mapping[str, str]] = {"Content-Type": "application/octet-stream"}
 
 @dataclass(frozen=True)
 class _Body:
-    """A body of known length whose bytes are made as they are sent."""
+    """A body of known length whose bytes are produced as they are sent."""
 
     _size: int
     _read: Callable[[], Iterable[bytes]]

@@ -47,12 +47,12 @@ class RootImages:
         self._open = open_repository
 
     def read(self, name: str, architecture: str) -> ImageRecord:
-        """Return an image; one of an index is that for the processor.
+        """Return an image; from an index, the one for the processor.
 
         Raises
         ------
         ImageBuildError
-            When it cannot be read, or Lambda would not accept its layers.
+            It cannot be read, or Lambda would not accept its layers.
         """
         reference = parse(name)
         repository = self._open(reference)
@@ -80,7 +80,7 @@ class RootImages:
         return self._open(parse(layer.source)).read_blob(layer.digest)
 
     def downloads(self, image: ImageRecord, folder: Path) -> list[Future[Path]]:
-        """Have an image's layers downloaded into a folder; return their files, the lowest first.
+        """Download an image's layers into a folder; return their files, from the bottom up.
 
         A download that fails raises `ImageBuildError`.
         """

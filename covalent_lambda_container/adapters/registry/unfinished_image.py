@@ -17,18 +17,18 @@ from covalent_lambda_container.adapters.registry.layer_store import Layer
 
 @dataclass(frozen=True)
 class UnfinishedImage:
-    """What an image is made of, as far as that is known.
+    """The parts of an image, as far as they are known.
 
     Parameters
     ----------
     base
         The image below it.
     steps
-        Instructions above that, each with its layer if it makes one.
+        Instructions above that, each with its layer if it creates one.
     labels
         Labels that it adds.
     given_up
-        Set when nobody wants it any more.
+        Set when nobody needs the image any more.
     """
 
     base: ImageRecord
@@ -37,12 +37,12 @@ class UnfinishedImage:
     given_up: threading.Event
 
     def result(self) -> ImageRecord:
-        """Wait for its layers; return it."""
+        """Wait for the layers; return the image."""
         steps = [(each, layer.result() if layer else None) for each, layer in self.steps]
         return changed(self.base, steps, self.labels)
 
     def give_up(self) -> list[Layer]:
-        """Compress no more; return the layers that are whole, with those of the base."""
+        """Stop compressing; return the finished layers, with those of the base."""
         self.given_up.set()
         made = [layer for _, layer in self.steps if layer]
         whole = [each.result() for each in made if each.exception() is None]

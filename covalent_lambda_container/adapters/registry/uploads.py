@@ -1,4 +1,4 @@
-"""Blobs on their way into a repository, a few at a time, while other work goes on."""
+"""Uploads blobs to a repository in the background, a few at a time."""
 
 from __future__ import annotations
 
@@ -15,32 +15,32 @@ from covalent_lambda_container.adapters.registry.layer_store import Layer
 _AT_ONCE: Final = 4
 _REPORT_S: Final = 0.5
 _STOP_S: Final = 5.0
-"""How long a cancelled upload is waited for: one that hangs in its connection ends later."""
+"""How long to wait for a cancelled upload: one whose connection hangs ends later."""
 _MB: Final = 1e6
 
 Result = TypeVar("Result")
 
 
 class UploadCancelled(Exception):
-    """Whoever wanted an upload no longer does."""
+    """Nobody needs the upload any more."""
 
 
 class BlobTarget(Protocol):
-    """A repository that blobs and manifests are put into."""
+    """A repository for blobs and manifests."""
 
     @property
     def name(self) -> str:
         """Host and path."""
 
     def upload(self, digest: str, size: int, read: Callable[[], Iterable[bytes]]) -> None:
-        """Upload a blob unless it is there."""
+        """Upload a blob unless it exists."""
 
     def put_manifest(self, tag: str, media_type: str, content: bytes) -> str:
         """Put a manifest under a tag; return its digest."""
 
 
 def in_background(work: Callable[[], Result]) -> Future[Result]:
-    """Do a work in a thread that does not keep the process from ending."""
+    """Run work in a thread that does not keep the process from exiting."""
     future: Future[Result] = Future()
 
     def run() -> None:
@@ -55,14 +55,14 @@ def in_background(work: Callable[[], Result]) -> Future[Result]:
 
 @dataclass
 class _Upload:
-    """One upload: bytes sent so far, and whether it is to stop."""
+    """One upload: bytes sent so far, and whether it must stop."""
 
     sent: int = 0
     cancelled: threading.Event = field(default_factory=threading.Event)
     done: Future[None] = field(default_factory=Future)
 
     def counted(self, pieces: Iterable[bytes]) -> Iterator[bytes]:
-        """Yield a blob's pieces; a blob that breaks off is counted from its start again."""
+        """Yield a blob's pieces; after an interruption, count from its start again."""
         self.sent = 0
         for piece in pieces:
             self.check()
@@ -96,12 +96,12 @@ class Uploads:
         read: Callable[[], Iterable[bytes]] | None = None,
         close: Callable[[], object] = lambda: None,
     ) -> None:
-        """Have a layer uploaded, once at a time; a failed upload is begun again.
+        """Start a layer's upload, unless one is running; restart a failed one.
 
         Parameters
         ----------
         read
-            Returns the layer's blob, where it is at hand already.
+            Returns the layer's blob, if it is already available.
         close
             Called when `read` is no longer needed.
         """
@@ -110,17 +110,17 @@ class Uploads:
     def finish(
         self, repository: BlobTarget, layers: Sequence[Layer], report: Callable[[str], Any]
     ) -> None:
-        """Wait until layers are in the repository; no longer than `report` raises nothing.
+        """Wait until layers are in the repository, or `report` raises.
 
         Raises
         ------
         RegistryError
-            When one of them cannot be uploaded.
+            One of them cannot be uploaded.
         """
         try:
-            # All of them: an upload that still runs would count as one of the next attempt.
+            # Wait for all: a running upload would count as one of the next attempt.
             self._wait([self._begin(repository, layer) for layer in layers], layers, report)
-            # Those that failed may have done so for a build before this one.
+            # The failed ones may have failed for an earlier build.
             again = [self._begin(repository, layer) for layer in layers]
             self._wait(again, layers, report)
             for upload in again:
@@ -128,17 +128,17 @@ class Uploads:
         except BaseException:
             self.cancel(layers)
             raise
-        # What is there now may be gone at the next build.
+        # Layers that exist now may be gone at the next build.
         self.forget(layers)
 
     def forget(self, layers: Iterable[Layer]) -> None:
-        """Take it that layers may not be in the repository any more."""
+        """Assume that layers may no longer be in the repository."""
         with self._lock:
             for layer in layers:
                 self._begun.pop(layer.digest, None)
 
     def cancel(self, layers: Iterable[Layer]) -> None:
-        """Stop the uploads of layers; another build that wants one of them begins it again."""
+        """Stop the uploads of layers; another build that needs one of them restarts it."""
         with self._lock:
             stopped = [self._begun.pop(layer.digest, None) for layer in layers]
         running = [upload for upload in stopped if upload is not None]

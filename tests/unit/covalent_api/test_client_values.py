@@ -100,7 +100,7 @@ def test_a_value_whose_package_is_not_here_says_which_one_it_needs() -> None:
         transportable(header, "", pickled).get_deserialized()
     assert caught.value.name == "no_such_module"
     said = str(caught.value)
-    assert said.startswith("No module named 'no_such_module'. Whoever opens this value needs")
+    assert said.startswith("No module named 'no_such_module'. To open this value, install")
     assert "pip install no-such==1.0 'other @ git+https://example.com/a@0a1b'" in said
 
 

@@ -172,13 +172,13 @@ FORGED: dict[str, tuple[Callable[[Any, Any], None], str]] = {
     "local packages": (other_options("local_packages", ["/etc"]), "another local_packages"),
     "requirements": (other_options("requirements", ["evil"]), "another requirements"),
     "allowance": (other_options("sublattice_executors", ["*"]), "another sublattice_executors"),
-    "file of the server": (server_file, "outside of the archive"),
-    "remote file": (remote, "outside of the archive"),
+    "file of the server": (server_file, "outside the archive"),
+    "remote file": (remote, "outside the archive"),
     "hook": (own_hook, "a hook"),
     "requirement": (own_header(requires=["evil==1"]), "'evil==1', which is not in the image"),
     "image": (own_header(image="ff"), "a value of another image"),
-    "parts": (own_header(parts=[{"requires": ["evil"]}]), "only a dispatcher knows"),
-    "node": (own_header(node="make (node 0)"), "only a dispatcher knows"),
+    "parts": (own_header(parts=[{"requires": ["evil"]}]), "only a dispatcher may set"),
+    "node": (own_header(node="make (node 0)"), "only a dispatcher may set"),
     "dispatch": (own_dispatch, "dispatch of its own"),
 }
 
@@ -217,13 +217,13 @@ def test_an_executor_is_allowed_by_name() -> None:
 def test_links_are_refused(kind: bytes) -> None:
     member = tarfile.TarInfo("tmp/value.tobj")
     member.type, member.linkname = kind, "/etc/passwd"
-    with pytest.raises(InvocationError, match="no plain file"):
+    with pytest.raises(InvocationError, match="not a plain file"):
         check_archive(packed({}, member), built()[1])
 
 
 @pytest.mark.parametrize("name", ["../evil", "/etc/evil", "tmp/../../evil"])
 def test_paths_out_of_the_folder_are_refused(name: str) -> None:
-    with pytest.raises(InvocationError, match="no plain file"):
+    with pytest.raises(InvocationError, match="not a plain file"):
         check_archive(packed({name: b""}), built()[1])
 
 

@@ -143,7 +143,7 @@ def workflow():
         "workflow",
     )
     assert {"inner/by_name", "inner/by_object"} <= set(found(workflow))
-    assert "workflow/inner is given results of tasks" in workflow.guesses[0]
+    assert "workflow/inner receives results of tasks" in workflow.guesses[0]
 
 
 def test_without_its_arguments_all_electrons_of_the_file_take_part(read: Any) -> None:
@@ -155,7 +155,7 @@ def workflow(x, flag=False):
     return by_object(x)
 """
     (guess,) = read(lines).guesses
-    assert "flow.py:workflow was looked at without its arguments (x)" in guess
+    assert "flow.py:workflow was examined without its arguments (x)" in guess
     assert set(found(read(lines))) == {"by_object", "by_name"}
     assert set(found(read(lines, args=[1]))) == {"by_object"}
     assert set(found(read(lines, args=[1], kwargs={"flag": True}))) == {"by_object", "by_name"}

@@ -233,9 +233,9 @@ def test_a_variable_whose_value_is_no_text_is_named() -> None:
 
 
 def test_a_requirement_is_checked_when_it_is_given() -> None:
-    with pytest.raises(RequirementError, match=r"^requirements: '--pre' asks for pre-releases"):
+    with pytest.raises(RequirementError, match=r"^requirements: '--pre' requests pre-releases"):
         Options.check({"requirements": ["numpy", "--pre"]})
-    with pytest.raises(RequirementError, match=r"^constraints: '--pre' asks for pre-releases"):
+    with pytest.raises(RequirementError, match=r"^constraints: '--pre' requests pre-releases"):
         Options.check({"constraints": ["--pre"]})
 
 

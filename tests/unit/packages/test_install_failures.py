@@ -93,7 +93,7 @@ def test_a_missing_compiler_is_named_with_what_installs_it(
         "needs a compiler ("
     )
     assert command in str(error.hint)
-    assert error.message.endswith("There is no wheel of annoy for this image.")
+    assert error.message.endswith("There is no wheel for annoy for this image.")
 
 
 def test_another_failure_of_a_build_is_named() -> None:
@@ -146,7 +146,7 @@ REFUSED = [
     (
         "error: Failed to download `iniconfig==2.0.0`\n  cause: Hash mismatch for "
         "`iniconfig==2.0.0`\n\n         Expected:\n           sha256:00",
-        "the file of iniconfig==2.0.0 has another hash than the requirement",
+        "the file of iniconfig==2.0.0 has a different hash than the requirement",
     ),
     (
         "error: Failed to write to the client cache\n  cause: failed to write to file `/cache/x`: "

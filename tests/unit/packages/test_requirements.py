@@ -56,7 +56,7 @@ def test_what_pip_takes_for_no_hash_is_refused(hashed: str) -> None:
 
 @pytest.mark.parametrize("text", ["numpy", "numpy>=2", "numpy==2.*"])
 def test_a_hash_needs_a_version(text: str) -> None:
-    with pytest.raises(RequirementError, match="pinned by =="):
+    with pytest.raises(RequirementError, match="pinned with =="):
         canonical_requirement(text, "test", [ONE])
 
 

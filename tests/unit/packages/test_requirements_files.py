@@ -59,7 +59,7 @@ def test_hashes_are_kept() -> None:
 def test_where_one_package_has_a_hash_each_must_have_one() -> None:
     with pytest.raises(RequirementError) as caught:
         read(f"numpy==2.1 --hash={ONE}\n\nScipy==1.14\n")
-    assert str(caught.value).startswith("requirements.txt, line 3: 'scipy==1.14' has no hash, and")
+    assert str(caught.value).startswith("requirements.txt, line 3: 'scipy==1.14' has no hash, but")
     # Constraints install nothing.
     assert read(f"numpy==2.1 --hash={ONE}\n").packages
 
@@ -98,7 +98,7 @@ def test_options_have_one_canonical_form() -> None:
         ("numpy==2.1 --hash=sha256:0a", "line 1: 'numpy==2.1' has the hash 'sha256:0a'"),
         ("--hash=sha256:0a", "line 1: '--hash=sha256:0a' is a hash without a package"),
         ("numpy --only-binary numpy", "line 1: 'numpy --only-binary numpy' has an option that"),
-        ("--pre", "line 1: '--pre' asks for pre-releases of every package."),
+        ("--pre", "line 1: '--pre' requests pre-releases of every package."),
         ("--trusted-host example.com", "line 1: '--trusted-host example.com' is a setting of the"),
         ("--index-url", "line 1: "),
         ("--index https://example.com", "line 1: "),
@@ -193,7 +193,9 @@ def test_a_file_that_cannot_be_read_is_named(tmp_path: Path, content: bytes | No
 
 def test_a_file_of_another_machine_is_not_fetched(tmp_path: Path) -> None:
     (tmp_path / "a.txt").write_text("-r https://example.com/requirements.txt\n")
-    with pytest.raises(RequirementError, match=r"line 1: .* names no file of this machine"):
+    with pytest.raises(
+        RequirementError, match=r"line 1: .* names a file that this machine does not have"
+    ):
         read_requirements_file(tmp_path / "a.txt")
 
 
@@ -299,7 +301,7 @@ def test_a_url_has_the_name_of_its_archive(line: str, package: str) -> None:
         ("--no-index", "forbids indexes"),
         ("numpy --config-settings a=b", "has settings for a build"),
         ("git+git://example.com/org/a.git#egg=a", "should begin with one of"),
-        ("--require-hashes\nsix==1.16.0", "has no hash, which --require-hashes asks for"),
+        ("--require-hashes\nsix==1.16.0", "has no hash, which --require-hashes demands"),
     ],
 )
 def test_what_is_refused_is_refused_with_the_true_reason(line: str, said: str) -> None:

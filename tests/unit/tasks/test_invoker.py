@@ -164,7 +164,7 @@ def test_objects_that_cannot_be_removed_do_not_cost_the_outcome(
     with KeepingStore() as blobs:
         invoker = Runner(Invoker(functions, blobs, sleep=clock.pause, now=clock.now))
         assert value_of(invoker.run(call(task(len, b"x" * LARGE), NAME)).pickled) == LARGE
-    assert "stay behind: delete 1 S3 objects: AWS answered AccessDenied" in caplog.text
+    assert "were not removed: delete 1 S3 objects: AWS answered AccessDenied" in caplog.text
 
 
 def test_two_runs_of_one_node_do_not_share_objects(

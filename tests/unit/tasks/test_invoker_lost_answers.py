@@ -49,7 +49,7 @@ def test_an_answer_that_could_not_be_looked_for_says_why(
 ) -> None:
     functions.lose_connection(survives=False)
     blobs.failing_reads = 1000
-    with pytest.raises(InvocationError, match=r"was not run again\. Last of all: .*SlowDown"):
+    with pytest.raises(InvocationError, match=r"was not run again\. Last error: .*SlowDown"):
         invoker.run(call(task(abs, -1), NAME))
 
 

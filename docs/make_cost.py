@@ -54,8 +54,8 @@ currency, and no cost is shown there.
 
 ## Live output
 
-What a task that runs longer than 5 s prints is [shown while it runs](watching.md#while-it-runs). Its function uploads
-it with at most one PUT in 5 s, and only when there is something new; the dispatcher looks for it every 3 s, a little
+The output of a task that runs longer than 5 s is [shown while it runs](watching.md#while-it-runs). Its function uploads
+it with at most one PUT in 5 s, and only when there is something new; the dispatcher checks for it every 3 s, a little
 more often after an upload. For a task that prints all the time this is at most ${live_hour:.4f} an hour:
 {share_large:.1f} % of what its memory costs with 1024 MB, and {share_small:.0f} % with 128 MB. A task that prints
 nothing causes no PUT, and GETs for ${silent_hour:.4f} an hour. `live_output=False` avoids both.

@@ -1,4 +1,4 @@
 """A cloud on one machine: Docker engine, root image, AWS (MiniStack) and a Covalent server.
 
-Each is a context manager that leaves nothing running behind it.
+Each is a context manager that stops everything it started.
 """

@@ -1,10 +1,10 @@
-"""The local stack in the background: it survives the shell that asked for it.
+"""The local stack in the background, independent of the shell that started it.
 
     python -m covalent_lambda_container.local.background FOLDER PORT
 
-runs the stack until SIGTERM. Its folder has the lock that a living one holds, the number of its
-process, its log, and, once it can be used, where it is. A lock that nobody holds says that there is
-none, whatever else is in the folder.
+runs the stack until SIGTERM. Its folder has the lock that a running stack holds, its process id,
+its log, and, once it is ready, its address. If nobody holds the lock, no stack is running, whatever
+else is in the folder.
 """
 
 from __future__ import annotations
@@ -34,25 +34,25 @@ from covalent_lambda_container.local.engine import docker_engine
 from covalent_lambda_container.local.root_image import ensure_root_image
 from covalent_lambda_container.local.stack import LocalStack, local_stack
 
-#: A first start may install a Docker engine and make the root image.
+#: The first start may install a Docker engine and build the root image.
 _START_TIMEOUT_S: Final = 600.0
-#: More than the emulator and an engine of its own together are given.
+#: More than the limits of the emulator and of its own engine together.
 _STOP_TIMEOUT_S: Final = 90.0
 _LOOK_INTERVAL_S: Final = 0.1
-#: Somebody who only looks holds the lock for a moment.
+#: A process that only checks holds the lock for a moment.
 _LOCK_PATIENCE_S: Final = 5.0
 
 
 @dataclass(frozen=True, kw_only=True)
 class BackgroundStack:
-    """A stack that can be used.
+    """A running stack.
 
     Attributes
     ----------
     environment
-        Variables that lead any AWS SDK there.
+        Variables that direct any AWS SDK to it.
     options
-        The executor's options that lead there.
+        The executor's options that refer to it.
     log_file
         The emulator's log.
     """
@@ -68,7 +68,7 @@ class Background:
     Parameters
     ----------
     folder
-        Made if it is absent; nobody but its owner may look into it.
+        Created if it is missing; only its owner may read it.
     """
 
     def __init__(self, folder: Path) -> None:
@@ -79,7 +79,7 @@ class Background:
         self._log = self._folder / "background.log"
 
     def find(self) -> BackgroundStack | None:
-        """Return the stack, if there is one that can be used."""
+        """Return the stack, if one is running."""
         if not self._runs():
             return None
         try:
@@ -88,26 +88,26 @@ class Background:
             return None
 
     def up(self, report: Callable[[str], None], *, port: int = 0) -> BackgroundStack:
-        """Start the stack, unless there is one, and return it when it can be used.
+        """Start the stack unless it is running, and return it when it is ready.
 
         Parameters
         ----------
         report
-            Takes one line on each step that takes time.
+            Called with one line on each step that takes time.
         port
-            Where it listens; 0 for a free one, or wherever it listens already.
+            Port to listen on; 0 for a free one, or that of a running stack.
 
         Raises
         ------
         LocalStackError
-            It did not start, and the end of its log is in the message; or it runs on another port.
+            It did not start (the message has the end of its log), or it runs on a different port.
         """
         found = self.find()
         if found:
             there = found.options["endpoint_url"]
             if port and not there.endswith(f":{port}"):
                 raise LocalStackError(
-                    f"The local stack already runs on {there}, not on port {port}.",
+                    f"The local stack is already running on {there}, not on port {port}.",
                     hint="Stop it first: covalent-lambda local down",
                 )
             return found
@@ -130,7 +130,7 @@ class Background:
             return found
         finally:
             if not ours:
-                # It did not start, or somebody else was faster, and then it waits for the lock.
+                # It did not start; or somebody else was faster, and it waits for the lock.
                 process.terminate()
                 process.wait(_STOP_TIMEOUT_S)
 
@@ -185,7 +185,7 @@ class Background:
                     while True:
                         signal.pause()
             finally:
-                # Its containers are gone, which kept them.
+                # The containers that used them have been removed.
                 if registry:
                     _remove_images(client, registry)
 
@@ -195,7 +195,7 @@ class Background:
             options=stack.executor_options(root_image),
             log_file=str(stack.log_file),
         )
-        # Whole, or not there.
+        # Written atomically.
         draft = self._ready_file.with_suffix(".new")
         draft.write_text(json.dumps(asdict(running)))
         draft.replace(self._ready_file)
@@ -210,7 +210,7 @@ class Background:
                 found = self.find()
                 if found:
                     return found
-                # Whoever was faster holds the lock; theirs is as good.
+                # A faster process holds the lock: its stack is used.
                 if (ended and not self._runs()) or time.monotonic() > deadline:
                     raise LocalStackError(
                         f"The local stack did not start. The end of its log:\n{log_tail(self._log)}"
@@ -227,7 +227,7 @@ class Background:
             return True
 
     def _pid(self) -> int | None:
-        """Return the number of the process that runs the stack, once it is known."""
+        """Return the id of the process that runs the stack, once it is known."""
         try:
             return int(self._pid_file.read_text())
         except (FileNotFoundError, ValueError):
@@ -242,23 +242,23 @@ class Background:
 
 
 def _remove_images(client: docker.DockerClient, registry: str) -> None:
-    """Remove what was pushed: its name has a port in it that means nothing afterwards."""
+    """Remove pushed images: their names contain a port that has no meaning afterwards."""
     names = [tag for image in client.api.images() for tag in image["RepoTags"] or []]
     for name in names:
         if name.startswith(f"{registry}/"):
-            # Its layers stay in Docker's cache. Who else uses it keeps it.
+            # Its layers remain in Docker's cache. Other users of the image keep it.
             with contextlib.suppress(docker.errors.DockerException):
                 client.images.remove(name, noprune=True)
 
 
 def _environment() -> dict[str, str]:
-    """Return the stack's environment: not that of a shell which leads to an earlier stack."""
+    """Return the stack's environment, without a shell's variables for an earlier stack."""
     inherited = {name: value for name, value in os.environ.items() if not name.startswith("AWS_")}
     return inherited | {"PYTHONPATH": python_path(), "PYTHONUNBUFFERED": "1"}
 
 
 def _interrupt(_signal: int, _frame: FrameType | None) -> None:
-    # Once: the end of the stack is not to be interrupted.
+    # Only once: stopping the stack must not be interrupted.
     signal.signal(signal.SIGTERM, signal.SIG_IGN)
     raise KeyboardInterrupt
 

@@ -1,7 +1,7 @@
-"""What a deployment finds in an account: bucket, repository and role, and who uses them.
+"""Sets up the local account: bucket, repository and role, and their users.
 
-The account is set up as any is. Its dispatcher has the policy that every dispatcher is given, so
-that what needs more shows here.
+The account is set up like any other. Its dispatcher has the policy of every dispatcher, so that
+missing permissions are found here.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ from covalent_lambda_container.iam import documents, running
 from covalent_lambda_container.options.schema import Options
 
 DISPATCHER_USER: Final = "covalent-lambda"
-"""Name of the IAM user whose rights are a dispatcher's."""
+"""Name of the IAM user with a dispatcher's policy."""
 _OWNER: Final = "covalent-lambda-owner"
 
 #: A user, because the emulator does not check the signatures of the account's root.
@@ -37,14 +37,14 @@ class AccessKey(NamedTuple):
 
 
 class Users(NamedTuple):
-    """Who uses the account.
+    """The users of the account.
 
     Attributes
     ----------
     dispatcher
-        May do what Covalent's dispatcher needs.
+        User with the permissions of Covalent's dispatcher.
     owner
-        May do everything.
+        User with all permissions.
     """
 
     dispatcher: AccessKey
@@ -57,7 +57,7 @@ def bootstrap(endpoint_url: str, region: str, root: AccessKey, options: Options)
     clients = AwsClients(target, _session(region, root))
     names = account.deployment(clients, options)
     account.apply(account.plan_bootstrap(account.resources(clients, names)), lambda _: None)
-    # `reserved_concurrency` is an option like any other here.
+    # `reserved_concurrency` may be used here like any other option.
     dispatcher = running.dispatcher(names, reserves_concurrency=True)
     return Users(
         dispatcher=_user(clients, DISPATCHER_USER, dispatcher),
@@ -69,7 +69,7 @@ def _session(region: str, root: AccessKey) -> boto3.Session:
     core = botocore.session.Session()
     core.set_credentials(root.key, root.secret)
     core.set_config_variable("region", region)
-    # No proxy stands between this machine and itself, whatever the environment says.
+    # Requests to this machine use no proxy, whatever the environment says.
     core.set_default_client_config(Config(proxies={}, s3={"addressing_style": "path"}))
     return boto3.Session(botocore_session=core)
 

@@ -1,4 +1,4 @@
-"""Servers as child processes: a log file each, a wait until they answer, a certain end."""
+"""Servers as child processes: each has a log file, is awaited, and is certain to end."""
 
 from __future__ import annotations
 
@@ -40,7 +40,7 @@ def child_process(
     environment
         The whole environment of the command.
     log_file
-        Takes the command's standard output and error; a previous log is overwritten.
+        File for the command's standard output and error; a previous log is overwritten.
     pass_fds
         File descriptors that the command inherits under the same numbers.
     grace_s
@@ -70,7 +70,7 @@ def child_process(
             env=dict(environment),
             cwd=working_directory,
             pass_fds=tuple(pass_fds),
-            # Ctrl-C in the terminal reaches this process alone, which then stops the rest in order.
+            # Ctrl-C in the terminal reaches only this process, which then stops the rest in order.
             start_new_session=True,
         )
     try:
@@ -115,7 +115,7 @@ def wait_until(
 
 
 def log_tail(log_file: Path) -> str:
-    """Return the last lines of a log, or a word that there are none."""
+    """Return the last lines of a log, or a note that there are none."""
     try:
         lines = log_file.read_text(errors="replace").splitlines()
     except OSError as exc:
@@ -125,7 +125,7 @@ def log_tail(log_file: Path) -> str:
 
 def answers_http(port: int, path: str) -> bool:
     """Whether ``GET path`` on the loopback address gets any answer below 500."""
-    # http.client, because it never goes through a proxy that the environment names.
+    # http.client, because it never uses a proxy of the environment.
     connection = http.client.HTTPConnection("127.0.0.1", port, timeout=5)
     try:
         connection.request("GET", path)

@@ -1,11 +1,11 @@
-"""Run a command for no longer than the process that asked for it: ``python child_supervisor.py``.
+"""Run a command no longer than the process that started it: ``python child_supervisor.py``.
 
     child_supervisor.py PARENT_PID GRACE_S COMMAND [ARGUMENT ...]
 
-The command ends when it ends by itself, when this process gets SIGTERM, and when the parent is
-gone, however it went: SIGKILL runs no ``finally``. It is a process of its own because the
-alternatives do less: a parent-death signal follows the *thread* that started the child, is Linux's
-only, and kills before the child has cleaned up.
+The command runs until it ends by itself, this process gets SIGTERM, or the parent has ended, in
+whatever way: SIGKILL runs no ``finally``. This is a separate process because the alternatives do
+less: a parent-death signal follows the *thread* that started the child, exists only on Linux, and
+kills before the child has cleaned up.
 
 Standard library only: it is run as a file, without site-packages, and starts in 20 ms.
 """
@@ -38,8 +38,8 @@ def main(arguments: list[str]) -> int:
     signal.signal(signal.SIGTERM, stop)
     signal.signal(signal.SIGCHLD, lambda _signal, _frame: None)
     _raise_file_limit()
-    # Descriptors that the parent passes on are for the command. A session of its own makes the
-    # command and what it starts one process group, which can be ended together.
+    # Descriptors that the parent passes on are for the command. A new session makes the command and
+    # its children one process group, which can be ended together.
     child = subprocess.Popen(command, close_fds=False, start_new_session=True)
     try:
         # A passed socket must not still listen here once the command is gone.
@@ -70,8 +70,8 @@ def _end(child: subprocess.Popen[bytes], grace_s: float) -> None:
         child.terminate()
         with contextlib.suppress(subprocess.TimeoutExpired):
             child.wait(grace_s)
-    # What the command started and left behind, and the command itself if it would not go. They die
-    # at their own pace, and hold the command's sockets until then.
+    # Processes that the command left behind, and the command itself if it has not ended. They end
+    # asynchronously, and hold the command's sockets until then.
     deadline = time.monotonic() + _LEFTOVERS_S
     with contextlib.suppress(ProcessLookupError, PermissionError):
         while time.monotonic() < deadline:

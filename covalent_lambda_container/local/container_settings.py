@@ -1,4 +1,4 @@
-"""What Lambda's execution environments lack and MiniStack's containers have."""
+"""Removes features of MiniStack's containers that Lambda's execution environments lack."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from ministack.services import lambda_svc  # type: ignore[import-untyped]
 def remove_shared_memory() -> None:
     """Start functions' containers without /dev/shm, as Lambda does.
 
-    MiniStack reads the settings of containers from a line of Docker's flags, and does not know
+    MiniStack reads the settings of containers from a line of Docker's flags, and does not support
     ``--ipc none``.
     """
     original = lambda_svc._parse_docker_flags

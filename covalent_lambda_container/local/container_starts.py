@@ -1,4 +1,4 @@
-"""The end of container starts: what MiniStack still starts while it stops would stay."""
+"""Stops container starts: containers that MiniStack starts while it stops would remain."""
 
 from __future__ import annotations
 
@@ -10,10 +10,10 @@ from ministack.services import lambda_svc  # type: ignore[import-untyped]
 
 
 class ContainerStarts:
-    """Counts the starts of functions' containers, and refuses them once it is closed.
+    """Counts the starts of functions' containers, and refuses them once closed.
 
-    MiniStack starts a container in a thread of its own, which removing all containers does not
-    stop: it must have ended before.
+    MiniStack starts each container in a thread, which removing all containers does not stop: it
+    must have ended before.
     """
 
     def __init__(self) -> None:
@@ -40,7 +40,7 @@ class ContainerStarts:
         lambda_svc._spawn_lambda_container_impl = start
 
     def close(self, timeout_s: float) -> None:
-        """Refuse further starts, and wait until those that run have ended, or for a time."""
+        """Refuse further starts, and wait until running ones have ended, or for a limited time."""
         deadline = time.monotonic() + timeout_s
         with self._changed:
             self._closed = True

@@ -1,4 +1,4 @@
-"""Containers, and their end."""
+"""Removes containers."""
 
 from __future__ import annotations
 
@@ -12,17 +12,17 @@ import requests
 def remove_containers(
     client: docker.DockerClient, *, label: str | None = None, keep: Collection[str] = ()
 ) -> None:
-    """Remove containers whatever they are doing, and their anonymous volumes.
+    """Remove containers, running or not, and their anonymous volumes.
 
-    Errors are passed over. This cleans up after something else: a container that somebody else is
-    removing, or an engine that has died, must neither stop it nor hide what went before.
+    Errors are ignored. This is clean-up: a container that somebody else is removing, or an engine
+    that has stopped, must neither interrupt it nor hide earlier errors.
 
     Parameters
     ----------
     label
-        Only those with this label, ``name=value``.
+        Only containers with this label, ``name=value``.
     keep
-        Ids of containers to leave alone.
+        Ids of containers to keep.
     """
     filters: dict[str, str | list[str] | bool] = {"label": label} if label else {}
     with contextlib.suppress(docker.errors.DockerException, requests.RequestException):

@@ -22,7 +22,7 @@ def main(port: str) -> None:
     folder = Path(covalent_ui.__file__).resolve().parent
     os.chdir(folder)
     sys.path.insert(0, str(folder))
-    # By its absolute path: a child process that is not forked runs it again, by this name.
+    # Absolute path: child processes that are not forked run it again under this name.
     app = str(folder / "app.py")
     sys.argv = [app, "--port", port, "--no-cluster"]
     runpy.run_path(app, run_name="__main__")

@@ -1,4 +1,4 @@
-"""A Covalent server of one's own, whose state is in one folder and whose end is certain."""
+"""A separate Covalent server, with its state in one folder, that is certain to end."""
 
 from __future__ import annotations
 
@@ -24,19 +24,19 @@ from covalent_lambda_container.local.child_process import (
     wait_until,
 )
 
-#: A first start writes the database and compiles Covalent's modules.
+#: The first start writes the database and compiles Covalent's modules.
 _START_TIMEOUT_S: Final = 120.0
 _STOP_GRACE_S: Final = 10.0
 
 
 @dataclass(frozen=True, kw_only=True)
 class CovalentServer:
-    """Where the server is.
+    """The address and environment of a server.
 
     Attributes
     ----------
     address
-        ``http://localhost:PORT``, of dispatcher and user interface.
+        ``http://localhost:PORT``, for dispatcher and user interface.
     environment
         The whole environment of a client process: with it, Covalent dispatches to this server and
         leaves the user's own configuration alone.
@@ -59,21 +59,20 @@ def covalent_server(
 ) -> Iterator[CovalentServer]:
     """Run a Covalent server without a Dask cluster while the context is open.
 
-    It listens on a free port of the loopback address. At the end the server and all that it
-    started are gone; its database, results and log stay in ``state_dir``, and a later server in
-    the same folder goes on with them.
+    It listens on a free port of the loopback address. At the end, the server and everything that it
+    started are stopped; its database, results and log remain in ``state_dir``, and a later server
+    in the same folder continues with them.
 
     Parameters
     ----------
     state_dir
-        Takes configuration, database, results and log; made if it is absent.
+        Folder for configuration, database, results and log; created if missing.
     environment
-        Variables for the server in addition to this process's: where AWS is, for one.
+        Variables for the server in addition to this process's, such as AWS's endpoint.
     report
-        Takes one line on each step that takes time.
+        Called with one line on each step that takes time.
     executors
-        Defaults of executors by their short names, for the configuration that server and clients
-        share.
+        Defaults of executors by short name, for the configuration shared by server and clients.
 
     Raises
     ------
@@ -83,14 +82,14 @@ def covalent_server(
     if any(importlib.util.find_spec(name) is None for name in ("covalent_ui", "uvicorn")):
         raise LocalStackError(
             "Covalent is installed without its server.",
-            hint="Install the whole of it: pip install covalent",
+            hint="Install all of Covalent: pip install covalent",
         )
     state_dir = state_dir.absolute()
     state_dir.mkdir(parents=True, exist_ok=True)
     log_file = state_dir / "covalent.log"
     port = free_port()
     client = _client_environment(state_dir, port)
-    # A new file each time: its values, such as an earlier server's port, win over the environment.
+    # A new file each time: its values, such as an earlier server's port, override the environment.
     config_file = Path(client["COVALENT_CONFIG_DIR"]) / "covalent.conf"
     config_file.write_text(toml.dumps({"executors": executors or {}}))
 
@@ -103,7 +102,7 @@ def covalent_server(
                 [sys.executable, "-m", "covalent_lambda_container.local.covalent_main", str(port)],
                 environment={**client, **environment, "TMPDIR": temporary},
                 log_file=log_file,
-                # `python -m` looks there first for modules: not in the user's folder.
+                # `python -m` imports modules from there first: not from the user's folder.
                 working_directory=Path(temporary),
                 grace_s=_STOP_GRACE_S,
             )
@@ -122,9 +121,9 @@ def covalent_server(
 
 
 def _client_environment(state_dir: Path, port: int) -> dict[str, str]:
-    # The user's own Covalent must not show through: its database URL, its address, its port.
+    # The user's own Covalent must not have an effect: its database URL, its address, its port.
     inherited = {k: v for k, v in os.environ.items() if not k.startswith("COVALENT_")}
-    # Every variable that says where Covalent keeps what it writes.
+    # All variables for the folders that Covalent writes to.
     folders = {
         "COVALENT_CACHE_DIR": "cache",
         "COVALENT_CONFIG_DIR": "config",
@@ -133,8 +132,8 @@ def _client_environment(state_dir: Path, port: int) -> dict[str, str]:
         "COVALENT_EXECUTOR_DIR": "executor_plugins",
         "COVALENT_LOGDIR": "log",
         "COVALENT_RESULTS_DIR": "results",
-        # Not Covalent's: what it imports writes to the first at once, and its local executor, which
-        # takes no other name, to the second. HOME stays, for pip's and Docker's settings.
+        # Not Covalent's: modules that it imports write to the first at once, and its local
+        # executor always to the second. HOME is kept for pip's and Docker's settings.
         "DASK_CONFIG": "dask",
         "XDG_CACHE_HOME": "cache",
     }
@@ -145,7 +144,7 @@ def _client_environment(state_dir: Path, port: int) -> dict[str, str]:
         **unproxied(),
         **{name: str(state_dir / folder) for name, folder in folders.items()},
         "COVALENT_DATABASE": str(state_dir / "covalent.sqlite"),
-        # Without Dask the default executor is the local one, for clients too.
+        # Without Dask, the default executor is the local one, also for clients.
         "COVALENT_DISABLE_DASK": "1",
         "COVALENT_DISPATCHER_ADDR": "localhost",
         "COVALENT_HEARTBEAT_FILE": str(state_dir / "cache" / "heartbeat"),

@@ -1,4 +1,4 @@
-"""Packages of the machine itself, where it is Debian or a descendant and one may install them."""
+"""Installs packages of the machine itself, on Debian and its derivatives as root."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ _TAIL_LINES: Final = 10
 
 
 def can_install() -> bool:
-    """Whether this process may install packages: Debian or Ubuntu or like them, and root."""
+    """Whether this process may install packages: as root on Debian, Ubuntu or the like."""
     try:
         release = platform.freedesktop_os_release()
     except OSError:  # no such file on other systems
@@ -39,14 +39,14 @@ def install(packages: Sequence[str], report: Callable[[str], None]) -> None:
     """
     names = " ".join(packages)
     report(f"Installing {names} with apt-get")
-    # One source of several may be down and the packages still be found: install decides.
+    # One of several sources may be down, and the packages may still be found: install decides.
     updated = _apt_get("update")
     installed = _apt_get("install", "-y", "--no-install-recommends", *packages)
     if installed.returncode != 0:
         lines = [line for run in (updated, installed) for line in run.stdout.splitlines()]
         raise LocalStackError(
             f"apt-get could not install {names}:\n" + "\n".join(lines[-_TAIL_LINES:]),
-            hint="Install them by hand, then try again.",
+            hint="Install them manually, then try again.",
         )
 
 

@@ -1,7 +1,7 @@
-"""The whole way of a workflow on this machine.
+"""Runs a workflow from dispatch to result on this machine.
 
-Starts what is missing, dispatches a workflow through a real Covalent server, twice with images that
-Docker builds and once with images that are made without it, and stops what it started.
+Starts the local stack, dispatches a workflow through a real Covalent server, twice with images that
+Docker builds and once with images composed without it, and stops everything that it started.
 """
 
 from __future__ import annotations
@@ -38,7 +38,7 @@ STEP_NAMES: Final = {
     "function.create": "create the function",
     "task.invoke": "run a task",
 }
-"""What the executor records, in words."""
+"""The executor's recorded steps, in words."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -48,11 +48,11 @@ class Dispatch:
     Parameters
     ----------
     accuracy
-        What the workflow printed.
+        The accuracy that the workflow printed.
     seconds
-        From the client's start to its end.
+        Time from the client's start to its end.
     steps
-        What the executor recorded meanwhile: see `covalent_lambda_container.step_log`.
+        The executor's steps meanwhile: see `covalent_lambda_container.step_log`.
     """
 
     accuracy: float
@@ -60,14 +60,14 @@ class Dispatch:
     steps: list[dict[str, Any]]
 
     def named(self, step: str) -> list[dict[str, Any]]:
-        """Return the steps of one name."""
+        """Return the steps with a name."""
         return [record for record in self.steps if record["step"] == step]
 
 
 def example() -> Path:
-    """Return the workflow that is shown if no other is named."""
+    """Return the default workflow."""
     name = Path("examples") / "iris_svm.py"
-    # The wheel keeps it inside the package, a checkout at its root.
+    # A wheel has it inside the package, a checkout at its root.
     packaged = Path(__file__).parents[1] / name
     return packaged if packaged.exists() else Path(__file__).parents[2] / name
 
@@ -79,9 +79,9 @@ class Demonstration:
     Parameters
     ----------
     first, second
-        With images that Docker builds: from nothing, and with what the first has left.
+        With images that Docker builds: from scratch, and with the results of the first.
     without_docker
-        From nothing, with images that are made without Docker (``builder="registry"``).
+        From scratch, with images composed without Docker (``builder="registry"``).
     """
 
     first: Dispatch
@@ -90,14 +90,14 @@ class Demonstration:
 
 
 def demonstrate(workflow: Path, report: Callable[[str], None]) -> Demonstration:
-    """Start what is missing, dispatch a workflow in both ways, and stop what was started.
+    """Start the stack, dispatch a workflow in both ways, and stop everything that was started.
 
     Parameters
     ----------
     workflow
         Script that dispatches, and prints ``accuracy=NUMBER``.
     report
-        Takes one line on each step.
+        Called with one line on each step.
     """
     if _importable("sklearn"):
         report("scikit-learn is installed here as well; the electrons use the one in their image.")

@@ -1,4 +1,4 @@
-"""How MiniStack is run: its command line, its environment, the traces it leaves in Docker."""
+"""MiniStack's command line, environment and Docker configuration."""
 
 from __future__ import annotations
 
@@ -21,15 +21,15 @@ HEALTH_PATH: Final = "/_ministack/health"
 REGISTRY_USER: Final = "AWS"
 REGISTRY_PASSWORD_VARIABLE: Final = "LOCAL_REGISTRY_PASSWORD"  # noqa: S105
 
-#: What this project calls, and no more: some of the others open ports on all addresses.
+#: Only services that this project calls: some of the others open ports on all addresses.
 _SERVICES: Final = "s3,ecr,lambda,iam,sts,logs"
-#: Lambda's file system is read-only but for /tmp, which is everyone's and executable. Docker's own
-#: default would be `noexec`.
+#: Lambda's file system is read-only except for /tmp, which is writable for all and executable.
+#: Docker's own default would be `noexec`.
 _CONTAINER_FLAGS: Final = "--read-only --tmpfs /tmp:rw,exec,nosuid,nodev,mode=1777,size={}m"
 #: The emulator's default of 10 s fails a third of a burst of a hundred cold starts.
 _DOCKER_TIMEOUT_S: Final = 120
-#: Few are inherited, because many a name would reach the emulator or its containers: AWS_*,
-#: LAMBDA_*, a proxy between it and a container's port.
+#: Only these are inherited, because many variables would affect the emulator or its containers:
+#: AWS_*, LAMBDA_*, a proxy between it and a container's port.
 _INHERITED: Final = (
     "HOME", "LANG", "LC_ALL", "LD_LIBRARY_PATH", "PATH", "PYTHONUSERBASE", "VIRTUAL_ENV",
 )  # fmt: skip
@@ -37,17 +37,17 @@ _INHERITED: Final = (
 
 @dataclass(frozen=True, kw_only=True)
 class Limits:
-    """What the emulator holds all functions to, since it does not hold each to its own.
+    """Limits that the emulator applies to all functions, since it does not apply their own.
 
     Attributes
     ----------
     scratch_mb
-        Size of /tmp. By default the largest that a function may ask for (AWS Lambda quotas, "/tmp
-        directory storage"), so that none is refused what it asked for.
+        Size of /tmp. Default: the largest that a function may have (AWS Lambda quotas, "/tmp
+        directory storage"), so that every function gets what it requires.
     memory_mb
         Memory of a container; None for no limit.
     concurrency
-        Invocations at once in the account; None for no limit.
+        Concurrent invocations in the account; None for no limit.
     """
 
     scratch_mb: int = 10240
@@ -67,24 +67,24 @@ class Limits:
 
 @dataclass(frozen=True, kw_only=True)
 class Emulator:
-    """One MiniStack to be: a port, and secrets that live as long as it does.
+    """The configuration of one MiniStack: a port, and secrets for its lifetime.
 
     Attributes
     ----------
     port
-        Where it answers; also part of every endpoint it hands to its containers.
+        Port that it listens on; also part of every endpoint that it passes to its containers.
     scratch
-        A folder of its own, for temporary files.
+        Its folder for temporary files.
     limits
-        What functions are held to.
+        Limits of all functions.
     root_key, root_secret
-        The account's root. The key's name alone is its proof: it must stay in this process.
+        The account's root. Knowing the key's name suffices to use it: it must stay in this process.
     """
 
     port: int
     scratch: Path
     limits: Limits = field(default_factory=Limits)
-    # Letters come first: the emulator reads twelve digits as an account's number.
+    # Begins with letters: the emulator treats twelve digits as an account's number.
     root_key: str = field(default_factory=lambda: f"ROOT{secrets.token_hex(16)}", repr=False)
     root_secret: str = field(default_factory=lambda: secrets.token_hex(20), repr=False)
     registry_password: str = field(default_factory=lambda: secrets.token_hex(20), repr=False)
@@ -93,7 +93,7 @@ class Emulator:
 
     @property
     def container_label(self) -> str:
-        """The Docker label that only this emulator's containers have."""
+        """The Docker label of this emulator's containers."""
         return f"ministack.instance={self.name}:{self.port}"
 
     def command(self, descriptors: Sequence[int]) -> list[str]:
@@ -104,7 +104,7 @@ class Emulator:
     def environment(self) -> dict[str, str]:
         """Return the whole environment of the command."""
         inherited = {name: os.environ[name] for name in _INHERITED if name in os.environ}
-        # The emulator knows nothing of Docker contexts, and these are in the user's configuration.
+        # The emulator does not support Docker contexts, which are in the user's configuration.
         return (
             inherited
             | engine_address().environment
@@ -135,7 +135,7 @@ class Emulator:
     def write_docker_config(self) -> None:
         """Log the emulator's own Docker client in to its registry, and nowhere else.
 
-        With the user's configuration, the user's registries and proxies would shape containers.
+        The user's configuration would apply the user's registries and proxies to containers.
         """
         login = base64.b64encode(f"{REGISTRY_USER}:{self.registry_password}".encode()).decode()
         config = {"auths": {f"localhost:{self.port}": {"auth": login}}}

@@ -3,8 +3,8 @@
     emulator_main CONTAINER_LABEL DESCRIPTOR [DESCRIPTOR ...]
 
 Serves the sockets with these file descriptors until SIGTERM, then removes the containers with the
-label. `ministack` itself binds a single address, and its containers stay if a function is running
-or starting at its end: the server waits for the invocation, and the invocation for the container.
+label. `ministack` itself binds a single address, and leaves containers if a function is running or
+starting when it stops: the server waits for the invocation, and the invocation for the container.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ from covalent_lambda_container.local.container_starts import ContainerStarts
 from covalent_lambda_container.local.containers import remove_containers
 from covalent_lambda_container.local.gateway import app
 
-#: As `ministack` sets it: above the 60 s for which most clients keep a connection.
+#: As in `ministack`: more than the 60 s for which most clients keep a connection.
 _KEEP_ALIVE_S = 75
 _STARTS_TIMEOUT_S = 15.0
 
@@ -51,7 +51,7 @@ def main(container_label: str, descriptors: list[str]) -> None:
     async def serve_and_exit() -> None:
         # Hypercorn's types name every ASGI message; the gateway passes them on unread.
         await serve(cast("Any", app), config, shutdown_trigger=terminated)
-        # Threads of MiniStack still wait for answers of containers that are gone.
+        # Threads of MiniStack still wait for answers from removed containers.
         sys.stdout.flush()
         os._exit(0)
 

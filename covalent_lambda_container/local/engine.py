@@ -1,4 +1,4 @@
-"""A Docker engine: the one that answers, or one that lives as long as it is needed."""
+"""A Docker engine: an existing one, or one that runs as long as it is needed."""
 
 from __future__ import annotations
 
@@ -26,22 +26,22 @@ _PID_FILE: Final = Path("/var/run/docker.pid")
 _SYSTEM_PROGRAMS: Final = "/usr/local/sbin:/usr/sbin:/sbin"
 _PING_TIMEOUT_S: Final = 10
 _START_TIMEOUT_S: Final = 60.0
-#: The engine gives its containers 15 s of their own, then stops containerd.
+#: The engine gives its containers 15 s to stop, then stops containerd.
 _STOP_GRACE_S: Final = 45.0
 
 
 @contextmanager
 def docker_engine(report: Callable[[str], None]) -> Iterator[None]:
-    """Have a Docker engine while the context is open.
+    """Provide a Docker engine while the context is open.
 
     An engine that answers at ``DOCKER_HOST``, in the current Docker context or at the usual socket
-    is used and left alone. Without one, on Debian or Ubuntu and as root, an engine is installed if
-    need be and started; at the end it is stopped, and its new containers are removed.
+    is used and not changed. Without one, as root on Debian or Ubuntu, an engine is installed if
+    necessary and started; at the end it is stopped, and its new containers are removed.
 
     Parameters
     ----------
     report
-        Takes one line on each step that takes time.
+        Called with one line on each step that takes time.
 
     Raises
     ------
@@ -56,7 +56,7 @@ def docker_engine(report: Callable[[str], None]) -> Iterator[None]:
         raise _no_engine(address)
     if _find_dockerd() is None:
         debian.install(_PACKAGES, report)
-        # Where a service manager runs, the package has just started the engine as a service.
+        # If there is a service manager, the package has just started the engine as a service.
         if _engine_answers():
             yield
             return
@@ -101,7 +101,7 @@ def _own_engine(report: Callable[[str], None]) -> Iterator[None]:
 
 @contextmanager
 def _no_containers_left() -> Iterator[None]:
-    # What an earlier engine left in the same store is not ours to remove.
+    # Containers of earlier engines in the same store are not removed.
     with contextlib.closing(connect()) as client:
         before = {str(container.id) for container in client.containers.list(all=True, sparse=True)}
         try:
@@ -125,7 +125,7 @@ def _find_dockerd() -> str | None:
 
 
 def _remove_stale_pid_file() -> None:
-    # dockerd refuses to start while the number in it is a process's, any process's.
+    # dockerd refuses to start while the number in it is that of any process.
     try:
         os.kill(int(_PID_FILE.read_text()), 0)
     except (ProcessLookupError, ValueError):
@@ -149,9 +149,9 @@ def _no_engine(address: EngineAddress) -> LocalStackError:
     return LocalStackError(
         f"No Docker engine answers at {_SOCKET}.",
         hint=(
-            "On Debian or Ubuntu run this as root, which installs and starts one, or do both by "
-            f"hand: `apt-get install {' '.join(_PACKAGES)}`, then `systemctl start docker` or "
-            "`dockerd`. Elsewhere install Docker and start it. For an engine in another place set "
+            "On Debian or Ubuntu, run this as root, which installs and starts one, or do both "
+            f"manually: `apt-get install {' '.join(_PACKAGES)}`, then `systemctl start docker` or "
+            "`dockerd`. Elsewhere, install Docker and start it. For an engine elsewhere, set "
             "DOCKER_HOST or a Docker context."
         ),
     )

@@ -5,12 +5,12 @@ also treats ``test``, any twelve digits and its own root key as the account's ro
 signature*; serves its registry without a password; and resets itself for anyone. Here:
 
 * a request without a key is refused; one with a publicly known key is passed on with a key that
-  nobody has, so that the service refuses it with its own message;
-* the registry asks for the password that ``GetAuthorizationToken`` gave, as ECR does, and for the
-  actions that this user is allowed; CreateFunction and GetFunction need more, too (`permissions`);
+  does not exist, so that the service refuses it with its own message;
+* the registry requires the password from ``GetAuthorizationToken``, as ECR does, and the user's
+  permission for each action; CreateFunction and GetFunction need more, too (`permissions`);
 * of MiniStack's own paths, only its health is public.
 
-The root key is known to the process that started this one, and to no one else.
+Only the process that started this one knows the root key.
 """
 
 from __future__ import annotations
@@ -41,7 +41,7 @@ Receive = Callable[[], Awaitable[Message]]
 Send = Callable[[Message], Awaitable[None]]
 
 _ROOT_KEY: Final = os.environ["AWS_ACCESS_KEY_ID"]
-#: Lambda's own, for its pulls; the passwords of users are made with it.
+#: Lambda's own password, for its pulls; users' passwords are derived from it.
 _REGISTRY_PASSWORD: Final = os.environ[REGISTRY_PASSWORD_VARIABLE]
 _NOBODYS_KEY: Final = "AKIANOBODY0000000000"
 _VERIFIED_KEY: Final = re.compile(r"A[KS]IA[0-9A-Z]+")
@@ -72,7 +72,7 @@ async def app(scope: Scope, receive: Receive, send: Send) -> None:
     elif scope["path"].startswith(("/_ministack", "/_localstack")):
         await _answer(send, 403, b"not served here")
     elif not _names_a_key(scope):
-        # Mostly MiniStack refuses that itself, but it makes a bucket for anyone.
+        # MiniStack refuses most of these itself, but creates a bucket for anyone.
         await _answer(send, 403, _UNSIGNED, _UNSIGNED_TYPE)
     else:
         scope = _without_well_known_keys(scope)
@@ -148,7 +148,7 @@ def _password_of(key: str) -> str:
 
 
 def _key(scope: Scope) -> str:
-    """Return the access key that a request names, or an empty text."""
+    """Return the access key that a request names, or an empty string."""
     found = _HEADER_KEY.search(_header(scope, b"authorization"))
     if found:
         return found[2]
@@ -174,7 +174,7 @@ def _without_well_known_keys(scope: Scope) -> Scope:
         headers.append((name, value))
     query = _query(scope)
     named = [(n, _provable(v) if n.lower() in _QUERY_KEYS else v) for n, v in query]
-    # Encoded again only if it changed: a signature covers the text as it was sent.
+    # Re-encoded only if it changed: a signature covers the text as it was sent.
     query_string = scope["query_string"] if named == query else urlencode(named).encode()
     return {**scope, "headers": headers, "query_string": query_string}
 
@@ -184,7 +184,7 @@ def _query(scope: Scope) -> list[tuple[str, str]]:
 
 
 def _provable(credential: str) -> str:
-    """Return the credential if its key has a secret that is checked, or one that nobody has."""
+    """Return the credential if its key's secret is checked; else one that does not exist."""
     key, slash, rest = credential.partition("/")
     known = hmac.compare_digest(key.encode(), _ROOT_KEY.encode())
     return credential if known or _VERIFIED_KEY.fullmatch(key) else _NOBODYS_KEY + slash + rest

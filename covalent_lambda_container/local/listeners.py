@@ -1,4 +1,4 @@
-"""Sockets that this machine and its own containers can reach, and nobody else."""
+"""Sockets that only this machine and its own containers can reach."""
 
 from __future__ import annotations
 
@@ -24,11 +24,11 @@ class Bridge(NamedTuple):
 
 
 def listen_here_only(client: docker.DockerClient, port: int = 0) -> list[socket.socket]:
-    """Bind one port, by default a free one, to the loopback address and to Docker's bridge.
+    """Bind a port, by default a free one, to the loopback address and to Docker's bridge.
 
-    Containers reach the host by the bridge's address (``host.docker.internal``). Docker Desktop
-    has its bridge inside a virtual machine and leads that name to the loopback address instead:
-    there, and with a rootless engine, the list has one socket only.
+    Containers reach the host through the bridge's address (``host.docker.internal``). Docker
+    Desktop has its bridge inside a virtual machine and maps that name to the loopback address
+    instead: there, and with a rootless engine, the list has only one socket.
 
     Raises
     ------
@@ -38,15 +38,15 @@ def listen_here_only(client: docker.DockerClient, port: int = 0) -> list[socket.
     Returns
     -------
     list of socket.socket
-        Bound and not yet listening, so that no other process can take the port before the server
-        does. The caller closes them.
+        Bound sockets that do not listen yet, so that no other process can use the port before the
+        server does. The caller closes them.
     """
     bridge = _default_bridge(client)
     for _ in range(_PORT_ATTEMPTS):
         loopback = socket.socket()
         try:
             if port:
-                # A connection of the last stack may still be waiting for its end.
+                # A connection of the last stack may still be in TIME_WAIT.
                 loopback.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
             loopback.bind((_LOOPBACK, port))
         except OSError as exc:
@@ -70,7 +70,7 @@ def listen_here_only(client: docker.DockerClient, port: int = 0) -> list[socket.
 def _taken(port: int, reason: OSError) -> LocalStackError:
     return LocalStackError(
         f"Port {port} cannot be used: {reason}.",
-        hint="Give another --port, or none for a free one.",
+        hint="Use another --port, or omit it for a free one.",
     )
 
 
@@ -80,9 +80,9 @@ def _bind_to_bridge(bridge: Bridge, port: int, *, again: bool) -> socket.socket:
         if again:
             sock.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         if hasattr(socket, "SO_BINDTODEVICE"):
-            # A host answers on any of its addresses by whichever interface a packet comes, so a
-            # neighbour with a route to the bridge's address would get through. Not allowed to all
-            # users before Linux 5.7.
+            # A host answers on any of its addresses through any interface, so a neighbour with a
+            # route to the bridge's address would get through. Before Linux 5.7, not all users may
+            # set this.
             with contextlib.suppress(PermissionError):
                 name = bridge.interface.encode()
                 sock.setsockopt(socket.SOL_SOCKET, socket.SO_BINDTODEVICE, name)
@@ -103,7 +103,7 @@ def _default_bridge(client: docker.DockerClient) -> Bridge | None:
         for config in attributes["IPAM"].get("Config") or ():
             subnet = ipaddress.ip_network(config["Subnet"])
             if subnet.version == 4:
-                # Absent from a fresh engine's answer, which then uses the first address.
+                # Missing from a fresh engine's answer, which then uses the first address.
                 address = config.get("Gateway") or str(next(subnet.hosts()))
                 return Bridge(address, interface)
     return None

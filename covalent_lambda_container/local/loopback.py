@@ -1,7 +1,7 @@
-"""Whether the Docker engine reaches this machine's loopback address, where the local registry is.
+"""Checks that the Docker engine reaches this machine's loopback address, for the local registry.
 
-An engine in a virtual machine (Docker Desktop, colima), on another machine, or in a network
-namespace of its own (rootless) has another one. That is tried, and not inferred from names.
+An engine in a virtual machine (Docker Desktop, colima), on another machine, or in its own network
+namespace (rootless) has a different one. This is tested instead of inferred from names.
 """
 
 from __future__ import annotations
@@ -25,12 +25,12 @@ _PROBE: Final = "covalent-lambda-probe"
 
 
 def check_loopback(client: docker.DockerClient) -> None:
-    """Make sure that an engine can use a registry at this machine's loopback address.
+    """Check that an engine can use a registry at this machine's loopback address.
 
     Raises
     ------
     LocalStackError
-        When it cannot; the message says why, and what can be done.
+        It cannot; the message has the reason and advice.
     """
     with _Registry() as registry, contextlib.suppress(*ENGINE_ERRORS):
         stream = client.api.pull(
@@ -53,23 +53,23 @@ def check_loopback(client: docker.DockerClient) -> None:
         )
     raise LocalStackError(
         "The Docker engine does not reach this machine's loopback address, where the local stack's "
-        "registry is: the engine runs in a virtual machine, on another machine, or in a network of "
-        "its own (rootless).",
+        "registry is: the engine runs in a virtual machine, on another machine, or in its own "
+        "network (rootless).",
         hint="Run this where the engine runs (for Docker Desktop and colima, inside the virtual "
-        "machine or in Linux), or use an engine of this machine: DOCKER_HOST or a Docker context "
-        "names it. Builds for AWS are not affected.",
+        "machine or in Linux), or use an engine of this machine with DOCKER_HOST or a Docker "
+        "context. Builds for AWS are not affected.",
     )
 
 
 class _Registry:
-    """A registry without images on a free port, which counts connections.
+    """An empty registry on a free port, which counts connections.
 
     Attributes
     ----------
     port
         Its port on the loopback address.
     requests
-        HTTP requests that came.
+        HTTP requests received.
     handshakes
         Connections that began with TLS.
     """

@@ -1,14 +1,14 @@
-"""What AWS asks of IAM and MiniStack does not.
+"""Permissions that AWS checks and MiniStack does not.
 
-MiniStack evaluates the policies of users for the requests of its APIs. AWS also asks, in the name
-of the same user,
+MiniStack evaluates the policies of users for the requests of its APIs. AWS also checks, for the
+same user,
 
-* for each request to a registry, whose protocol stands for actions of ECR;
-* at CreateFunction, whether the role may be passed to Lambda, and whether tags may be put on;
-* at GetFunction, whether the tags of a function that has some may be seen, as all of ours have.
+* each request to a registry, whose protocol corresponds to actions of ECR;
+* at CreateFunction, whether the user may pass the role to Lambda, and may add tags;
+* at GetFunction, whether the user may read the function's tags, which all of ours have.
 
-For some requests MiniStack asks for too much, since it does not see whom they are about: a list of
-one repository, a repository's tags, and a function to be made.
+For some requests MiniStack requires too much, since it does not find their resource: a list of one
+repository, a repository's tags, and a function to be created.
 """
 
 from __future__ import annotations
@@ -45,14 +45,14 @@ GET_FUNCTION: Final = re.compile(r"/\d{4}-\d\d-\d\d/functions/(?P<name>[^/]+)/?"
 
 
 def registry_denial(key: str, method: str, path: str) -> str | None:
-    """Return why a user may not make a request to the registry, or None if he may.
+    """Return why a user may not make a request to the registry, or None if it is allowed.
 
     Parameters
     ----------
     key
         The user's access key.
     method, path
-        The request's.
+        The request's method and path.
     """
     for wanted, pattern, action in _REGISTRY_ACTIONS:
         found = pattern.fullmatch(path)
@@ -64,7 +64,7 @@ def registry_denial(key: str, method: str, path: str) -> str | None:
 
 
 def create_function_denial(key: str, body: bytes) -> str | None:
-    """Return why a user may not create a function with this role or these tags, or None if he may.
+    """Return why a user may not create a function with this role or tags, or None if it is allowed.
 
     Parameters
     ----------
@@ -82,20 +82,20 @@ def create_function_denial(key: str, body: bytes) -> str | None:
 
 
 def get_function_denial(key: str, name: str) -> str | None:
-    """Return why a user may not see a function with its tags, or None if he may.
+    """Return why a user may not read a function with its tags, or None if it is allowed.
 
     Parameters
     ----------
     key
         The user's access key.
     name
-        The function's.
+        The function's name.
     """
     return _denial(key, "lambda:ListTags", _function_arn({"FunctionName": name}))
 
 
 def ask_for_what_is_named() -> None:
-    """Let MiniStack see the resource of those requests in which it looks in another place."""
+    """Make MiniStack find the resource of requests in which it looks in the wrong place."""
     original = iam_actions.extract_resource_arn
 
     def extract(
@@ -131,7 +131,7 @@ def _denial(
 ) -> str | None:
     user = iam_evaluator.resolve_principal(key, ACCOUNT)
     if isinstance(user, iam_evaluator.AuthError):
-        # Who it is, MiniStack finds out from the signature.
+        # MiniStack identifies the user from the signature.
         return None
     if user.policies is None:
         return None

@@ -1,4 +1,4 @@
-"""The root of all images: AWS's own base image, or one like it made from Debian packages."""
+"""The root of all images: AWS's own base image, or one like it built from Debian packages."""
 
 from __future__ import annotations
 
@@ -22,8 +22,8 @@ from covalent_lambda_container.options.limits import AWS_ROOT_IMAGE
 _LOCAL_REPOSITORY: Final = "covalent-lambda-root"
 #: Debian's release whose `python3` has that version. No release has had 3.10 or 3.12.
 _SUITES: Final = {"3.11": "bookworm", "3.13": "trixie", "3.14": "forky"}
-#: libstdc++6 is for the native part of Lambda's runtime interface client, which does without any
-#: word of it in its error.
+#: libstdc++6 is for the native part of Lambda's runtime interface client, whose error does not
+#: mention it.
 _PACKAGES: Final = ("python3", "python3-pip", "ca-certificates", "libstdc++6")
 _REGISTRY_TIMEOUT_S: Final = 10
 _IMPORT_TIMEOUT_S: Final = 600
@@ -36,22 +36,22 @@ def ensure_root_image(
 ) -> str:
     """Return the reference of an image with Python that this machine's engine can build on.
 
-    In this order: the root made here earlier; AWS's base image, if it is here or its registry can
-    be reached; a root made now from Debian packages, as ``covalent-lambda-root:<X.Y>``.
+    In this order: the root built here earlier; AWS's base image, if it is here or its registry can
+    be reached; a root built now from Debian packages, as ``covalent-lambda-root:<X.Y>``.
 
     Parameters
     ----------
     client
-        The engine that has or gets the image.
+        The engine to look in, pull to or import into.
     python_version
         Major and minor version, such as ``3.11``.
     report
-        Takes one line on each step that takes time, with the reason for it.
+        Called with one line on each step that takes time, and its reason.
 
     Raises
     ------
     LocalStackError
-        The image is not here, cannot be pulled, and cannot be made here.
+        The image is not here, cannot be pulled, and cannot be built here.
     """
     local = f"{_LOCAL_REPOSITORY}:{python_version}"
     aws = f"{AWS_ROOT_IMAGE}:{python_version}"
@@ -84,9 +84,9 @@ def _is_here(client: docker.DockerClient, reference: str) -> bool:
 
 
 def _pull(client: docker.DockerClient, reference: str, report: Callable[[str], None]) -> str | None:
-    """Pull an image; return why it could not be done, or None if it was."""
+    """Pull an image; return the reason if it failed, or None."""
     try:
-        # Asking for the manifest first: a pull itself knows no time limit.
+        # Requests the manifest first: a pull itself has no time limit.
         with _timeout(client, _REGISTRY_TIMEOUT_S):
             client.images.get_registry_data(reference)
         report(f"Pulling {reference}")
@@ -135,12 +135,12 @@ def _make_from_debian(
     python_version = reference.rpartition(":")[2]
     command = [
         mmdebstrap,
-        # With apt, for what DepsBash may install.
+        # With apt, for DepsBash.
         "--variant=apt",
         f"--include={','.join(_PACKAGES)}",
         "--dpkgopt=path-exclude=/usr/share/doc/*",
         "--dpkgopt=path-exclude=/usr/share/man/*",
-        # A release that is not out yet may get another Python.
+        # An unreleased suite may still change its Python.
         f'--customize-hook=chroot "$1" python3 -c {shlex.quote(_check_version(python_version))}',
         *(suite, "-", *_machine_sources(suite)),
     ]
@@ -150,7 +150,7 @@ def _make_from_debian(
         )
         assert process.stdout is not None
         try:
-            # Named only once it is known to be whole: a tar cut short may be imported, too.
+            # Named only once it is known to be complete: a truncated tar may be imported, too.
             with _timeout(client, _IMPORT_TIMEOUT_S):
                 image = _import(client, process.stdout)
             status = process.wait()

@@ -1,4 +1,4 @@
-"""A root image in the local stack's registry, as a private root image is in an account's."""
+"""A root image in the local stack's registry, like a private root image in an account's."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ def push_root_image(stack: LocalStack, root_image: str) -> str:
     Raises
     ------
     RegistryError
-        When the registry refuses it.
+        The registry refuses it.
     """
     owner = AwsTarget(
         credentials_file=str(stack.credentials_file),

@@ -1,4 +1,4 @@
-"""The local AWS: a MiniStack process with credentials of its own, and what a deployment needs."""
+"""The local AWS: a MiniStack process with its own credentials, set up as a deployment."""
 
 from __future__ import annotations
 
@@ -39,7 +39,7 @@ _START_TIMEOUT_S: Final = 60.0
 _ENGINE_TIMEOUT_S: Final = 60
 #: The emulator waits for containers that are starting, removes all, and gives connections 3 s.
 _STOP_GRACE_S: Final = 30.0
-#: Inherited credentials win over a profile; empty, they count as absent.
+#: Inherited credentials override a profile; empty ones count as absent.
 _HIDDEN_VARIABLES: Final = (
     "AWS_ACCESS_KEY_ID",
     "AWS_SECRET_ACCESS_KEY",
@@ -51,21 +51,21 @@ _HIDDEN_VARIABLES: Final = (
 
 @dataclass(frozen=True, kw_only=True)
 class LocalStack:
-    """Where the local AWS is, and the names of what it was given at its start.
+    """The address of the local AWS, and the names of the resources created at its start.
 
     Attributes
     ----------
     endpoint_url
         ``http://localhost:PORT``; host and port are the registry's, too.
     region, profile, credentials_file
-        What a client signs with; the file is an INI file that only its owner may read. The
-        profile's user may do what a dispatcher needs.
+        Settings for clients' signatures; only its owner may read the file, an INI file. The
+        profile's user has the permissions of a dispatcher.
     owner_profile
-        A profile in the same file whose user may do everything.
+        A profile in the same file whose user has all permissions.
     bucket, role_name, repository
         S3 bucket, IAM role and ECR repository, ready for use.
     architecture
-        The engine's, and so that of functions: ``"x86_64"`` or ``"arm64"``.
+        Architecture of engine and functions: ``"x86_64"`` or ``"arm64"``.
     log_file
         MiniStack's log.
     """
@@ -82,12 +82,12 @@ class LocalStack:
     log_file: Path
 
     def executor_options(self, root_image: str) -> dict[str, str]:
-        """Return the executor's options that lead here.
+        """Return the executor's options that refer to this stack.
 
         Parameters
         ----------
         root_image
-            What images are built on: see `ensure_root_image`.
+            The root of all images: see `ensure_root_image`.
         """
         return {
             "endpoint_url": self.endpoint_url,
@@ -103,7 +103,7 @@ class LocalStack:
 
     @property
     def environment(self) -> dict[str, str]:
-        """Variables that lead any AWS SDK in a child process here, and nowhere else."""
+        """Variables that direct any AWS SDK in a child process only to this stack."""
         return {
             **dict.fromkeys(_HIDDEN_VARIABLES, ""),
             **unproxied(),
@@ -125,19 +125,19 @@ def local_stack(
 
     It listens on one port, by default a free one, of the loopback address and, for its own
     containers, of Docker's bridge: no other machine reaches it. Every start has new credentials and
-    an empty state. At the end the process and the containers of its functions are gone; the log
-    stays. A Docker engine has to be running.
+    an empty state. At the end, the process is stopped and the containers of its functions are
+    removed; the log is kept. A Docker engine must be running.
 
     Parameters
     ----------
     state_dir
-        Takes the credentials, the log and temporary files; made if it is absent.
+        Folder for the credentials, the log and temporary files; created if missing.
     report
-        Takes one line on each step that takes time.
+        Called with one line on each step that takes time.
     limits
-        What functions are held to.
+        Limits of all functions.
     port
-        Where it listens; 0 for a free one.
+        Port to listen on; 0 for a free one.
 
     Raises
     ------
@@ -174,13 +174,13 @@ def local_stack(
                 emulator.command([sock.fileno() for sock in sockets]),
                 environment=emulator.environment(),
                 log_file=log_file,
-                # `python -m` looks there first for modules: not in the user's folder.
+                # `python -m` imports modules from there first: not from the user's folder.
                 working_directory=scratch,
                 pass_fds=[sock.fileno() for sock in sockets],
                 grace_s=_STOP_GRACE_S,
             )
         )
-        # Only the child listens: a copy here would accept connections after its death.
+        # Only the child listens: a copy here would accept connections after the child's end.
         for sock in sockets:
             sock.close()
         wait_until(
@@ -221,7 +221,7 @@ def _docker_client() -> docker.DockerClient:
 
 
 def _architecture(client: docker.DockerClient) -> str:
-    """Return Lambda's name of the engine's processor."""
+    """Return Lambda's name for the engine's processor."""
     found = lambda_architecture(client.version()["Arch"])
     if found not in ARCHITECTURES:
         raise LocalStackError(
@@ -237,7 +237,7 @@ def _write_credentials(path: Path, users: Users) -> None:
     for profile, user in ((PROFILE, users.dispatcher), (OWNER_PROFILE, users.owner)):
         content[profile] = {"aws_access_key_id": user.key, "aws_secret_access_key": user.secret}
     path.unlink(missing_ok=True)
-    # Made with its mode, so that others cannot read it, not even for a moment.
+    # Created with its mode, so that others can never read it.
     descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
     with os.fdopen(descriptor, "w") as file:
         content.write(file)

@@ -242,7 +242,7 @@ def test_a_port_that_was_chosen_holds_after_a_restart(background: str, environme
     first = json.loads(local("up", "--port", port, "--configure", "--json").stdout)
     assert first["options"]["endpoint_url"] == f"http://localhost:{port}"
     elsewhere = local("up", "--port", "65000", status=9).stderr
-    assert f"already runs on http://localhost:{port}" in elsewhere
+    assert f"is already running on http://localhost:{port}" in elsewhere
     # From a shell that still leads there.
     stopped = local("down", **first["environment"])
     assert "covalent-lambda config unset endpoint_url" in stopped.stderr

@@ -13,6 +13,7 @@ from enum import Enum
 from pathlib import Path
 from typing import Final
 
+from covalent_lambda_container.concurrency import cancellable
 from covalent_lambda_container.files.archives import Content, Member, body
 from covalent_lambda_container.files.cache_folder import mark_used
 from covalent_lambda_container.images.distributions import (
@@ -159,8 +160,8 @@ class PackageArchiveStore:
         made = Path(name)
         try:
             with os.fdopen(descriptor, "wb") as out:
-                for piece in body(self._members(part, present, compiled), folders=True):
-                    out.write(piece)
+                members = self._members(part, present, compiled)
+                out.writelines(cancellable.checked(body(members, folders=True)))
             if kept:
                 made = made.replace(self._file(part))
         except BaseException:

@@ -6,12 +6,13 @@ connection that broke, and cannot be cancelled: hence these requests.
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import logging
-import time
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import closing
 from dataclasses import dataclass
+from functools import partial
 from http import HTTPStatus
 from pathlib import Path
 from typing import Any, Final, TypeVar
@@ -22,6 +23,8 @@ from requests.adapters import HTTPAdapter
 
 from covalent_lambda_container.adapters.registry.login import Authorization
 from covalent_lambda_container.adapters.registry.references import Reference
+from covalent_lambda_container.concurrency import cancellable
+from covalent_lambda_container.concurrency.background import in_background
 from covalent_lambda_container.errors import RegistryError
 from covalent_lambda_container.ports.registry import RegistryLogin
 
@@ -89,7 +92,7 @@ class Repository:
         *,
         certificates: str = "",
         url: str = "",
-        sleep: Callable[[float], object] = time.sleep,
+        sleep: Callable[[float], object] = cancellable.sleep,
     ) -> None:
         self.name = f"{reference.host}/{reference.repository}"
         self._path = f"{url or reference.url}/v2/{reference.repository}"
@@ -150,7 +153,8 @@ class Repository:
             return self._send("GET", f"{self._path}/blobs/{digest}", stream=True)
 
         seen = hashlib.sha256()
-        with closing(self._repeated(f"read blob {digest}", begin)) as answer:
+        answer = self._repeated(f"read blob {digest}", begin)
+        with closing(answer), cancellable.stopped_by(partial(_break_off, answer)):
             try:
                 for piece in answer.iter_content(_CHUNK_BYTES):
                     seen.update(piece)
@@ -169,7 +173,7 @@ class Repository:
 
         def read() -> None:
             with file.open("wb") as out:
-                out.writelines(self.read_blob(digest))
+                out.writelines(cancellable.checked(self.read_blob(digest)))
 
         self._repeated(f"download blob {digest}", read)
 
@@ -237,9 +241,17 @@ class Repository:
         # Another host, to which an upload is directed, gets no credentials.
         own = urlsplit(url).netloc == urlsplit(self._path).netloc
         auth = self._authorization if own else lambda request: request
-        return self._session.request(
-            method, url, auth=auth, timeout=_TIMEOUTS_S, verify=self._verify, **given
+        send = partial(
+            self._session.request,
+            method,
+            url,
+            auth=auth,
+            timeout=_TIMEOUTS_S,
+            verify=self._verify,
+            **given,
         )
+        # A request whose work is cancelled is left to itself: a registry may be silent for long.
+        return cancellable.result(in_background(send)) if cancellable.current() else send()
 
     def _refusal(self, method: str, answer: requests.Response) -> Exception:
         said = answer.text[:_SAID_CHARACTERS].strip()
@@ -258,6 +270,12 @@ class Repository:
 
     def _location(self, answer: requests.Response) -> str:
         return urljoin(answer.url, answer.headers.get("Location", ""))
+
+
+def _break_off(answer: requests.Response) -> None:
+    """Have the thread that reads an answer see its end, unless it has been read."""
+    with contextlib.suppress(ValueError, RuntimeError, OSError):
+        answer.raw.shutdown()
 
 
 _BINARY: Final[Mapping[str, str]] = {"Content-Type": "application/octet-stream"}

@@ -96,7 +96,7 @@ CONFINED = {
     "covalent": {"awslambda_container", "covalent_api", "doctor", "local", "options/resolve"},
     "covalent_dispatcher": {"covalent_api", "local"},
     "docker": {"adapters/docker", "doctor", "local", "packages/local_packages"},
-    "isal": {"adapters/registry"},
+    "isal": {"adapters/registry", "files/kept_files"},
     "jinja2": {"images/dockerfile", "report/page"},
     "matplotlib": {"report/pictures"},
     "pybase64": {"tasks/answers", "tasks/s3_envelope"},

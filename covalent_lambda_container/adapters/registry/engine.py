@@ -27,7 +27,7 @@ from covalent_lambda_container.adapters.registry.image_records import ImageRecor
 from covalent_lambda_container.adapters.registry.layer_files import read_files
 from covalent_lambda_container.adapters.registry.layer_store import Layer, LayerStore
 from covalent_lambda_container.adapters.registry.references import parse
-from covalent_lambda_container.adapters.registry.repository import BlobMissing
+from covalent_lambda_container.adapters.registry.registry_requests import BlobMissing
 from covalent_lambda_container.adapters.registry.root_images import RootImages
 from covalent_lambda_container.adapters.registry.unfinished_image import UnfinishedImage
 from covalent_lambda_container.adapters.registry.uploads import (

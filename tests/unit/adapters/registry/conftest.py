@@ -1,4 +1,4 @@
-"""A registry with a root image, and a dispatcher."""
+"""A registry, and a machine that makes images without an engine."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from tests.fakes.registry_server import FakeRegistryServer, Stored
-from tests.unit.adapters.registry.dispatching import Dispatcher, add_root
+from tests.unit.adapters.registry.registry_images import Dispatcher, add_root
 
 
 @pytest.fixture

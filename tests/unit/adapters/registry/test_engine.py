@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import gzip
 import hashlib
-import io
-import tarfile
 from pathlib import Path
 from typing import Any
 
@@ -14,18 +12,14 @@ import pytest
 from covalent_lambda_container.errors import ImageBuildError, VersionMismatch
 from covalent_lambda_container.files.cache_folder import SCRATCH
 from covalent_lambda_container.model.image_labels import contents
-from tests.unit.adapters.registry.dispatching import (
+from tests.unit.adapters.registry.registry_images import (
     Dispatcher,
     add_root,
     config_of,
     manifest_of,
+    members,
     uploaded,
 )
-
-
-def members(blob: bytes) -> list[tarfile.TarInfo]:
-    with tarfile.open(fileobj=io.BytesIO(gzip.decompress(blob))) as archive:
-        return archive.getmembers()
 
 
 def test_an_image_is_whole_and_says_what_it_is(dispatcher: Dispatcher, server: Any) -> None:

@@ -18,7 +18,7 @@ from covalent_lambda_container.concurrency.cancellation import Cancellation, Can
 from covalent_lambda_container.files.cache_folder import SCRATCH
 from covalent_lambda_container.ports.registry import RegistryLogin
 from tests.fakes.registry_server import FakeRegistryServer, Fault
-from tests.unit.adapters.registry.dispatching import Dispatcher, uploaded
+from tests.unit.adapters.registry.registry_images import Dispatcher, uploaded
 
 SILENT_S = 30.0
 AT_ONCE_S = 8.0

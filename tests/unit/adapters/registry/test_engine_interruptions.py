@@ -19,7 +19,7 @@ import pytest
 from covalent_lambda_container.errors import ImageBuildError
 from covalent_lambda_container.files.cache_folder import SCRATCH
 from tests.fakes.registry_server import FakeRegistryServer
-from tests.unit.adapters.registry.dispatching import Dispatcher, manifest_of
+from tests.unit.adapters.registry.registry_images import Dispatcher, manifest_of
 
 ROOT = Path(__file__).parents[4]
 MAKE = "from tests.unit.adapters.registry.test_engine_interruptions import make; make()"

@@ -1,4 +1,4 @@
-"""A dispatcher without an engine, and a registry that it reads root images from and pushes to."""
+"""A machine that makes images without an engine, and what a registry then has."""
 
 from __future__ import annotations
 
@@ -27,15 +27,12 @@ from tests.fakes.examples import image_spec
 from tests.fakes.registry_server import FakeRegistryServer
 
 PYTHON = "{}.{}".format(*sys.version_info[:2])
-
 BIG = "x" * 6_000_000
-
 SHELF = {
     "cloudpickle==3.1.0": wheel("cloudpickle", "3.1.0", {"cloudpickle/__init__.py": "a = 1\n"}),
     "small==1": wheel("small", "1", {"small/__init__.py": "", "bin/small": "#!/x/python\n"}),
     "numpy": wheel("numpy", "2.1", {"numpy/__init__.py": "a = 1\n", "numpy/core.so": BIG}),
 }
-
 CONFIG = {
     "architecture": "amd64",
     "os": "linux",
@@ -121,6 +118,11 @@ def config_of(server: FakeRegistryServer, tag: str = "tag") -> Any:
     return json.loads(
         server.repositories["tasks"].blobs[manifest_of(server, tag)["config"]["digest"]]
     )
+
+
+def members(blob: bytes) -> list[tarfile.TarInfo]:
+    with tarfile.open(fileobj=io.BytesIO(gzip.decompress(blob))) as archive:
+        return archive.getmembers()
 
 
 def uploaded(server: FakeRegistryServer) -> int:

@@ -43,7 +43,7 @@ _SAID_CHARACTERS: Final = 500
 
 
 class BrokenRead(RegistryError):
-    """A blob broke off while it was read."""
+    """Reading a blob was interrupted."""
 
 
 class BlobMissing(RegistryError):
@@ -51,7 +51,7 @@ class BlobMissing(RegistryError):
 
 
 class _TryAgain(Exception):
-    """A request failed in a way that may pass."""
+    """A request failed for a reason that may pass."""
 
     def __init__(self, reason: str, wait_s: float = 0.0) -> None:
         self.wait_s = wait_s
@@ -114,7 +114,7 @@ class Repository:
         return self._repeated(f"look for blob {digest}", look)
 
     def upload(self, digest: str, size: int, read: Callable[[], Iterable[bytes]]) -> None:
-        """Upload a blob, from its start again when that breaks off; one that is there stays.
+        """Upload a blob unless the repository has it; an interrupted upload starts again.
 
         Parameters
         ----------
@@ -168,7 +168,7 @@ class Repository:
         return self._repeated(f"read blob {digest}", lambda: b"".join(self.read_blob(digest)))
 
     def download(self, digest: str, file: Path) -> None:
-        """Write a blob to a file, from its start again when that breaks off."""
+        """Download a blob to a file; an interrupted download starts again."""
 
         def read() -> None:
             with file.open("wb") as out:

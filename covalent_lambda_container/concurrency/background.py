@@ -56,7 +56,7 @@ def background(workers: int, name: str) -> Iterator[Background]:
 def in_background(
     work: Callable[[], Result], cancellation: Cancellation | None = None
 ) -> Future[Result]:
-    """Do a work in a thread that does not keep the process from ending.
+    """Run work in a thread that does not keep the process from ending.
 
     Parameters
     ----------

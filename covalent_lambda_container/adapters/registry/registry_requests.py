@@ -35,7 +35,7 @@ _SAID_CHARACTERS: Final = 500
 
 
 class BrokenRead(RegistryError):
-    """A blob broke off while it was read."""
+    """Reading a blob was interrupted."""
 
 
 class BlobMissing(RegistryError):
@@ -43,7 +43,7 @@ class BlobMissing(RegistryError):
 
 
 class TryAgain(Exception):
-    """A request failed in a way that may pass."""
+    """A request failed for a reason that may pass."""
 
     def __init__(self, reason: str, wait_s: float = 0.0) -> None:
         self.wait_s = wait_s

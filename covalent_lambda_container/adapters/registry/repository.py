@@ -93,7 +93,7 @@ class Repository:
         return self._requests.repeated(f"look for blob {digest}", look)
 
     def upload(self, digest: str, size: int, read: Callable[[], Iterable[bytes]]) -> None:
-        """Upload a blob, from its start again when that breaks off; one that is there stays.
+        """Upload a blob unless the repository has it; an interrupted upload starts again.
 
         Parameters
         ----------
@@ -152,7 +152,7 @@ class Repository:
         )
 
     def download(self, digest: str, file: Path) -> None:
-        """Write a blob to a file, from its start again when that breaks off."""
+        """Download a blob to a file; an interrupted download starts again."""
 
         def read() -> None:
             with file.open("wb") as out:

@@ -223,7 +223,7 @@ def _lines(
 def _configuration(given: dict[str, Any]) -> dict[str, Any]:
     """Return the given options that Covalent's configuration lacks.
 
-    The profile that set up the account is left out: the dispatcher should not be an administrator.
+    The identity that set the account up is left out: the dispatcher must not be its administrator.
     """
     from covalent_lambda_container.options.resolve import resolve
 

@@ -1,4 +1,4 @@
-"""``covalent-lambda demo``: a workflow from dispatch to result, on this machine."""
+"""``covalent-lambda demo``: a workflow's whole path, on this machine."""
 
 from __future__ import annotations
 

@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from covalent_lambda_container.options.schema import Options
 
 _HARMLESS: Final = frozenset({"Covalent server", "Docker disk", "configuration"})
-"""Statuses that do not keep tasks from running."""
+"""Checks whose problems do not keep a task from running."""
 
 
 @command()

@@ -1,4 +1,4 @@
-"""What the values that a task is given bring along for its image."""
+"""Requirements that a task's values add to its image."""
 
 from __future__ import annotations
 
@@ -30,23 +30,23 @@ def image_of_values(
     *,
     any_root: bool,
 ) -> ImageSpec | None:
-    """Return the image in which a task's values were made, if it has all that the task names.
+    """Return the image in which a task's values were made, if it contains all that the task needs.
 
-    What was built there with commands, or found by options, need not be found again.
+    Packages built with its commands, or found through its options, need not be found again.
 
     Parameters
     ----------
     own
-        What the task names.
+        The image's spec from the task alone.
     origins
-        Where its values come from.
+        Where the task's values come from.
     made
-        What is in their images, by tag.
+        Contents of their images, by tag.
     any_root
-        Whether the task's executor leaves the root image open.
+        Whether the task's executor accepts any root image.
     """
     known = list(origins)
-    # The one with the most packages may have those of the others.
+    # The image with the most packages may include those of the others.
     for tag, contents in sorted(made.items(), key=lambda item: (-len(item[1].packages), item[0])):
         has = {*contents.packages, *map(without_local_version, contents.packages)}
         if all(o.image == tag or has.issuperset(o.requirements) for o in known):
@@ -65,7 +65,7 @@ def _with_all_of(own: ImageSpec, made: Mapping[str, Any], *, any_root: bool) -> 
         same = ("python_version", "architecture", "cloudpickle_version")
         fits = all(getattr(own, name) == made[name] for name in same)
     except (KeyError, TypeError):
-        # Made by another release.
+        # Built by another release.
         return None
     fits = fits and (any_root or own.base_image == fields["base_image"])
     fits = fits and own.commands in ((), fields["commands"])
@@ -77,7 +77,7 @@ def _with_all_of(own: ImageSpec, made: Mapping[str, Any], *, any_root: bool) -> 
 def with_values(
     own: ImageSpec, origins: Iterable[Origin], made: Mapping[str, ImageContents]
 ) -> ImageSpec:
-    """Return an image with what a task names, and what its values require.
+    """Return an image's spec with what a task names and what its values require.
 
     The task's own requirements win. The options that located the packages of the values are kept.
     """
@@ -93,7 +93,7 @@ def with_values(
 
 
 def without_local_version(pin: str) -> str:
-    """Return a pin without the local part of its version: ``"torch==2.3.0"`` of ``+cpu``."""
+    """Return a pin without its local version: ``"torch==2.3.0"`` for ``"torch==2.3.0+cpu"``."""
     return pin if " @ " in pin else pin.partition("+")[0]
 
 

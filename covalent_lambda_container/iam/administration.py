@@ -1,4 +1,4 @@
-"""The policies of an account's administrators and operators."""
+"""Policies of those who administer an account: set it up, list what it has, remove it."""
 
 from __future__ import annotations
 

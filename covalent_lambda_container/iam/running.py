@@ -1,4 +1,4 @@
-"""The policies for running electrons: of the dispatcher, of CI, and of the functions."""
+"""Policies of what runs electrons: dispatcher, CI, and the functions themselves."""
 
 from __future__ import annotations
 
@@ -15,11 +15,12 @@ _PUSH: Final = (
     "ecr:PutImage",
     "ecr:UploadLayerPart",
 )
-"""Actions of a push ("IAM permissions for pushing an image to an Amazon ECR private repository",
-ECR user guide, read 2026-11); BatchDeleteImage removes an image that Lambda does not accept."""
+"""Actions that a push needs ("IAM permissions for pushing an image to an Amazon ECR private
+repository", ECR user guide, read 2026-11); BatchDeleteImage removes an image that Lambda does not
+accept."""
 
 _WRITE_LOGS: Final = ("logs:CreateLogGroup", "logs:CreateLogStream", "logs:PutLogEvents")
-"""Actions with which Lambda writes a function's logs, as its role
+"""Actions with which Lambda writes a function's logs, in its role
 ("AWSLambdaBasicExecutionRole", AWS managed policy reference, read 2026-11)."""
 
 _JOIN_VPC: Final = (
@@ -30,22 +31,22 @@ _JOIN_VPC: Final = (
     "ec2:DescribeSubnets",
     "ec2:UnassignPrivateIpAddresses",
 )
-"""Actions with which Lambda connects a function to a VPC, as its role
+"""Actions with which Lambda connects a function to a VPC, in its role
 ("AWSLambdaVPCAccessExecutionRole", AWS managed policy reference, read 2026-11)."""
 
 _CHOOSE_VPC: Final = ("ec2:DescribeSecurityGroups", "ec2:DescribeSubnets", "ec2:DescribeVpcs")
-"""Actions for creating functions in a VPC ("Giving Lambda functions access to resources in a VPC",
-Lambda developer guide, read 2026-11)."""
+"""Actions that creating a function in a VPC needs ("Giving Lambda functions access to resources in
+an Amazon VPC", Lambda developer guide, read 2026-11)."""
 
 _MOUNT: Final = ("ClientMount", "ClientWrite")
 _LOOK_FOR_MOUNTS: Final = {
     "elasticfilesystem": "DescribeMountTargets",
     "s3files": "ListMountTargets",
 }
-"""Actions with which a function mounts a file system, as its role, and with which Lambda verifies
-its mount targets, as the creator of the function ("Configuring file system access for Lambda
-functions", Lambda developer guide, read 2026-11; for S3 Files, the actions of the same names in its
-API)."""
+"""Actions with which a function mounts a file system, in its role, and Lambda looks for the mount
+targets, as whoever creates the function ("Configuring file system access for
+Lambda functions", Lambda developer guide, read 2026-11; of S3 Files, the actions of that name in
+its API)."""
 
 
 def dispatcher(

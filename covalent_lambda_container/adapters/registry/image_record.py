@@ -136,7 +136,7 @@ def changed(
     Raises
     ------
     ValueError
-        An instruction needs a container.
+        When an instruction needs a container.
     """
     config = copy.deepcopy(dict(image.config))
     config["created"] = _NO_TIME

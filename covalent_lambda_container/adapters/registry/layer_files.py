@@ -31,7 +31,7 @@ class _Position(NamedTuple):
 
 @dataclass
 class _Tree:
-    """The file system of the layers read so far: links, and positions of plain files."""
+    """The file system that the layers read so far make: links, and where plain files are."""
 
     links: dict[str, str]
     files: dict[str, _Position]
@@ -45,7 +45,7 @@ class _Tree:
                 known.pop(path, None)
 
     def resolved(self, path: str) -> str | None:
-        """Return the target of a path, from the root; None for a circle of links."""
+        """Return where a path leads to, from the root; None for a loop of links."""
         done, rest, links = "", path.strip("/").split("/"), 0
         while rest:
             part = rest.pop(0)

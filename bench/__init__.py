@@ -1,4 +1,4 @@
-"""Measurements of what the executor costs: ``python -m bench``, or ``make bench``.
+"""Measurements of the executor's overhead: ``python -m bench``, or ``make bench``.
 
 Every figure is a ratio against a yardstick taken in the same run, on the same machine, taking
 turns with it, or a plain quantity where there is no yardstick. This process starts what is needed

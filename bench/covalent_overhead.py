@@ -1,4 +1,4 @@
-"""`covalent_1`, `covalent_100`: what the executor adds to Covalent's own time.
+"""`covalent_1`, `covalent_100`: the executor's overhead over Covalent's own time.
 
 A real Covalent server runs the same lattice of independent electrons with this executor, its
 function warm, and with one that returns at once. A third one, which makes the invocation and does

@@ -1,4 +1,4 @@
-"""The figures: their names, their targets, and what each is measured against."""
+"""The figures: their names, their targets, and their yardsticks."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""`handler_import_ms`: what the handler adds to an interpreter's start in its image.
+"""`handler_import_ms`: the handler's share of an interpreter's start in its image.
 
 Taken in a container with Lambda's restrictions: a read-only file system but for /tmp.
 """

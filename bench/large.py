@@ -1,4 +1,4 @@
-"""`large_result_memory`, `large_result_time`: a task that returns, or takes, 500 MB of bytes.
+"""`large_result_memory`, `large_result_time`: a task with a result or argument of 500 MB.
 
 Each side has a process of its own, so that one's memory is not another's.
 """

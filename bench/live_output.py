@@ -1,4 +1,4 @@
-"""`live_output`, `live_output_task`: what it costs that tasks show what they print while they run.
+"""`live_output`, `live_output_task`: the cost of showing output while tasks run.
 
 On the dispatcher's side, a real Covalent server runs a lattice whose electrons last for seconds.
 The stub stands for Lambda, and for S3, where every task has printed something new at each look. On

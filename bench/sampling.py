@@ -1,4 +1,4 @@
-"""Numbers from samples. Pure functions, tested by `tests/unit/test_bench.py`."""
+"""Statistics of samples. Pure functions, tested by `tests/unit/test_bench.py`."""
 
 from __future__ import annotations
 

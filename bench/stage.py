@@ -1,4 +1,4 @@
-"""What measurements take place on: engine, root image, local AWS, stub, worker processes.
+"""The environment of measurements: engine, root image, local AWS, stub, worker processes.
 
 Each part is started when first asked for and ends with the stage.
 """

@@ -1,4 +1,4 @@
-"""A slow uplink: passes connections on to an address, and counts and throttles what is sent."""
+"""A slow uplink: forwards connections to an address, and counts and throttles sent bytes."""
 
 from __future__ import annotations
 

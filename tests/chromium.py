@@ -1,4 +1,4 @@
-"""Headless Chromium, by its DevTools protocol: for pictures of pages, and for tests of them.
+"""Headless Chromium through its DevTools protocol, for pictures and tests of pages.
 
 Debian's ``chromium`` is enough (``apt-get install chromium``); nothing is downloaded.
 """

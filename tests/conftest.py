@@ -1,4 +1,4 @@
-"""What tests share: a scratch Covalent configuration, and the local stack where it is needed."""
+"""Shared fixtures: a scratch Covalent configuration, and the local stack where it is needed."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""moto: an AWS without containers and registry that checks documents and requests as AWS does.
+"""moto: an AWS without containers and registry that validates documents and requests as AWS does.
 
 It lives in a virtual environment of its own (``make`` creates it), since it needs versions of
 libraries that others do not.

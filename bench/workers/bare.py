@@ -1,4 +1,4 @@
-"""boto3 as a user would call it: the yardstick of latency and of large objects."""
+"""boto3 as users call it: the yardstick for latency and large objects."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""A burst of a bare client against the stub: the same event as often, answers read unseen.
+"""A burst of a bare client against the stub: as many of the same events, answers not parsed.
 
 Covalent is not imported here: a bare client has nothing to do with it, and its garbage collector
 has none of Covalent's objects to look at.

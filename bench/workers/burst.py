@@ -1,4 +1,4 @@
-"""Thousands of calls at once, and what they take of time, processor, memory and event loop."""
+"""Thousands of simultaneous calls, and their use of time, processor, memory and event loop."""
 
 from __future__ import annotations
 

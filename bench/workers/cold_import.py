@@ -1,4 +1,4 @@
-"""Runs inside a task image, on its Python alone: prints how many milliseconds an import takes."""
+"""Runs inside a task image, on its Python only: prints how many milliseconds an import takes."""
 
 from __future__ import annotations
 

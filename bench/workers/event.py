@@ -1,4 +1,4 @@
-"""What the executor sends for a task, and what the handler answers to that.
+"""The event that the executor sends for a task, and the handler's answer to it.
 
 The event goes to the stub, which keeps it and refuses. Both are the checkout's own, so that nothing
 here has to know their form.

@@ -1,4 +1,4 @@
-"""A burst of the executor's run() against the stub; or of the bare client, in a process like it."""
+"""A burst of the executor's run() against the stub, or of the bare client in a similar process."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Makes images as a dispatcher does, and runs tasks on them.
+"""Builds images as a dispatcher does, and runs tasks on them.
 
 ``want`` says what is timed: ``"result"``, from the call of the executor to the task's result;
 ``"image"``, until the image is in ECR; ``"build"``, until it is in the engine.

@@ -1,4 +1,4 @@
-"""Runs inside a task image, on its Python and standard library alone: times fresh interpreters.
+"""Runs inside a task image, with only its Python and standard library: times fresh interpreters.
 
 Its arguments are the number of rounds and the handler's module. It prints JSON: the milliseconds of
 every start, and the modules that are there once the handler is.

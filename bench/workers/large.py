@@ -1,4 +1,4 @@
-"""One task with a large result or argument, or the bytes alone through S3 by boto3."""
+"""One task with a large result or argument, or boto3's transfer of the same bytes through S3."""
 
 from __future__ import annotations
 

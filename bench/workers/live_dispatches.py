@@ -1,4 +1,4 @@
-"""Dispatches a lattice of electrons that last, with their output shown meanwhile and without.
+"""Dispatches a lattice of long electrons, with and without showing their output meanwhile.
 
 Runs in the environment of a client of the server.
 """

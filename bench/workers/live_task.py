@@ -1,4 +1,4 @@
-"""Runs a task that computes and prints in the real handler, with uploads of its output and without.
+"""Runs a task that computes and prints in the real handler, with and without output uploads.
 
 On one core, as in a function with less than 1,769 MB: what an upload takes, the task does not have.
 """

@@ -1,4 +1,4 @@
-"""Resident memory of this process, now and at its highest."""
+"""Current and peak resident memory of this process."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The plainest way to a function with packages: pip in a Dockerfile, docker push, boto3."""
+"""The plainest way to build a function with packages: pip in a Dockerfile, docker push, boto3."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""How a worker is asked and answers."""
+"""Requests to a worker, and its answers."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Runs the task that does nothing, so that its image and its function are there."""
+"""Runs the task that does nothing, so that its image and function exist."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""An account's whole life by the command line, on an emulator that checks documents as AWS does."""
+"""The lifecycle of an account through the command line, on an emulator with AWS's checks."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What every Functions does."""
+"""The contract of every Functions."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What all ImageStores do: an image goes when nothing needs it, and says what it frees.
+"""The contract of every ImageStore: unused images are removed, and their sizes reported.
 
 The real one is an engine that others use, too: only the test's own images are seen.
 """

@@ -1,4 +1,4 @@
-"""What every Invocations does, short of running a task."""
+"""The contract of every Invocations, apart from running a task."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What all Logs do."""
+"""The contract of every Logs."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What every Registry does."""
+"""The contract of every Registry."""
 
 from __future__ import annotations
 

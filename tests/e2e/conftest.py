@@ -1,4 +1,4 @@
-"""A real Covalent server whose executor leads to the local stack."""
+"""A real Covalent server whose executor uses the local stack."""
 
 from __future__ import annotations
 

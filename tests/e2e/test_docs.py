@@ -1,4 +1,4 @@
-"""The commands of the pages that are marked as runnable, as a user runs them."""
+"""The commands in the pages that are marked as runnable, as users run them."""
 
 from __future__ import annotations
 

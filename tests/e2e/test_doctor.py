@@ -1,4 +1,4 @@
-"""The doctor where everything runs."""
+"""The doctor on a working set-up."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What a task prints is shown in its node while it runs, through a real Covalent server."""
+"""A task's output is shown in its node while it runs, through a real Covalent server."""
 
 from __future__ import annotations
 

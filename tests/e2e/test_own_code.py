@@ -1,4 +1,4 @@
-"""Code of the user's own: put into the image, or missed there."""
+"""The user's own code: copied into the image, or missing there."""
 
 from __future__ import annotations
 

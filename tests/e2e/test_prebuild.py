@@ -1,4 +1,4 @@
-"""What was built before: a dispatcher without Docker finds it by its content."""
+"""A dispatcher without Docker finds prebuilt images by their content."""
 
 from __future__ import annotations
 

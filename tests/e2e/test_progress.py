@@ -1,4 +1,4 @@
-"""What runs and what it cost, seen through a real Covalent server."""
+"""Progress and cost of tasks, through a real Covalent server."""
 
 from __future__ import annotations
 

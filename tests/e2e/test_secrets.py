@@ -1,4 +1,4 @@
-"""Passwords of package indexes reach the installation, and are afterwards found nowhere."""
+"""Passwords of package indexes reach the installation, and are found nowhere afterwards."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Workflows whose images are made on the dispatcher's machine, which has no Docker."""
+"""Workflows whose images are composed on the dispatcher's machine, without Docker."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""AWS as boto3's own clients see it, with answers that a test wrote down."""
+"""AWS as boto3's own clients see it, with prepared answers."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""A container engine without one: it keeps contexts instead of images, and runs programs here."""
+"""A fake container engine: it stores contexts instead of images, and runs programs here."""
 
 from __future__ import annotations
 

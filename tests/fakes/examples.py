@@ -1,4 +1,4 @@
-"""Values that tests start from, and the pickles that travel."""
+"""Values that tests start from, and their pickles."""
 
 from __future__ import annotations
 

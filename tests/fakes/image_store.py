@@ -1,4 +1,4 @@
-"""The images of an engine without one: they have names, labels and what they were made on."""
+"""A fake engine's images: names, labels and parents."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""A container engine and the registry it pushes to, without either."""
+"""A fake container engine, and the registry that it pushes to."""
 
 from __future__ import annotations
 

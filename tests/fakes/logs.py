@@ -1,4 +1,4 @@
-"""What functions wrote, in a list."""
+"""Functions' logs, in a list."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Servers on the loopback address: what all fakes that speak HTTP have in common."""
+"""Servers on the loopback address: the common part of all fakes that speak HTTP."""
 
 from __future__ import annotations
 

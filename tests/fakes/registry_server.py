@@ -1,4 +1,4 @@
-"""A registry that speaks the HTTP API, keeps what it is given, and fails on request."""
+"""A registry that speaks the HTTP API, stores content, and fails on request."""
 
 from __future__ import annotations
 

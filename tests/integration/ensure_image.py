@@ -1,4 +1,4 @@
-"""Makes sure of an image as one of several dispatchers; prints its tag and its digest.
+"""Ensures an image as one of several dispatchers; prints its tag and its digest.
 
 usage: ensure_image.py OPTIONS [PLACE…]
 

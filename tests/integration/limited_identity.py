@@ -1,4 +1,4 @@
-"""Somebody with some policy, and the work for which it is needed."""
+"""An identity with a given policy, and the work that needs it."""
 
 from __future__ import annotations
 

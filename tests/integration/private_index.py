@@ -1,4 +1,4 @@
-"""A package index behind a password and TLS with an authority of its own, and a proxy behind one.
+"""A package index with a password and its own TLS authority, and a proxy with a password.
 
 It serves wheels and source distributions that it makes, and git repositories by git's "dumb"
 protocol.

@@ -1,4 +1,4 @@
-"""The policy of who sets an account up allows what that needs, and nothing that it does not."""
+"""The policy for setting up an account allows what is needed, and nothing else."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Images that nobody waits for any more stop at once, with what the engine does for them."""
+"""Builds that nobody waits for any more stop at once, including the engine's work for them."""
 
 from __future__ import annotations
 

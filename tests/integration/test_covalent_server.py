@@ -1,4 +1,4 @@
-"""A real Covalent server of one's own: what it does, where it writes, what is left at its end."""
+"""A separate real Covalent server: behaviour, written files, and clean-up."""
 
 from __future__ import annotations
 

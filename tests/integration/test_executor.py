@@ -1,4 +1,4 @@
-"""The executor against a real engine, registry and Lambda containers; Covalent's server aside."""
+"""The executor against a real engine, registry and Lambda containers, without Covalent's server."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What happens to a task in a real container, and what its user sees."""
+"""Failures of tasks in real containers, and the errors that users see."""
 
 from __future__ import annotations
 

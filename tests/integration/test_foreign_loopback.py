@@ -1,4 +1,4 @@
-"""An engine in a network of its own: the local stack says so before anything is built.
+"""With an engine in its own network, the local stack reports that before anything is built.
 
 Only `make test-engines` has such an engine.
 """

@@ -1,4 +1,4 @@
-"""Images as the engine has them: what is in them, and that everybody's are the same."""
+"""Images in the engine: their contents, and that builds of different machines are equal."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Output of a task that runs in a Lambda container reaches the dispatcher while it runs."""
+"""The output of a task in a Lambda container reaches the dispatcher while the task runs."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The local AWS, for real: who gets in, what its containers see, what is left at its end."""
+"""The real local AWS: access control, its containers' view, and clean-up."""
 
 from __future__ import annotations
 

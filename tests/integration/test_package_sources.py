@@ -1,4 +1,4 @@
-"""Where packages come from: private indexes in each way there is, hashes, source, repositories."""
+"""Sources of packages: private indexes of all kinds, hashes, source archives, repositories."""
 
 from __future__ import annotations
 

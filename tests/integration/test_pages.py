@@ -1,4 +1,4 @@
-"""Pages in a real browser: without an error, and without a request to another host."""
+"""Pages in a real browser: no errors, and no requests to other hosts."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Each generated policy allows what is needed and nothing that is not.
+"""Each generated policy allows what is needed, and nothing else.
 
 That the policies suffice, the other tests show: the local stack's dispatcher has the one that is
 generated for dispatchers. Here, each action is taken away in turn, and the smallest piece of work

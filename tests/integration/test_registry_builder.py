@@ -1,4 +1,4 @@
-"""Images made without Docker: they run, and are those that Docker makes."""
+"""Images built without Docker: they run, and equal Docker's."""
 
 from __future__ import annotations
 

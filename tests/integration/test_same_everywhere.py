@@ -1,4 +1,4 @@
-"""One image for all who ask for it: processes of a machine, machines, and after a rebuild."""
+"""One image for everybody: for processes of a machine, for machines, and after a rebuild."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""``covalent-lambda render --context``: a folder of which plain ``docker build`` makes an image."""
+"""``covalent-lambda render --context``: plain ``docker build`` builds the image from its folder."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The built wheel, on its own: it carries everything that images are made from."""
+"""The built wheel by itself: it contains everything that images are built from."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""``python -m tests.soak [--minutes N] [--seed N]``: exits with 1 if anything was violated."""
+"""``python -m tests.soak [--minutes N] [--seed N]``: exits with 1 if there were violations."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The breaking proxies in a process of their own: their memory is not the dispatcher's.
+"""The breaking proxies in a separate process: their memory is not the dispatcher's.
 
 They hold whole requests and answers in many threads, and the allocator keeps for each thread what
 it once needed. In the dispatcher's process that would look like a leak of the dispatcher's.

@@ -1,4 +1,4 @@
-"""A soak: tasks of all kinds, faults of all kinds, and what must hold all the same."""
+"""A soak: tasks and faults of all kinds, and the conditions that must hold nevertheless."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The tasks of a soak, and who counts their executions."""
+"""The tasks of a soak, and a counter of their executions."""
 
 from __future__ import annotations
 

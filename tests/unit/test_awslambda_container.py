@@ -1,4 +1,4 @@
-"""The executor as Covalent handles it: made, stored as JSON, made again."""
+"""The executor as Covalent handles it: created, stored as JSON, created again."""
 
 from __future__ import annotations
 

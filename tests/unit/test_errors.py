@@ -1,4 +1,4 @@
-"""Errors: each has its exit status, and a message that stands alone."""
+"""Errors: each has its exit status and a self-contained message."""
 
 from __future__ import annotations
 

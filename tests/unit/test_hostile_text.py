@@ -1,4 +1,4 @@
-"""Whatever a task says, the Dockerfile of its image has the same instructions."""
+"""Whatever a task's texts contain, its image's Dockerfile has the same instructions."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Which folder may import which, and which modules may import an outside library."""
+"""Which folders may import which, and which modules may import an outside library."""
 
 from __future__ import annotations
 

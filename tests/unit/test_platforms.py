@@ -1,4 +1,4 @@
-"""Systems that are not supported: what is said there."""
+"""The messages on unsupported systems."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The tests themselves: where they are, and that they replace no part of what they test."""
+"""The tests themselves: where they are, and that they do not replace parts of what they test."""
 
 from __future__ import annotations
 

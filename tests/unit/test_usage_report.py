@@ -1,4 +1,4 @@
-"""The line on what a task used, at the end of its stderr."""
+"""The usage line at the end of a task's stderr."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""A module that only the client has, sent along with DepsModule."""
+"""A module that only the client has, sent with DepsModule."""
 
 import sys
 from pathlib import Path

@@ -1,4 +1,4 @@
-"""Watches by Covalent's own interfaces, and by a command, what nodes show while tasks print."""
+"""Watches the output in nodes while tasks print, through Covalent's interfaces and a command."""
 
 import json
 import subprocess

@@ -1,4 +1,4 @@
-"""Imports what the image lacks: a distribution's module, one's own, and one that nobody has."""
+"""Imports modules missing in the image: a distribution's, the user's own, and an unknown one."""
 
 import covalent as ct
 from outcome import dispatch

@@ -1,4 +1,4 @@
-"""Runs a lattice and prints what became of it as one line of JSON."""
+"""Runs a lattice and prints its outcome as one line of JSON."""
 
 import json
 import sys

@@ -1,4 +1,4 @@
-"""Watches a node by Covalent's own interfaces, from its dispatch to its end."""
+"""Watches a node through Covalent's own interfaces, from its dispatch to its end."""
 
 import json
 import time

@@ -1,4 +1,4 @@
-"""Values go through sublattices whose graphs are built in Lambda, and take their packages along."""
+"""Passes values, with their packages, through sublattices whose graphs are built in Lambda."""
 
 import importlib.util
 

@@ -1,4 +1,4 @@
-"""An array goes to electrons with packages of their own, and to one whose NumPy cannot read it."""
+"""Passes an array to electrons with other packages, and to one whose NumPy cannot read it."""
 
 import covalent as ct
 from outcome import dispatch

@@ -1,4 +1,4 @@
-"""What this machine says of its package indexes, and who wins."""
+"""This machine's settings for package indexes, and their precedence."""
 
 from __future__ import annotations
 

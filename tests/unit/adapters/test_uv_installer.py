@@ -1,4 +1,4 @@
-"""The options and environment that uv gets; more of what it does is in tests/integration."""
+"""uv's options and environment; tests/integration runs uv itself."""
 
 from __future__ import annotations
 

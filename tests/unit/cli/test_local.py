@@ -1,4 +1,4 @@
-"""What ``covalent-lambda local`` says; the stack itself runs in tests/integration."""
+"""The output of ``covalent-lambda local``; the stack itself runs in tests/integration."""
 
 from __future__ import annotations
 

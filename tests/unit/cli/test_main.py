@@ -1,4 +1,4 @@
-"""The frame of the command line: quick help, errors as exit codes, talk apart from the result."""
+"""The frame of the command line: fast help, errors as exit codes, messages apart from results."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Lines of nodes' output: each once, as they come, and harmless to a terminal."""
+"""Lines of nodes' output: each exactly once, as they arrive, and harmless to a terminal."""
 
 from __future__ import annotations
 

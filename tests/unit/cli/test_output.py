@@ -1,4 +1,4 @@
-"""What a command says: results apart from talk, drawn or plain."""
+"""A command's output: results apart from messages, drawn or plain."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Tables: a line for each row, or as wide as a terminal."""
+"""Tables: a line for each row, or fitted to a terminal."""
 
 from __future__ import annotations
 

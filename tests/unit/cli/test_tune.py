@@ -1,4 +1,4 @@
-"""``covalent-lambda tune``: what it asks, and what it refuses."""
+"""``covalent-lambda tune``: its confirmation, and what it refuses."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What goes with an event loop: values of its own, work beside it, turns on it."""
+"""Values of event loops, work in threads, and the limit on starts per turn."""
 
 from __future__ import annotations
 

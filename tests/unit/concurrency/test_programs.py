@@ -1,4 +1,4 @@
-"""Programs are run to their end, unless the work that wants them is cancelled."""
+"""Programs run to their end, unless the work that needs them is cancelled."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Shared work: done once, failures forgotten, stopped when nobody wants it any more."""
+"""Shared work: done once, failures forgotten, stopped when nobody needs it any more."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Calls as Covalent's dispatcher assembles them, and pickles that show when they are opened."""
+"""Calls as Covalent's dispatcher assembles them, and pickles that reveal when they are opened."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Prints who post-processes some lattices, after this executor was given what it may have.
+"""Prints the executors of some lattices' post-processing after reassignment.
 
 Run by test_post_processing.py with folders of its own: it writes to Covalent's database.
 """

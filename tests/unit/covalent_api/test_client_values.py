@@ -1,4 +1,4 @@
-"""Values that a client pickles say which of its packages they need."""
+"""Values pickled by a client record which of its packages they need."""
 
 from __future__ import annotations
 

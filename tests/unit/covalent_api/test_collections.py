@@ -1,4 +1,4 @@
-"""Lists and dictionaries of outputs, put together without opening their elements."""
+"""Lists and dictionaries of outputs, assembled without opening their elements."""
 
 from __future__ import annotations
 

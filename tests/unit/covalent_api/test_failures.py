@@ -1,4 +1,4 @@
-"""What is said of a node that failed."""
+"""The error of a failed node."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""A lattice's result is put together unopened, where it consists of outputs."""
+"""A lattice's result is assembled unopened if it consists of outputs."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""A workflow's electrons get another memory size, whatever way their executor is given."""
+"""A workflow's electrons get another memory size, however their executor is given."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Questions to Covalent's server, which may be slow."""
+"""Queries to Covalent's server, which may be slow."""
 
 from __future__ import annotations
 

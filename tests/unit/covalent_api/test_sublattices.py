@@ -1,4 +1,4 @@
-"""A sublattice's archive asks for nothing that the client did not name."""
+"""A sublattice's archive may use only what the client named."""
 
 from __future__ import annotations
 

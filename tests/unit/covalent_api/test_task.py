@@ -1,4 +1,4 @@
-"""Covalent's objects, taken apart: nothing of the user's is ever unpickled here."""
+"""Covalent's objects, parsed: nothing of the user's is ever unpickled here."""
 
 from __future__ import annotations
 

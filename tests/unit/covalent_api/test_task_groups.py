@@ -1,4 +1,4 @@
-"""Nodes of this executor are in groups of their own, also where Covalent packs tasks."""
+"""Nodes of this executor are in separate groups, even if Covalent packs tasks."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What the doctor sees of an AWS account, and what it may not see."""
+"""The doctor's checks of an AWS account, with and without permissions."""
 
 from __future__ import annotations
 

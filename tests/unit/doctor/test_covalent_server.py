@@ -1,4 +1,4 @@
-"""What the doctor sees of Covalent on this machine."""
+"""The doctor's checks of Covalent on this machine."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Checks side by side: each has its finding, whatever the others do."""
+"""Checks side by side: each has its finding, independent of the others."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The service: what a task's image must contain, and who shares a service."""
+"""The service: the spec of a task's image, and sharing of services."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Tasks that ran out of memory get more, if the executor says up to what."""
+"""Tasks that ran out of memory get more, up to the executor's limit."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What waits shows what is being done for it: at most so often, and nothing after it has begun."""
+"""Waiting nodes show the current step: at a limited rate, and nothing after the task has begun."""
 
 from __future__ import annotations
 

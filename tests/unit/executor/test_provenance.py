@@ -1,4 +1,4 @@
-"""A result brings along what is in the image that made it, and nothing else that it names."""
+"""A result requires packages of the image that made it, and nothing else that it names."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What tasks run on: the requests that create a function, and reserve concurrency for it."""
+"""Targets of tasks: the requests that create a function and reserve concurrency for it."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Cancelled tasks stop the image and the function that they wait for, and nobody else's."""
+"""Cancelled tasks stop the image and function that only they wait for."""
 
 from __future__ import annotations
 

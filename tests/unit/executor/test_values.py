@@ -1,4 +1,4 @@
-"""What values bring along: the image that made them, or requirements with their options."""
+"""Images of tasks with values: the one that made them, or their requirements and options."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Archives that depend on names and contents only."""
+"""Archives that depend only on names and contents."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The cache folder: unfinished files go with the process that makes them."""
+"""The cache folder: unfinished files are removed with the process that writes them."""
 
 from __future__ import annotations
 

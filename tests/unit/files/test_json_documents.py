@@ -1,4 +1,4 @@
-"""JSON of strangers: what is read, what is refused, and how long others wait for it."""
+"""Untrusted JSON: what is accepted, what is refused, and how long others wait."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Pieces as a file."""
+"""Pieces of bytes as a file."""
 
 from __future__ import annotations
 

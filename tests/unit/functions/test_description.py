@@ -1,4 +1,4 @@
-"""What a function is for, in its description."""
+"""A function's purpose, in its description."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What nobody needs any more, and that nothing else is taken for it."""
+"""Unused functions and images are found, and nothing else."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Provisioning: what exists is found, what is missing is made, and nothing is made twice."""
+"""Provisioning: existing things are found, missing ones created, and nothing is created twice."""
 
 from __future__ import annotations
 

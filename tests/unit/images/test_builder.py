@@ -1,4 +1,4 @@
-"""From a spec to an image, on an engine that keeps contexts and an installer with a shelf."""
+"""From a spec to an image, on an engine that stores contexts and a fake installer."""
 
 from __future__ import annotations
 

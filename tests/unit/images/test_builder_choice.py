@@ -1,4 +1,4 @@
-"""Which builder makes an image."""
+"""The choice of an image's builder."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What is kept for later builds may be damaged on its disk: it is made again, and never used."""
+"""Damaged files in the cache are recreated, and never used."""
 
 from __future__ import annotations
 

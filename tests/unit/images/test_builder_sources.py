@@ -1,4 +1,4 @@
-"""Builds of what has no wheel."""
+"""Builds of packages without wheels."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What is read of an installation."""
+"""Distributions read from an installation."""
 
 from __future__ import annotations
 

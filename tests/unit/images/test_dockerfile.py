@@ -1,4 +1,4 @@
-"""Build contexts: the same bytes on every machine, and nothing of the build in the image."""
+"""Build contexts: the same bytes on every machine, and no traces of the build in the image."""
 
 from __future__ import annotations
 

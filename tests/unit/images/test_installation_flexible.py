@@ -1,4 +1,4 @@
-"""Versions that values ask for, where they do not go with the task's own packages."""
+"""Versions required by values that contradict the task's own packages."""
 
 from __future__ import annotations
 

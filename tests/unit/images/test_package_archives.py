@@ -1,4 +1,4 @@
-"""Packs: the same bytes for the same distribution, made once, sound or not kept."""
+"""Package archives: identical for the same distribution, created once, kept only if sound."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What builds have left on this machine: nobody else's goes, and nothing that is needed."""
+"""Remnants of builds on this machine: only unused ones of this project are removed."""
 
 from __future__ import annotations
 

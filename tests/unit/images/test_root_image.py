@@ -1,4 +1,4 @@
-"""What is known of root images, across releases of this package."""
+"""Descriptions of root images, across releases of this package."""
 
 from __future__ import annotations
 

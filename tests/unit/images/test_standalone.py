@@ -1,4 +1,4 @@
-"""What a plain Dockerfile lists in its image is what a build on the dispatcher's machine lists."""
+"""A plain Dockerfile's list of packages equals that of a build on the dispatcher's machine."""
 
 from __future__ import annotations
 

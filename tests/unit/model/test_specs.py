@@ -1,4 +1,4 @@
-"""Identity: equal content, equal names; any other content, other names."""
+"""Identity: equal content has equal names, different content different ones."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""All that follows from an option's declaration does follow from it."""
+"""Everything derived from an option's declaration follows it."""
 
 from __future__ import annotations
 

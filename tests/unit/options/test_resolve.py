@@ -1,4 +1,4 @@
-"""Options from where Covalent keeps them."""
+"""Options from Covalent's configuration and arguments."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Options: their defaults, and that a bad value is refused by name, value and range."""
+"""Options: their defaults, and errors with name, value and range."""
 
 from __future__ import annotations
 

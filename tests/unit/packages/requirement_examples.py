@@ -1,4 +1,4 @@
-"""Hashes that tests of requirements share."""
+"""Hashes shared by tests of requirements."""
 
 from __future__ import annotations
 

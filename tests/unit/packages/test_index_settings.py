@@ -1,4 +1,4 @@
-"""Settings of an installation: they reach it, and show nothing on the way."""
+"""Index settings: they reach the installation, and reveal no passwords on the way."""
 
 from __future__ import annotations
 

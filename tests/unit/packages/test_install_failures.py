@@ -1,4 +1,4 @@
-"""The reason first, of what uv 0.13 and pip say."""
+"""The reason first, from the output of uv 0.13 and pip."""
 
 from __future__ import annotations
 

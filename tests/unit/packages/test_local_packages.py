@@ -1,4 +1,4 @@
-"""The user's own code: what goes into an image of it, and what does not."""
+"""The user's own code: which files an image gets, and which not."""
 
 from __future__ import annotations
 

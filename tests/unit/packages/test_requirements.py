@@ -1,4 +1,4 @@
-"""Requirements as values: one canonical form, and what no image can have is refused."""
+"""Requirements as values: one canonical form; requirements that no image can have are refused."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Requirements files: what pip writes there is read, or refused with file and line."""
+"""Requirements files: pip's forms are read, or refused with file and line."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What values require: joined with a task's own requirements, or left open."""
+"""Requirements of values: joined with a task's own, or without their versions."""
 
 from __future__ import annotations
 

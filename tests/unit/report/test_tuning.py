@@ -1,4 +1,4 @@
-"""Which memory size is the cheapest, the fastest, and the knee."""
+"""The cheapest memory size, the fastest one, and the knee."""
 
 from __future__ import annotations
 

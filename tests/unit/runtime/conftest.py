@@ -1,4 +1,4 @@
-"""The handler in a process of its own, as Lambda starts it."""
+"""The handler in a separate process, as Lambda starts it."""
 
 from __future__ import annotations
 

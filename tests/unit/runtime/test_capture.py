@@ -1,4 +1,4 @@
-"""Capture: head and tail are kept, the cut is marked."""
+"""Capture: the beginning and the end are kept, the cut is marked."""
 
 from __future__ import annotations
 

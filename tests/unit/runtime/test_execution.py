@@ -1,4 +1,4 @@
-"""Execution: a task runs as Covalent would run it, and whatever happens is reported."""
+"""Execution: a task runs as Covalent would run it, and every outcome is reported."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The handler: a task comes in and its answer goes out, inside the invocation or through S3."""
+"""The handler: from a task's event to its answer, in the invocation or through S3."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Isolation: every task finds the same, whatever the one before it did."""
+"""Isolation: every task finds the same surroundings, whatever the previous one did."""
 
 from __future__ import annotations
 

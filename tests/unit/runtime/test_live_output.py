@@ -1,4 +1,4 @@
-"""What a task has printed is uploaded while it runs."""
+"""A task's output is uploaded while it runs."""
 
 from __future__ import annotations
 

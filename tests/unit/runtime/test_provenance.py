@@ -1,4 +1,4 @@
-"""Provenance: a pickle's packages are noted while it is written."""
+"""Provenance: a pickle's packages are recorded while it is written."""
 
 from __future__ import annotations
 

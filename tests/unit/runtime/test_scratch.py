@@ -1,4 +1,4 @@
-"""The scratch folder: empty before each task, whatever the last one left and however it ended."""
+"""The scratch folder: empty before each task, however the previous one ended."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""A missing shared library is answered with the package of the image's own system."""
+"""Advice for a missing shared library names the package of the image's own system."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What helps against an error, by what the error says."""
+"""Advice on errors, by their content."""
 
 from __future__ import annotations
 

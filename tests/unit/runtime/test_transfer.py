@@ -1,4 +1,4 @@
-"""Transfers: tried again where that helps, and silent about signatures."""
+"""Transfers: retried if that helps, and without signatures in errors."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The envelope: what is packed comes out again, and nothing else does."""
+"""The envelope: unpacking returns exactly what was packed."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What tests of invocations share."""
+"""Shared by tests of invocations."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""A task can forge any answer: each is either usable as a whole, or one clear error."""
+"""A task can forge any answer: it is either completely valid, or one clear error."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Signs of cancellation: one object for a dispatch, there only while somebody needs it."""
+"""Signs of cancellation: one object per dispatch, which exists only while it is needed."""
 
 from __future__ import annotations
 

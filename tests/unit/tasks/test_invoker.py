@@ -1,4 +1,4 @@
-"""Invocations: how a task travels, what is offered again, and what a failure is called."""
+"""Invocations: how a task is sent, when it is retried, and the errors of failures."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Output of running tasks: how often it is read, how much of it, and what is made of it."""
+"""Output of running tasks: how often and how much of it is read, and how it is shown."""
 
 from __future__ import annotations
 

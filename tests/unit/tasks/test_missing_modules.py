@@ -1,4 +1,4 @@
-"""A module that a task has missed: what this machine knows of it."""
+"""Advice on a module missing in an image, from this machine's modules."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""How tasks end that give no answer: crashed, killed, timed out, or an answer of another form."""
+"""Tasks that end without an answer: crashed, killed, timed out, or with an invalid answer."""
 
 from __future__ import annotations
 

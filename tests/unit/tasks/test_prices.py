@@ -1,4 +1,4 @@
-"""List prices, and which region a registry is in."""
+"""List prices, and the region of a registry."""
 
 from __future__ import annotations
 

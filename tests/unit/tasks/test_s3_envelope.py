@@ -1,4 +1,4 @@
-"""What is packed on the dispatcher's side comes out as raw pickles, and the other way round."""
+"""Tasks packed by the dispatcher contain raw pickles, and answers are converted back."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The most requests to S3 that a task leads to."""
+"""The most S3 requests of a task."""
 
 from __future__ import annotations
 

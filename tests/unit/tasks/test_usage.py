@@ -1,4 +1,4 @@
-"""What a task used: what Lambda reports, what it costs, and the line that says so."""
+"""A task's usage: Lambda's report, its cost, and the usage line."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What tests of invocations share: a server that answers as Lambda does, and a client of it."""
+"""Shared by tests of invocations: a server that answers like Lambda, and its client."""
 
 from __future__ import annotations
 

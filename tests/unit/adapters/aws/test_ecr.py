@@ -1,4 +1,4 @@
-"""ECR: absence is what AWS calls absence, and an image Lambda cannot take is refused."""
+"""ECR: only AWS's "not found" means absent, and images that Lambda cannot use are refused."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Invocations without an answer: whether the function was started, and what to do."""
+"""Invocations without an answer: whether the function was started, and the advice."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Lambda's API: which answer means what, and that a task is never sent twice."""
+"""Lambda's API: the meaning of each answer, and that a task is never sent twice."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What helps when AWS refuses: a name first, then a permission and the policy that has it."""
+"""Advice for AWS's refusals: first a name, then a permission and the policy that has it."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Where an engine is: as Docker's own command line finds it."""
+"""The engine's address, resolved as by Docker's own command line."""
 
 from __future__ import annotations
 

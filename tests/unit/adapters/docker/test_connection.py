@@ -1,4 +1,4 @@
-"""Connections to an engine: TLS, and what is said when none answers."""
+"""Connections to an engine: TLS, and the errors when none answers."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Builds, pulls and pushes by an engine's API."""
+"""Builds, pulls and pushes through an engine's API."""
 
 from __future__ import annotations
 

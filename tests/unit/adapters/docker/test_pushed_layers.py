@@ -1,4 +1,4 @@
-"""How much of a push is done, as Docker's stream says it."""
+"""The progress of a push, from Docker's stream."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What an engine reports: read to the end, since failures are inside."""
+"""An engine's streams: read to the end, since they contain failures."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""A registry, and a machine that makes images without an engine."""
+"""A registry, and a machine that builds images without an engine."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""A machine that makes images without an engine, and what a registry then has."""
+"""A machine that builds images without an engine, and the resulting registry."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Images that nobody wants any more."""
+"""Images that nobody needs any more."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Layers and records that were damaged on the disk are made again, and never pushed."""
+"""Damaged layers and records on disk are recreated, and never pushed."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Images uploaded to a registry that fails, forgets, or refuses."""
+"""Uploads to a registry that fails, forgets, or refuses."""
 
 from __future__ import annotations
 

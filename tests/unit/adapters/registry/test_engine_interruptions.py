@@ -1,4 +1,4 @@
-"""Processes that end in the middle, processes side by side, and a disk that is really full."""
+"""Interrupted processes, simultaneous processes, and a disk that is really full."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Byte code: the same bytes whatever was compiled before, beside, and in which environment."""
+"""Byte code: the same bytes in any environment and regardless of other compiled files."""
 
 from __future__ import annotations
 

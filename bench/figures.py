@@ -21,7 +21,7 @@ class Figure:
     unit
         ``""`` for a ratio.
     yardstick
-        What the value is relative to, or how it is measured.
+        The reference of the value, or how it is measured.
     """
 
     name: str

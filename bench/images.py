@@ -194,7 +194,7 @@ def sizes_and_times(stage: Stage, rounds: int) -> dict[str, Measurement]:
 def _builds(here: Site, builder: str, seconds: dict[str, list[float]]) -> Any:
     """Build from nothing, with one package more, and with another runtime; note how long it took.
 
-    What is known of the root, and the layers below the packages, are there on all sides.
+    The root's description, and the layers below the packages, exist on all sides.
     """
     cache, packages = uuid.uuid4().hex, list(PACKAGES)
     if builder == "registry":

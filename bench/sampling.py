@@ -46,7 +46,7 @@ def better(rates: Mapping[str, Sequence[float]]) -> str:
 def turns(sides: Sequence[str], rounds: int) -> Iterator[str]:
     """Yield every side once a round, each round in the opposite order of the one before.
 
-    Whatever drifts while measuring, the machine's clock or its page cache, meets all sides alike.
+    Drift while measuring, of the clock or the page cache, affects all sides equally.
     """
     for number in range(rounds):
         yield from sides if number % 2 == 0 else reversed(sides)

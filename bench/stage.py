@@ -154,16 +154,16 @@ class Stage:
         Parameters
         ----------
         worker
-            Its name.
+            The worker's name.
         request
-            What it reads; JSON.
+            Its request, sent as JSON.
         environment
-            The whole environment; by default this one's, with a Covalent configuration of its own.
+            The whole environment; default: this one's, with a separate Covalent configuration.
 
         Raises
         ------
         WorkerFailed
-            With the end of what it wrote.
+            The worker failed; the message has the end of its output.
         """
         ended = subprocess.run(
             [sys.executable, "-m", f"bench.workers.{worker}", json.dumps(request)],
@@ -182,8 +182,8 @@ class Stage:
 
     @functools.cached_property
     def environment(self) -> dict[str, str]:
-        """What processes that measure get, by default."""
-        # The user's own Covalent and AWS must not show through, in settings or in files.
+        """The default environment of processes that measure."""
+        # The user's own Covalent and AWS must not have an effect, through settings or files.
         inherited = {
             name: value
             for name, value in os.environ.items()

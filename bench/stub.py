@@ -60,7 +60,7 @@ _FUNCTION: Final = {
 
 
 class State:
-    """What all connections share."""
+    """The state shared by all connections."""
 
     def __init__(self) -> None:
         self.event = b""

@@ -26,7 +26,7 @@ FLOORS: Final = "floors"
 TOOLS: Final = (
     *("aiohttp", "hypothesis", "mkdocs-material", "pytest", "pytest-xdist", "pyyaml", "trustme"),
 )
-"""What the unit tests need beside the package."""
+"""Packages that the unit tests need in addition to this one."""
 TIMEOUT_S: Final = 900
 """For the tests of one Python, which take two minutes."""
 

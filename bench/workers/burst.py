@@ -24,18 +24,18 @@ Send = Callable[[], Awaitable[Any]]
 
 @dataclass(frozen=True, kw_only=True)
 class Burst:
-    """What a burst took.
+    """The cost of a burst.
 
     Parameters
     ----------
     seconds
-        From the first call to the last return.
+        Time from the first call to the last return.
     processor_s
-        Of all of this process's threads.
+        Processor time of all of this process's threads.
     loop_block_ms
-        How late the event loop was at most with a sleep of 5 ms.
+        Longest delay of a 5 ms sleep on the event loop.
     peak_bytes
-        How far resident memory rose.
+        Increase of peak resident memory.
     """
 
     seconds: float

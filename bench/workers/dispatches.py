@@ -1,7 +1,7 @@
 """Dispatches a lattice of independent electrons, turn by turn with several executors.
 
-Runs in the environment of a client of the server. What a dispatch took is the time between the
-server's own records of its start and its end: a client that waits polls once a second.
+Runs in the environment of a client of the server. A dispatch's duration is the time between the
+server's own records of its start and end: a waiting client polls only once a second.
 """
 
 from __future__ import annotations

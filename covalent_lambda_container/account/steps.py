@@ -78,7 +78,7 @@ def deployment(clients: AwsClients, options: Options, *, account: str | None = N
         Number of the account; None to ask AWS for that of the credentials.
     """
     if account is None:
-        with explained("ask AWS for the account of", clients.target.profile or "the credentials"):
+        with explained("get the account of", clients.target.profile or "the credentials"):
             account = clients.sts.get_caller_identity()["Account"]
     meta = clients.ecr.meta
     return Deployment(

@@ -57,7 +57,7 @@ class BuildTarget:
 
 @dataclass(frozen=True, kw_only=True)
 class TargetStatus:
-    """What exists already for a target.
+    """The existing parts of a target.
 
     Parameters
     ----------

@@ -47,11 +47,11 @@ class Account:
     requests
         Operation, path and content of every request, as they would leave.
     caller
-        ARN of whoever sends the requests; without one, AWS STS refuses to answer.
+        ARN of the sender of the requests; without one, AWS STS refuses to answer.
     reserved
         Executions reserved, by function.
     answer
-        What a task answers.
+        Answer to each task.
     log
         Text of each invocation's log.
     memory_mb

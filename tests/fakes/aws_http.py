@@ -29,8 +29,8 @@ class FakeAwsHttp:
     Attributes
     ----------
     answers
-        What the next requests get: an exception that the transport raises, or status, headers and
-        body.
+        Answers to the next requests: an exception for the transport to raise, or status, headers
+        and body.
     requests
         Operation and content of every request.
     """

@@ -50,12 +50,12 @@ Answer = tuple[int, dict[str, str], bytes]
 
 
 class HangUp(Exception):
-    """Ends the connection in place of an answer.
+    """Ends the connection instead of answering.
 
     Parameters
     ----------
     sent
-        What is written before.
+        Bytes that are written before.
     reset
         Whether it ends with a reset.
     """

@@ -35,11 +35,11 @@ class FakeBlobStore(LoopbackServer):
     Attributes
     ----------
     objects
-        What is stored.
+        Stored objects by key.
     requests
-        ``"METHOD key"`` of every request that came over HTTP.
+        ``"METHOD key"`` of every HTTP request.
     hosts
-        Its ``Host`` header.
+        The requests' ``Host`` headers.
     failing_requests
         How many of the next requests over HTTP are answered with status 503.
     failing_reads

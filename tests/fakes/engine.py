@@ -29,7 +29,7 @@ ROOT = "registry.example.com/python:3.11"
 
 @dataclass(frozen=True)
 class Built:
-    """What one build was asked for."""
+    """The request of one build."""
 
     name: str
     context: Mapping[str, bytes]
@@ -47,19 +47,19 @@ class FakeEngine:
     Attributes
     ----------
     images
-        By name.
+        Images by name.
     registry
-        What can be pulled.
+        Images that can be pulled.
     builds
-        What was built, in order, failures left out.
+        Successful builds, in order.
     containers
         Containers that were started, by image.
     running
-        How many of them are there.
+        Number of containers that exist.
     files
-        What there is to read in an image that does not run.
+        Files of an image that does not run.
     runs_containers
-        Whether it is an engine that runs containers.
+        Whether the engine runs containers.
     command
         Answers commands that are not `python3 …`; by default they fail.
     """

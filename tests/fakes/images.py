@@ -25,17 +25,17 @@ class FakeRegistry:
     repository_exists
         Whether there is a repository yet.
     password
-        What a push has to present.
+        Password required for pushes.
     forgetful
-        Set to keep nothing of what is pushed.
+        Set to discard everything that is pushed.
     keeps_all
         Set to refuse removals.
     tags_move
         Set to let a push take a tag from another image, as mutable repositories do.
     pushed, pulled
-        When images were, by digest; tests may set it.
+        Times of pushes and pulls, by digest; tests may set them.
     installed
-        What images say was installed in them, by tag; tests may set it.
+        Packages in the labels of images, by tag; tests may set them.
     """
 
     def __init__(self, uri: str = "registry.example.com/covalent-lambda") -> None:

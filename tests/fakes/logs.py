@@ -15,9 +15,9 @@ class FakeLogs:
     Attributes
     ----------
     lines
-        What each function wrote, oldest first; tests may set it.
+        Log lines of each function, oldest first; tests may set them.
     arriving
-        What comes at each further look of those who follow, until there is nothing more.
+        Lines that arrive one by one while a log is followed, until none remain.
     """
 
     def __init__(self) -> None:

@@ -21,22 +21,22 @@ _PATH = re.compile(r"/v2/(?P<name>.+?)/(?P<kind>blobs/uploads|blobs|manifests)/?
 
 @dataclass
 class Fault:
-    """What goes wrong with the next requests that it fits.
+    """A fault of the next matching requests.
 
     Attributes
     ----------
     method, kind
-        Which requests: ``"PUT"``, ``"manifests"``.
+        Matching requests: ``"PUT"``, ``"manifests"``.
     status, code
         The answer; status 0 closes the connection without one.
     headers
-        Of the answer.
+        Headers of the answer.
     times
-        How many requests.
+        Number of requests.
     after_bytes
-        How much of the body is read before; None for all of it.
+        Bytes of the body that are read before; None for all of it.
     silent_s
-        How long the registry is silent before.
+        Seconds of silence before the fault.
     """
 
     method: str
@@ -142,7 +142,7 @@ class _Handler(LoopbackHandler):
 
 @dataclass
 class Stored:
-    """What a repository holds."""
+    """The contents of a repository."""
 
     blobs: dict[str, bytes] = field(default_factory=dict)
     manifests: dict[str, tuple[str, bytes]] = field(default_factory=dict)
@@ -150,18 +150,18 @@ class Stored:
 
 
 class FakeRegistryServer(LoopbackServer):
-    """Serves repositories whose tags are immutable, to who knows the password.
+    """Serves repositories with immutable tags, protected by a password.
 
     Attributes
     ----------
     repositories
-        By name.
+        Repositories by name.
     password
-        What a client has to present.
+        Password required of clients.
     requests
         Method, kind and last part of the path of each request.
     faults
-        What is to go wrong, each once or more.
+        Faults to cause, each once or more.
     forgets
         Blobs that are gone when the next manifests come.
     changed_bytes

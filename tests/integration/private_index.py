@@ -73,7 +73,7 @@ class PrivateIndex:
     Parameters
     ----------
     folder
-        What is served is written here.
+        Folder for the files that are served.
     hosts
         Names and addresses to which the certificate is made out; it listens on the addresses.
     logins

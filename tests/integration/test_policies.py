@@ -81,7 +81,7 @@ def identity(
 
 @pytest.fixture(scope="module")
 def seen_allowed() -> set[Any]:
-    """What policies were seen to allow: that need not be seen again for each of their actions."""
+    """Work that policies were seen to allow: it is not repeated for each of their actions."""
     return set()
 
 

@@ -89,7 +89,7 @@ class Proxies:
 
 
 class _Faults:
-    """What happens to the next requests."""
+    """The behaviour of the proxies for the next requests."""
 
     def __init__(self) -> None:
         self._lambda: list[str] = []

@@ -54,16 +54,16 @@ _MEGABYTE = 1024 * 1024
 
 @dataclass
 class Report:
-    """What a soak has shown.
+    """The results of a soak.
 
     Attributes
     ----------
     outcomes
         How many tasks of each kind ended in which way.
     faults
-        How many of each kind there were.
+        Number of faults of each kind.
     violations
-        What must not have happened, a line each.
+        Violated conditions, one line each.
     memory_mb
         Resident memory of this process, at a quarter of the time and at the end.
     """

@@ -36,7 +36,7 @@ REPLACED = {
         "Covalent constructs executors itself, from JSON: there is no argument for a service."
     ),
 }
-"""What tests replace of the package, and why they cannot inject it."""
+"""Parts of the package that tests replace, and why they cannot inject them."""
 
 
 def has_module(test: Path) -> bool:

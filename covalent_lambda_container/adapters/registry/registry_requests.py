@@ -121,12 +121,12 @@ class RegistryRequests:
         absent_ok
             Whether status 404 is an answer.
         given
-            What requests is to be given: ``headers``, ``data``, ``stream``.
+            Arguments passed to requests: ``headers``, ``data``, ``stream``.
 
         Raises
         ------
         TryAgain
-            The registry refused it in a way that may pass.
+            The registry refused it, possibly only temporarily.
         RegistryError
             The registry refused it.
         """

@@ -52,7 +52,7 @@ def stores() -> Iterator[AccountStores]:
 
 @pytest.fixture
 def service(stores: AccountStores, tmp_path: Path) -> SimpleNamespace:
-    """What creates images and functions in the account."""
+    """A service that creates images and functions in the account."""
     provisioner = Provisioner(
         builder=FakeImageBuilder(stores.registry),
         registry=stores.registry,

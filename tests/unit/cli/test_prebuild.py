@@ -44,7 +44,7 @@ def workflow(n):
 
 
 class Account:
-    """What there is, and a service of it for any options."""
+    """The account's contents, and a service on it for any options."""
 
     def __init__(self, folder: Path) -> None:
         self.registry = FakeRegistry()

@@ -78,7 +78,7 @@ class Troubled(FakeFunctions):
 
 @pytest.fixture
 def warned() -> Iterator[list[str]]:
-    """What prewarming warns of."""
+    """The warnings of prewarming."""
     messages: list[str] = []
     handler = logging.Handler(logging.WARNING)
     handler.emit = lambda record: messages.append(record.getMessage())  # type: ignore[method-assign]

@@ -29,12 +29,12 @@ class Process:
     Parameters
     ----------
     environment
-        Variables of the function's own.
+        The function's own variables.
 
     Attributes
     ----------
     log
-        What the last invocation wrote to the log.
+        Log of the last invocation.
     """
 
     def __init__(self, environment: dict[str, str] | None = None) -> None:

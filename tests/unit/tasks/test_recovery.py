@@ -34,8 +34,8 @@ ANSWER = {
 class Pool:
     """A function's execution environments, and connections to it that break.
 
-    Each environment takes one invocation at a time. Who asks gets the free one that was used last,
-    or first, or any; if none is free, a new one, which takes a moment to start.
+    Each environment accepts one invocation at a time. An invocation gets the free one that was used
+    last, or first, or any; if none is free, a new one, which takes a moment to start.
 
     Parameters
     ----------

@@ -16,7 +16,7 @@ from tests.fakes.aws_server import Answer, Request
 
 
 class Answers:
-    """What the server says next, and what it was asked."""
+    """The server's next answers, and the requests that it received."""
 
     def __init__(self) -> None:
         self.next: list[Answer | Exception] = []

@@ -50,7 +50,7 @@ def _in_folder(body: Body) -> Body:
     "--port",
     type=click.IntRange(1024, 65535),
     metavar="PORT",
-    help="Port to listen on; a fixed one keeps the configuration valid after a restart.",
+    help="Port to listen on; default: a free one, which changes with each start.",
 )
 @click.option(
     "--configure",

@@ -72,7 +72,7 @@ def is_post_processing(node: TransportableObject) -> bool:
 
 
 async def reassign(dispatch_id: str, executor_data: Callable[[], Mapping[str, Any]]) -> None:
-    """Assign a dispatch's post-processing to this executor, which need not open anything.
+    """Assign a dispatch's post-processing to this executor, if it need not open anything.
 
     So are the lists and dictionaries of outputs that Covalent collects for it. Runs once for each
     dispatch, in a thread, and only replaces Covalent's own executors ``local`` and ``dask``. Does

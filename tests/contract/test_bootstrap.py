@@ -78,7 +78,7 @@ def test_a_fresh_account_is_set_up_twice_used_and_torn_down(
     assert {step["action"] for step in again["steps"]} == {"absent"}
 
 
-def test_a_role_that_others_trust_gets_ours_beside_theirs_again_and_again(
+def test_a_role_that_others_trust_gets_ours_beside_theirs_repeatedly(
     covalent_lambda: Run, iam: Any, moto: MotoAccount
 ) -> None:
     document(covalent_lambda("bootstrap", "--json"))

@@ -39,7 +39,7 @@ def side(request: pytest.FixtureRequest) -> Iterator[tuple[Functions, FunctionSp
 Side = tuple[Functions, FunctionSpec]
 
 
-def test_a_function_that_was_not_made_is_not_there(side: Side) -> None:
+def test_a_function_that_was_not_made_does_not_exist(side: Side) -> None:
     functions, spec = side
     assert functions.find(spec.name) is None
 
@@ -72,7 +72,7 @@ def test_a_deleted_function_is_gone_and_may_be_deleted_again(side: Side) -> None
     assert functions.find(spec.name) is None
 
 
-def test_a_function_that_is_not_there_cannot_be_waited_for(side: Side) -> None:
+def test_a_function_that_does_not_exist_cannot_be_waited_for(side: Side) -> None:
     functions, spec = side
     with pytest.raises(ProvisionError, match=spec.name):
         functions.wait_active(spec.name)

@@ -19,6 +19,6 @@ def side(request: pytest.FixtureRequest) -> Invocations:
     return LambdaInvocations(real_side(request).clients)
 
 
-def test_a_function_that_is_not_there_cannot_be_invoked(side: Invocations) -> None:
+def test_a_function_that_does_not_exist_cannot_be_invoked(side: Invocations) -> None:
     with pytest.raises(FunctionMissing):
         asyncio.run(side.invoke("covalent-not-there", b"{}", timeout_s=3))

@@ -50,13 +50,15 @@ def side(request: pytest.FixtureRequest) -> Iterator[tuple[Registry, Accept]]:
     clients.ecr.delete_repository(repositoryName=name, force=True)
 
 
-def test_there_is_nothing_in_a_repository_that_is_not_there(side: tuple[Registry, Accept]) -> None:
+def test_there_is_nothing_in_a_repository_that_does_not_exist(
+    side: tuple[Registry, Accept],
+) -> None:
     registry, _ = side
     assert registry.find("tag") is None
     registry.ensure_repository()
 
 
-def test_a_repository_is_made_once(side: tuple[Registry, Accept]) -> None:
+def test_a_repository_is_created_once(side: tuple[Registry, Accept]) -> None:
     registry, _ = side
     assert registry.ensure_repository() == registry.ensure_repository()
     assert registry.find("tag") is None

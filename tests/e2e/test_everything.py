@@ -10,7 +10,7 @@ from typing import Any
 IN_DISPATCHER = (":parameter:", ":electron_list:", ":electron_dict:", ":postprocess:")
 
 
-def test_data_brings_its_packages_along(dispatcher: Any):
+def test_data_requires_its_packages(dispatcher: Any):
     client = [sys.executable, "-c", "import numpy"]
     assert subprocess.run(client, env=dispatcher.server.environment, check=False).returncode == 1
     before = len(dispatcher.steps("task.invoke"))

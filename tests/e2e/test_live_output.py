@@ -68,7 +68,7 @@ def test_a_task_that_timed_out_leaves_what_it_had_printed(watched: dict[str, Any
     assert "did not end within 12 s" in page
 
 
-def test_nothing_stays_in_the_bucket(
+def test_nothing_remains_in_the_bucket(
     watched: dict[str, Any], aws: Any, options: dict[str, Any]
 ) -> None:
     prefix = f"covalent-lambda/{watched['dispatch_id']}/"
@@ -109,7 +109,7 @@ def test_one_node_is_shown_as_it_printed(dispatcher: Any, watched: dict[str, Any
     assert shown.stdout.splitlines() == stdout.splitlines() + stderr.splitlines()
 
 
-def test_a_node_that_is_not_there_is_an_error(dispatcher: Any, watched: dict[str, Any]) -> None:
+def test_a_node_that_does_not_exist_is_an_error(dispatcher: Any, watched: dict[str, Any]) -> None:
     refused = logs(dispatcher, "--dispatch", watched["dispatch_id"], "--node", "99")
     assert refused.returncode == 2
     assert "no node 99" in refused.stderr

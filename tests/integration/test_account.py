@@ -160,7 +160,7 @@ def test_a_role_that_an_arn_names_is_made_at_its_path(
     assert aws("iam").get_role(RoleName=names["role"])["Role"]["Arn"] == arn
 
 
-def test_what_others_made_stays_until_it_is_adopted(
+def test_what_others_created_stays_until_it_is_adopted(
     covalent_lambda: Run, aws: Any, names: dict[str, str]
 ):
     aws("s3").create_bucket(Bucket=names["bucket"])
@@ -181,7 +181,7 @@ def test_what_others_made_stays_until_it_is_adopted(
     assert names["bucket"] not in names_left
 
 
-def test_teardown_asks_and_removes_what_was_made(
+def test_teardown_asks_and_removes_what_was_created(
     covalent_lambda: Run, aws: Any, names: dict[str, str]
 ):
     assert covalent_lambda("bootstrap").exit_code == 0

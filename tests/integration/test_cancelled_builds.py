@@ -121,7 +121,7 @@ CASES = {
 
 
 @pytest.mark.parametrize("case", CASES)
-def test_a_build_stops_at_once_and_leaves_nothing(
+def test_a_build_stops_at_once_and_leaves_nothing_behind(
     case: str,
     options: dict[str, Any],
     root_in_registry: str,
@@ -159,7 +159,7 @@ def test_a_build_stops_at_once_and_leaves_nothing(
     assert asyncio.run(run()).image.tag
 
 
-def test_an_image_that_another_executor_waits_for_goes_on(
+def test_an_image_that_another_executor_waits_for_continues(
     options: dict[str, Any], root_in_registry: str, stack: Any, cache_dir: str
 ) -> None:
     given = options | {

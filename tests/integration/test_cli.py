@@ -194,7 +194,7 @@ def background(tmp_path: Path, engine: None) -> Iterator[str]:
     subprocess.run([PROGRAM, "local", "down", "--folder", folder], check=True)
 
 
-def test_the_local_stack_survives_its_shell_and_leaves_nothing(
+def test_the_local_stack_survives_its_shell_and_leaves_nothing_behind(
     background: str, program: Any, root_image: str
 ):
     at = ("--folder", background)
@@ -268,7 +268,7 @@ def test_two_that_start_it_at_once_get_the_same(background: str, environment: An
     assert json.loads(one) == json.loads(other)
 
 
-def test_what_was_made_is_listed_read_and_removed(
+def test_what_was_created_is_listed_read_and_removed(
     program: Any, tmp_path: Path, stack: Any, options: dict[str, Any]
 ):
     flow = workflow(tmp_path / "flow.py", ["iniconfig>=2.1,<3"])

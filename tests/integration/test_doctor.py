@@ -72,7 +72,7 @@ def test_all_is_well(found: Callable[..., dict[str, Finding]], stack: Any):
     assert findings["AWS region"].message == f"us-east-1 at {stack.endpoint_url}"
 
 
-def test_what_a_dispatcher_may_not_see_is_no_problem(options: dict[str, Any]):
+def test_what_a_dispatcher_may_not_see_is_not_a_problem(options: dict[str, Any]):
     findings = {each.name: each for each in diagnose(Options.check(options))}
     assert {findings[name].status for name in HEALTHY_HERE} == {OK}
     assert "objects can be written" in findings["bucket"].message
@@ -238,7 +238,9 @@ def test_an_endpoint_that_says_nothing(as_owner: dict[str, Any], silence: str):
     assert findings["versions"].status == OK
 
 
-def test_a_trial_goes_the_whole_way_and_leaves_nothing(options: dict[str, Any], stack: Any) -> None:
+def test_a_trial_runs_from_end_to_end_and_leaves_nothing_behind(
+    options: dict[str, Any], stack: Any
+) -> None:
     chosen = Options.check(options | {"profile": stack.owner_profile})
     account, local = account_stores_for(chosen), local_build_stores_for(chosen)
     functions = {record.name for record in account.functions.list_functions()}
@@ -253,7 +255,7 @@ def test_a_trial_goes_the_whole_way_and_leaves_nothing(options: dict[str, Any], 
     assert {record.digest for record in account.registry.list_images()} == images
 
 
-def test_a_trial_that_fails_leaves_nothing(options: dict[str, Any], stack: Any) -> None:
+def test_a_trial_that_fails_leaves_nothing_behind(options: dict[str, Any], stack: Any) -> None:
     chosen = Options.check(
         options | {"profile": stack.owner_profile, "lambda_role_name": "NoSuchRole"}
     )

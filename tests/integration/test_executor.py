@@ -91,7 +91,7 @@ def test_the_file_system_is_lambdas(options: Any, cache_dir: str):
     assert run(executor, look)[0] == (1, False, True)
 
 
-def test_a_deleted_function_is_made_again(options: Any, cache_dir: str, aws: Any, steps: Any):
+def test_a_deleted_function_is_recreated(options: Any, cache_dir: str, aws: Any, steps: Any):
     executor = AWSLambdaContainerExecutor(**options, cache_dir=cache_dir, memory_size=640)
     before = names(aws)
     run(executor, abs, -1)

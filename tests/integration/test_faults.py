@@ -236,7 +236,7 @@ def test_children_are_ended(executor: AWSLambdaContainerExecutor):
     assert run(executor, alive, pids).value == []
 
 
-def test_threads_that_go_on_do_not_write_into_the_next_tasks_output(
+def test_threads_that_continue_do_not_write_into_the_next_tasks_output(
     executor: AWSLambdaContainerExecutor,
 ):
     def start() -> None:

@@ -185,7 +185,7 @@ def test_an_image_has_its_packages_compiled_and_a_list_of_them(
     assert said.spec == json.loads(spec.json)
 
 
-def test_what_has_no_wheel_is_built_and_nothing_of_the_build_stays(
+def test_what_has_no_wheel_is_built_and_nothing_of_the_build_remains(
     client: docker.DockerClient,
     root_image: str,
     names: list[str],

@@ -98,7 +98,7 @@ def watched(options: dict[str, Any], cache_dir: str, aws: Callable[[str], Any]) 
     return watched
 
 
-def test_output_comes_while_the_task_runs_and_leaves_nothing(watched: Any) -> None:
+def test_output_comes_while_the_task_runs_and_leaves_nothing_behind(watched: Any) -> None:
     task = watched()
     outcome = task.run(speaker(), 13)
     assert outcome.stdout == "".join(f"line {second}\n" for second in range(13))

@@ -166,7 +166,7 @@ def of_a_named_index(
         *(in_variable("UV_DEFAULT_INDEX"), in_pip_conf, in_netrc, in_keyring),
     ],
 )
-def test_a_password_reaches_the_index_and_stays_nowhere(
+def test_a_password_reaches_the_index_and_is_stored_nowhere(
     prepare: Callable[..., None],
     index: PrivateIndex,
     install: Install,
@@ -193,7 +193,7 @@ def test_addresses_of_options_and_requirements_use_the_passwords_of_their_host(
     assert packages == ["alpha==1.0", f"cloudpickle=={CLOUDPICKLE}", "gamma==1.0"]
 
 
-def test_a_wrong_password_is_no_missing_package(
+def test_a_wrong_password_is_not_a_missing_package(
     index: PrivateIndex, install: Install, monkeypatch: pytest.MonkeyPatch
 ):
     wrong = index.url(bridge_address(), "simple", "user:wrongcanary0")

@@ -191,7 +191,7 @@ def test_it_does_not_reach(
     assert denied(lambda: do(identity(document)))
 
 
-def test_what_ci_makes_runs_for_a_dispatcher_that_does_not_build(
+def test_what_ci_creates_runs_for_a_dispatcher_that_does_not_build(
     identity: Callable[[Document], LimitedIdentity], options: dict[str, Any], tmp_path: Path
 ):
     (tmp_path / "requirements.txt").write_text("iniconfig==2.1.0\n")

@@ -241,7 +241,7 @@ def test_a_timeout_is_reported_although_the_connection_was_cut(
     assert marks[0].count("too long") == 1
 
 
-def test_nothing_of_a_task_stays_in_the_bucket(
+def test_nothing_of_a_task_remains_in_the_bucket(
     send: Any, proxy: FaultyProxy, aws: Callable[[str], Any], stack: Any
 ):
     proxy.plan = [CUT_ANSWER]

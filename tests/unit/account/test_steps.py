@@ -50,7 +50,7 @@ def actions(steps: list[account.Step]) -> list[tuple[str, str]]:
     return [(step.action, step.detail) for step in steps]
 
 
-def test_what_is_missing_is_made_with_all_its_settings() -> None:
+def test_what_is_missing_is_created_with_all_its_settings() -> None:
     thing = Thing()
     steps = account.plan_bootstrap([thing])
     assert actions(steps) == [("create", ""), ("set", "private"), ("set", "tidy")]
@@ -76,7 +76,7 @@ def test_what_was_changed_by_hand_is_set_again() -> None:
     assert actions(account.plan_bootstrap([thing])) == [("keep", "private"), ("set", "tidy")]
 
 
-def test_what_others_made_is_left_as_it_is() -> None:
+def test_what_others_created_is_not_changed() -> None:
     thing = Thing(there=True)
     steps = account.plan_bootstrap([thing])
     assert [step.action for step in steps] == ["leave", "leave"]
@@ -85,7 +85,7 @@ def test_what_others_made_is_left_as_it_is() -> None:
     assert not thing.ours
 
 
-def test_what_others_made_can_be_taken_over() -> None:
+def test_what_others_created_can_be_adopted() -> None:
     thing = Thing(there=True)
     account.apply(account.plan_bootstrap([thing], adopt=True), lambda _: None)
     assert thing.ours
@@ -100,7 +100,7 @@ def test_the_last_made_is_removed_first() -> None:
     assert not any(thing.there for thing in things)
 
 
-def test_what_others_made_and_what_is_not_there_is_not_removed() -> None:
+def test_what_others_created_and_what_does_not_exist_is_not_removed() -> None:
     steps = account.plan_teardown([Thing(there=True), Thing()])
     assert [step.action for step in steps] == ["absent", "leave"]
     assert not any(step.changes for step in steps)

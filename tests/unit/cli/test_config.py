@@ -80,7 +80,7 @@ def test_a_wrong_value_can_be_corrected() -> None:
     assert config("set", "memory_size=128").exit_code == 0
 
 
-def test_what_is_no_option_is_shown_and_can_be_removed() -> None:
+def test_what_is_not_an_option_is_shown_and_can_be_removed() -> None:
     change_section({"memory": 1024})
     shown = config("show")
     assert "there is no option memory. Did you mean memory_size" in shown.stderr

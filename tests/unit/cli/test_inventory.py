@@ -215,7 +215,7 @@ def test_a_function_is_warmed(run: Run, stores: Any, name: str) -> None:
     assert stores.functions.environments == 2
 
 
-def test_a_function_that_is_not_there_cannot_be_warmed(run: Run, stores: Any) -> None:
+def test_a_function_that_does_not_exist_cannot_be_warmed(run: Run, stores: Any) -> None:
     ended = run("prewarm", "nothing", "-n", "1")
     assert ended.exit_code == 2
     assert "There is no function 'nothing'" in ended.stderr

@@ -67,7 +67,7 @@ def test_lines_come_once_and_whole() -> None:
     ]
 
 
-def test_without_follow_what_is_there_is_shown() -> None:
+def test_without_follow_what_exists_is_shown() -> None:
     assert shown([node("one\ntw", "war")], follow=False) == [
         ("stdout", "one"),
         ("stdout", "tw"),
@@ -106,7 +106,7 @@ def test_a_server_that_is_busy_is_asked_again_and_one_that_was_never_there_is_no
         shown([node("a\n")], *[gone] * 40)
 
 
-def test_the_output_of_a_task_that_prints_without_end_goes_on() -> None:
+def test_the_output_of_a_task_that_prints_without_end_continues() -> None:
     def texts() -> Iterator[str]:
         captured = CapturedOutput()
         for number in range(20_000):

@@ -104,7 +104,7 @@ def rows(prebuild: Run) -> Rows:
     return invoke
 
 
-def test_what_is_missing_is_made_and_listed(
+def test_what_is_missing_is_created_and_listed(
     prebuild: Run, rows: Rows, account: Account, flow: str
 ) -> None:
     ended = prebuild(flow, "--kwargs", '{"n": 1}')

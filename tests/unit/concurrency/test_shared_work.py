@@ -78,7 +78,7 @@ def test_a_cancelled_caller_leaves_the_work_to_the_others() -> None:
     asyncio.run(ask())
 
 
-def test_work_that_nobody_wants_any_more_stops_at_its_next_step() -> None:
+def test_work_that_nobody_needs_any_more_stops_at_its_next_step() -> None:
     async def ask() -> None:
         work: SharedWork[str, int] = SharedWork()
         make = Maker()

@@ -68,7 +68,7 @@ def test_keys_do_not_wait_for_one_another() -> None:
     assert flights.get("one", lambda: flights.get("other", lambda: "inner")) == "inner"
 
 
-def test_a_forgotten_value_is_made_again() -> None:
+def test_a_forgotten_value_is_recreated() -> None:
     flights: SingleFlight[str, int] = SingleFlight()
     numbers = iter([1, 2])
     assert [flights.get("key", lambda: next(numbers)) for _ in range(2)] == [1, 1]

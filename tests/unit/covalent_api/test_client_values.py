@@ -64,7 +64,7 @@ def test_what_only_this_machine_has_is_not_named(
         client_values._owners.cache_clear()
 
 
-def test_what_is_transportable_already_stays_as_it_is() -> None:
+def test_what_is_transportable_already_is_not_changed() -> None:
     value = TransportableObject(packaging.version.Version("1.0"))
     assert TransportableObject.make_transportable(value) is value
     assert "requires" not in value.header

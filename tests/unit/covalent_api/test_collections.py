@@ -35,7 +35,7 @@ def lattice_of(build: Callable[[Any], Any]) -> Any:
 
 
 @pytest.mark.parametrize("values", [[], [1, "two"], [[1], {"a": None}, Path("x")]])
-def test_a_list_node_is_put_together_as_covalent_would(values: list[Any]) -> None:
+def test_a_list_node_is_assembled_as_covalent_would(values: list[Any]) -> None:
     _, node = nodes_of(lattice_of(lambda one: [one(), one()]), ":electron_list:")
     args = [sealed(value) for value in values]
     function = partial(wrapper_fn, node, [], [])
@@ -45,7 +45,7 @@ def test_a_list_node_is_put_together_as_covalent_would(values: list[Any]) -> Non
 
 
 @pytest.mark.parametrize("value", [{}, {"a": 1, "b": [2]}, {1: None}])
-def test_a_dictionary_node_is_put_together_as_covalent_would(value: dict[Any, Any]) -> None:
+def test_a_dictionary_node_is_assembled_as_covalent_would(value: dict[Any, Any]) -> None:
     _, node = nodes_of(lattice_of(lambda one: {"a": one(), "b": one()}), ":electron_dict:")
     args = [sealed(list(value)), sealed(list(value.values()))]
     function = partial(wrapper_fn, node, [], [])
@@ -75,7 +75,7 @@ def test_a_collection_has_the_versions_of_the_client() -> None:
     assert header["attrs"] == {"doc": "", "name": ""}
 
 
-def test_what_the_dispatcher_did_not_assemble_is_no_collection() -> None:
+def test_what_the_dispatcher_did_not_assemble_is_not_a_collection() -> None:
     assert collection(partial(add, 1), [sealed(1)], {}) is None
 
 

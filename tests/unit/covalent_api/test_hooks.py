@@ -103,7 +103,7 @@ def test_a_depspip_without_packages_asks_for_nothing() -> None:
     assert read_task(with_deps(pip=ct.DepsPip()), [], {}).requirements == Requirements()
 
 
-def test_a_package_that_is_no_string_is_refused() -> None:
+def test_a_package_that_is_not_a_string_is_refused() -> None:
     with pytest.raises(RequirementError, match="every package must be a string"):
         read_task(assembled(add, [ct.DepsPip([["numpy"]]).apply()]), [], {})
 
@@ -196,7 +196,7 @@ def test_deps_that_become_part_of_the_image_need_no_covalent() -> None:
     ],
 )
 @pytest.mark.parametrize("order", list(ct.fs.Order))
-def test_a_file_transfer_brings_along_what_its_strategy_imports(
+def test_a_file_transfer_adds_what_its_strategy_imports(
     source: str, target: str, packages: set[str], covalent: bool, order: Any
 ) -> None:
     @ct.electron(files=[ct.fs.FileTransfer(source, target, order=order)])

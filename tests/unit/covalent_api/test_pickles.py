@@ -95,7 +95,7 @@ def test_a_module_is_a_reference_too() -> None:
     assert found.package("datetime")
 
 
-def test_a_string_that_only_mentions_a_package_is_no_reference() -> None:
+def test_a_string_that_only_mentions_a_package_is_not_a_reference() -> None:
     found = references(cloudpickle.dumps(["covalent", "covalent.executor", "subimport"]))
     assert found.names == set()
     assert not found.package("covalent")
@@ -139,17 +139,17 @@ def test_a_small_pickle_cannot_take_much_memory() -> None:
 
 
 @given(st.lists(PLAIN, max_size=4))
-def test_a_list_is_put_together_from_pickles(elements: list[Any]) -> None:
+def test_a_list_is_assembled_from_pickles(elements: list[Any]) -> None:
     assert pickle.loads(pickled_list([cloudpickle.dumps(one) for one in elements])) == elements
 
 
 @given(st.dictionaries(st.text(), PLAIN, max_size=4))
-def test_a_dictionary_is_put_together_from_pickles(value: dict[str, Any]) -> None:
+def test_a_dictionary_is_assembled_from_pickles(value: dict[str, Any]) -> None:
     pickled = pickled_dict(cloudpickle.dumps(list(value)), cloudpickle.dumps(list(value.values())))
     assert pickle.loads(pickled) == value
 
 
-def test_elements_are_not_opened_when_they_are_put_together() -> None:
+def test_elements_are_not_opened_when_they_are_assembled() -> None:
     bomb = pickle.dumps(Bomb())
     assert bomb in pickled_list([bomb])
     assert bomb in pickled_dict(bomb, bomb)
@@ -169,6 +169,6 @@ def nested(depth: int) -> bytes:
         b"K\x00\x85" + b"2\x86" * 60,
     ],
 )
-def test_a_key_that_takes_for_ever_to_hash_is_refused(key: bytes) -> None:
+def test_a_key_that_takes_forever_to_hash_is_refused(key: bytes) -> None:
     with pytest.raises(pickle.UnpicklingError, match="repeated tuples"):
         plain_value(b"\x80\x04}\x94".replace(b"\x94", b"") + key + b"K\x01s.")

@@ -87,7 +87,7 @@ def test_a_task_that_refers_to_covalent_has_the_version_of_its_dispatch() -> Non
     assert task.task.covalent_version == "0.241.0"
 
 
-def test_a_task_that_was_never_given_its_arguments_is_left_out(server: FakeCovalentServer) -> None:
+def test_a_task_that_was_never_given_its_arguments_is_excluded(server: FakeCovalentServer) -> None:
     server.end(INNER, ":parameter:", "FAILED")
     assert f"{INNER}/use" not in [task.name for task in read_dispatch(OUTER, server.url)]
 
@@ -139,7 +139,7 @@ def test_the_output_of_one_node_includes_that_of_its_sublattice(server: FakeCova
     assert [node.stdout for node in seen.nodes] == ["used below\n"]
 
 
-def test_a_node_that_is_not_there_is_refused_with_those_that_are(
+def test_a_node_that_does_not_exist_is_refused_with_those_that_are(
     server: FakeCovalentServer,
 ) -> None:
     other = server.node(OUTER, "elsewhere")["id"]

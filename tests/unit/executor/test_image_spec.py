@@ -106,6 +106,6 @@ def test_all_tasks_of_a_dispatch_share_its_sign_whatever_their_options() -> None
     assert one._invoker is not elsewhere._invoker
 
 
-def test_a_ca_bundle_that_is_not_there_is_named() -> None:
+def test_a_ca_bundle_that_does_not_exist_is_named() -> None:
     with pytest.raises(ConfigurationError, match=r"option ca_bundle='/nowhere\.pem': there is no"):
         service_for(Options.check({"ca_bundle": "/nowhere.pem"}))

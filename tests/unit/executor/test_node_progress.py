@@ -135,7 +135,7 @@ def test_a_task_that_began_gets_no_late_update() -> None:
 
 
 @pytest.mark.parametrize("error", [ValueError, asyncio.CancelledError])
-def test_a_task_that_never_began_leaves_nothing(error: type[BaseException]) -> None:
+def test_a_task_that_never_began_leaves_nothing_behind(error: type[BaseException]) -> None:
     async def scenario(progress: NodeProgress, nodes: Nodes) -> None:
         with contextlib.suppress(error):
             async with progress.shown("d", 1) as node:
@@ -146,7 +146,7 @@ def test_a_task_that_never_began_leaves_nothing(error: type[BaseException]) -> N
     assert shown(scenario).of(1) == ["building", ""]
 
 
-def test_a_cancelled_task_gets_no_update_while_its_work_goes_on() -> None:
+def test_a_cancelled_task_gets_no_update_while_its_work_continues() -> None:
     async def scenario(progress: NodeProgress, nodes: Nodes) -> None:
         async def work() -> None:
             async with progress.shown("d", 1) as node:

@@ -44,7 +44,7 @@ def test_a_function_is_warmed_once_per_process(account: Account, given: dict[str
     assert account.operations.count("Invoke") == 2
 
 
-def test_a_function_that_was_made_again_is_warmed_again(
+def test_a_function_that_was_recreated_is_warmed_again(
     account: Account, given: dict[str, Any]
 ) -> None:
     executor = Executor(**given, prewarm=2)

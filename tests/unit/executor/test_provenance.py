@@ -25,7 +25,7 @@ INSTALLED = frozenset({"numpy==2.1.0", "torch==2.3.0+cpu", "mine @ git+https://e
         "numpy==2.1.0\nRUN id",
     ],
 )
-def test_what_was_not_installed_is_left_out(forged: str, caplog: pytest.LogCaptureFixture) -> None:
+def test_what_was_not_installed_is_excluded(forged: str, caplog: pytest.LogCaptureFixture) -> None:
     header = verified(
         {"requires": ["numpy==2.1.0", forged]}, lambda: INSTALLED, "0a", "make (node 0)"
     )
@@ -43,7 +43,7 @@ def test_what_was_installed_is_kept() -> None:
     assert verified({"requires": honest}, lambda: INSTALLED, "0a", NODE)["requires"] == honest
 
 
-def test_an_image_that_nobody_knows_brings_nothing(caplog: pytest.LogCaptureFixture) -> None:
+def test_an_image_that_nobody_knows_adds_nothing(caplog: pytest.LogCaptureFixture) -> None:
     def unreadable() -> frozenset[str]:
         raise RegistryError("AccessDenied")
 

@@ -99,7 +99,7 @@ def test_a_build_stops_at_once_with_the_last_task_that_waits_for_it(
     assert (dispatcher.stopped, dispatcher.registry.tags) == (1, set())
 
 
-def test_an_image_goes_on_for_another_executor_that_waits_for_it(dispatcher: Dispatcher) -> None:
+def test_an_image_continues_for_another_executor_that_waits_for_it(dispatcher: Dispatcher) -> None:
     async def run() -> None:
         # Two functions of one image.
         one, other = dispatcher.targets(), dispatcher.targets(memory_size=2048)

@@ -118,7 +118,7 @@ def test_of_an_image_that_nobody_knows_only_requirements_come() -> None:
 
 
 @pytest.mark.parametrize("spec", [{}, {"python_version": "3.11"}, {"requirements": None}])
-def test_an_image_of_another_release_is_no_reason_to_fail(spec: dict[str, Any]) -> None:
+def test_an_image_of_another_release_is_not_a_reason_to_fail(spec: dict[str, Any]) -> None:
     origin = Origin(requirements=("six==1.0",), image="0a")
     images = Images()
     images.contents["0a"] = ImageContents(spec=spec, packages={"six==1.0": 1})

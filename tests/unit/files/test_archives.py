@@ -104,7 +104,7 @@ def test_archives_strung_together_have_each_path_once(tmp_path: Path) -> None:
     assert packed.endswith(END)
 
 
-def test_one_archive_stays_as_it_is(tmp_path: Path) -> None:
+def test_one_archive_is_not_changed(tmp_path: Path) -> None:
     file = tmp_path / "archive"
     file.write_bytes(b"".join(body(files({"a": b"1"}))))
     assert without_duplicates([file, END]) == (file, END)

@@ -95,7 +95,7 @@ def test_a_folder_that_cannot_be_written_to_is_named_with_its_option(
         provisioner.ensure_image(image_spec())
 
 
-def test_no_lock_file_stays(provisioner: Provisioner, tmp_path: Path) -> None:
+def test_no_lock_file_remains(provisioner: Provisioner, tmp_path: Path) -> None:
     provisioner.ensure_image(image_spec())
     assert list((tmp_path / "locks").iterdir()) == []
 
@@ -191,7 +191,7 @@ def test_an_image_is_rebuilt_once_and_found_by_all(
     assert len(builder.builds) == 2
 
 
-def test_an_image_that_is_not_there_yet_is_made_once(
+def test_an_image_that_does_not_exist_yet_is_created_once(
     provisioner: Provisioner, builder: FakeImageBuilder, registry: FakeRegistry
 ) -> None:
     provisioner.ensure_image(SPEC, rebuild=True)
@@ -208,7 +208,7 @@ def test_an_image_that_is_missing_again_is_not_rebuilt_without_need(
     assert len(builder.builds) == 1
 
 
-def test_a_failed_rebuild_is_tried_again_and_leaves_the_old_image(
+def test_a_failed_rebuild_is_retried_and_leaves_the_old_image(
     provisioner: Provisioner, builder: FakeImageBuilder, registry: FakeRegistry
 ) -> None:
     first = provisioner.ensure_image(SPEC)
@@ -247,7 +247,7 @@ def test_an_index_is_replaced_by_a_rebuild(
     assert provisioner.ensure_image(SPEC, rebuild=True) == registry.find(SPEC.tag)
 
 
-def test_a_failed_build_is_tried_again_by_the_next_task(
+def test_a_failed_build_is_retried_by_the_next_task(
     provisioner: Provisioner, builder: FakeImageBuilder
 ) -> None:
     builder.failures.append(ImageBuildError("no space left on device"))
@@ -347,7 +347,7 @@ def test_a_function_is_looked_for_once(provisioner: Provisioner, functions: Fake
     assert functions.states == {}
 
 
-def test_what_was_forgotten_is_made_again(
+def test_what_was_forgotten_is_recreated(
     provisioner: Provisioner, functions: FakeFunctions, builder: FakeImageBuilder
 ) -> None:
     provisioner.ensure_image(SPEC)

@@ -135,7 +135,7 @@ def test_an_image_of_somebody_else_says_nothing() -> None:
     assert contents({"maintainer": "somebody"}) is None
 
 
-def test_what_was_made_is_not_made_again(
+def test_what_was_created_is_not_recreated(
     engine: FakeEngine, installer: FakeInstaller, tmp_path: Path
 ) -> None:
     builder(engine, installer, tmp_path).build(spec_of("numpy"), NAME)
@@ -241,7 +241,7 @@ def test_an_image_that_its_commands_made_too_large_is_removed(
     assert not any(name.startswith("covalent-lambda-packages") for name in engine.images)
 
 
-def test_a_failed_installation_leaves_nothing(
+def test_a_failed_installation_leaves_nothing_behind(
     engine: FakeEngine, installer: FakeInstaller, tmp_path: Path
 ) -> None:
     with pytest.raises(ImageBuildError, match="ended with status 1"):

@@ -41,7 +41,7 @@ def test_another_processor_is_a_mismatch_before_anything_is_built(
     assert (engine.builds, engine.containers) == ([], [])
 
 
-def test_a_root_that_is_not_there_is_pulled(
+def test_a_root_that_does_not_exist_is_pulled(
     engine: FakeEngine, installer: FakeInstaller, tmp_path: Path
 ) -> None:
     engine.registry[ROOT] = engine.images.pop(ROOT)

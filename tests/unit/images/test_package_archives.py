@@ -130,7 +130,7 @@ def test_the_two_shares_of_a_distribution_make_the_whole(tmp_path: Path) -> None
     assert [made.kind for made in shares] == [PartKind.REST, PartKind.CODE]
 
 
-def test_an_archive_that_could_not_be_made_leaves_nothing(tmp_path: Path) -> None:
+def test_an_archive_that_could_not_be_made_leaves_nothing_behind(tmp_path: Path) -> None:
     one = whole(tmp_path / "stage", ONE)
     archives = tmp_path / "archives"
     with pytest.raises(FileNotFoundError):

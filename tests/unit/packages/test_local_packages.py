@@ -182,7 +182,7 @@ def test_the_package_may_itself_be_behind_a_link(write: Write, tmp_path: Path) -
         "left_out.txt",
     ],
 )
-def test_links_to_what_is_no_part_of_the_package_are_left_out_with_a_word(
+def test_links_to_what_is_no_part_of_the_package_are_excluded_with_a_message(
     write: Write, target: str, caplog: pytest.LogCaptureFixture
 ) -> None:
     folder = write(

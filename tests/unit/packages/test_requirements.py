@@ -106,7 +106,7 @@ def test_credentials_in_a_url_are_refused_and_not_shown(url: str) -> None:
     assert caught.value.__suppress_context__
 
 
-def test_a_host_is_no_option_of_ssh() -> None:
+def test_a_host_is_not_an_option_of_ssh() -> None:
     with pytest.raises(RequirementError, match="a part that begins with '-'"):
         canonical_requirement("name @ git+ssh://git@-oProxyCommand=x/name", "test")
 

@@ -309,7 +309,7 @@ def test_what_is_refused_is_refused_with_the_true_reason(line: str, said: str) -
         read(line)
 
 
-def test_what_images_do_anyway_is_no_error() -> None:
+def test_what_images_do_anyway_is_not_an_error() -> None:
     hashed = f"six==1.16.0 --hash=sha256:{'0a' * 32}"
     assert read(f"--prefer-binary\n--require-hashes\n{hashed}").packages == (hashed,)
 

@@ -68,7 +68,7 @@ def test_cold_runs_and_outliers_do_not_count() -> None:
     assert [size.duration_s for size in found.sizes] == pytest.approx([1.01, 0.505])
 
 
-def test_a_size_without_a_warm_run_is_left_out() -> None:
+def test_a_size_without_a_warm_run_is_excluded() -> None:
     cold = [(512, [electron(512, 1.0, cold=True, region="")])]
     assert tuned(cold) == []
     warm = [(1024, [electron(1024, 1.0, region="")])]

@@ -22,7 +22,7 @@ def captured(*pieces: bytes) -> str:
     return output.text()
 
 
-def test_short_output_is_kept_as_it_is() -> None:
+def test_short_output_is_not_changed() -> None:
     assert captured("one zwö\n".encode(), b"three") == "one zwö\nthree"
 
 

@@ -50,7 +50,7 @@ def test_whether_an_object_is_there_is_not_guessed(blobs: FakeBlobStore) -> None
         look(blobs.read_url("key", valid_s=60))
 
 
-def test_a_server_error_is_tried_again(blobs: FakeBlobStore) -> None:
+def test_a_server_error_is_retried(blobs: FakeBlobStore) -> None:
     blobs.failing_requests = 1
     upload(blobs.write_url("key", valid_s=60), [b"bo", b"dy"], clock=FakeClock())
     assert blobs.requests == ["PUT key"] * 2
@@ -105,7 +105,7 @@ def test_a_url_of_the_dispatchers_host_leads_to_the_announced_endpoint(
     assert blobs.hosts == ["localhost:4566"], "the name that was signed"
 
 
-def test_a_url_of_aws_is_left_alone(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_url_of_aws_is_not_changed(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("AWS_ENDPOINT_URL", "http://127.0.0.1:4566")
     request = _request("https://bucket.example.com/key?signature=0a", "GET", None)
     assert request.full_url == "https://bucket.example.com/key?signature=0a"

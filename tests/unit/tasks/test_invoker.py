@@ -189,7 +189,7 @@ def test_a_throttled_task_is_offered_again_until_it_is_taken(
     assert sum(clock.sleeps[4:8]) > sum(clock.sleeps[:4])
 
 
-def test_patience_ends_with_an_error_that_says_what_to_do(
+def test_patience_ends_with_an_error_that_has_advice(
     invoker: Runner, functions: FakeFunctions, clock: FakeClock
 ) -> None:
     functions.throttle(10_000)
@@ -261,7 +261,7 @@ def test_a_task_that_was_cancelled_before_is_not_sent(
     assert blobs.objects == {}
 
 
-def test_a_cancelled_task_ends_early_and_leaves_nothing(
+def test_a_cancelled_task_ends_early_and_leaves_nothing_behind(
     invoker: Runner, functions: FakeFunctions, blobs: FakeBlobStore
 ) -> None:
     cancellation = Cancellation()
@@ -275,7 +275,7 @@ def test_a_cancelled_task_ends_early_and_leaves_nothing(
     assert blobs.objects == {}
 
 
-def test_calling_off_a_task_that_has_ended_changes_nothing(
+def test_cancelling_a_task_that_has_ended_changes_nothing(
     invoker: Runner, functions: FakeFunctions
 ) -> None:
     cancellation = Cancellation()
@@ -284,7 +284,7 @@ def test_calling_off_a_task_that_has_ended_changes_nothing(
     assert len(functions.executions) == 1
 
 
-def test_calling_off_a_task_that_has_ended_leaves_nothing_behind(
+def test_cancelling_a_task_that_has_ended_leaves_nothing_behind(
     invoker: Runner, blobs: FakeBlobStore
 ) -> None:
     cancellation = Cancellation()

@@ -80,7 +80,7 @@ def test_a_short_tasks_answer_is_recalled_from_the_environment_that_ran_it(
 
 
 @pytest.mark.parametrize("arrives", [True, False])
-def test_a_task_whose_answer_was_lost_is_an_error_and_does_not_run_again(
+def test_a_task_whose_answer_was_lost_is_an_error_and_does_not_rerun(
     invoker: Runner, functions: FakeFunctions, clock: FakeClock, arrives: bool
 ) -> None:
     functions.lose_connection(arrives=arrives, survives=False)

@@ -129,7 +129,7 @@ def test_many_tasks_are_looked_at_less_often() -> None:
     assert len(bucket.reads) <= 60 * 10 + 200
 
 
-def test_an_error_of_s3_is_no_error_of_the_task() -> None:
+def test_an_error_of_s3_is_not_an_error_of_the_task() -> None:
     bucket = Bucket({6: OSError("out of order"), 12: packed("a")})
     assert [printed.stdout for _, printed in shown(bucket, 20)] == ["a"]
 

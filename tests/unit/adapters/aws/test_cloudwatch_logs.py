@@ -77,7 +77,7 @@ def test_a_function_may_be_followed_before_it_writes(logs: FunctionLogs, aws: Fa
     assert texts(islice(logs.read("name", START, follow=True), 1)) == ["e1"]
 
 
-def test_an_absent_log_is_an_error_with_what_to_do(logs: FunctionLogs, aws: FakeAwsHttp) -> None:
+def test_an_absent_log_is_an_error_with_advice(logs: FunctionLogs, aws: FakeAwsHttp) -> None:
     aws.error("ResourceNotFoundException")
     with pytest.raises(InvocationError, match="no function of that name has run"):
         list(logs.read("name", START))

@@ -110,7 +110,7 @@ def test_an_image_that_ecr_cannot_read_is_not_absent(
         registry.find("tag")
 
 
-def test_no_answer_is_no_absence(registry: EcrRegistry, aws: FakeAwsHttp) -> None:
+def test_no_answer_is_not_absence(registry: EcrRegistry, aws: FakeAwsHttp) -> None:
     aws.error("AccessDeniedException")
     with pytest.raises(RegistryError, match=r"'covalent-lambda': .*(.|\n)*BatchGetImage"):
         registry.find("tag")
@@ -133,7 +133,7 @@ def test_an_image_of_several_platforms_is_refused_with_how_to_build_it(
         registry.find("tag")
 
 
-def test_a_repository_that_is_there_is_not_made(registry: EcrRegistry, aws: FakeAwsHttp) -> None:
+def test_a_repository_that_exists_is_not_created(registry: EcrRegistry, aws: FakeAwsHttp) -> None:
     aws.json(REPOSITORY)
     assert registry.ensure_repository() == URI
     assert aws.operations == ["DescribeRepositories"]

@@ -53,7 +53,7 @@ def test_a_task_that_lambda_did_not_accept_is_not_sent_again_here(
     assert len(aws.requests) == 1
 
 
-def test_a_missing_function_has_an_error_of_its_own(
+def test_a_missing_function_has_a_specific_error(
     invocations: LambdaInvocations, aws: Answers
 ) -> None:
     aws.error("ResourceNotFoundException", status=404)

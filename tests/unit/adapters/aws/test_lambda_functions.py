@@ -111,7 +111,7 @@ def test_a_role_that_never_becomes_ready_is_an_error(
     assert 75 < clock.now() < 100
 
 
-def test_another_refusal_is_not_tried_again(
+def test_another_refusal_is_not_retried(
     functions: LambdaFunctions, aws: FakeAwsHttp, clock: FakeClock
 ) -> None:
     aws.error("InvalidParameterValueException", "The architecture does not match the image.")
@@ -120,9 +120,7 @@ def test_another_refusal_is_not_tried_again(
     assert clock.sleeps == []
 
 
-def test_a_removed_image_has_an_error_of_its_own(
-    functions: LambdaFunctions, aws: FakeAwsHttp
-) -> None:
+def test_a_removed_image_has_a_specific_error(functions: LambdaFunctions, aws: FakeAwsHttp) -> None:
     said = f"Source image {SPEC.image.uri} does not exist. Provide a valid source image."
     aws.error("InvalidParameterValueException", said)
     with pytest.raises(ImageMissing, match=rf"{SPEC.image.uri} is not in ECR(.|\n)*is rebuilt"):
@@ -177,7 +175,9 @@ def test_a_function_that_stays_pending_is_an_error(
     assert 600 < sum(clock.sleeps) < 605
 
 
-def test_deleting_what_is_gone_is_no_error(functions: LambdaFunctions, aws: FakeAwsHttp) -> None:
+def test_deleting_what_is_gone_is_not_an_error(
+    functions: LambdaFunctions, aws: FakeAwsHttp
+) -> None:
     aws.error("ResourceNotFoundException", status=404)
     functions.delete("name")
     assert aws.operations == ["DeleteFunction"]
@@ -191,7 +191,7 @@ def test_a_function_that_may_not_be_deleted_is_an_error(
         functions.delete("name")
 
 
-def test_an_arn_of_a_role_is_taken_as_it_is(functions: LambdaFunctions) -> None:
+def test_an_arn_of_a_role_is_not_changed(functions: LambdaFunctions) -> None:
     assert functions.role_arn(SPEC.role_arn) == SPEC.role_arn
 
 
@@ -204,7 +204,7 @@ def test_a_configuration_error_is_not_hidden(functions: LambdaFunctions, aws: Fa
 # -- reserved concurrency -------------------------------------------------------------------------
 
 
-def test_what_is_reserved_already_is_left_alone(
+def test_what_is_reserved_already_is_not_changed(
     functions: LambdaFunctions, aws: FakeAwsHttp
 ) -> None:
     aws.json({"Concurrency": {"ReservedConcurrentExecutions": 7}})

@@ -104,7 +104,7 @@ def test_a_log_that_cannot_be_read_costs_no_answer(
     assert invoke(invocations) == Reply(payload={"v": 1})
 
 
-def test_a_function_error_is_no_answer(invocations: LambdaInvocations, aws: Answers) -> None:
+def test_a_function_error_is_not_an_answer(invocations: LambdaInvocations, aws: Answers) -> None:
     aws.json({"errorType": "Runtime.ExitError"}, x_amz_function_error="Unhandled")
     assert invoke(invocations).function_error == "Unhandled"
 
@@ -262,7 +262,7 @@ def test_without_credentials_nothing_is_sent(aws: Answers, server: FakeAwsServer
     assert aws.requests == []
 
 
-def test_an_answer_that_is_no_json_was_cut_off(
+def test_an_answer_that_is_not_json_was_cut_off(
     invocations: LambdaInvocations, aws: Answers
 ) -> None:
     aws.next.append((200, {}, b'{"v": 1, "sta'))

@@ -197,7 +197,7 @@ def test_a_registry_is_where_its_partition_is_whatever_the_endpoint(
     assert clients.registry_of("123456789012") == f"123456789012.dkr.ecr.{region}.{domain}"
 
 
-def test_credentials_without_successors_are_asked_for_beside_the_event_loop_alone() -> None:
+def test_credentials_without_successors_are_asked_for_outside_the_event_loop_alone() -> None:
     asked: list[threading.Thread] = []
 
     def refresh() -> dict[str, str]:
@@ -224,7 +224,7 @@ def test_credentials_without_successors_are_asked_for_beside_the_event_loop_alon
     assert threading.main_thread() not in asked
 
 
-def test_a_credentials_file_that_is_not_there_is_named(tmp_path: Path) -> None:
+def test_a_credentials_file_that_does_not_exist_is_named(tmp_path: Path) -> None:
     target = AwsTarget(credentials_file=str(tmp_path / "nowhere"))
     with pytest.raises(
         ConfigurationError, match=r"option credentials_file='.*nowhere': the file does not exist"
@@ -232,7 +232,7 @@ def test_a_credentials_file_that_is_not_there_is_named(tmp_path: Path) -> None:
         AwsClients(target)
 
 
-def test_a_profile_that_is_not_there_is_named(credentials_file: str) -> None:
+def test_a_profile_that_does_not_exist_is_named(credentials_file: str) -> None:
     with pytest.raises(ConfigurationError, match="other"):
         AwsClients(AwsTarget(credentials_file=credentials_file, profile="other"))
 

@@ -144,7 +144,7 @@ def test_a_push_that_ends_without_a_digest_is_an_error(
         engine.push(NAME, LOGIN)
 
 
-def test_without_an_engine_the_error_says_what_to_do(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_without_an_engine_the_error_has_advice(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("DOCKER_HOST", "tcp://127.0.0.1:1")
     with pytest.raises(
         ImageBuildError, match=r"^Docker could not build an image: (.|\n)*docker in"
@@ -172,7 +172,7 @@ def refused(name: str = NAME) -> list[dict[str, Any]]:
     return pushed({"error": 'Get "http://registry.example.com:5000/v2/": connection refused'})
 
 
-def test_a_push_to_a_registry_that_is_not_reached_is_tried_again(
+def test_a_push_to_a_registry_that_is_not_reached_is_retried(
     engine: DockerEngine, api: FakeDockerApi
 ) -> None:
     api.streams = [refused(), refused(), pushed({"aux": {"Digest": "sha256:0a"}})]
@@ -190,9 +190,7 @@ def test_a_registry_that_is_never_reached_is_an_error_after_some_attempts(
     assert api.streams == []
 
 
-def test_a_push_that_is_refused_is_not_tried_again(
-    engine: DockerEngine, api: FakeDockerApi
-) -> None:
+def test_a_push_that_is_refused_is_not_retried(engine: DockerEngine, api: FakeDockerApi) -> None:
     api.streams = [pushed({"error": "denied"})]
     with pytest.raises(RegistryError):
         engine.push(NAME, LOGIN)
@@ -300,7 +298,7 @@ def test_a_build_asks_no_credential_helper(
 
 
 @pytest.mark.filterwarnings("ignore:docker-credential-broken not installed:UserWarning")
-def test_a_pull_goes_on_without_a_credential_helper_and_says_so(
+def test_a_pull_continues_without_a_credential_helper_and_says_so(
     broken_helper: None,
     engine: DockerEngine,
     api: FakeDockerApi,

@@ -113,7 +113,7 @@ def test_a_stream_is_read_only_once_and_to_its_end(name: str) -> None:
         '": dial tcp [::1]:1: connect: connection refused (HTTP status 500)',
     ],
 )
-def test_a_registry_that_was_not_reached_is_no_matter_of_permissions(reason: str) -> None:
+def test_a_registry_that_was_not_reached_is_not_a_matter_of_permissions(reason: str) -> None:
     error = push_error(NAME, reason)
     assert isinstance(error, RegistryUnreachable)
     assert reason in error.message

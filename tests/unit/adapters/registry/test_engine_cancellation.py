@@ -169,7 +169,7 @@ def test_uploads_end_when_nobody_wants_the_image_any_more(
     assert "tag" in server.repositories["tasks"].manifests
 
 
-def test_a_build_that_nobody_wants_any_more_leaves_nothing(
+def test_a_build_that_nobody_needs_any_more_leaves_nothing_behind(
     dispatcher: Dispatcher, server: Any
 ) -> None:
     def receive(state: str) -> None:

@@ -31,7 +31,7 @@ def test_a_disk_that_is_full_leaves_nothing_and_the_next_try_succeeds(
     assert "tag" in server.repositories["tasks"].manifests
 
 
-def test_a_layer_that_was_cut_short_is_made_again(dispatcher: Dispatcher, server: Any) -> None:
+def test_a_layer_that_was_cut_short_is_recreated(dispatcher: Dispatcher, server: Any) -> None:
     dispatcher.make("numpy")
     for file in (dispatcher.cache / "layers").glob("*.tar.gz"):
         file.write_bytes(file.read_bytes()[:10])
@@ -41,7 +41,7 @@ def test_a_layer_that_was_cut_short_is_made_again(dispatcher: Dispatcher, server
         assert f"sha256:{hashlib.sha256(data).hexdigest()}" == digest
 
 
-def test_a_layer_that_was_damaged_is_made_again(
+def test_a_layer_that_was_damaged_is_recreated(
     dispatcher: Dispatcher, server: Any, caplog: pytest.LogCaptureFixture
 ) -> None:
     digest = dispatcher.make("numpy")
@@ -57,7 +57,7 @@ def test_a_layer_that_was_damaged_is_made_again(
     assert Dispatcher(server, dispatcher.cache).make("numpy") == digest
 
 
-def test_an_image_whose_record_was_damaged_is_made_again(
+def test_an_image_whose_record_was_damaged_is_recreated(
     dispatcher: Dispatcher, server: Any
 ) -> None:
     digest = dispatcher.make("numpy")

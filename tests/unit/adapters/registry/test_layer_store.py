@@ -46,7 +46,7 @@ class Unwanted(Exception):
     pass
 
 
-def test_work_that_is_given_up_leaves_nothing(tmp_path: Path) -> None:
+def test_work_that_is_given_up_leaves_nothing_behind(tmp_path: Path) -> None:
     def check() -> None:
         raise Unwanted
 

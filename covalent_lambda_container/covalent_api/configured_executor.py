@@ -67,7 +67,8 @@ class ConfiguredExecutor(AsyncBaseExecutor):
         "/mnt/NAME"}; needs subnet_ids.
     requirements : list[str]
         pip requirements that every electron of this executor gets; ["-r FILE"] reads them from
-        a file.
+        a requirements file, pylock.toml, uv.lock or pyproject.toml; "-r uv.lock[NAME]" adds an
+        extra or a dependency group.
     constraints : list[str]
         Requirements of packages that are installed only if another package needs them, as in
         pip's constraints files.

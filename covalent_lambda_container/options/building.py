@@ -22,7 +22,8 @@ class ImageOptions:
         list[Text],
         Option(
             "pip requirements that every electron of this executor gets; "
-            '["-r FILE"] reads them from a file.',
+            '["-r FILE"] reads them from a requirements file, pylock.toml, uv.lock or '
+            'pyproject.toml; "-r uv.lock[NAME]" adds an extra or a dependency group.',
             remark="The file is read when the executor is created.",
         ),
     ] = []

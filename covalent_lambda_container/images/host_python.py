@@ -12,9 +12,9 @@ import sys
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
 
-from covalent_lambda_container.errors import ImageBuildError
 from covalent_lambda_container.files.archives import Member, archive, unpack
 from covalent_lambda_container.files.streams import reader
+from covalent_lambda_container.ports.engine import CommandFailed
 
 
 class HostPython:
@@ -40,7 +40,7 @@ class HostPython:
 
         Raises
         ------
-        ImageBuildError
+        CommandFailed
             When it exits with a status other than 0.
         """
         program, *arguments = command
@@ -55,9 +55,8 @@ class HostPython:
             check=False,
         )
         if ended.returncode:
-            raise ImageBuildError(
-                f"Python exited with status {ended.returncode}:\n{redacted(ended.stderr)}"
-            )
+            said = redacted(ended.stderr)
+            raise CommandFailed(f"Python exited with status {ended.returncode}:\n{said}", said)
         return ended.stdout
 
     def put(self, members: Iterable[Member]) -> None:

@@ -91,6 +91,20 @@ class IndexSettings:
         remote = tuple(url for url in self.extra_index_urls if not url.startswith("file:"))
         return replace(self, extra_index_urls=remote)
 
+    def without_local_sources(self) -> IndexSettings | None:
+        """Return the settings without folders of this machine; None if the index itself is one."""
+        if self.index_url.startswith("file:"):
+            return None
+        pages = tuple(url for url in self.find_links if url.startswith(_REMOTE))
+        remote = self.without_local_mirrors()
+        return replace(
+            remote,
+            extra_index_urls=tuple(
+                url for url in remote.extra_index_urls if without_name(url).startswith(_REMOTE)
+            ),
+            find_links=pages,
+        )
+
     def uv_environment(self, ca_file: str) -> dict[str, str]:
         """Return environment variables for uv on this machine; they override inherited ones.
 

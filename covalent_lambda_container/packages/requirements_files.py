@@ -20,7 +20,7 @@ from covalent_lambda_container.packages.pip_forms import (
     with_name,
     with_variables,
 )
-from covalent_lambda_container.packages.pip_options import OPTION_LINES, REFUSED, split_line
+from covalent_lambda_container.packages.pip_options import REFUSED, split_line, with_options
 from covalent_lambda_container.packages.project_files import (
     ProjectFileError,
     path_and_names,
@@ -207,7 +207,6 @@ class _Reader:
         self._read(lines, text, place)
 
     def _read(self, lines: Iterable[tuple[str, str]] | None, text: str, place: _Position) -> None:
-        """Read the lines of a project's file, or the text of a requirements file."""
         if lines is None:
             self._read_lines(text, place)
             return
@@ -247,8 +246,7 @@ class _Reader:
         for name in given.get("constraint", ()):
             self._include(name, line, replace(place, constrains=True))
         try:
-            for option, canonical in OPTION_LINES.items():
-                self._options.update(*map(canonical, given.get(option, ())))
+            self._options = with_options(self._options, given)
         except UnusableUrl as exc:
             raise refusal(place.origin, line, str(exc), exc.hint) from None
         except ValueError as exc:

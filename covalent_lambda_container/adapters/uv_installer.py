@@ -24,7 +24,10 @@ import uv
 from covalent_lambda_container.errors import ImageBuildError
 from covalent_lambda_container.files.cache_folder import mark_used
 from covalent_lambda_container.packages.failure_reasons import needs_other_python
-from covalent_lambda_container.packages.index_settings import IndexSettings
+from covalent_lambda_container.packages.index_settings import (
+    IndexSettings,
+    without_local_sources,
+)
 from covalent_lambda_container.packages.install_failures import not_reached, unsatisfiable
 from covalent_lambda_container.packages.installer_output import names_to_build, shortened
 from covalent_lambda_container.packages.wheel_platforms import MACHINES, platform_name
@@ -234,7 +237,7 @@ def _python_excluded(
     What needs another Python is not worth a build. uv finds out from what the index has said and is
     in its cache: without network there is no source that it could run.
     """
-    remote = settings.without_local_sources()
+    remote = without_local_sources(settings)
     if remote is None:
         return ""
     query = [part for part in command if part not in ("--no-build", "--refresh")]

@@ -70,6 +70,10 @@ class PackageInstaller:
         self._sdk = SdkWheels(engine, wheels, cache)
         self._sources = SourceBuilder(engine, wheels)
 
+    def authorities(self) -> bytes | None:
+        """Return the certificate authorities to trust, as PEM text; None for the system's own."""
+        return self._read_settings().ca_bundle
+
     def install(
         self,
         spec: ImageSpec,

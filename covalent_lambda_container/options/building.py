@@ -45,10 +45,11 @@ class ImageOptions:
         ),
     ] = []
     bash_deps: Annotated[
-        Literal["build", "runtime"],
+        Literal["build", "after_packages", "runtime"],
         Option(
-            "When commands of DepsBash run: once while the image is built, or before each task, "
-            "in a folder under /tmp."
+            "When commands of DepsBash run: once while the image is built, before the packages are "
+            "installed (build) or after them (after_packages), or before each task, in a folder "
+            "under /tmp (runtime)."
         ),
     ] = "build"
     base_image: Annotated[

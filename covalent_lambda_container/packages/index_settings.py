@@ -91,20 +91,6 @@ class IndexSettings:
         remote = tuple(url for url in self.extra_index_urls if not url.startswith("file:"))
         return replace(self, extra_index_urls=remote)
 
-    def without_local_sources(self) -> IndexSettings | None:
-        """Return the settings without folders of this machine; None if the index itself is one."""
-        if self.index_url.startswith("file:"):
-            return None
-        pages = tuple(url for url in self.find_links if url.startswith(_REMOTE))
-        remote = self.without_local_mirrors()
-        return replace(
-            remote,
-            extra_index_urls=tuple(
-                url for url in remote.extra_index_urls if without_name(url).startswith(_REMOTE)
-            ),
-            find_links=pages,
-        )
-
     def uv_environment(self, ca_file: str) -> dict[str, str]:
         """Return environment variables for uv on this machine; they override inherited ones.
 
@@ -237,6 +223,18 @@ class IndexSettings:
             pair = f"{login.username}:{login.password}".encode()
             secrets |= {secret, quote(secret, safe=""), base64.b64encode(pair).decode()}
         return {secret for secret in secrets if len(secret) >= _SHORTEST_SECRET}
+
+
+def without_local_sources(settings: IndexSettings) -> IndexSettings | None:
+    """Return settings without folders of this machine; None if the index itself is one."""
+    if settings.index_url.startswith("file:"):
+        return None
+    extra, pages = settings.extra_index_urls, settings.find_links
+    return replace(
+        settings,
+        extra_index_urls=tuple(url for url in extra if without_name(url).startswith(_REMOTE)),
+        find_links=tuple(url for url in pages if url.startswith(_REMOTE)),
+    )
 
 
 def proxies(default: str = "") -> dict[str, str]:

@@ -271,7 +271,10 @@ def test_locks_and_projects_are_installed(
         "UV_DEFAULT_INDEX": address,
         "SSL_CERT_FILE": str(tmp_path / "ca.pem"),
     }
-    for command in (["lock"], ["export", "-q", "--no-emit-project", "-o", "pylock.toml"]):
+    for command in (
+        ["lock"],
+        ["export", "-q", "--no-emit-project", "--no-dev", "-o", "pylock.toml"],
+    ):
         subprocess.run([uv.find_uv_bin(), *command], cwd=tmp_path, env=environment, check=True)
     # The lock names the index; its password is the machine's. The usual index is another one.
     monkeypatch.setenv("PIP_INDEX_URL", index.url(bridge_address(), "extra", login))

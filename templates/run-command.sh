@@ -11,5 +11,7 @@ fi
 if [ -d "$here/search-path" ]; then
     export PYTHONPATH="$here/search-path${PYTHONPATH:+:$PYTHONPATH}" PYTHONDONTWRITEBYTECODE=1
     export PATH="${LAMBDA_TASK_ROOT:-/var/task}/bin:$PATH"
+    # The working directory, which has the packages, would come before the standard library.
+    cd /tmp
 fi
 exec sh "$here/commands/$1"

@@ -15,8 +15,8 @@ import pytest
 from covalent_lambda_container.packages.pip_files import read_pip_files
 
 FILES = {
-    "dirs/one/pip/pip.conf": "[global]\nindex-url = https://one.example.com\ntimeout = 1\n",
-    "dirs/two/pip/pip.conf": "[global]\nindex_url = https://two.example.com\n",
+    "dirs/one/pip/pip.conf": "[global]\nwhich = one\nextra-option = 1\n",
+    "dirs/two/pip/pip.conf": "[global]\nwHich = two\n",
     ".pip/pip.conf": "[install]\nfind-links =\n    https://a.example.com\n    /wheels\n",
     "config/pip/pip.conf": "[global]\n--Cert = /user.pem\nproxy: http://p%20x@proxy:3128\n",
     "named.conf": "[global]\nretries = 3\n",
@@ -57,7 +57,7 @@ def test_it_is_what_pip_reads(named: str, machine: Path, monkeypatch: pytest.Mon
 
 def test_later_files_win(machine: Path) -> None:
     found = read()
-    assert found["global.index-url"] == "https://two.example.com"
+    assert found["global.which"] == "two"
     assert found["global.cert"] == "/user.pem"
     assert found["install.find-links"] == "\nhttps://a.example.com\n/wheels"
 
@@ -68,6 +68,6 @@ def test_a_file_that_cannot_be_read_is_reported_without_its_text(
     file = machine / "config" / "pip" / "pip.conf"
     file.write_text("index-url = https://user:hunter2@index.example.com\n")
     with caplog.at_level(logging.WARNING):
-        assert read()["global.timeout"] == "1"
+        assert read()["global.extra-option"] == "1"
     assert f"{file} is not used: reading it ended with MissingSectionHeaderError" in caplog.text
     assert "hunter2" not in caplog.text

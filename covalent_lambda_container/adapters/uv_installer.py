@@ -29,7 +29,11 @@ from covalent_lambda_container.packages.index_settings import (
     without_local_sources,
 )
 from covalent_lambda_container.packages.install_failures import not_reached, unsatisfiable
-from covalent_lambda_container.packages.installer_output import names_to_build, shortened
+from covalent_lambda_container.packages.installer_output import (
+    UNWRAPPED,
+    names_to_build,
+    shortened,
+)
 from covalent_lambda_container.packages.wheel_platforms import MACHINES, platform_name
 from covalent_lambda_container.ports.installer import OVERRIDES, WheelsMissing
 
@@ -277,7 +281,7 @@ def _run(
     ended = subprocess.run(
         command,
         cwd=scratch,
-        env={**os.environ, **settings.uv_environment(str(ca_file)), **variables},
+        env={**os.environ, **settings.uv_environment(str(ca_file)), **UNWRAPPED, **variables},
         stdin=subprocess.DEVNULL,
         stdout=subprocess.PIPE,
         stderr=subprocess.STDOUT,

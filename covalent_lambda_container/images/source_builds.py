@@ -19,7 +19,7 @@ from covalent_lambda_container.images.dockerfile import REQUIREMENTS
 from covalent_lambda_container.images.root_image import RootImage
 from covalent_lambda_container.model.specs import ImageSpec
 from covalent_lambda_container.packages.index_settings import IndexSettings
-from covalent_lambda_container.packages.installer_output import names_to_build
+from covalent_lambda_container.packages.installer_output import UNWRAPPED, names_to_build
 from covalent_lambda_container.packages.requirements import has_hash, parsed
 from covalent_lambda_container.ports.engine import CommandFailed, Container, Engine
 from covalent_lambda_container.ports.installer import OVERRIDES, Installer
@@ -32,7 +32,11 @@ CA_FILE: Final = f"{FOLDER}/ca-bundle.crt"
 
 _MAX_ROUNDS: Final = 20
 """uv names the packages without wheels one after the other."""
-_UV_VARIABLES: Final = {"UV_CACHE_DIR": f"/{FOLDER}/cache", "UV_LINK_MODE": "copy"}
+_UV_VARIABLES: Final = {
+    "UV_CACHE_DIR": f"/{FOLDER}/cache",
+    "UV_LINK_MODE": "copy",
+    **UNWRAPPED,
+}
 
 
 class SourceBuilder:

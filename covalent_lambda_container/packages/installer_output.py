@@ -6,6 +6,9 @@ import re
 from collections.abc import Iterator
 from typing import Final
 
+UNWRAPPED: Final = {"COLUMNS": "10000"}
+"""Environment variables for uv: it wraps what it says at the width that it finds there."""
+
 _MAX_LINES: Final = 14
 _MAX_LINE: Final = 400
 """Characters."""

@@ -11,6 +11,7 @@ from typing import Final
 
 import uv
 
+from covalent_lambda_container.packages.installer_output import UNWRAPPED
 from covalent_lambda_container.packages.urls import without_credentials
 
 _EXPORT: Final = (
@@ -50,7 +51,7 @@ def default_index() -> str:
 
 def _run(command: Sequence[str], folder: Path | None = None) -> str:
     # Variables of uv's could choose other groups, or another project.
-    environment = {k: v for k, v in os.environ.items() if not k.startswith("UV_")}
+    environment = {k: v for k, v in os.environ.items() if not k.startswith("UV_")} | UNWRAPPED
     try:
         ended = subprocess.run(
             [uv.find_uv_bin(), *command, "--color", "never"],

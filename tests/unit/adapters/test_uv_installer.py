@@ -123,8 +123,14 @@ def test_what_has_only_a_source_archive_may_be_built(
     ],
 )
 def test_what_excludes_the_images_python_is_not_built(
-    needed: str, raised: type[Exception], said: str, tmp_path: Path
+    needed: str,
+    raised: type[Exception],
+    said: str,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
+    # A width at which uv wraps what it says.
+    monkeypatch.setenv("COLUMNS", "40")
     requests = []
 
     class Handler(LoopbackHandler):

@@ -66,15 +66,18 @@ class ConfiguredExecutor(AsyncBaseExecutor):
         Access point of EFS or S3 Files that the functions mount, {"arn": its ARN, "mount_path":
         "/mnt/NAME"}; needs subnet_ids.
     requirements : list[str]
-        pip requirements of every electron of this executor; ["-r FILE"] reads them from a file.
+        pip requirements that every electron of this executor gets; ["-r FILE"] reads them from
+        a requirements file, pylock.toml, uv.lock or pyproject.toml; "-r uv.lock[NAME]" adds an
+        extra or a dependency group.
     constraints : list[str]
         Requirements of packages that are installed only if another package needs them, as in
         pip's constraints files.
     local_packages : list[str]
         Your own packages and modules, copied into the images unchanged: import names, or paths.
     bash_deps : str
-        When DepsBash commands run: once while the image is built, or before each task, in a
-        folder under /tmp. Default: "build".
+        When commands of DepsBash run: once while the image is built, before the packages are
+        installed (build) or after them (after_packages), or before each task, in a folder under
+        /tmp (runtime). Default: "build".
     base_image : str
         Root image; default: public.ecr.aws/lambda/python:X.Y, for the client's Python X.Y.
     architecture : str

@@ -77,7 +77,7 @@ def not_built(said: str, wheels_said: str, base_image: str) -> ImageBuildError:
     )
     parts = [f"{HEADING}: {reason}.", *filter(None, [shortened(said)])]
     if names:
-        parts.append(f"There is no wheel of {names} for this image.")
+        parts.append(f"There is no wheel for {names} for this image.")
     elif wheels_said:
         parts.append(f"Installing from wheels only failed:\n{shortened(wheels_said)}")
     return ImageBuildError("\n".join(parts), hint=hint)
@@ -96,5 +96,5 @@ def not_tried(failure: ImageBuildError, wheels_said: str) -> ImageBuildError:
     names = ", ".join(names_to_build(wheels_said))
     parts = [f"{HEADING}: {failure.message}"]
     if names:
-        parts.append(f"There is no wheel of {names} for this image, and it was to be built.")
+        parts.append(f"There is no wheel for {names} for this image, and it was to be built.")
     return ImageBuildError("\n".join(parts), hint=failure.hint)

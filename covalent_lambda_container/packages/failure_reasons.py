@@ -67,11 +67,11 @@ def obstacle(said: str) -> Reason | None:
     """Return the reason where other versions would change nothing; None if there is none such."""
     if _NO_SPACE.search(said):
         return "the dispatcher's disk is full", (
-            "Make room, or name a folder on another file system by the option cache_dir."
+            "Free some space, or set the option cache_dir to a folder on another file system."
         )
     if match := _WRONG_HASH.search(said):
-        return f"the file of {match['what']} has another hash than the requirement", (
-            "Correct the hash in the requirement, or find out why the index has another file."
+        return f"the file of {match['what']} has a different hash than the requirement", (
+            "Correct the hash in the requirement, or find out why the index has a different file."
         )
     if match := _REFUSED.search(said):
         return f"the index {match['index']} refuses access ({match['status']})", (

@@ -159,7 +159,7 @@ def test_what_failed_in_the_container_comes_first(said: str, reason: str) -> Non
     error = not_built(said, NO_WHEEL, "python:3.11")
     assert error.message.startswith(f"The packages could not be installed: {reason}")
     assert "ended with status" not in str(error)
-    assert error.message.endswith("There is no wheel of annoy for this image.")
+    assert error.message.endswith("There is no wheel for annoy for this image.")
 
 
 def test_a_build_that_did_not_begin_says_why() -> None:
@@ -167,7 +167,7 @@ def test_a_build_that_did_not_begin_says_why() -> None:
     error = not_tried(failure, NO_WHEEL)
     assert str(error) == (
         "The packages could not be installed: there is no git.\nIt was looked for.\n"
-        "There is no wheel of annoy for this image, and it was to be built.\nInstall it."
+        "There is no wheel for annoy for this image, and it was to be built.\nInstall it."
     )
 
 

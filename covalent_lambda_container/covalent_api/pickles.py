@@ -10,9 +10,7 @@ import struct
 from collections import deque
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
-from typing import Any, Final
-
-from covalent_lambda_container.files.streams import Lines
+from typing import Any, Final, Protocol
 
 _SUBIMPORT: Final = ("cloudpickle.cloudpickle", "subimport")
 """How cloudpickle refers to a module: a call of this function with the module's name."""
@@ -36,6 +34,16 @@ Sized = tuple[int, Iterable[bytes]]
 """A pickle: its size, and its bytes in pieces."""
 
 
+class PickleFile(Protocol):
+    """What `pickletools` reads a pickle from."""
+
+    def read(self, size: int, /) -> bytes:
+        """Return so many bytes, or fewer at the end."""
+
+    def readline(self) -> bytes:
+        """Return the bytes up to the end of a line."""
+
+
 @dataclass(frozen=True, kw_only=True)
 class References:
     """What a pickle names.
@@ -57,7 +65,7 @@ class References:
         return any(module.partition(".")[0] == name for module, _ in self.names)
 
 
-def references(pickled: bytes | Lines) -> References:
+def references(pickled: bytes | PickleFile) -> References:
     """Return what a pickle refers to, read from its opcodes."""
     names: set[tuple[str, str]] = set()
     texts: set[str] = set()
@@ -91,7 +99,7 @@ def references(pickled: bytes | Lines) -> References:
     return References(names=frozenset(names), texts=frozenset(texts))
 
 
-def _opcodes(pickled: bytes | Lines) -> Iterator[tuple[Any, Any]]:
+def _opcodes(pickled: bytes | PickleFile) -> Iterator[tuple[Any, Any]]:
     """Yield opcodes and their arguments, those before the fault if a pickle is broken.
 
     Whoever unpickles it comes to the same fault, and fails; that is not for the reader to report.

@@ -14,13 +14,6 @@ class Readable(Protocol):
         """Return at most `size` bytes; none at the end."""
 
 
-class Lines(Readable, Protocol):
-    """A stream of bytes and of lines."""
-
-    def readline(self) -> bytes:
-        """Return the bytes up to the end of a line."""
-
-
 def reader(pieces: Iterable[bytes]) -> io.BufferedReader:
     """Return a file over pieces whose reads are short at its end only."""
     stream: Any = ChunkStream(pieces)

@@ -114,9 +114,11 @@ def _packed(answer: dict[str, Any], pickled: memoryview) -> list[bytes | memoryv
     result = answer["result"]
     if not result:
         return wire.pack(answer, [])
-    if len(result["string"]) <= _LONG_TEXT:
+    shown = result.get("string")
+    # The task's process wrote it, and may have written anything.
+    if not isinstance(shown, str) or len(shown) <= _LONG_TEXT:
         return wire.pack(answer, [pickled])
-    text = result["string"].encode()
+    text = shown.encode("utf-8", "backslashreplace")
     return wire.pack(answer | {"result": result | {"string": ""}}, [pickled, text])
 
 

@@ -24,6 +24,8 @@ _EXPECTED: dict[str, type[LambdaContainerError]] = {
     "timed out": TaskTimedOut,
     "cancelled": TaskTimedOut,
 }
+_NO_CONTAINER = "APIError: 500 Server Error for http+docker"
+"""The emulator's engine did not start a container; AWS has no such error."""
 _MAY_HAVE_RUN = "may have run; it was not run again"
 
 
@@ -89,10 +91,11 @@ class Checks:
             return True
         if self._marks.begun[name]:
             # A container that was killed takes what ran in it along.
-            killed = self._marks.containers.get(name) in self._faults.killed
+            killed = self._faults.has_taken(self._marks.containers.get(name, ""), since)
             return killed and isinstance(exc, InvocationError)
         if self._faults.during((FULL,), since):
             return "No space left" in str(exc) or "disk" in str(exc)
         if isinstance(exc, InvocationError) and self._faults.during((KILLED, DELETED), since):
             return True
-        return isinstance(exc, InvocationError) and _MAY_HAVE_RUN in str(exc)
+        said = str(exc)
+        return isinstance(exc, InvocationError) and (_MAY_HAVE_RUN in said or _NO_CONTAINER in said)

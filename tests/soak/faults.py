@@ -69,11 +69,21 @@ class Faults:
         """Return whether there was such a fault between a moment (`time.monotonic`) and now."""
         return any(kind in kinds and until >= since for kind, _, until in self._times)
 
+    def has_taken(self, container: str, since: float) -> bool:
+        """Return whether a container that ran after a moment was ended by a fault."""
+        if container in self.killed:
+            return True
+        # One that started while functions were being deleted was not listed before.
+        if not self.during((DELETED, STOPPED), since):
+            return False
+        return container not in {one.id[:12] for one in self._losable.containers()}
+
     async def go_on(self, seconds: float) -> None:
         """Break things for so long; everything breaks once at least, if the time suffices."""
+        # What ends containers is rare, so that tasks come to their time's end as well.
         usual = [
-            *[self._break_lambda] * 5,
-            *[self._break_s3] * 3,
+            *[self._break_lambda] * 20,
+            *[self._break_s3] * 12,
             self._kill_container,
             self._delete_functions,
             self._delete_images,

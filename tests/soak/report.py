@@ -11,7 +11,8 @@ from typing import NamedTuple
 
 _MEGABYTE = 1024 * 1024
 _MORE_MB = 60
-_MORE_HANDLES = 40
+_MORE_HANDLES = 100
+"""Connections that S3 and Lambda are kept open to, at most: as many as tasks needed at once."""
 
 LOST = "answer lost"
 TWICE = "ran twice"

@@ -74,7 +74,8 @@ class Report:
     excused: int = 0
 
     def violated(self, kind: str, line: str) -> None:
-        """Note something that must not have happened."""
+        """Note something that must not have happened, and say so at once."""
+        print(f"VIOLATION {kind}: {line}", flush=True)
         self.violations.append((kind, line))
 
     def check_held(self) -> None:

@@ -87,7 +87,9 @@ class LosableStack:
         """Return the containers of its functions."""
         port = self.stack.endpoint_url.rpartition(":")[2]
         with contextlib.closing(docker.from_env()) as engine:
-            found = engine.containers.list(filters={"label": "ministack.instance"})
+            found = engine.containers.list(
+                filters={"label": "ministack.instance"}, ignore_removed=True
+            )
             return [one for one in found if one.labels["ministack.instance"].endswith(f":{port}")]
 
     def close(self) -> None:

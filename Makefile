@@ -19,7 +19,7 @@ test: $(VENV)/.installed $(MOTO)/.installed ## run all tests but the long ones (
 	$(RUN) -m pytest -n auto --durations=10 tests/unit
 	$(RUN) -m pytest -m "not slow" --durations=10 tests/contract tests/integration tests/e2e
 
-test-unit: $(VENV)/.installed ## run the unit tests (1 min)
+test-unit: $(VENV)/.installed ## run the unit tests (2 min)
 	$(RUN) -m pytest -n auto tests/unit
 
 test-pythons: $(VENV)/.installed ## run the unit tests on Python 3.10 to 3.14 and the oldest libraries (10 min)
@@ -28,7 +28,7 @@ test-pythons: $(VENV)/.installed ## run the unit tests on Python 3.10 to 3.14 an
 test-engines: $(VENV)/.installed ## run engine tests on newer Docker and podman (root, Debian, 10 min)
 	$(RUN) tests/engines.py $(ONLY)
 
-test-slow: $(VENV)/.installed $(MOTO)/.installed ## run fault injection and bulk tests (Docker, 30 min)
+test-slow: $(VENV)/.installed $(MOTO)/.installed ## run fault injection and bulk tests (Docker, 15 min)
 	$(RUN) -m pytest -m slow
 
 soak: $(VENV)/.installed ## run tasks while everything breaks, MINUTES=20, SEED=n (Docker)

@@ -134,7 +134,7 @@ class AWSLambdaContainerExecutor(ConfiguredExecutor):
             task = dataclasses.replace(task, covalent_version=version)
         wiring = await _loaded_wiring()
         web_page.let_page_find_output(dispatch_id)
-        await post_processing.take_over(dispatch_id, self.stored)
+        await post_processing.reassign(dispatch_id, self.stored)
         service = wiring.service_for(self.options())
         contents_of = service.targets.contents_of
         async with _node_progress.get().shown(dispatch_id, node_id) as waiting:

@@ -223,7 +223,7 @@ def _lines(
 def _configuration(given: dict[str, Any]) -> dict[str, Any]:
     """Return the options that were given and that Covalent's configuration does not have.
 
-    Not as whom the account was set up: the dispatcher is not to be its administrator.
+    The identity that set the account up is left out: the dispatcher must not be its administrator.
     """
     from covalent_lambda_container.options.resolve import resolve
 

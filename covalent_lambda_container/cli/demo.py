@@ -1,4 +1,4 @@
-"""``covalent-lambda demo``: the whole way of a workflow, on this machine."""
+"""``covalent-lambda demo``: a workflow's whole path, on this machine."""
 
 from __future__ import annotations
 

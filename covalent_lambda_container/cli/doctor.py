@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from covalent_lambda_container.options.schema import Options
 
 _HARMLESS: Final = frozenset({"Covalent server", "Docker disk", "configuration"})
-"""What a task can run in spite of."""
+"""Checks whose problems do not keep a task from running."""
 
 
 @command()

@@ -127,7 +127,7 @@ def status(folder: Path, output: Output) -> None:
 
 
 def instructions(stack: BackgroundStack, output: Output) -> None:
-    """Say how to use a stack; its variables are the result."""
+    """Print how to use a stack; its variables are the result."""
     from covalent_lambda_container.local.stack import OWNER_PROFILE
     from covalent_lambda_container.options.configuration import read_section
 
@@ -148,7 +148,7 @@ def instructions(stack: BackgroundStack, output: Output) -> None:
 
 
 def undoing(stack: BackgroundStack) -> Iterator[str]:
-    """Say how to undo what leads to a stack that was stopped."""
+    """Yield instructions for undoing the settings that lead to a stack that was stopped."""
     from covalent_lambda_container.options.configuration import read_section
 
     section = read_section()

@@ -102,7 +102,7 @@ class Output:
         return [wrapped(line, self._stdout) for line in lines]
 
     def line(self, document: Any, text: str) -> None:
-        """Write a piece of a result that has no end: a JSON document on one line, or text."""
+        """Write one piece of an endless result: a JSON document on one line, or text."""
         shown = json.dumps(document, ensure_ascii=False) if self.as_json else text
         print(shown, file=self._stdout, flush=True)
 

@@ -17,7 +17,7 @@ from covalent_lambda_container.options.declarations import OPTIONS
 Body = TypeVar("Body", bound=Callable[..., Any])
 
 ACCOUNT: Final = ("region", "profile", "credentials_file", "endpoint_url")
-"""Options that say which account, as whom, and where."""
+"""Options that name the account, the identity that is used, and the region."""
 
 _UNITS: Final = {"s": "seconds", "m": "minutes", "h": "hours", "d": "days"}
 

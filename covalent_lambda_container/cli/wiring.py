@@ -1,4 +1,4 @@
-"""What commands work with: the parts that are put together for the executor, or a test's."""
+"""The parts that commands work with: those of the executor, or a test's."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
 
 class Wiring(Protocol):
-    """What `covalent_lambda_container.executor.wiring` offers."""
+    """The functions of `covalent_lambda_container.executor.wiring` that commands call."""
 
     def service_for(self, options: Options) -> Service: ...
     def account_stores_for(self, options: Options) -> AccountStores: ...
@@ -32,5 +32,5 @@ def wiring() -> Wiring:
 
 
 def contents_of(options: Options) -> ContentsOf:
-    """Return what says what is in the images that an executor with these options makes."""
+    """Return a function that looks up what the executor's image of a tag contains."""
     return wiring().service_for(options).targets.contents_of

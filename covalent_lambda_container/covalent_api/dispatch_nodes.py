@@ -2,24 +2,12 @@
 
 from __future__ import annotations
 
-import urllib.request
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Any, Final
+from typing import Any
 
-from covalent._shared_files.utils import format_server_url
-from covalent._workflow.transportable_object import (
-    HEADER_OFFSET,
-    TOArchiveUtils,
-    TransportableObject,
-)
-
-from covalent_lambda_container.covalent_api.dispatch import asked_of
-from covalent_lambda_container.covalent_api.manifests import manifest_of, nodes_of, word_of
-
-_STDERR_BYTES: Final = 4 * 1024 * 1024
-"""As much of a task's stderr is read; the handler keeps less."""
+from covalent_lambda_container.covalent_api.stored_dispatch import StoredNode, stored_dispatch
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -78,51 +66,25 @@ def read_nodes(dispatch_id: str, server: str | None = None) -> DispatchRecord:
     ConfigurationError
         The server does not answer, or has no such dispatch.
     """
-    address = server or format_server_url()
-    with asked_of(address, dispatch_id):
-        manifest = manifest_of(dispatch_id, address)
+    with stored_dispatch(dispatch_id, server) as dispatch:
         return DispatchRecord(
             dispatch_id=dispatch_id,
-            name=str(manifest["lattice"]["metadata"]["name"]),
-            state=word_of(manifest["metadata"]["status"]),
-            nodes=tuple(_node(*found) for found in nodes_of(dispatch_id, address, manifest)),
+            name=dispatch.name,
+            state=dispatch.state,
+            nodes=tuple(_node(node) for node in dispatch.executor_nodes()),
         )
 
 
-def _node(dispatch_id: str, node: dict[str, Any]) -> DispatchNode:
-    metadata, assets = node["metadata"], node["assets"]
-    header = _header(assets["output"])
+def _node(node: StoredNode) -> DispatchNode:
+    output = node.files.header_of("output")
     return DispatchNode(
-        dispatch_id=dispatch_id,
-        node_id=int(node["id"]),
-        name=str(metadata["name"]),
-        state=word_of(metadata["status"]),
-        started=_moment(metadata["start_time"]),
-        ended=_moment(metadata["end_time"]),
-        attributes=(metadata["executor_data"] or {}).get("attributes") or {},
-        header=header,
-        stderr="" if header else _text(assets.get("stderr")),
+        dispatch_id=node.dispatch.dispatch_id,
+        node_id=node.node_id,
+        name=node.name,
+        state=node.state,
+        started=node.metadata["start_time"],
+        ended=node.metadata["end_time"],
+        attributes=(node.metadata["executor_data"] or {}).get("attributes") or {},
+        header=output.header if output else {},
+        stderr="" if output else node.files.text("stderr"),
     )
-
-
-def _moment(value: Any) -> datetime | None:
-    return datetime.fromisoformat(value) if isinstance(value, str) else value
-
-
-def _header(asset: dict[str, Any]) -> dict[str, Any]:
-    """Return a value's header, without the value: that may be large."""
-    if not asset.get("size") or not asset.get("remote_uri"):
-        return {}
-    with urllib.request.urlopen(asset["remote_uri"]) as output:  # noqa: S310 - Covalent's own
-        start = output.read(HEADER_OFFSET)
-        start += output.read(TOArchiveUtils.string_offset(start) - HEADER_OFFSET)
-    header: dict[str, Any] = TransportableObject.deserialize(start, header_only=True).header
-    return header
-
-
-def _text(asset: dict[str, Any] | None) -> str:
-    if not asset or not asset.get("size") or not asset.get("remote_uri"):
-        return ""
-    with urllib.request.urlopen(asset["remote_uri"]) as stored:  # noqa: S310 - Covalent's own
-        text: bytes = stored.read(_STDERR_BYTES)
-    return text.decode("utf-8", "replace")

@@ -2,19 +2,18 @@
 
 from __future__ import annotations
 
-import tempfile
 from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import Any, Final
+from typing import Final
 
-from covalent._results_manager.results_manager import get_result_manager
-from covalent._shared_files.utils import format_server_url
-
-from covalent_lambda_container.covalent_api.dispatch import asked_of, task_of_node
-from covalent_lambda_container.covalent_api.manifests import word_of
+from covalent_lambda_container.covalent_api.dispatch import task_of_node
+from covalent_lambda_container.covalent_api.stored_dispatch import (
+    StoredDispatch,
+    StoredNode,
+    stored_dispatch,
+)
 from covalent_lambda_container.covalent_api.workflow import WorkflowTask
 from covalent_lambda_container.errors import LambdaContainerError
-from covalent_lambda_container.model.names import SHORT_NAME
 
 _FAILED: Final = "FAILED"
 
@@ -85,47 +84,35 @@ def read_failures(dispatch_id: str, server: str | None = None) -> DispatchFailur
     ConfigurationError
         The server does not answer, or has no such dispatch.
     """
-    address = server or format_server_url()
-    with asked_of(address, dispatch_id):
-        return _read(dispatch_id, address)
-
-
-def _read(dispatch_id: str, address: str) -> DispatchFailures:
-    with tempfile.TemporaryDirectory(prefix="covalent-lambda-") as folder:
-        manager = get_result_manager(dispatch_id, folder, dispatcher_addr=address)
-        result = manager.result_object
-        nodes = tuple(_failed_nodes(dispatch_id, manager, address))
-        manager.download_result_asset("error")
-        manager.load_result_asset("error")
+    with stored_dispatch(dispatch_id, server) as dispatch:
+        nodes = tuple(_failed_nodes(dispatch))
         return DispatchFailures(
-            name=str(result.lattice.__name__),
-            status=word_of(result.status),
-            error="" if nodes else str(result.error or ""),
+            name=dispatch.name,
+            status=dispatch.state,
+            error="" if nodes else dispatch.files.text("error"),
             nodes=nodes,
         )
 
 
-def _failed_nodes(dispatch_id: str, manager: Any, address: str) -> Iterator[FailedNode]:
-    for node in manager._manifest["lattice"]["transport_graph"]["nodes"]:
-        metadata = node["metadata"]
-        if word_of(metadata["status"]) != _FAILED:
+def _failed_nodes(dispatch: StoredDispatch) -> Iterator[FailedNode]:
+    for node in dispatch.nodes:
+        if node.state != _FAILED:
             continue
-        inner = metadata["sub_dispatch_id"]
-        if inner:
-            found = _read(inner, address).nodes
-            if found:
-                yield from found
-                continue
-        stderr = _text(manager, node["id"], "stderr")
+        sublattice = node.sublattice
+        inside = tuple(_failed_nodes(sublattice)) if sublattice else ()
+        if inside:
+            yield from inside
+            continue
+        stderr = node.files.text("stderr")
         yield FailedNode(
-            dispatch_id=dispatch_id,
-            node_id=node["id"],
-            name=metadata["name"],
-            executor=metadata["executor"],
-            error=_text(manager, node["id"], "error") or last_line(stderr),
-            stdout=_text(manager, node["id"], "stdout"),
+            dispatch_id=dispatch.dispatch_id,
+            node_id=node.node_id,
+            name=node.name,
+            executor=node.metadata["executor"],
+            error=node.files.text("error") or last_line(stderr),
+            stdout=node.files.text("stdout"),
             stderr=stderr,
-            task=_task(dispatch_id, manager, node),
+            task=_task(node),
         )
 
 
@@ -134,18 +121,11 @@ def last_line(stderr: str) -> str:
     return next((line for line in reversed(stderr.splitlines()) if line.strip()), "")
 
 
-def _text(manager: Any, node: int, key: str) -> str:
-    manager.download_node_asset(node, key)
-    manager.load_node_asset(node, key)
-    graph = manager.result_object.lattice.transport_graph
-    return str(graph.get_node_value(node, key) or "")
-
-
-def _task(dispatch_id: str, manager: Any, node: Any) -> WorkflowTask | None:
-    if node["metadata"]["executor"] != SHORT_NAME:
+def _task(node: StoredNode) -> WorkflowTask | None:
+    if not node.is_ours:
         return None
     try:
-        return task_of_node(dispatch_id, manager, node["id"])
+        return task_of_node(node)
     except LambdaContainerError:
         # Its options or packages may be what failed: the error says so.
         return None

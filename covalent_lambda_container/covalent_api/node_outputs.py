@@ -2,19 +2,11 @@
 
 from __future__ import annotations
 
-import urllib.request
-from collections.abc import Collection, Iterator
+from collections.abc import Collection, Iterable, Iterator
 from dataclasses import dataclass
-from typing import Any, Final
-from urllib.error import HTTPError
+from typing import Final
 
-from covalent._shared_files.utils import format_server_url
-
-from covalent_lambda_container.covalent_api.dispatch import asked_of
-from covalent_lambda_container.covalent_api.manifests import manifest_of, nodes_of, word_of
-
-_OUTPUT_BYTES: Final = 4 * 1024 * 1024
-"""As much of a stream is read; the handler keeps less."""
+from covalent_lambda_container.covalent_api.stored_dispatch import StoredNode, stored_dispatch
 
 ENDED: Final = frozenset({"COMPLETED", "FAILED", "CANCELLED", "POSTPROCESSING_FAILED"})
 """Covalent's words for what does not change any more."""
@@ -99,33 +91,25 @@ def read_outputs(
     ConfigurationError
         The server does not answer, or has no such dispatch or node.
     """
-    address = server or format_server_url()
-    with asked_of(address, dispatch_id):
-        manifest = manifest_of(dispatch_id, address)
-        found = list(nodes_of(dispatch_id, address, manifest, node_id=node_id))
-        return DispatchOutput(
-            state=word_of(manifest["metadata"]["status"]),
-            nodes=tuple(_outputs(found, known)),
-        )
+    with stored_dispatch(dispatch_id, server) as dispatch:
+        # The nodes of all sublattices before any output: this is how they stand now.
+        nodes = list(dispatch.executor_nodes(node_id))
+        return DispatchOutput(state=dispatch.state, nodes=tuple(_outputs(nodes, known)))
 
 
-def _outputs(
-    found: list[tuple[str, dict[str, Any]]], known: Collection[NodeKey]
-) -> Iterator[NodeOutput]:
-    for dispatch_id, node in found:
-        node_id, metadata = int(node["id"]), node["metadata"]
-        if (dispatch_id, node_id) in known:
+def _outputs(nodes: Iterable[StoredNode], known: Collection[NodeKey]) -> Iterator[NodeOutput]:
+    for node in nodes:
+        if (node.dispatch.dispatch_id, node.node_id) in known:
             continue
-        state = word_of(metadata["status"])
         # In this order: what was written between the two is then recognized.
-        stderr, stdout = (_text(node["assets"].get(key)) for key in ("stderr", "stdout"))
+        stderr, stdout = (node.files.text(key, growing=True) for key in ("stderr", "stdout"))
         yield NodeOutput(
-            dispatch_id=dispatch_id,
-            node_id=node_id,
-            name=str(metadata["name"]),
-            state=state,
+            dispatch_id=node.dispatch.dispatch_id,
+            node_id=node.node_id,
+            name=node.name,
+            state=node.state,
             stdout=stdout,
-            stderr=stderr if state in ENDED else _without(stdout, stderr),
+            stderr=stderr if node.state in ENDED else _without(stdout, stderr),
         )
 
 
@@ -136,16 +120,3 @@ def _without(stdout: str, stderr: str) -> str:
     # Otherwise the task has just printed something: what is new is there next time.
     rest = stderr.removeprefix(stdout) if stderr.startswith(stdout) else ""
     return rest if stdout.endswith("\n") else rest.removeprefix("\n")
-
-
-def _text(asset: dict[str, Any] | None) -> str:
-    if not asset or not asset.get("remote_uri"):
-        return ""
-    try:
-        with urllib.request.urlopen(asset["remote_uri"]) as stored:  # noqa: S310 - Covalent's own
-            content: bytes = stored.read(_OUTPUT_BYTES)
-    except HTTPError as exc:
-        exc.close()
-        # Nothing was written yet.
-        return ""
-    return content.decode("utf-8", "replace")

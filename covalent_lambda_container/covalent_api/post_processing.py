@@ -40,7 +40,7 @@ _OWN_EXECUTORS: Final = ("local", "dask")
 """Executors of the server itself; one of them is Covalent's default."""
 
 _REMEMBERED: Final = 10_000
-_taken_over: OrderedDict[str, None] = OrderedDict()
+_reassigned: OrderedDict[str, None] = OrderedDict()
 """Dispatches whose post-processing was looked at."""
 
 
@@ -70,7 +70,7 @@ def is_post_processing(node: TransportableObject) -> bool:
     return node.attrs.get("name") == _FUNCTION and _CLASS in references_of(node).names
 
 
-async def take_over(dispatch_id: str, executor_data: Callable[[], Mapping[str, Any]]) -> None:
+async def reassign(dispatch_id: str, executor_data: Callable[[], Mapping[str, Any]]) -> None:
     """Give a dispatch's post-processing to this executor, where it need not open anything.
 
     The lists and dictionaries of outputs that Covalent collects for it go along.
@@ -86,19 +86,19 @@ async def take_over(dispatch_id: str, executor_data: Callable[[], Mapping[str, A
     executor_data
         Returns an executor as Covalent stores it: ``{"type", "short_name", "attributes"}``.
     """
-    if dispatch_id in _taken_over or not in_dispatcher():
+    if dispatch_id in _reassigned or not in_dispatcher():
         return
-    _taken_over[dispatch_id] = None
-    if len(_taken_over) > _REMEMBERED:
-        _taken_over.popitem(last=False)
+    _reassigned[dispatch_id] = None
+    if len(_reassigned) > _REMEMBERED:
+        _reassigned.popitem(last=False)
     stored = json.dumps(executor_data())
     try:
-        await asyncio.get_running_loop().run_in_executor(None, _take_over, dispatch_id, stored)
+        await asyncio.get_running_loop().run_in_executor(None, _reassign, dispatch_id, stored)
     except Exception:
         log.debug("Post-processing of %s stays where it is.", dispatch_id, exc_info=True)
 
 
-def _take_over(dispatch_id: str, executor_data: str) -> None:
+def _reassign(dispatch_id: str, executor_data: str) -> None:
     from covalent_dispatcher._dal.result import get_result_object
     from covalent_dispatcher._db import models
     from sqlalchemy import and_, or_, select, update

@@ -17,7 +17,7 @@ from covalent_lambda_container.executor.image_spec import image_spec
 from covalent_lambda_container.executor.node_progress import Activity
 from covalent_lambda_container.executor.owner import function_owner
 from covalent_lambda_container.executor.prewarm import prewarm
-from covalent_lambda_container.executor.values import blamed
+from covalent_lambda_container.executor.values import with_value_sources
 from covalent_lambda_container.functions.description import description
 from covalent_lambda_container.functions.provisioner import Provisioner
 from covalent_lambda_container.model.image_labels import ImageContents
@@ -187,7 +187,7 @@ class FunctionTargets:
             try:
                 image = await in_thread(self._ensure_image, spec, report)
             except ImageBuildError as exc:
-                raise blamed(exc, spec, task.origins) from exc
+                raise with_value_sources(exc, spec, task.origins) from exc
             check()
             function_spec = self.function_spec(image)
             try:

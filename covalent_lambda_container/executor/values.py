@@ -10,12 +10,17 @@ from covalent_lambda_container.covalent_api.transport import Origin
 from covalent_lambda_container.errors import ImageBuildError
 from covalent_lambda_container.model.image_labels import ImageContents
 from covalent_lambda_container.model.specs import ImageSpec
-from covalent_lambda_container.packages.requirements import (
-    parsed,
-)
+from covalent_lambda_container.packages.requirements import parsed
 from covalent_lambda_container.packages.value_requirements import joined_options, with_required
 
-_TAKEN = ("requirements", "flexible", "constraints", "install_options", "commands", "base_image")
+_COPIED_FIELDS = (
+    "requirements",
+    "flexible",
+    "constraints",
+    "install_options",
+    "commands",
+    "base_image",
+)
 
 
 def image_of_values(
@@ -45,9 +50,9 @@ def image_of_values(
     for tag, contents in sorted(made.items(), key=lambda item: (-len(item[1].packages), item[0])):
         has = {*contents.packages, *map(without_local_version, contents.packages)}
         if all(o.image == tag or has.issuperset(o.requirements) for o in known):
-            taken = _with_all_of(own, contents.spec, any_root=any_root)
-            if taken:
-                return taken
+            combined = _with_all_of(own, contents.spec, any_root=any_root)
+            if combined:
+                return combined
     return None
 
 
@@ -55,7 +60,7 @@ def _with_all_of(own: ImageSpec, made: Mapping[str, Any], *, any_root: bool) -> 
     try:
         fields: dict[str, Any] = {
             name: made[name] if name == "base_image" else tuple(made.get(name, ()))
-            for name in _TAKEN
+            for name in _COPIED_FIELDS
         }
         same = ("python_version", "architecture", "cloudpickle_version")
         fits = all(getattr(own, name) == made[name] for name in same)
@@ -74,7 +79,7 @@ def with_values(
 ) -> ImageSpec:
     """Return an image with what a task names, and what its values require.
 
-    The task's own requirements win. The options that found the packages of the values come along.
+    The task's own requirements win. The options that found the packages of the values are kept.
     """
     required = {text for origin in origins for text in origin.requirements}
     requirements = with_required(own.requirements, required)
@@ -92,12 +97,14 @@ def without_local_version(pin: str) -> str:
     return pin if " @ " in pin else pin.partition("+")[0]
 
 
-def blamed(error: ImageBuildError, spec: ImageSpec, origins: Iterable[Origin]) -> ImageBuildError:
-    """Return a build's error with the values that asked for packages, if any did."""
-    asked = wishes(spec, origins)
-    if not asked:
+def with_value_sources(
+    error: ImageBuildError, spec: ImageSpec, origins: Iterable[Origin]
+) -> ImageBuildError:
+    """Return a build's error that names the values that required packages, if any did."""
+    sources = value_sources(spec, origins)
+    if not sources:
         return error
-    message = f"{error.message}\nValues that the task is given brought packages along: {asked}."
+    message = f"{error.message}\nValues that the task is given brought packages along: {sources}."
     hint = (
         "Name these packages in the task's own ct.DepsPip, in versions and with options that can "
         "be installed together, or in the electron that made the value."
@@ -105,24 +112,25 @@ def blamed(error: ImageBuildError, spec: ImageSpec, origins: Iterable[Origin]) -
     return type(error)(message, hint="\n".join(filter(None, [error.hint, hint])))
 
 
-def wishes(spec: ImageSpec, origins: Iterable[Origin]) -> str:
-    """Say which node's values brought which of an image's requirements along."""
-    brought = set(spec.flexible)
-    asked: dict[str, set[str]] = {}
+def value_sources(spec: ImageSpec, origins: Iterable[Origin]) -> str:
+    """Return which node's value required which of an image's packages."""
+    from_values = set(spec.flexible)
+    required_by: dict[str, set[str]] = {}
     for origin in origins:
-        wanted = brought.intersection(origin.requirements)
-        if wanted:
+        required = from_values.intersection(origin.requirements)
+        if required:
             source = origin.node or (
                 "a value of a task" if origin.image else "a value of the client"
             )
-            asked.setdefault(source, set()).update(wanted)
+            required_by.setdefault(source, set()).update(required)
     return "; ".join(
-        f"{', '.join(sorted(wanted))} from {node}" for node, wanted in sorted(asked.items())
+        f"{', '.join(sorted(required))} from {source}"
+        for source, required in sorted(required_by.items())
     )
 
 
 def other_versions(origins: Iterable[Origin], pins: Iterable[str]) -> str:
-    """Say which values were made with other versions than those in the task's image."""
+    """Return which values were made with other versions than those in the task's image."""
     installed = {parsed(pin).name: pin for pin in pins}
     differing: dict[tuple[str, str], str] = {}
     for origin in origins:

@@ -1,4 +1,4 @@
-"""The policies of who keeps an account: sets it up, sees what there is, removes it."""
+"""Policies of those who administer an account: set it up, list what it has, remove it."""
 
 from __future__ import annotations
 

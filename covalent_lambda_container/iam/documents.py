@@ -9,7 +9,7 @@ from typing import Any, Final
 from covalent_lambda_container.model.names import FUNCTION_PREFIX, OBJECT_PREFIX
 
 Document = dict[str, Any]
-"""An IAM policy as JSON writes it."""
+"""An IAM policy document, as JSON."""
 
 
 TRUST_LAMBDA: Final[Document] = {
@@ -48,7 +48,7 @@ class Deployment:
     Parameters
     ----------
     account
-        Its number, twelve digits.
+        Its ID, twelve digits.
     region, partition
         Where they are; the partition is ``"aws"`` except in China and for AWS GovCloud.
     bucket, repository

@@ -1,4 +1,4 @@
-"""The policies of what runs electrons: dispatcher, CI, and the functions themselves."""
+"""Policies of what runs electrons: dispatcher, CI, and the functions themselves."""
 
 from __future__ import annotations
 
@@ -15,11 +15,12 @@ _PUSH: Final = (
     "ecr:PutImage",
     "ecr:UploadLayerPart",
 )
-"""What a push needs ("IAM permissions for pushing an image to an Amazon ECR private repository",
-ECR user guide, read 2026-11); BatchDeleteImage removes an image that Lambda does not accept."""
+"""Actions that a push needs ("IAM permissions for pushing an image to an Amazon ECR private
+repository", ECR user guide, read 2026-11); BatchDeleteImage removes an image that Lambda does not
+accept."""
 
 _WRITE_LOGS: Final = ("logs:CreateLogGroup", "logs:CreateLogStream", "logs:PutLogEvents")
-"""What Lambda writes a function's logs with, in the name of its role
+"""Actions with which Lambda writes a function's logs, in its role
 ("AWSLambdaBasicExecutionRole", AWS managed policy reference, read 2026-11)."""
 
 _JOIN_VPC: Final = (
@@ -30,20 +31,20 @@ _JOIN_VPC: Final = (
     "ec2:DescribeSubnets",
     "ec2:UnassignPrivateIpAddresses",
 )
-"""What Lambda connects a function to a VPC with, in the name of its role
+"""Actions with which Lambda connects a function to a VPC, in its role
 ("AWSLambdaVPCAccessExecutionRole", AWS managed policy reference, read 2026-11)."""
 
 _CHOOSE_VPC: Final = ("ec2:DescribeSecurityGroups", "ec2:DescribeSubnets", "ec2:DescribeVpcs")
-"""What makes a function in a VPC ("Giving Lambda functions access to resources in an Amazon VPC",
-Lambda developer guide, read 2026-11)."""
+"""Actions that creating a function in a VPC needs ("Giving Lambda functions access to resources in
+an Amazon VPC", Lambda developer guide, read 2026-11)."""
 
 _MOUNT: Final = ("ClientMount", "ClientWrite")
 _LOOK_FOR_MOUNTS: Final = {
     "elasticfilesystem": "DescribeMountTargets",
     "s3files": "ListMountTargets",
 }
-"""What a function mounts a file system with, in the name of its role, and what Lambda verifies its
-mount targets with, in the name of whoever creates the function ("Configuring file system access for
+"""Actions with which a function mounts a file system, in its role, and Lambda looks for the mount
+targets, as whoever creates the function ("Configuring file system access for
 Lambda functions", Lambda developer guide, read 2026-11; of S3 Files, the actions of that name in
 its API)."""
 

@@ -80,6 +80,7 @@ def test_the_reports_page_loads_nothing(
     assert page.found == []
 
 
+@pytest.mark.slow
 def test_tune_finds_the_knee_of_a_task_whose_speed_follows_memory(
     dispatcher: Any, tmp_path: Path
 ) -> None:

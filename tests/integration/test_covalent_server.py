@@ -62,10 +62,16 @@ def home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     return folder
 
 
-def test_runs_a_workflow_and_leaves_home_alone(home: Path, tmp_path: Path):
-    state = tmp_path / "state"
-    with covalent_server(state, {}, print) as server:
+def test_runs_workflows_as_configured_and_leaves_home_alone(home: Path, tmp_path: Path):
+    state, workdir = tmp_path / "state", str(tmp_path / "workdir")
+    of_config = "import covalent as ct; print(ct.get_config('executors.local.workdir'))"
+    of_environment = WORKFLOW.replace("a + b", "a + b + int(__import__('os').environ['EXTRA'])")
+    executors = {"local": {"workdir": workdir}}
+    with covalent_server(state, {"EXTRA": "100"}, print, executors=executors) as server:
         assert _client(server, WORKFLOW) == "5"
+        # Executors are configured for server and clients, and the server has the environment.
+        assert _client(server, of_config) == workdir
+        assert _client(server, of_environment) == "205"
     assert list(home.rglob("*")) == []
     assert (state / "covalent.sqlite").exists()
     _assert_gone(server, state)
@@ -77,19 +83,6 @@ def test_starts_again_in_the_same_folder(home: Path, tmp_path: Path):
     with covalent_server(tmp_path / "state", {}, print) as second:
         assert second.address != first.address
         assert _client(second, WORKFLOW) == "5"
-
-
-def test_configures_executors_for_server_and_clients(home: Path, tmp_path: Path):
-    script = "import covalent as ct; print(ct.get_config('executors.local.workdir'))"
-    executors = {"local": {"workdir": "/configured"}}
-    with covalent_server(tmp_path / "state", {}, print, executors=executors) as server:
-        assert _client(server, script) == "/configured"
-
-
-def test_passes_the_environment_to_the_server(home: Path, tmp_path: Path):
-    script = WORKFLOW.replace("a + b", "a + b + int(__import__('os').environ['EXTRA'])")
-    with covalent_server(tmp_path / "state", {"EXTRA": "100"}, print) as server:
-        assert _client(server, script) == "205"
 
 
 @pytest.mark.parametrize("method", ["spawn", "forkserver"])

@@ -18,6 +18,9 @@ from covalent_lambda_container.options.schema import Options
 from covalent_lambda_container.tasks.outcome import Outcome
 from tests.electron import assembled
 
+# Output is looked for every five seconds; tests/e2e/test_live_output.py has a workflow with it.
+pytestmark = pytest.mark.slow
+
 
 class Watched:
     """One task, and what its node was to show while it ran.

@@ -65,10 +65,13 @@ SPECS: dict[str, dict[str, Any]] = {
     "covalent": {"requirements": [], "covalent_version": metadata.version("covalent")},
 }
 """Options of images: with libraries, without, with the user's own code, with Covalent's SDK."""
+RARE = ("pure", "covalent")
+"""Those with nothing but Python code, of which each image has some."""
 
 
 @pytest.mark.parametrize(
-    "kind", [*sorted(SPECS.keys() - {"covalent"}), pytest.param("covalent", marks=pytest.mark.slow)]
+    "kind",
+    ["native", "local-packages", *(pytest.param(kind, marks=pytest.mark.slow) for kind in RARE)],
 )
 def test_both_ways_make_the_same_image(
     stack: LocalStack,

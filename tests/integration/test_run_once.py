@@ -231,6 +231,7 @@ def test_a_task_that_may_not_have_been_taken_ends_in_an_error_and_runs_no_second
     assert marks[0].count(fault) == 0
 
 
+@pytest.mark.slow
 def test_a_timeout_is_reported_although_the_connection_was_cut(
     send: Any, proxy: FaultyProxy, marks: tuple[Marks, int]
 ):

@@ -137,7 +137,7 @@ def changed(
     Raises
     ------
     ValueError
-        When an instruction is none of those that need no container.
+        When an instruction needs a container.
     """
     config = copy.deepcopy(dict(image.config))
     config["created"] = _NO_TIME

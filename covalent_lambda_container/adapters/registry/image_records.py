@@ -58,7 +58,7 @@ class ImageRecords:
         raise ImageBuildError(f"Image {image_id} is not here.", hint="Try again.")
 
     def keep(self, name: str, record: ImageRecord) -> None:
-        """Write an image, in the place of one of the same name."""
+        """Store an image, replacing one of the same name."""
         self._folder.mkdir(parents=True, exist_ok=True)
         with scratch(self._cache) as folder:
             made = folder / "image"

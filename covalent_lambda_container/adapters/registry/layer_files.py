@@ -31,7 +31,7 @@ class _Position(NamedTuple):
 
 @dataclass
 class _Tree:
-    """What the layers read so far make of the file system: links, and where plain files are."""
+    """The file system that the layers read so far make: links, and where plain files are."""
 
     links: dict[str, str]
     files: dict[str, _Position]
@@ -45,7 +45,7 @@ class _Tree:
                 known.pop(path, None)
 
     def resolved(self, path: str) -> str | None:
-        """Return where a path leads to, from the root; None for a circle."""
+        """Return where a path leads to, from the root; None for a loop of links."""
         done, rest, links = "", path.strip("/").split("/"), 0
         while rest:
             part = rest.pop(0)

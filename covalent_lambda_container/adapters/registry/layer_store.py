@@ -75,7 +75,7 @@ class LayerStore:
         Parameters
         ----------
         check
-            Called again and again; what it raises ends the work.
+            Called repeatedly; an exception that it raises stops the work.
 
         Raises
         ------

@@ -1,4 +1,4 @@
-"""References of images, taken apart as Docker does."""
+"""References of images, parsed as Docker does."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ class Reference:
 
 
 def parse(name: str) -> Reference:
-    """Take a reference apart: ``python:3.11-slim``, ``registry.example.com/team/root@sha256:…``."""
+    """Parse a reference: ``python:3.11-slim``, ``registry.example.com/team/root@sha256:…``."""
     path, _, digest = name.partition("@")
     host, slash, rest = path.partition("/")
     if not slash or not (set(host) & set(".:") or host == "localhost"):

@@ -35,13 +35,15 @@ _TIMEOUTS_S: Final = (10, 120)
 _CONNECTIONS: Final = 8
 _WAITS_S: Final = (0.5, 2.0, 5.0, 15.0)
 """Between attempts at a request that may be repeated."""
+_FIRST_WAITS_S: Final = _WAITS_S[:2]
+"""The same for a registry that has never answered: it is probably not there."""
 _LONGEST_WAIT_S: Final = 60.0
 _TRANSIENT: Final = frozenset({408, 425, 429, 500, 502, 503, 504})
 _SAID_CHARACTERS: Final = 500
 
 
 class BrokenRead(RegistryError):
-    """A blob broke off while it was read."""
+    """Reading a blob was interrupted."""
 
 
 class BlobMissing(RegistryError):
@@ -49,7 +51,7 @@ class BlobMissing(RegistryError):
 
 
 class _TryAgain(Exception):
-    """A request failed in a way that may pass."""
+    """A request failed for a reason that may pass."""
 
     def __init__(self, reason: str, wait_s: float = 0.0) -> None:
         self.wait_s = wait_s
@@ -98,6 +100,7 @@ class Repository:
         for scheme in ("http://", "https://"):
             self._session.mount(scheme, HTTPAdapter(pool_maxsize=_CONNECTIONS))
         self._authorization = Authorization(reference.repository, find_login)
+        self._has_answered = False
         # The environment's authorities go before those of the session, not before the request's.
         self._verify: Any = certificates or None
 
@@ -111,7 +114,7 @@ class Repository:
         return self._repeated(f"look for blob {digest}", look)
 
     def upload(self, digest: str, size: int, read: Callable[[], Iterable[bytes]]) -> None:
-        """Upload a blob, from its start again when that breaks off; one that is there stays.
+        """Upload a blob unless the repository has it; an interrupted upload starts again.
 
         Parameters
         ----------
@@ -165,7 +168,7 @@ class Repository:
         return self._repeated(f"read blob {digest}", lambda: b"".join(self.read_blob(digest)))
 
     def download(self, digest: str, file: Path) -> None:
-        """Write a blob to a file, from its start again when that breaks off."""
+        """Download a blob to a file; an interrupted download starts again."""
 
         def read() -> None:
             with file.open("wb") as out:
@@ -206,15 +209,17 @@ class Repository:
         return f"sha256:{hashlib.sha256(content).hexdigest()}"
 
     def _repeated(self, operation: str, attempt: Callable[[], Result]) -> Result:
-        waits_s = list(_WAITS_S)
+        attempts = 0
         while True:
             try:
                 return attempt()
             except (_TryAgain, BrokenRead, requests.RequestException) as exc:  # noqa: PERF203 - few
+                waits_s = _WAITS_S if self._has_answered else _FIRST_WAITS_S
                 # urllib3's errors have the address, which has no credentials.
-                if not waits_s:
+                if attempts == len(waits_s):
                     raise self._failure(operation, str(exc)) from exc
-                wait_s = max(waits_s.pop(0), getattr(exc, "wait_s", 0.0))
+                wait_s = max(waits_s[attempts], getattr(exc, "wait_s", 0.0))
+                attempts += 1
                 log.warning("%s: could not %s: %s; trying again", self.name, operation, exc)
                 self._sleep(min(wait_s, _LONGEST_WAIT_S))
 
@@ -237,9 +242,11 @@ class Repository:
         # Another host, to which an upload is directed, gets no credentials.
         own = urlsplit(url).netloc == urlsplit(self._path).netloc
         auth = self._authorization if own else lambda request: request
-        return self._session.request(
+        answer = self._session.request(
             method, url, auth=auth, timeout=_TIMEOUTS_S, verify=self._verify, **given
         )
+        self._has_answered = True
+        return answer
 
     def _refusal(self, method: str, answer: requests.Response) -> Exception:
         said = answer.text[:_SAID_CHARACTERS].strip()

@@ -47,7 +47,7 @@ class RootImages:
         self._open = open_repository
 
     def read(self, name: str, architecture: str) -> ImageRecord:
-        """Return an image; one of an index is that for the processor.
+        """Return an image; of an index, the one for the processor.
 
         Raises
         ------

@@ -42,7 +42,7 @@ class UnfinishedImage:
         return changed(self.base, steps, self.labels)
 
     def give_up(self) -> list[Layer]:
-        """Compress no more; return the layers that are whole, with those of the base."""
+        """Stop compressing; return the layers that are complete, with those of the base."""
         self.given_up.set()
         made = [layer for _, layer in self.steps if layer]
         whole = [each.result() for each in made if each.exception() is None]

@@ -1,4 +1,4 @@
-"""Blobs on their way into a repository, a few at a time, while other work goes on."""
+"""Uploads of blobs to a repository, a few at a time, while other work goes on."""
 
 from __future__ import annotations
 
@@ -40,7 +40,7 @@ class BlobTarget(Protocol):
 
 
 def in_background(work: Callable[[], Result]) -> Future[Result]:
-    """Do a work in a thread that does not keep the process from ending."""
+    """Run work in a thread that does not keep the process from ending."""
     future: Future[Result] = Future()
 
     def run() -> None:
@@ -110,7 +110,7 @@ class Uploads:
     def finish(
         self, repository: BlobTarget, layers: Sequence[Layer], report: Callable[[str], Any]
     ) -> None:
-        """Wait until layers are in the repository; no longer than `report` raises nothing.
+        """Wait until layers are in the repository; an exception of `report` ends the wait.
 
         Raises
         ------
@@ -132,7 +132,7 @@ class Uploads:
         self.forget(layers)
 
     def forget(self, layers: Iterable[Layer]) -> None:
-        """Take it that layers may not be in the repository any more."""
+        """Assume that layers may no longer be in the repository."""
         with self._lock:
             for layer in layers:
                 self._begun.pop(layer.digest, None)

@@ -109,11 +109,11 @@ def test_another_function_of_that_name_is_not_meant() -> None:
     assert lattice_result(function, [TransportableObject(1)], {}) is None
 
 
-def test_it_is_taken_over_from_covalents_own_executors(tmp_path: Path) -> None:
+def test_it_is_reassigned_from_covalents_own_executors(tmp_path: Path) -> None:
     folders = ("CONFIG_DIR", "LOGDIR", "CACHE_DIR", "DATA_DIR", "EXECUTOR_DIR")
     own = {f"COVALENT_{name}": str(tmp_path / name) for name in folders}
     own |= {"COVALENT_DATABASE": str(tmp_path / "db.sqlite"), "HOME": str(tmp_path)}
-    script = Path(__file__).with_name("taken_over.py")
+    script = Path(__file__).with_name("reassigned.py")
     ended = subprocess.run(
         [sys.executable, str(script), str(tmp_path)],
         env={**os.environ, **own},

@@ -11,7 +11,7 @@ from covalent_lambda_container.covalent_api.task import Task
 from covalent_lambda_container.covalent_api.transport import Origin
 from covalent_lambda_container.errors import ImageBuildError, RequirementsConflict
 from covalent_lambda_container.executor.image_spec import image_spec
-from covalent_lambda_container.executor.values import blamed, other_versions
+from covalent_lambda_container.executor.values import other_versions, with_value_sources
 from covalent_lambda_container.model.image_labels import ImageContents
 from covalent_lambda_container.model.specs import ImageSpec
 from covalent_lambda_container.options.schema import Options
@@ -136,7 +136,9 @@ def test_an_error_names_the_node_whose_value_asked() -> None:
     images = Images()
     _, value = torch_image(images)
     spec = spec_of(images, (value,), requirements=Requirements(packages=("humanize==4.11.0",)))
-    error = blamed(RequirementsConflict("They contradict.", hint="Loosen."), spec, [value])
+    error = with_value_sources(
+        RequirementsConflict("They contradict.", hint="Loosen."), spec, [value]
+    )
     assert isinstance(error, RequirementsConflict)
     assert f"brought packages along: {BUILT}, torch==2.3.0+cpu from make (node 0)." in str(error)
     assert "Loosen." in str(error)
@@ -146,7 +148,7 @@ def test_an_error_of_the_tasks_own_packages_names_no_node() -> None:
     error = ImageBuildError("They contradict.")
     own = spec_of(requirements=Requirements(packages=("torch==2.3.0+cpu",)))
     value = Origin(requirements=("torch==2.3.0+cpu",), image="0a", node="make (node 0)")
-    assert blamed(error, own, [value]) is error
+    assert with_value_sources(error, own, [value]) is error
 
 
 def test_versions_that_differ_are_named_with_their_node() -> None:

@@ -9,7 +9,7 @@ from concurrent.futures import ThreadPoolExecutor
 
 from covalent_lambda_container.errors import InvocationError
 from covalent_lambda_container.runtime.transfer import look
-from covalent_lambda_container.tasks.cancel_signs import CancelSigns
+from covalent_lambda_container.tasks.cancel_signs import CancelSign, CancelSigns
 from tests.fakes import FakeBlobStore, FakeClock
 
 KEY = "covalent-lambda/dispatch/called-off"
@@ -34,17 +34,25 @@ def test_a_sign_names_the_cancelled_tasks(blobs: FakeBlobStore) -> None:
 
 def test_tasks_that_are_cancelled_together_are_written_together() -> None:
     written: list[int] = []
+    cancelling: list[CancelSign] = []
 
     class Slow(FakeBlobStore):
         def put(self, key: str, body: bytes | Iterable[bytes]) -> None:
+            # Until the others wait for it.
+            while len(cancelling) < 20:
+                time.sleep(0.001)
             time.sleep(0.1)
             written.append(len(json.loads(bytes(body))))  # type: ignore[arg-type]
             super().put(key, body)
 
+    def cancel(sign: CancelSign) -> None:
+        cancelling.append(sign)
+        sign.put()
+
     with Slow() as blobs, ThreadPoolExecutor(20) as pool:
         signs = CancelSigns(blobs)
         held = [signs.of("dispatch", str(number)) for number in range(20)]
-        list(pool.map(lambda sign: sign.put(), held))
+        list(pool.map(cancel, held))
         assert written[-1] == 20
         assert len(written) <= 3
         assert all(sign.close() for sign in held)

@@ -151,7 +151,8 @@ def test_many_small_leaves_that_are_too_long_as_json_go_through_s3(
     payload["args"] = [leaf] * ((INLINE_LIMIT - len(payload["function"])) // len(leaf) - 1)
     assert call(payload, NAME).payload_bytes < INLINE_LIMIT
     assert value_of(invoker.run(call(payload, NAME)).pickled) == len(payload["args"])
-    assert len(blobs.requests) == 1
+    # A task that takes longer than a second, as on a busy machine, also stores its answer.
+    assert sum(request.startswith("GET ") for request in blobs.requests) == 1
 
 
 def test_objects_that_cannot_be_removed_do_not_cost_the_outcome(

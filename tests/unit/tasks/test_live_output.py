@@ -81,17 +81,18 @@ def shown(
 
     async def run() -> None:
         live = LiveOutputs(bucket, sleep=sleep, now=lambda: bucket.time)
-        watches = asyncio.gather(*(watch(live) for _ in range(tasks)), return_exceptions=True)
-        while not watches.done():
-            for _ in range(20):
-                await asyncio.sleep(0.0005)
+        watches = [asyncio.create_task(watch(live)) for _ in range(tasks)]
+        while running := sum(not watched.done() for watched in watches):
             waiting[:] = [(at, future) for at, future in waiting if not future.done()]
-            if not waiting:
+            # Each task sleeps, and so does what looks at its output: otherwise something is done.
+            if len(waiting) < 2 * running:
+                await asyncio.sleep(0)
                 continue
             bucket.time = min(at for at, _ in waiting)
             for at, future in waiting:
                 if at <= bucket.time:
                     future.set_result(None)
+        await asyncio.gather(*watches, return_exceptions=True)
 
     with bucket:
         asyncio.run(run())

@@ -16,7 +16,7 @@ from covalent_lambda_container.ports.functions import ConnectionLost, NotAccepte
 from covalent_lambda_container.runtime import wire
 from covalent_lambda_container.tasks.invoker import Invoker
 from covalent_lambda_container.tasks.outcome import Outcome
-from tests.fakes import FakeBlobStore
+from tests.fakes import FakeBlobStore, virtual_time
 from tests.fakes.examples import call, task
 
 NAME = "covalent-1-2"
@@ -29,8 +29,6 @@ ANSWER = {
     "error": None,
     "usage": {},
 }
-SPEED = 50
-"""How much faster than the world's the time of these tests passes."""
 
 
 class Pool:
@@ -87,7 +85,7 @@ class Pool:
             self._used.add(id(environment))
             self.executions.append(asked["id"])
             seconds = self._seconds[len(self.executions) % len(self._seconds)]
-            await pause(seconds)
+            await asyncio.sleep(seconds)
             if seconds >= asked["durable_after_s"]:
                 self._put(asked["result_url"])
                 answer: dict[str, Any] = {"v": wire.VERSION, "result_at": "s3"}
@@ -106,7 +104,7 @@ class Pool:
         self.questions += 1
         self.asking += 1
         self.most_asking = max(self.most_asking, self.asking)
-        await pause(asked["hold_s"])
+        await asyncio.sleep(asked["hold_s"])
         self.asking -= 1
         cold = id(environment) not in self._used
         self._used.add(id(environment))
@@ -119,7 +117,7 @@ class Pool:
         if self.environments >= self._limit:
             raise NotAccepted("TooManyRequestsException")
         self.environments += 1
-        await pause(self._start_s)
+        await asyncio.sleep(self._start_s)
         return OrderedDict()
 
     def _store(self, environment: dict[str, str], task_id: str) -> str:
@@ -142,17 +140,13 @@ class CutWhileStarting(Pool):
         if "ping" in json.loads(event):
             return await running
         running.add_done_callback(lambda ended: ended.exception())
-        await pause(0.3)
+        await asyncio.sleep(0.3)
         raise ConnectionLost("reset by peer")
-
-
-async def pause(seconds: float) -> None:
-    await asyncio.sleep(seconds / SPEED)
 
 
 async def run_all(pool: Pool, blobs: FakeBlobStore, count: int) -> list[Outcome | BaseException]:
     loop = asyncio.get_running_loop()
-    invoker = Invoker(pool, blobs, sleep=pause, now=lambda: loop.time() * SPEED)
+    invoker = Invoker(pool, blobs, now=loop.time)
     running = [
         invoker.run(call(task(abs, -1), NAME, node_id=number, timeout_s=100), Cancellation())
         for number in range(count)
@@ -166,7 +160,7 @@ def test_every_answer_is_found_and_no_task_runs_twice(
     blobs: FakeBlobStore, order: str, count: int, limit: int
 ) -> None:
     pool = Pool(blobs, order, limit, cut=count, seconds=[0.2, 3.0, 0.01, 20.0])
-    ended = asyncio.run(run_all(pool, blobs, count))
+    ended = virtual_time.run(run_all(pool, blobs, count))
     assert [type(one) for one in ended] == [Outcome] * count
     assert len(pool.executions) == len(set(pool.executions)) == count
     assert pool.most_asking <= pool.environments <= min(count, limit), "questions start none"
@@ -180,7 +174,7 @@ def test_environments_that_questions_start_do_not_hide_the_others(
 ) -> None:
     # Connections break long before the environments have started.
     pool = CutWhileStarting(blobs, order, 1000, cut=40, seconds=[0.2, 0.01], start_s=12.0)
-    ended = asyncio.run(run_all(pool, blobs, 40))
+    ended = virtual_time.run(run_all(pool, blobs, 40))
     assert [type(one) for one in ended] == [Outcome] * 40
     assert len(pool.executions) == len(set(pool.executions)) == 40
 
@@ -210,7 +204,7 @@ def test_answers_of_short_tasks_come_with_the_tasks_that_follow(blobs: FakeBlobS
     async def run() -> list[Outcome | BaseException]:
         return await run_all(pool, blobs, 5)
 
-    assert [type(one) for one in asyncio.run(run())] == [Outcome] * 5
+    assert [type(one) for one in virtual_time.run(run())] == [Outcome] * 5
     assert pool.questions <= 1
 
 
@@ -230,15 +224,15 @@ def test_after_a_connection_broke_the_answers_of_short_tasks_are_stored_first(
 
     async def run() -> None:
         loop = asyncio.get_running_loop()
-        now = lambda: loop.time() * SPEED + passed  # noqa: E731
+        now = lambda: loop.time() + passed  # noqa: E731
         passed = 0.0
-        invoker = Invoker(pool, blobs, sleep=pause, now=now)
+        invoker = Invoker(pool, blobs, now=now)
         for _ in range(3):
             await invoker.run(call(task(abs, -1), NAME), Cancellation())
         passed = 700.0
         await invoker.run(call(task(abs, -1), NAME), Cancellation())
 
-    asyncio.run(run())
+    virtual_time.run(run())
     assert wanted == [1.0, 0.0, 0.0, 1.0]
 
 
@@ -252,7 +246,7 @@ def test_what_a_function_says_it_has_stored_is_not_believed(blobs: FakeBlobStore
             return await super().invoke(name, event, timeout_s=timeout_s)
 
     pool = Liar(blobs, "last", 10, cut=1, seconds=[0.2])
-    (ended,) = asyncio.run(run_all(pool, blobs, 1))
+    (ended,) = virtual_time.run(run_all(pool, blobs, 1))
     assert isinstance(ended, InvocationError)
     assert "may have run; it was not run again" in str(ended)
     assert pool.questions < 20

@@ -18,8 +18,8 @@ import pytest
 
 from covalent_lambda_container.errors import ImageBuildError
 from covalent_lambda_container.files.cache_folder import SCRATCH
-from tests.fakes.registry_server import FakeRegistryServer, Stored
-from tests.unit.adapters.registry.test_engine import Dispatcher, add_root, manifest_of
+from tests.fakes.registry_server import FakeRegistryServer
+from tests.unit.adapters.registry.registry_images import Dispatcher, manifest_of
 
 ROOT = Path(__file__).parents[4]
 MAKE = "from tests.unit.adapters.registry.test_engine_interruptions import make; make()"
@@ -56,14 +56,6 @@ def check_cache(cache: Path) -> None:
         digest = hashlib.sha256(record.with_suffix(".tar.gz").read_bytes()).hexdigest()
         assert f"sha256:{digest}" == json.loads(record.read_text())["digest"]
     assert {path.suffix for path in (cache / "layers").iterdir()} <= {".json", ".gz"}
-
-
-@pytest.fixture
-def server() -> Iterator[FakeRegistryServer]:
-    with FakeRegistryServer() as running:
-        running.repositories["tasks"] = Stored()
-        add_root(running)
-        yield running
 
 
 @pytest.mark.parametrize("sent", [signal.SIGINT, signal.SIGKILL])

@@ -18,7 +18,7 @@ from covalent_dispatcher._core.data_modules.importer import import_manifest
 from covalent_dispatcher._dal.result import get_result_object
 from covalent_dispatcher._db.datastore import workflow_db
 
-from covalent_lambda_container.covalent_api.post_processing import take_over
+from covalent_lambda_container.covalent_api.post_processing import reassign
 
 EXECUTOR = {"type": "", "short_name": "awslambda_container", "attributes": {"memory_size": 768}}
 
@@ -37,7 +37,7 @@ def post_processed_by(folder: Path, returned: Any, **options: Any) -> Any:
     async def register() -> str:
         found = await import_manifest(manifest, None, None)
         dispatch_id = str(found.metadata.dispatch_id)
-        await take_over(dispatch_id, lambda: EXECUTOR)
+        await reassign(dispatch_id, lambda: EXECUTOR)
         return dispatch_id
 
     graph = get_result_object(asyncio.run(register()), bare=False).lattice.transport_graph

@@ -16,7 +16,7 @@ sys.path.insert(0, str(Path(__file__).parents[1]))
 
 from tests.unit.test_layers import FILES, imported_modules, layer_of, module_path
 
-WIDTH, ROW, BOX_HEIGHT, MARGIN = 980, 92, 34, 24
+WIDTH, ROW, BOX_HEIGHT, MARGIN = 1080, 92, 34, 24
 INK, FAINT, PAPER, LINE = "#1f2937", "#6b7280", "#ffffff", "#94a3b8"
 FONT = "DejaVu Sans, Verdana, Helvetica, Arial, sans-serif"
 
@@ -106,10 +106,12 @@ def drawing() -> Iterator[str]:
     graph = imports_of_folders()
     arrows, boxes = reduced(graph), {}
     for level, row in enumerate(rows(graph)):
-        for place, name in enumerate(row):
-            width = max(84, 8.6 * len(name) + 22)
-            centre = WIDTH * (place + 0.5) / len(row)
-            boxes[name] = (centre, MARGIN + level * ROW, width)
+        widths = [max(84, 8.6 * len(name) + 22) for name in row]
+        space = (WIDTH - fsum(widths)) / len(row)
+        left = space / 2
+        for name, width in zip(row, widths, strict=True):
+            boxes[name] = (left + width / 2, MARGIN + level * ROW, width)
+            left += width + space
     for name, below in sorted(arrows.items()):
         x, y, _ = boxes[name]
         for other in sorted(below):

@@ -10,7 +10,6 @@ import functools
 import os
 import platform
 import re
-import subprocess
 import sys
 import tempfile
 from collections.abc import Mapping, Sequence
@@ -21,6 +20,7 @@ from typing import Final
 
 import uv
 
+from covalent_lambda_container.concurrency.programs import run_program
 from covalent_lambda_container.errors import ImageBuildError
 from covalent_lambda_container.files.cache_folder import mark_used
 from covalent_lambda_container.packages.index_settings import IndexSettings
@@ -251,21 +251,12 @@ def _run(
     ca_file = scratch / "ca-bundle.crt"
     if settings.ca_bundle is not None:
         ca_file.write_bytes(settings.ca_bundle)
-    ended = subprocess.run(
-        command,
-        cwd=scratch,
-        env={**os.environ, **settings.uv_environment(str(ca_file)), **variables},
-        stdin=subprocess.DEVNULL,
-        stdout=subprocess.PIPE,
-        stderr=subprocess.STDOUT,
-        text=True,
-        errors="replace",
-        check=False,
-    )
-    said = settings.redacted(ended.stdout.strip())
-    if ended.returncode == _UNSATISFIABLE:
+    environment = {**os.environ, **settings.uv_environment(str(ca_file)), **variables}
+    status, output = run_program(command, environment=environment, folder=scratch)
+    said = settings.redacted(output.strip())
+    if status == _UNSATISFIABLE:
         raise _Unsatisfiable(said)
-    if ended.returncode != 0:
+    if status != 0:
         raise not_reached(said)
     return said
 

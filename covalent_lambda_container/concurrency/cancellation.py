@@ -34,7 +34,7 @@ class Cancellation:
 
     def __init__(self) -> None:
         self._requested = False
-        self._actions: list[Callable[[], object]] = []
+        self._actions: dict[object, Callable[[], object]] = {}
 
     @property
     def requested(self) -> bool:
@@ -46,21 +46,64 @@ class Cancellation:
         if self._requested:
             raise Cancelled
 
-    def on_request(self, action: Callable[[], object]) -> None:
-        """Call `action` when the task is cancelled; at once, if it already was."""
+    def on_request(self, action: Callable[[], object]) -> Callable[[], None]:
+        """Call `action` when the task is cancelled; at once, if it already was.
+
+        Returns
+        -------
+        Callable
+            Keeps it from being called from then on.
+        """
+        key = object()
         with self._lock:
-            if not self._requested:
-                self._actions.append(action)
-                return
-        _attempt(action)
+            is_late = self._requested
+            if not is_late:
+                self._actions[key] = action
+        if is_late:
+            _attempt(action)
+        return functools.partial(self._forget, key)
 
     def request(self) -> None:
         """Cancel the task."""
         with self._lock:
             self._requested = True
-            actions, self._actions = self._actions, []
-        for action in actions:
+            actions, self._actions = self._actions, {}
+        for action in actions.values():
             _attempt(action)
+
+    def _forget(self, key: object) -> None:
+        with self._lock:
+            self._actions.pop(key, None)
+
+
+class JointCancellation(Cancellation):
+    """The cancellation of work that several want: requested when all of them have cancelled."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self._wanting = 0
+        self._is_over = False
+
+    def join(self, cancellation: Cancellation | None) -> None:
+        """Add one who wants the work; None for one who never cancels."""
+        with self._lock:
+            self._wanting += 1
+        if cancellation is not None:
+            cancellation.on_request(self._leave)
+
+    def release(self) -> None:
+        """Request nothing any more: the work has ended."""
+        with self._lock:
+            self._is_over = True
+            self._actions = {}
+
+    def _leave(self) -> None:
+        # A count: thousands may leave at once.
+        with self._lock:
+            self._wanting -= 1
+            is_unwanted = not self._wanting and not self._is_over
+        if is_unwanted:
+            self.request()
 
 
 def _attempt(action: Callable[[], object]) -> None:

@@ -7,22 +7,25 @@ from collections.abc import Awaitable, Callable, Hashable
 from functools import partial
 from typing import Generic, TypeVar
 
-from covalent_lambda_container.concurrency.cancellation import Cancellation, Cancelled
+from covalent_lambda_container.concurrency.cancellation import (
+    Cancellation,
+    Cancelled,
+    JointCancellation,
+)
 from covalent_lambda_container.concurrency.event_loop import PerLoop
 
 Key = TypeVar("Key", bound=Hashable)
 Value = TypeVar("Value")
 
-Work = Callable[[Callable[[], None]], Awaitable[Value]]
-"""Does the work; it is given a function to call between its steps, which raises `Cancelled` when
-nobody wants the work any more."""
+Work = Callable[[Cancellation], Awaitable[Value]]
+"""Does the work; it is given its cancellation, which is requested when nobody wants it any more."""
 
 
 class _Flight(Generic[Value]):
     """Work that is running or done, and those who want it."""
 
     def __init__(self, work: Work[Value]) -> None:
-        self.wanted_by: list[Cancellation] = []
+        self.cancellation = JointCancellation()
         self.running = asyncio.ensure_future(self._run(work))
 
     @property
@@ -33,20 +36,17 @@ class _Flight(Generic[Value]):
         return self.running.cancelled() or isinstance(self.running.exception(), Cancelled)
 
     async def _run(self, work: Work[Value]) -> Value:
-        value = await work(self._check)
-        self.wanted_by.clear()
-        return value
-
-    def _check(self) -> None:
-        if all(cancellation.requested for cancellation in self.wanted_by):
-            raise Cancelled
+        try:
+            return await work(self.cancellation)
+        finally:
+            self.cancellation.release()
 
 
 class SharedWork(Generic[Key, Value]):
     """Caches the outcome of work by its key; while the work is running, all callers wait for it.
 
     A failure is raised in those who waited, and not cached. A caller that is cancelled while
-    waiting leaves the work to the others; when the last has left, it stops at its next step.
+    waiting leaves the work to the others; when the last has left, the work is cancelled.
     """
 
     def __init__(self) -> None:
@@ -69,7 +69,7 @@ class SharedWork(Generic[Key, Value]):
                 flight.running.add_done_callback(partial(_forget_failure, flights, key))
             elif flight.running.done():
                 return flight.running.result()
-            flight.wanted_by.append(cancellation)
+            flight.cancellation.join(cancellation)
             try:
                 value = await asyncio.shield(flight.running)
             except Cancelled:

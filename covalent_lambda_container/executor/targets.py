@@ -8,6 +8,7 @@ from collections.abc import Callable, Hashable
 from dataclasses import dataclass
 from functools import partial
 
+from covalent_lambda_container.concurrency.cancellable import bound
 from covalent_lambda_container.concurrency.cancellation import Cancellation
 from covalent_lambda_container.concurrency.event_loop import in_thread
 from covalent_lambda_container.concurrency.shared_work import SharedWork
@@ -115,7 +116,7 @@ class FunctionTargets:
         packages
             The user's own code, of `local_packages`.
         cancellation
-            Checked between the steps; the work goes on as long as another task wants it.
+            Stops the work at once, unless another task wants it.
 
         Raises
         ------
@@ -171,9 +172,10 @@ class FunctionTargets:
         self._packages = packages
 
     async def _prepare(
-        self, task: Task, packages: tuple[LocalPackage, ...], check: Callable[[], None]
+        self, task: Task, packages: tuple[LocalPackage, ...], cancellation: Cancellation
     ) -> FunctionTarget:
         """Prepare an image and a function for a task; what blocks runs beside the event loop."""
+        check = cancellation.check
         report = self.activity(task, packages).report
         report("checking the account")
         # Values may bring a thousand requirements along.
@@ -185,14 +187,15 @@ class FunctionTargets:
         for attempt in ("first", "last"):
             report("looking for the image")
             try:
-                image = await in_thread(self._ensure_image, spec, report)
+                ensure_image = bound(self._ensure_image, cancellation)
+                image = await in_thread(ensure_image, spec, report)
             except ImageBuildError as exc:
                 raise with_value_sources(exc, spec, task.origins) from exc
             check()
             function_spec = self.function_spec(image)
             try:
                 report("looking for the function")
-                await in_thread(ensure, function_spec, report)
+                await in_thread(bound(ensure, cancellation), function_spec, report)
                 report("preparing the function")
                 await self._make_ready(function_spec.name)
                 return FunctionTarget(image=spec, function=function_spec)

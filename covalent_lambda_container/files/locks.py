@@ -10,6 +10,8 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import IO, Final
 
+from covalent_lambda_container.concurrency import cancellable
+
 _POLL_S: Final = 0.1
 _SILENT_S: Final = 5.0
 """Waiting for less than this is not worth a word."""
@@ -23,7 +25,7 @@ def locked(
     patience_s: float,
     waiting: Callable[[str], object],
     clock: Callable[[], float] = time.monotonic,
-    sleep: Callable[[float], object] = time.sleep,
+    sleep: Callable[[float], object] = cancellable.sleep,
 ) -> Iterator[IO[bytes] | None]:
     """Hold the lock of a file while the context is open, or go on without it after a time.
 
@@ -52,6 +54,8 @@ def locked(
     ------
     OSError
         When the file cannot be opened.
+    Cancelled
+        When the work is cancelled that waits for the lock.
     """
     kind = fcntl.LOCK_SH if shared else fcntl.LOCK_EX
     with path.open("ab") as file:

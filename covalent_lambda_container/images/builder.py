@@ -11,12 +11,14 @@ import functools
 import os
 from collections import Counter
 from collections.abc import Mapping, Sequence
-from concurrent.futures import Executor, Future, ThreadPoolExecutor
+from concurrent.futures import Future
 from contextlib import ExitStack
 from dataclasses import replace
 from pathlib import Path
 
 from covalent_lambda_container import progress, step_log
+from covalent_lambda_container.concurrency import cancellable
+from covalent_lambda_container.concurrency.background import Background, background
 from covalent_lambda_container.errors import ImageBuildError
 from covalent_lambda_container.files.archives import Member, files
 from covalent_lambda_container.files.cache_folder import (
@@ -94,6 +96,8 @@ class TaskImageBuilder:
         ImageBuildError
             When no engine answers, the packages cannot be installed, or the image would be too
             large; no image of that name is left.
+        Cancelled
+            The work was cancelled.
         """
         if spec.commands and not self._engine.runs_containers:
             raise ImageBuildError(
@@ -159,16 +163,12 @@ class _Build:
         # Layers are created while packages are downloaded and other layers are built. An engine
         # keeps one core busy by itself; where there is none, all of them compile.
         workers = 1 if self._engine.runs_containers else os.cpu_count() or 1
-        background = ThreadPoolExecutor(workers, thread_name_prefix="covalent-lambda-build")
-        try:
-            last = background.submit(self._runtime)
-            packages = self._packages(base, background)
+        with background(workers, "covalent-lambda-build") as threads:
+            last = threads.submit(self._runtime)
+            packages = self._packages(base, threads)
             progress.report("adding the runtime")
-            self._make(
-                last.result(), name, {"PACKAGES_IMAGE": packages}, spec_label(self._spec.json)
-            )
-        finally:
-            background.shutdown(cancel_futures=True)
+            context = cancellable.result(last)
+            self._make(context, name, {"PACKAGES_IMAGE": packages}, spec_label(self._spec.json))
         self._check_image(name, packages)
 
     def _check_image(self, name: str, packages: str) -> None:
@@ -204,7 +204,7 @@ class _Build:
             self._make(context, name, {"ROOT_IMAGE": self._spec.base_image}, {})
         return name
 
-    def _packages(self, base: str, background: Executor) -> str:
+    def _packages(self, base: str, threads: Background) -> str:
         """Return the name of the packages image; it is built if the engine does not have it.
 
         An existing one is kept: unpinned requirements have the versions of its build.
@@ -226,7 +226,7 @@ class _Build:
             check_modules(found)
             facts["packages"] = [each.pinned for each in found]
         self._check_size(base, found)
-        layers = package_layers(self._compiler, found, stage, background)
+        layers = package_layers(self._compiler, found, stage, threads)
         self._stack(name, base, len(found), layers)
         return name
 
@@ -242,7 +242,7 @@ class _Build:
         try:
             for number, made in enumerate(layers, 1):
                 progress.report(f"adding layer {number} of {len(layers)}: {count} packages")
-                layer, last = made.result(), made is layers[-1]
+                layer, last = cancellable.result(made), made is layers[-1]
                 for archive in layer.archives:
                     if archive.requirement:
                         sizes[archive.requirement] += archive.size
@@ -279,6 +279,7 @@ class _Build:
         *,
         no_cache: bool = False,
     ) -> str:
+        cancellable.check()
         return self._engine.build(
             context,
             name,

@@ -20,7 +20,7 @@ from covalent_lambda_container.files.archives import (
     files,
     read_archive,
 )
-from covalent_lambda_container.files.cache_folder import mark_used
+from covalent_lambda_container.files.kept_files import find_kept, keep
 from covalent_lambda_container.images.host_python import HostPython
 from covalent_lambda_container.images.package_archives import (
     DistributionPart,
@@ -88,15 +88,13 @@ class PackageCompiler:
         digest = hashlib.sha256(self.root.build.encode())
         for member in sources:
             digest.update(repr(member).encode())
-        known = self._cache / "byte-code" / digest.hexdigest()[:32]
-        if not known.exists():
-            known.parent.mkdir(parents=True, exist_ok=True)
+        folder, key = self._cache / "byte-code", digest.hexdigest()[:32]
+        known = find_kept(folder, key)
+        if known is None:
             code = {path: part.read() for path, part in self._compile([sources]).items()}
-            # Other processes see the whole file or none.
             with tempfile.NamedTemporaryFile("wb", dir=self.scratch, delete=False) as written:
                 written.writelines(archive(files(code)))
-            Path(written.name).replace(known)
-        mark_used(known)
+            known = keep(Path(written.name), folder, key)
         return read_archive(known)
 
     def _compile(self, groups: Sequence[Sequence[Member]]) -> dict[str, Part]:

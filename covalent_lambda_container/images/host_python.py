@@ -7,11 +7,12 @@ compiles packages and never imports them.
 from __future__ import annotations
 
 import shutil
-import subprocess
 import sys
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
 
+from covalent_lambda_container.concurrency import cancellable
+from covalent_lambda_container.concurrency.programs import run_program
 from covalent_lambda_container.errors import ImageBuildError
 from covalent_lambda_container.files.archives import Member, archive, unpack
 from covalent_lambda_container.files.streams import reader
@@ -36,7 +37,7 @@ class HostPython:
         environment: Mapping[str, str] | None = None,
         redacted: Callable[[str], str] = str,
     ) -> str:
-        """Run a Python program and return its standard output.
+        """Run a Python program and return what it writes.
 
         Raises
         ------
@@ -46,23 +47,14 @@ class HostPython:
         program, *arguments = command
         assert program == "python3"
         inside = [str(self._at(part)) if part.startswith("/") else part for part in arguments]
-        ended = subprocess.run(
-            [sys.executable, *inside],
-            env=dict(environment or {}),
-            capture_output=True,
-            text=True,
-            errors="replace",
-            check=False,
-        )
-        if ended.returncode:
-            raise ImageBuildError(
-                f"Python exited with status {ended.returncode}:\n{redacted(ended.stderr)}"
-            )
-        return ended.stdout
+        status, output = run_program([sys.executable, *inside], environment=environment or {})
+        if status:
+            raise ImageBuildError(f"Python exited with status {status}:\n{redacted(output)}")
+        return output
 
     def put(self, members: Iterable[Member]) -> None:
         """Write files; their names are paths from the root."""
-        unpack(reader(archive(members)), self._root)
+        unpack(reader(cancellable.checked(archive(members))), self._root)
 
     def get(self, path: str, folder: Path) -> None:
         """Copy the files below a folder to another one."""

@@ -13,8 +13,9 @@ from enum import Enum
 from pathlib import Path
 from typing import Final
 
+from covalent_lambda_container.concurrency import cancellable
 from covalent_lambda_container.files.archives import Content, Member, body
-from covalent_lambda_container.files.cache_folder import mark_used
+from covalent_lambda_container.files.kept_files import find_kept, keep
 from covalent_lambda_container.images.distributions import (
     Distribution,
     InstalledFile,
@@ -128,12 +129,9 @@ class PackageArchiveStore:
         self._root = root
 
     def find(self, part: DistributionPart) -> PackageArchive | None:
-        """Return the archive of a part, or None if the store does not have it."""
-        file = self._file(part)
-        if not file.exists():
-            return None
-        mark_used(file)
-        return _package_archive(part, file)
+        """Return the archive of a part, or None if the store does not have it undamaged."""
+        file = find_kept(self._folder, self._key(part))
+        return None if file is None else _package_archive(part, file)
 
     def add(
         self, part: DistributionPart, compiled: Mapping[str, Content], scratch: Path
@@ -148,7 +146,6 @@ class PackageArchiveStore:
             Folder on the store's file system for an archive that is not whole yet, or must not be
             kept, because files are not what their recorded hashes say.
         """
-        self._folder.mkdir(parents=True, exist_ok=True)
         files = part.files
         folder = part.distribution.folder
         # A file whose recorded hash is wrong is archived as installers install it, but the archive
@@ -159,20 +156,20 @@ class PackageArchiveStore:
         made = Path(name)
         try:
             with os.fdopen(descriptor, "wb") as out:
-                for piece in body(self._members(part, present, compiled), folders=True):
-                    out.write(piece)
+                members = self._members(part, present, compiled)
+                out.writelines(cancellable.checked(body(members, folders=True)))
             if kept:
-                made = made.replace(self._file(part))
+                made = keep(made, self._folder, self._key(part))
         except BaseException:
             made.unlink(missing_ok=True)
             raise
         return _package_archive(part, made)
 
-    def _file(self, part: DistributionPart) -> Path:
+    def _key(self, part: DistributionPart) -> str:
         distribution, kind = part.distribution, part.kind
         parts = (str(FORMAT), self._python_build, self._root, distribution.identity, kind.name)
         key = hashlib.sha256("\0".join(parts).encode()).hexdigest()
-        return self._folder / f"{distribution.name}-{key[:32]}.tar"
+        return f"{distribution.name}-{key[:32]}"
 
     def _members(
         self,

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from concurrent.futures import Executor, Future
+from concurrent.futures import Future
 from pathlib import Path
 from typing import Final
 
+from covalent_lambda_container.concurrency.background import Background
 from covalent_lambda_container.files.archives import Member, body, files
 from covalent_lambda_container.images.byte_code import PackageCompiler
 from covalent_lambda_container.images.distributions import (
@@ -29,7 +30,7 @@ LOCK_FILE: Final = "requirements.lock"
 
 
 def package_layers(
-    compiler: PackageCompiler, found: Sequence[Distribution], stage: Path, background: Executor
+    compiler: PackageCompiler, found: Sequence[Distribution], stage: Path, threads: Background
 ) -> list[Future[Layer]]:
     """Return the layers of the distributions in a folder; they are created in their order.
 
@@ -39,8 +40,8 @@ def package_layers(
         The distributions.
     stage
         The folder that they are installed in.
-    background
-        Creates the layers.
+    threads
+        Create the layers.
     """
     groups = in_layers(found)
 
@@ -50,7 +51,7 @@ def package_layers(
             archives.append(_common_files(found, stage, compiler.scratch))
         return Layer(name=f"{number:02d}.tar", archives=tuple(archives))
 
-    return [background.submit(make, number, group) for number, group in enumerate(groups, 1)]
+    return [threads.submit(make, number, group) for number, group in enumerate(groups, 1)]
 
 
 def _common_files(found: Sequence[Distribution], stage: Path, scratch: Path) -> PackageArchive:

@@ -3,16 +3,18 @@
 from __future__ import annotations
 
 import functools
+import hashlib
 import json
 import logging
 import re
-import tempfile
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
 
 from covalent_lambda_container.errors import ImageBuildError, VersionMismatch
+from covalent_lambda_container.files.cache_folder import scratch
+from covalent_lambda_container.files.kept_files import find_kept, keep
 from covalent_lambda_container.images.in_container import describe
 from covalent_lambda_container.model.specs import ImageSpec
 from covalent_lambda_container.ports.engine import CannotRun, Container, Engine, EngineImage
@@ -139,14 +141,14 @@ def _description(
     known = cache / image.id.removeprefix("sha256:")
     if not engine.runs_containers:
         # What is read from files differs from what the image's own Python says.
-        file = known.with_suffix(".files.json")
+        file = known.with_suffix(".files")
         fields = {"python", "glibc", "has_interface", "runs_here"}
         read = functools.partial(_read_from_files, engine, image)
         return describe.describe() | _cached(file, fields, read)
     try:
         program = ["python3", "-c", _PROGRAM.read_text("utf-8")]
         return _cached(
-            known.with_suffix(".json"),
+            known,
             set(describe.describe()),
             lambda: json.loads(started(image.id).run(program)),
         )
@@ -156,22 +158,18 @@ def _description(
 
 
 def _cached(file: Path, fields: set[str], read: Callable[[], dict[str, Any]]) -> dict[str, Any]:
-    """Return the description in a file, which is written unless it has these fields.
+    """Return the description that was kept for a file, or keep one.
 
-    Another release of this package may have written others.
+    Another release of this package may have kept one with other fields.
     """
-    try:
-        known = json.loads(file.read_text("utf-8"))
-    except (FileNotFoundError, ValueError):
-        known = None
-    if isinstance(known, dict) and set(known) == fields:
-        return known
+    key = f"{file.name}-{hashlib.sha256(repr(sorted(fields)).encode()).hexdigest()[:8]}"
+    kept = find_kept(file.parent, key)
+    if kept is not None:
+        return dict(json.loads(kept.read_text("utf-8")))
     description = read()
-    file.parent.mkdir(parents=True, exist_ok=True)
-    # Other processes see the whole file or none.
-    with tempfile.NamedTemporaryFile("w", dir=file.parent, delete=False) as written:
-        json.dump(description, written)
-    Path(written.name).replace(file)
+    with scratch(file.parent.parent) as folder:
+        (folder / "description").write_text(json.dumps(description), "utf-8")
+        keep(folder / "description", file.parent, key)
     return description
 
 

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import logging
+import shutil
 import tempfile
+import zlib
 from collections.abc import Callable
 from importlib import metadata
 from pathlib import Path
 from typing import Final
-from zipfile import ZipFile
+from zipfile import BadZipFile, ZipFile
 
 from packaging.metadata import parse_email
 from packaging.requirements import Requirement
@@ -19,6 +22,8 @@ from covalent_lambda_container.model.specs import ImageSpec
 from covalent_lambda_container.packages.index_settings import IndexSettings
 from covalent_lambda_container.ports.engine import CannotRun, Container, Engine
 from covalent_lambda_container.ports.installer import Installer
+
+log = logging.getLogger(__name__)
 
 _PIP: Final = ("python3", "-m", "pip")
 _SDK_ONLY: Final = {"COVALENT_SDK_ONLY": "1"}
@@ -72,6 +77,9 @@ class SdkWheels:
             When it cannot be built.
         """
         folder = self._cache / f"covalent-sdk-{spec.covalent_version}-{spec.python_version}"
+        if folder.exists() and not _is_sound(folder):
+            log.warning("%s was damaged: it is removed, and made again.", folder)
+            shutil.rmtree(folder, ignore_errors=True)
         if not folder.exists():
             make_private(self._cache)
             with tempfile.TemporaryDirectory(dir=self._cache) as scratch:
@@ -109,6 +117,17 @@ class SdkWheels:
             )
         requirement = f"covalent=={here}"
         self._wheels.build_wheel(requirement, folder, settings=settings, variables=_SDK_ONLY)
+
+
+def _is_sound(folder: Path) -> bool:
+    """Return whether a folder has one wheel, of which every file is what its checksum says."""
+    try:
+        (wheel,) = folder.glob("*.whl")
+        with ZipFile(wheel) as opened:
+            return opened.testzip() is None
+    # What zlib and the format's reader raise for other bytes.
+    except (BadZipFile, ValueError, OSError, EOFError, zlib.error, NotImplementedError):
+        return False
 
 
 def _run(

@@ -57,6 +57,9 @@ class FakeBlobStore(LoopbackServer):
         self.failing_reads = 0
         self._secret = secrets.token_bytes()
 
+    def check(self) -> None:
+        """The bucket is there."""
+
     def put(self, key: str, body: bytes | Iterable[bytes]) -> None:
         self.objects[key] = body if isinstance(body, bytes) else b"".join(body)
 

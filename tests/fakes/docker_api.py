@@ -6,6 +6,7 @@ import base64
 import json
 import re
 import ssl
+import threading
 from typing import Any
 from urllib.parse import parse_qsl, unquote, urlsplit
 
@@ -33,6 +34,12 @@ class _Handler(LoopbackHandler):
         for record in self.fake.streams.pop(0):
             self._write_chunk(json.dumps(record).encode() + b"\r\n")
         self.close_connection = True
+        if self.fake.holds:
+            self.fake.holding.set()
+            # Nothing comes from a client that waits.
+            if self.rfile.read(1) == b"":
+                self.fake.hung_up.set()
+            return
         if not self.fake.breaks_off:
             self._write_chunk(b"")
 
@@ -58,6 +65,10 @@ class FakeDockerApi(LoopbackServer):
         Records of the next builds, pulls and pushes, one list each.
     breaks_off
         Set to close the connection in the middle of a stream.
+    holds
+        Set to say nothing more after a stream, until the client hangs up.
+    holding, hung_up
+        Whether a client waits for more, and whether it has hung up.
     answers
         Status and JSON of what is asked for, by the path without the API's version.
     statuses
@@ -79,5 +90,6 @@ class FakeDockerApi(LoopbackServer):
         }
         self.statuses: list[tuple[int, str]] = []
         self.waits: list[float] = []
-        self.breaks_off = False
+        self.breaks_off = self.holds = False
+        self.holding, self.hung_up = threading.Event(), threading.Event()
         self.requests: list[dict[str, Any]] = []

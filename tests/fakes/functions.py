@@ -127,6 +127,9 @@ class FakeFunctions:
         """Answer the next invocation with this, and run nothing."""
         self._replies.append(reply)
 
+    def role_arn(self, name: str) -> str:
+        return f"arn:aws:iam::123456789012:role/{name}"
+
     def find(self, name: str) -> FunctionState | None:
         return self.states.get(name)
 

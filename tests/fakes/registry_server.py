@@ -35,6 +35,8 @@ class Fault:
         How many requests.
     after_bytes
         How much of the body is read before; None for all of it.
+    silent_s
+        How long the registry is silent before.
     """
 
     method: str
@@ -44,6 +46,7 @@ class Fault:
     headers: Mapping[str, str] = field(default_factory=dict)
     times: int = 1
     after_bytes: int | None = None
+    silent_s: float = 0.0
 
 
 class _Handler(LoopbackHandler):
@@ -55,6 +58,7 @@ class _Handler(LoopbackHandler):
         name, kind, rest = found["name"], found["kind"], found["rest"]
         self.fake.requests.append((self.command, kind, rest))
         fault = self.fake.fault(self.command, kind)
+        time.sleep(fault.silent_s if fault else 0)
         if fault is not None and fault.after_bytes is not None:
             self.rfile.read(fault.after_bytes)
             self.close_connection = True

@@ -55,7 +55,8 @@ MAY_IMPORT: dict[str, set[str]] = {
     "covalent_api": {"errors", "model", "options", "packages", "runtime"},
     # The three flows.
     "images": {
-        *("errors", "files", "model", "packages", "ports", "progress", "runtime", "step_log"),
+        *("concurrency", "errors", "files", "model", "packages", "ports", "progress", "runtime"),
+        "step_log",
     },
     "functions": {
         *("concurrency", "errors", "files", "iam", "model", "ports", "progress", "step_log"),
@@ -64,9 +65,11 @@ MAY_IMPORT: dict[str, set[str]] = {
         *("concurrency", "errors", "files", "model", "ports", "progress", "runtime", "step_log"),
     },
     # The outside systems.
-    "adapters": {"errors", "files", "model", "packages", "ports"},
-    "adapters/docker": {"errors", "files", "model", "packages", "ports", "progress"},
-    "adapters/registry": {"errors", "files", "model", "ports", "progress"},
+    "adapters": {"concurrency", "errors", "files", "model", "packages", "ports"},
+    "adapters/docker": {
+        *("concurrency", "errors", "files", "model", "packages", "ports", "progress"),
+    },
+    "adapters/registry": {"concurrency", "errors", "files", "model", "ports", "progress"},
     "adapters/aws": {"concurrency", "errors", "files", "iam", "model", "ports"},
     "ports": {"errors", "files", "model", "packages"},
     "iam": {"model"},
@@ -74,7 +77,7 @@ MAY_IMPORT: dict[str, set[str]] = {
     "options": {"errors", "model", "packages"},
     "model": {"errors", "packages"},
     "packages": {"errors"},
-    "files": {"errors"},
+    "files": {"concurrency", "errors"},
     "concurrency": {"errors"},
     "errors": set(),
     "step_log": set(),
@@ -93,7 +96,7 @@ CONFINED = {
     "covalent": {"awslambda_container", "covalent_api", "doctor", "local", "options/resolve"},
     "covalent_dispatcher": {"covalent_api", "local"},
     "docker": {"adapters/docker", "doctor", "local", "packages/local_packages"},
-    "isal": {"adapters/registry"},
+    "isal": {"adapters/registry", "files/kept_files"},
     "jinja2": {"images/dockerfile", "report/page"},
     "matplotlib": {"report/pictures"},
     "pybase64": {"covalent_api/long_values", "tasks/answers", "tasks/s3_envelope"},

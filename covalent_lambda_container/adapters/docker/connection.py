@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import contextlib
 import logging
+import weakref
 from collections.abc import Iterator
 from contextlib import contextmanager
+from functools import partial
 from http import HTTPStatus
 from pathlib import Path
 from typing import Any, Final
@@ -21,6 +24,8 @@ from docker.utils.config import find_config_file
 from covalent_lambda_container.adapters.docker.address import EngineAddress, engine_address
 from covalent_lambda_container.adapters.docker.build_arguments import keep_out_of_logs
 from covalent_lambda_container.adapters.docker.failures import ENGINE_ERRORS, explained
+from covalent_lambda_container.concurrency import cancellable
+from covalent_lambda_container.errors import ImageBuildError
 
 log = logging.getLogger(__name__)
 
@@ -46,7 +51,11 @@ class EngineConnection:
 
     @contextmanager
     def client(self, operation: str) -> Iterator[docker.DockerClient]:
-        """Yield a client; what fails is raised as an `ImageBuildError` that names the operation."""
+        """Yield a client; what fails is raised as an `ImageBuildError` that names the operation.
+
+        When the work is cancelled, the engine's answers break off, with which it stops what it does
+        for them, and `Cancelled` is raised.
+        """
         address = self._address or engine_address()
         with explained(operation, address):
             try:
@@ -55,6 +64,11 @@ class EngineConnection:
                 yield self._client
             except ENGINE_ERRORS:
                 self.close()
+                cancellable.check()
+                raise
+            except ImageBuildError:
+                # An answer that breaks off may look like one that ends too soon.
+                cancellable.check()
                 raise
 
     @contextmanager
@@ -136,7 +150,17 @@ def registry_credentials(name: str) -> dict[str, str]:
 
 
 class _Api(docker.APIClient):
-    """Docker's API with what docker-py and requests add to it left out."""
+    """Docker's API with what docker-py and requests add to it left out.
+
+    Its answers break off when the work that waits for them is cancelled.
+    """
+
+    def send(self, request: Any, **given: Any) -> Any:
+        response = super().send(request, **given)
+        cancellation = cancellable.current()
+        if cancellation is not None and given.get("stream"):
+            cancellation.on_request(partial(_break_off, weakref.ref(response.raw)))
+        return response
 
     def merge_environment_settings(
         self, url: Any, proxies: Any, stream: Any, verify: Any, cert: Any
@@ -158,6 +182,15 @@ class _Api(docker.APIClient):
 
         docker-py would send those of all registries, and ask every credential helper for them.
         """
+
+
+def _break_off(answer: weakref.ref[Any]) -> None:
+    """Have the thread that reads an answer see its end, unless it has been read."""
+    raw = answer()
+    # urllib3's for one that has been read.
+    with contextlib.suppress(ValueError, RuntimeError, OSError):
+        if raw is not None:
+            raw.shutdown()
 
 
 def _tls(address: EngineAddress) -> TLSConfig | None:

@@ -20,6 +20,7 @@ import docker
 from docker.errors import APIError, NotFound
 
 from covalent_lambda_container.adapters.docker.streams import TAIL_LINES
+from covalent_lambda_container.concurrency import cancellable
 from covalent_lambda_container.errors import ImageBuildError
 from covalent_lambda_container.files.archives import Member, archive, unpack
 from covalent_lambda_container.files.cache_folder import LONGEST_BUILD_S
@@ -94,7 +95,7 @@ class DockerContainer:
 
     def put(self, members: Iterable[Member]) -> None:
         """Write files; their names are paths from the root."""
-        self._engine.put_archive(self._id, "/", archive(members))
+        self._engine.put_archive(self._id, "/", cancellable.checked(archive(members)))
 
     def get(self, path: str, folder: Path) -> None:
         """Write the plain files below a folder of the container to one of this machine."""

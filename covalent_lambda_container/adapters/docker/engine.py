@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import contextlib
 import logging
-import time
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from typing import IO, Any, Final, cast
@@ -26,6 +25,7 @@ from covalent_lambda_container.adapters.docker.streams import (
     follow_push,
     push_error,
 )
+from covalent_lambda_container.concurrency import cancellable
 from covalent_lambda_container.errors import ImageBuildError
 from covalent_lambda_container.files.archives import Member, archive
 from covalent_lambda_container.model.names import ARCHITECTURES, lambda_architecture
@@ -56,7 +56,7 @@ class DockerEngine:
         self,
         connection: EngineConnection | None = None,
         *,
-        sleep: Callable[[float], object] = time.sleep,
+        sleep: Callable[[float], object] = cancellable.sleep,
     ) -> None:
         self._connection = connection or EngineConnection()
         self._sleep = sleep
@@ -136,7 +136,7 @@ class DockerEngine:
         with self._connection.api("build an image") as engine:
             stream = engine.build(
                 # docker-py sends any iterable in chunks.
-                fileobj=cast("IO[bytes]", archive(members)),
+                fileobj=cast("IO[bytes]", cancellable.checked(archive(members))),
                 custom_context=True,
                 tag=name or None,
                 platform=foreign_platform(engine, architecture),

@@ -27,15 +27,16 @@ from covalent_lambda_container.adapters.registry.image_records import ImageRecor
 from covalent_lambda_container.adapters.registry.layer_files import read_files
 from covalent_lambda_container.adapters.registry.layer_store import Layer, LayerStore
 from covalent_lambda_container.adapters.registry.references import parse
-from covalent_lambda_container.adapters.registry.repository import BlobMissing
+from covalent_lambda_container.adapters.registry.registry_requests import BlobMissing
 from covalent_lambda_container.adapters.registry.root_images import RootImages
 from covalent_lambda_container.adapters.registry.unfinished_image import UnfinishedImage
 from covalent_lambda_container.adapters.registry.uploads import (
     BlobTarget,
-    UploadCancelled,
     Uploads,
-    in_background,
 )
+from covalent_lambda_container.concurrency import cancellable
+from covalent_lambda_container.concurrency.background import in_background
+from covalent_lambda_container.concurrency.cancellation import Cancellation
 from covalent_lambda_container.errors import ImageBuildError
 from covalent_lambda_container.files.archives import Member, Part, pieces, without_duplicates
 from covalent_lambda_container.files.cache_folder import scratch
@@ -122,11 +123,7 @@ class RegistryEngine:
         (below,) = arguments.values()
         repository = self._open_target()
         unfinished = self._unfinished.pop(below, None)
-        given_up = unfinished.given_up if unfinished is not None else threading.Event()
-
-        def check() -> None:
-            if given_up.is_set():
-                raise UploadCancelled
+        given_up = unfinished.given_up if unfinished is not None else Cancellation()
 
         def layer_of(step: Instruction) -> Future[Layer] | None:
             if step.name != "ADD":
@@ -135,11 +132,11 @@ class RegistryEngine:
 
             def make() -> Layer:
                 with self._turns:
-                    made = self._layers.layer(without_duplicates(archive), check)
+                    made = self._layers.layer(without_duplicates(archive), cancellable.check)
                 self._uploads.begin(repository, made)
                 return made
 
-            return in_background(make)
+            return in_background(make, given_up)
 
         made = tuple((step, layer_of(step)) for step in steps)
         if unfinished is not None:
@@ -224,9 +221,9 @@ class RegistryEngine:
         """Return files of a root image, each from where its links lead to."""
         name, record = self._images.by_id(image)
         with scratch(self._cache) as folder:
-            downloads = self._roots.downloads(record, folder)
-            # Each is read while the next ones are downloaded.
-            found, sizes = read_files((each.result() for each in downloads), paths)
+            with self._roots.downloaded(record, folder) as downloads:
+                # Each is read while the next ones are downloaded.
+                found, sizes = read_files(map(cancellable.result, downloads), paths)
             layers = tuple(
                 replace(layer, diff_size=size)
                 for layer, size in zip(record.layers, sizes, strict=True)

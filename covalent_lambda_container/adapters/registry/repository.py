@@ -8,21 +8,25 @@ from __future__ import annotations
 
 import hashlib
 import logging
-import time
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import closing
 from dataclasses import dataclass
-from http import HTTPStatus
+from functools import partial
 from pathlib import Path
-from typing import Any, Final, TypeVar
+from typing import Final, TypeVar
 from urllib.parse import urlencode, urljoin, urlsplit
 
 import requests
-from requests.adapters import HTTPAdapter
 
 from covalent_lambda_container.adapters.registry.login import Authorization
 from covalent_lambda_container.adapters.registry.references import Reference
-from covalent_lambda_container.errors import RegistryError
+from covalent_lambda_container.adapters.registry.registry_requests import (
+    BrokenRead,
+    RegistryRequests,
+    TryAgain,
+    break_off,
+)
+from covalent_lambda_container.concurrency import cancellable
 from covalent_lambda_container.ports.registry import RegistryLogin
 
 log = logging.getLogger(__name__)
@@ -30,32 +34,6 @@ log = logging.getLogger(__name__)
 Result = TypeVar("Result")
 
 _CHUNK_BYTES: Final = 1 << 20
-_TIMEOUTS_S: Final = (10, 120)
-"""To connect, and between two pieces of an answer."""
-_CONNECTIONS: Final = 8
-_WAITS_S: Final = (0.5, 2.0, 5.0, 15.0)
-"""Between attempts at a request that may be repeated."""
-_FIRST_WAITS_S: Final = _WAITS_S[:2]
-"""The same for a registry that has never answered: it is probably not there."""
-_LONGEST_WAIT_S: Final = 60.0
-_TRANSIENT: Final = frozenset({408, 425, 429, 500, 502, 503, 504})
-_SAID_CHARACTERS: Final = 500
-
-
-class BrokenRead(RegistryError):
-    """Reading a blob was interrupted."""
-
-
-class BlobMissing(RegistryError):
-    """A manifest names a blob that the registry does not have."""
-
-
-class _TryAgain(Exception):
-    """A request failed for a reason that may pass."""
-
-    def __init__(self, reason: str, wait_s: float = 0.0) -> None:
-        self.wait_s = wait_s
-        super().__init__(reason)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -91,27 +69,28 @@ class Repository:
         *,
         certificates: str = "",
         url: str = "",
-        sleep: Callable[[float], object] = time.sleep,
+        sleep: Callable[[float], object] = cancellable.sleep,
     ) -> None:
         self.name = f"{reference.host}/{reference.repository}"
         self._path = f"{url or reference.url}/v2/{reference.repository}"
-        self._sleep = sleep
-        self._session = requests.Session()
-        for scheme in ("http://", "https://"):
-            self._session.mount(scheme, HTTPAdapter(pool_maxsize=_CONNECTIONS))
-        self._authorization = Authorization(reference.repository, find_login)
-        self._has_answered = False
-        # The environment's authorities go before those of the session, not before the request's.
-        self._verify: Any = certificates or None
+        self._requests = RegistryRequests(
+            self.name,
+            self._path,
+            Authorization(reference.repository, find_login),
+            certificates=certificates,
+            sleep=sleep,
+        )
 
     def has_blob(self, digest: str) -> bool:
         """Return whether the repository has a blob."""
 
         def look() -> bool:
-            with self._send("HEAD", f"{self._path}/blobs/{digest}", absent_ok=True) as answer:
+            with self._requests.send(
+                "HEAD", f"{self._path}/blobs/{digest}", absent_ok=True
+            ) as answer:
                 return answer.ok
 
-        return self._repeated(f"look for blob {digest}", look)
+        return self._requests.repeated(f"look for blob {digest}", look)
 
     def upload(self, digest: str, size: int, read: Callable[[], Iterable[bytes]]) -> None:
         """Upload a blob unless the repository has it; an interrupted upload starts again.
@@ -128,17 +107,19 @@ class Repository:
 
         def put() -> None:
             # As Docker does it: registries differ in what else they accept.
-            with self._send("POST", f"{self._path}/blobs/uploads/", push=True) as answer:
+            with self._requests.send("POST", f"{self._path}/blobs/uploads/", push=True) as answer:
                 place = self._location(answer)
             body = _Body(size, read)
-            with self._send("PATCH", place, push=True, data=body, headers=_BINARY) as answer:
+            with self._requests.send(
+                "PATCH", place, push=True, data=body, headers=_BINARY
+            ) as answer:
                 place = self._location(answer)
             joint = "&" if urlsplit(place).query else "?"
-            self._send(
+            self._requests.send(
                 "PUT", f"{place}{joint}{urlencode({'digest': digest})}", push=True, data=b""
             ).close()
 
-        self._repeated(f"upload blob {digest}", put)
+        self._requests.repeated(f"upload blob {digest}", put)
 
     def read_blob(self, digest: str) -> Iterator[bytes]:
         """Yield a blob's bytes, whose digest is checked at the end.
@@ -150,10 +131,11 @@ class Repository:
         """
 
         def begin() -> requests.Response:
-            return self._send("GET", f"{self._path}/blobs/{digest}", stream=True)
+            return self._requests.send("GET", f"{self._path}/blobs/{digest}", stream=True)
 
         seen = hashlib.sha256()
-        with closing(self._repeated(f"read blob {digest}", begin)) as answer:
+        answer = self._requests.repeated(f"read blob {digest}", begin)
+        with closing(answer), cancellable.stopped_by(partial(break_off, answer)):
             try:
                 for piece in answer.iter_content(_CHUNK_BYTES):
                     seen.update(piece)
@@ -165,30 +147,34 @@ class Repository:
 
     def small_blob(self, digest: str) -> bytes:
         """Return a blob that fits into memory, such as an image's configuration."""
-        return self._repeated(f"read blob {digest}", lambda: b"".join(self.read_blob(digest)))
+        return self._requests.repeated(
+            f"read blob {digest}", lambda: b"".join(self.read_blob(digest))
+        )
 
     def download(self, digest: str, file: Path) -> None:
         """Download a blob to a file; an interrupted download starts again."""
 
         def read() -> None:
             with file.open("wb") as out:
-                out.writelines(self.read_blob(digest))
+                out.writelines(cancellable.checked(self.read_blob(digest)))
 
-        self._repeated(f"download blob {digest}", read)
+        self._requests.repeated(f"download blob {digest}", read)
 
     def read_manifest(self, version: str, media_types: Iterable[str]) -> Manifest:
         """Return the manifest of a tag or a digest."""
 
         def read() -> Manifest:
             url = f"{self._path}/manifests/{version}"
-            with self._send("GET", url, headers={"Accept": ", ".join(media_types)}) as answer:
+            with self._requests.send(
+                "GET", url, headers={"Accept": ", ".join(media_types)}
+            ) as answer:
                 digest = f"sha256:{hashlib.sha256(answer.content).hexdigest()}"
                 if version.startswith("sha256:") and version != digest:
-                    raise _TryAgain("the registry sent another manifest")
+                    raise TryAgain("the registry sent another manifest")
                 media_type = answer.headers.get("Content-Type", "").partition(";")[0]
                 return Manifest(media_type=media_type, digest=digest, content=answer.content)
 
-        return self._repeated(f"read the manifest of {version}", read)
+        return self._requests.repeated(f"read the manifest of {version}", read)
 
     def put_manifest(self, tag: str, media_type: str, content: bytes) -> str:
         """Put a manifest under a tag; return its ``sha256:…`` digest.
@@ -201,67 +187,12 @@ class Repository:
 
         def put() -> None:
             url = f"{self._path}/manifests/{tag}"
-            self._send(
+            self._requests.send(
                 "PUT", url, push=True, data=content, headers={"Content-Type": media_type}
             ).close()
 
-        self._repeated(f"push tag {tag}", put)
+        self._requests.repeated(f"push tag {tag}", put)
         return f"sha256:{hashlib.sha256(content).hexdigest()}"
-
-    def _repeated(self, operation: str, attempt: Callable[[], Result]) -> Result:
-        attempts = 0
-        while True:
-            try:
-                return attempt()
-            except (_TryAgain, BrokenRead, requests.RequestException) as exc:  # noqa: PERF203 - few
-                waits_s = _WAITS_S if self._has_answered else _FIRST_WAITS_S
-                # urllib3's errors have the address, which has no credentials.
-                if attempts == len(waits_s):
-                    raise self._failure(operation, str(exc)) from exc
-                wait_s = max(waits_s[attempts], getattr(exc, "wait_s", 0.0))
-                attempts += 1
-                log.warning("%s: could not %s: %s; trying again", self.name, operation, exc)
-                self._sleep(min(wait_s, _LONGEST_WAIT_S))
-
-    def _send(
-        self, method: str, url: str, *, push: bool = False, absent_ok: bool = False, **given: Any
-    ) -> requests.Response:
-        """Send one request; a refused login is renewed once."""
-        answer = self._once(method, url, **given)
-        if answer.status_code == HTTPStatus.UNAUTHORIZED:
-            answer.close()
-            challenge = answer.headers.get("WWW-Authenticate", "Basic")
-            self._authorization.renew(challenge, self._session, push=push)
-            answer = self._once(method, url, **given)
-        if answer.ok or (absent_ok and answer.status_code == HTTPStatus.NOT_FOUND):
-            return answer
-        with answer:
-            raise self._refusal(method, answer)
-
-    def _once(self, method: str, url: str, **given: Any) -> requests.Response:
-        # Another host, to which an upload is directed, gets no credentials.
-        own = urlsplit(url).netloc == urlsplit(self._path).netloc
-        auth = self._authorization if own else lambda request: request
-        answer = self._session.request(
-            method, url, auth=auth, timeout=_TIMEOUTS_S, verify=self._verify, **given
-        )
-        self._has_answered = True
-        return answer
-
-    def _refusal(self, method: str, answer: requests.Response) -> Exception:
-        said = answer.text[:_SAID_CHARACTERS].strip()
-        reason = f"HTTP {answer.status_code}{f': {said}' if said else ''}"
-        wrong_digest = "DIGEST_INVALID" in said
-        unknown_upload = method in ("PATCH", "PUT") and "BLOB_UPLOAD_" in said
-        if answer.status_code in _TRANSIENT or wrong_digest or unknown_upload:
-            asked = answer.headers.get("Retry-After", "")
-            return _TryAgain(reason, float(asked) if asked.isdigit() else 0.0)
-        if "BLOB_UNKNOWN" in said or "LayersNotFound" in said:
-            return BlobMissing(f"{self.name} lacks a blob of the image: {reason}")
-        return self._failure(f"{method} to the registry", reason)
-
-    def _failure(self, operation: str, reason: str) -> RegistryError:
-        return RegistryError(f"{self.name}: could not {operation}: {reason}")
 
     def _location(self, answer: requests.Response) -> str:
         return urljoin(answer.url, answer.headers.get("Location", ""))

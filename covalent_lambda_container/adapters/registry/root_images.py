@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import concurrent.futures
 import json
 import threading
 from collections.abc import Callable, Iterator, Mapping
 from concurrent.futures import Future
+from contextlib import contextmanager
 from functools import partial
 from pathlib import Path
 from typing import Any, Final
@@ -18,7 +20,9 @@ from covalent_lambda_container.adapters.registry.image_record import (
 from covalent_lambda_container.adapters.registry.layer_store import LAYER_TYPE, Layer
 from covalent_lambda_container.adapters.registry.references import Reference, parse
 from covalent_lambda_container.adapters.registry.repository import Repository
-from covalent_lambda_container.adapters.registry.uploads import in_background
+from covalent_lambda_container.adapters.registry.uploads import STOP_S
+from covalent_lambda_container.concurrency import cancellable
+from covalent_lambda_container.concurrency.background import in_background
 from covalent_lambda_container.errors import ImageBuildError, RegistryError
 from covalent_lambda_container.model.names import ARCHITECTURES
 
@@ -79,10 +83,14 @@ class RootImages:
         """Yield the blob of a root image's layer."""
         return self._open(parse(layer.source)).read_blob(layer.digest)
 
-    def downloads(self, image: ImageRecord, folder: Path) -> list[Future[Path]]:
-        """Have an image's layers downloaded into a folder; return their files, the lowest first.
+    @contextmanager
+    def downloaded(self, image: ImageRecord, folder: Path) -> Iterator[list[Future[Path]]]:
+        """Have an image's layers downloaded into a folder, until all are or the context is left.
 
-        A download that fails raises `ImageBuildError`.
+        Yields
+        ------
+        list
+            Their files, the lowest first. A download that fails raises `ImageBuildError`.
         """
         turns = threading.Semaphore(_DOWNLOADS)
 
@@ -95,10 +103,15 @@ class RootImages:
                 raise _not_read(layer.source, exc) from exc
             return file
 
-        return [
-            in_background(partial(download, number, layer))
-            for number, layer in enumerate(image.layers)
-        ]
+        downloads: list[Future[Path]] = []
+        try:
+            with cancellable.parts() as cancellation:
+                for number, layer in enumerate(image.layers):
+                    downloads.append(in_background(partial(download, number, layer), cancellation))
+                yield downloads
+        finally:
+            # They write into the folder.
+            concurrent.futures.wait(downloads, STOP_S)
 
     def _manifest(
         self, repository: Repository, version: str, architecture: str, name: str

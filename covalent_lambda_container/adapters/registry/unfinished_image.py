@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import threading
 from collections.abc import Mapping
 from concurrent.futures import Future
 from dataclasses import dataclass
@@ -13,6 +12,8 @@ from covalent_lambda_container.adapters.registry.image_record import (
     changed,
 )
 from covalent_lambda_container.adapters.registry.layer_store import Layer
+from covalent_lambda_container.concurrency import cancellable
+from covalent_lambda_container.concurrency.cancellation import Cancellation
 
 
 @dataclass(frozen=True)
@@ -28,22 +29,22 @@ class UnfinishedImage:
     labels
         Labels that it adds.
     given_up
-        Set when nobody wants it any more.
+        Requested when nobody wants it any more.
     """
 
     base: ImageRecord
     steps: tuple[tuple[Instruction, Future[Layer] | None], ...]
     labels: Mapping[str, str]
-    given_up: threading.Event
+    given_up: Cancellation
 
     def result(self) -> ImageRecord:
         """Wait for its layers; return it."""
-        steps = [(each, layer.result() if layer else None) for each, layer in self.steps]
+        steps = [(each, cancellable.result(layer) if layer else None) for each, layer in self.steps]
         return changed(self.base, steps, self.labels)
 
     def give_up(self) -> list[Layer]:
         """Stop compressing; return the layers that are complete, with those of the base."""
-        self.given_up.set()
+        self.given_up.request()
         made = [layer for _, layer in self.steps if layer]
         whole = [each.result() for each in made if each.exception() is None]
         return [*self.base.layers, *whole]

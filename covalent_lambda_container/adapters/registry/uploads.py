@@ -8,21 +8,18 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import Future
 from contextlib import ExitStack
 from dataclasses import dataclass, field
-from typing import Any, Final, Protocol, TypeVar
+from typing import Any, Final, Protocol
 
 from covalent_lambda_container.adapters.registry.layer_store import Layer
+from covalent_lambda_container.concurrency import cancellable
+from covalent_lambda_container.concurrency.background import in_background
+from covalent_lambda_container.concurrency.cancellation import Cancellation
 
 _AT_ONCE: Final = 4
 _REPORT_S: Final = 0.5
-_STOP_S: Final = 5.0
+STOP_S: Final = 5.0
 """How long a cancelled upload is waited for: one that hangs in its connection ends later."""
 _MB: Final = 1e6
-
-Result = TypeVar("Result")
-
-
-class UploadCancelled(Exception):
-    """Whoever wanted an upload no longer does."""
 
 
 class BlobTarget(Protocol):
@@ -39,39 +36,20 @@ class BlobTarget(Protocol):
         """Put a manifest under a tag; return its digest."""
 
 
-def in_background(work: Callable[[], Result]) -> Future[Result]:
-    """Run work in a thread that does not keep the process from ending."""
-    future: Future[Result] = Future()
-
-    def run() -> None:
-        try:
-            future.set_result(work())
-        except BaseException as exc:
-            future.set_exception(exc)
-
-    threading.Thread(target=run, name="covalent-lambda-layer", daemon=True).start()
-    return future
-
-
 @dataclass
 class _Upload:
-    """One upload: bytes sent so far, and whether it is to stop."""
+    """One upload: bytes sent so far, and what stops it."""
 
     sent: int = 0
-    cancelled: threading.Event = field(default_factory=threading.Event)
+    cancellation: Cancellation = field(default_factory=Cancellation)
     done: Future[None] = field(default_factory=Future)
 
     def counted(self, pieces: Iterable[bytes]) -> Iterator[bytes]:
         """Yield a blob's pieces; a blob that breaks off is counted from its start again."""
         self.sent = 0
-        for piece in pieces:
-            self.check()
+        for piece in cancellable.checked(pieces):
             yield piece
             self.sent += len(piece)
-
-    def check(self) -> None:
-        if self.cancelled.is_set():
-            raise UploadCancelled
 
 
 class Uploads:
@@ -116,6 +94,8 @@ class Uploads:
         ------
         RegistryError
             When one of them cannot be uploaded.
+        Cancelled
+            The work was cancelled.
         """
         try:
             # All of them: an upload that still runs would count as one of the next attempt.
@@ -143,8 +123,8 @@ class Uploads:
             stopped = [self._begun.pop(layer.digest, None) for layer in layers]
         running = [upload for upload in stopped if upload is not None]
         for upload in running:
-            upload.cancelled.set()
-        concurrent.futures.wait([upload.done for upload in running], _STOP_S)
+            upload.cancellation.request()
+        concurrent.futures.wait([upload.done for upload in running], STOP_S)
 
     def _begin(
         self,
@@ -159,17 +139,21 @@ class Uploads:
             if known is not None and not (known.done.done() and known.done.exception()):
                 return known
             begun, cleanup = _Upload(), unneeded.pop_all()
+            wanted_by = cancellable.current()
+            if wanted_by is not None:
+                # Another build that wants the layer as well begins again, as after a failure.
+                cleanup.callback(wanted_by.on_request(begun.cancellation.request))
 
             def upload() -> None:
                 with cleanup, self._turns:
-                    begun.check()
+                    cancellable.check()
                     repository.upload(
                         layer.digest,
                         layer.size,
                         lambda: begun.counted(read() if read else self._read(layer)),
                     )
 
-            begun.done = in_background(upload)
+            begun.done = in_background(upload, begun.cancellation)
             self._begun[layer.digest] = begun
             return begun
 
@@ -179,6 +163,7 @@ class Uploads:
         rest = {upload.done for upload in begun}
         total = sum(layer.size for layer in layers)
         while rest:
+            cancellable.check()
             rest = concurrent.futures.wait(rest, _REPORT_S).not_done
             sent = sum(
                 layer.size if upload.done.done() else upload.sent

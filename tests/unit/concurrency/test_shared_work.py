@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable
+import time
 
 import pytest
 
@@ -19,12 +19,12 @@ class Maker:
         self.go_on = asyncio.Event()
         self.problems: list[Exception] = []
 
-    async def __call__(self, check: Callable[[], None]) -> int:
+    async def __call__(self, cancellation: Cancellation) -> int:
         self.begun += 1
         await self.go_on.wait()
         if self.problems:
             raise self.problems.pop()
-        check()
+        cancellation.check()
         await asyncio.sleep(0)
         self.ended += 1
         return self.ended
@@ -162,5 +162,33 @@ def test_outdated_values_are_dropped_and_work_that_is_running_is_not() -> None:
         assert await work.get("a", make, Cancellation()) == 3
         slow.go_on.set()
         assert await running == 1
+
+    asyncio.run(ask())
+
+
+def test_ten_thousand_leave_in_time_and_only_the_last_one_stops_the_work() -> None:
+    async def ask() -> None:
+        work: SharedWork[str, int] = SharedWork()
+        make, stopped = Maker(), []
+
+        async def watched(cancellation: Cancellation) -> int:
+            cancellation.on_request(lambda: stopped.append("stopped"))
+            return await make(cancellation)
+
+        cancellations = [Cancellation() for _ in range(10_000)]
+        asking = [asyncio.ensure_future(work.get("a", watched, one)) for one in cancellations]
+        for _ in range(2):
+            # They ask, and the work begins.
+            await asyncio.sleep(0)
+        started = time.monotonic()
+        for cancellation in cancellations[1:]:
+            cancellation.request()
+        assert stopped == []
+        cancellations[0].request()
+        assert stopped == ["stopped"]
+        assert time.monotonic() - started < 5
+        make.go_on.set()
+        ended = await asyncio.gather(*asking, return_exceptions=True)
+        assert {type(one) for one in ended} == {Cancelled}
 
     asyncio.run(ask())

@@ -5,8 +5,12 @@ from __future__ import annotations
 import threading
 import time
 from collections.abc import Callable
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import Future, ThreadPoolExecutor
 
+import pytest
+
+from covalent_lambda_container.concurrency import cancellable
+from covalent_lambda_container.concurrency.cancellation import Cancellation, Cancelled
 from covalent_lambda_container.concurrency.single_flight import SingleFlight
 from covalent_lambda_container.errors import (
     ImageBuildError,
@@ -44,7 +48,7 @@ def test_a_failure_is_raised_in_all_waiting_callers_and_then_forgotten() -> None
 
     def fail() -> str:
         in_flight.set()
-        waiting = flights._flights["key"]._condition._waiters  # type: ignore[attr-defined]
+        waiting = flights._flights["key"].outcome._condition._waiters  # type: ignore[attr-defined]
         wait_until(lambda: len(waiting) == 20)
         raise ImageBuildError("no luck")
 
@@ -98,3 +102,87 @@ def test_a_late_failure_does_not_forget_a_newer_flight() -> None:
         second_may_end.set()
         assert second.result() == "second"
     assert flights.get("key", lambda: "third") == "second"
+
+
+class SlowWork:
+    """Work that lasts until it is cancelled, or allowed to end."""
+
+    def __init__(self) -> None:
+        self.begun: list[threading.Event] = [threading.Event() for _ in range(3)]
+        self.may_end: Future[str] = Future()
+        self.stopped = 0
+        self.times = 0
+
+    def __call__(self) -> str:
+        self.begun[self.times].set()
+        self.times += 1
+        try:
+            return cancellable.result(self.may_end)
+        except Cancelled:
+            self.stopped += 1
+            raise
+
+
+def test_work_is_cancelled_when_all_who_want_it_have_cancelled() -> None:
+    flights: SingleFlight[str, str] = SingleFlight()
+    work, cancellations = SlowWork(), [Cancellation() for _ in range(3)]
+    with ThreadPoolExecutor(3) as threads:
+        asking = []
+        for cancellation in cancellations:
+            get = cancellable.bound(flights.get, cancellation)
+            asking.append(threads.submit(get, "key", work))
+            assert work.begun[0].wait(10)
+        wait_until(lambda: flights._flights["key"].cancellation._wanting == 3)
+        # The one that does the work is the first to leave: it goes on for the others.
+        cancellations[0].request()
+        cancellations[1].request()
+        with pytest.raises(Cancelled):
+            asking[1].result(10)
+        assert work.stopped == 0
+        cancellations[2].request()
+        for one in asking:
+            with pytest.raises(Cancelled):
+                one.result(10)
+    assert (work.times, work.stopped) == (1, 1)
+    assert flights.get("key", lambda: "made now") == "made now"
+
+
+def test_one_who_cannot_cancel_keeps_the_work_going() -> None:
+    flights: SingleFlight[str, str] = SingleFlight()
+    work, cancellation = SlowWork(), Cancellation()
+    with ThreadPoolExecutor(2) as threads:
+        first = threads.submit(cancellable.bound(flights.get, cancellation), "key", work)
+        assert work.begun[0].wait(10)
+        second = threads.submit(flights.get, "key", work)
+        wait_until(lambda: flights._flights["key"].cancellation._wanting == 2)
+        cancellation.request()
+        work.may_end.set_result("whole")
+        assert second.result(10) == "whole"
+        with pytest.raises(Cancelled):
+            first.result(10)
+    assert work.times == 1
+
+
+def test_one_who_comes_while_the_work_is_being_stopped_begins_it_again() -> None:
+    flights: SingleFlight[str, str] = SingleFlight()
+    cancellation, stopping, may_stop = Cancellation(), threading.Event(), threading.Event()
+
+    def stop_slowly() -> str:
+        try:
+            cancellable.sleep(60)
+        finally:
+            stopping.set()
+            assert may_stop.wait(10)
+        return "never"
+
+    with ThreadPoolExecutor(2) as threads:
+        first = threads.submit(cancellable.bound(flights.get, cancellation), "key", stop_slowly)
+        wait_until(lambda: "key" in flights._flights)
+        cancellation.request()
+        assert stopping.wait(10)
+        late = cancellable.bound(flights.get, Cancellation())
+        second = threads.submit(late, "key", lambda: "made again")
+        wait_until(lambda: flights._flights["key"].cancellation._wanting == 1)
+        may_stop.set()
+        assert second.result(10) == "made again"
+        assert isinstance(first.exception(10), Cancelled)

@@ -10,6 +10,8 @@ from pathlib import Path
 
 import pytest
 
+from covalent_lambda_container.concurrency.background import in_background
+from covalent_lambda_container.concurrency.cancellation import Cancellation, Cancelled
 from covalent_lambda_container.files.locks import holder, locked
 from tests.fakes.clock import FakeClock
 
@@ -96,3 +98,16 @@ def test_shared_locks_do_not_wait_for_each_other(lock: Path) -> None:
 def test_a_holder_that_the_system_does_not_name_is_the_files_owner(lock: Path) -> None:
     lock.touch()
     assert holder(lock) == f"another process; the file belongs to user {getpass.getuser()}"
+
+
+def test_a_wait_ends_when_the_work_is_cancelled(lock: Path, other: subprocess.Popen[str]) -> None:
+    cancellation = Cancellation()
+
+    def wait() -> None:
+        with locked(lock, patience_s=600, waiting=print):
+            raise AssertionError("the lock is held")
+
+    waiting = in_background(wait, cancellation)
+    cancellation.request()
+    with pytest.raises(Cancelled):
+        waiting.result(5)

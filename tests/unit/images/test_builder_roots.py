@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 
 from covalent_lambda_container.errors import ImageBuildError, VersionMismatch
+from covalent_lambda_container.files.kept_files import keep
 from covalent_lambda_container.ports.engine import EngineImage, ImageFile
 from tests.fakes.engine import ROOT, FakeEngine, FakeInstaller
 from tests.unit.images.conftest import (
@@ -60,15 +61,12 @@ def test_a_root_is_asked_once_what_it_is(
 def test_a_root_that_lambda_can_start_gets_no_interface(
     engine: FakeEngine, installer: FakeInstaller, tmp_path: Path
 ) -> None:
-    described = {
-        "python": PYTHON,
-        "build": "aws",
-        "cache_tag": sys.implementation.cache_tag,
-        "glibc": "2.34",
-        "has_interface": True,
-    }
-    (tmp_path / "roots").mkdir()
-    (tmp_path / "roots" / "root.json").write_text(json.dumps(described))
+    builder(FakeEngine(), installer, tmp_path).build(spec_of(), NAME)
+    (kept,) = (tmp_path / "roots").iterdir()
+    described = json.loads(kept.read_text()) | {"has_interface": True}
+    kept.write_text(json.dumps(described))
+    keep(kept, tmp_path / "roots", kept.name.rsplit("-", 2)[0])
+    installer.installed.clear()
     builder(engine, installer, tmp_path).build(spec_of(), NAME)
     assert layer(engine.builds[0], "interface.tar") == {}
     assert not any("awslambdaric" in text for text in installer.installed)

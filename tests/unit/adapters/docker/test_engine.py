@@ -10,7 +10,7 @@ import logging
 import os
 import tarfile
 import traceback
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -18,8 +18,11 @@ import pytest
 
 from covalent_lambda_container.adapters.docker.connection import EngineConnection
 from covalent_lambda_container.adapters.docker.engine import DockerEngine
+from covalent_lambda_container.concurrency import cancellable
+from covalent_lambda_container.concurrency.background import in_background
+from covalent_lambda_container.concurrency.cancellation import Cancellation, Cancelled
 from covalent_lambda_container.errors import ImageBuildError, RegistryError
-from covalent_lambda_container.files.archives import files
+from covalent_lambda_container.files.archives import Member, files
 from covalent_lambda_container.ports.registry import RegistryLogin
 from tests.fakes.docker_api import FakeDockerApi
 
@@ -325,3 +328,39 @@ def test_a_pull_uses_the_credentials_of_its_registry_and_no_others(
     engine.pull("registry.example.com/root:1", "x86_64")
     assert api.requests[0]["auth"]["username"] == "ours"
     assert "other" not in str(api.requests[0]["auth"])
+
+
+@pytest.mark.parametrize(
+    "ask",
+    [build, lambda engine: engine.push(NAME, LOGIN), lambda engine: engine.pull(NAME, "x86_64")],
+    ids=["build", "push", "pull"],
+)
+def test_a_cancelled_request_ends_at_once_and_the_engine_sees_it(
+    engine: DockerEngine, api: FakeDockerApi, ask: Callable[[DockerEngine], object]
+) -> None:
+    api.holds, api.streams = True, [[{"status": "begins", "stream": "Step 1/9"}]]
+    cancellation = Cancellation()
+    asking = in_background(lambda: ask(engine), cancellation)
+    assert api.holding.wait(10)
+    cancellation.request()
+    with pytest.raises(Cancelled):
+        asking.result(5)
+    assert api.hung_up.wait(5)
+    # It is not tried again, and the engine may be used for the next image.
+    assert (len(api.requests), api.waits) == (1, [])
+    api.holds, api.streams = False, [[{"aux": {"ID": "sha256:task"}}]]
+    assert build(engine) == "sha256:task"
+
+
+def test_a_build_is_cancelled_while_its_context_is_sent(
+    engine: DockerEngine, api: FakeDockerApi
+) -> None:
+    api.streams, cancellation = [[{"aux": {"ID": "sha256:task"}}]], Cancellation()
+
+    def members() -> Iterator[Member]:
+        yield from files({"Dockerfile": b"FROM scratch"})
+        cancellation.request()
+
+    with pytest.raises(Cancelled), cancellable.under(cancellation):
+        engine.build(members(), NAME, architecture="x86_64", arguments={}, labels={})
+    assert api.requests == []

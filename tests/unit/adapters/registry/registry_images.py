@@ -9,6 +9,7 @@ import io
 import json
 import sys
 import tarfile
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -84,13 +85,14 @@ class Dispatcher:
     def __init__(self, server: FakeRegistryServer, cache: Path) -> None:
         self.server, self.cache = server, cache
         self.waits: list[float] = []
+        self.sleep: Callable[[float], object] = self.waits.append
         self.installer = FakeInstaller(wheels=dict(SHELF))
         login = lambda: RegistryLogin(username="AWS", password=server.password)  # noqa: E731
 
         @functools.cache
         def open_repository(name: str) -> Repository:
             reference = parse(f"{server.endpoint}/{name}:any")
-            return Repository(reference, login, sleep=self.waits.append)
+            return Repository(reference, login, sleep=lambda seconds: self.sleep(seconds))
 
         roots = RootImages(lambda reference: open_repository(reference.repository))
         self.engine = RegistryEngine(roots, lambda: open_repository("tasks"), cache)

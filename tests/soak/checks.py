@@ -93,9 +93,11 @@ class Checks:
             # A container that was killed takes what ran in it along.
             killed = self._faults.has_taken(self._marks.containers.get(name, ""), since)
             return killed and isinstance(exc, InvocationError)
-        if self._faults.during((FULL,), since):
-            return "No space left" in str(exc) or "disk" in str(exc)
-        if isinstance(exc, InvocationError) and self._faults.during((KILLED, DELETED), since):
-            return True
         said = str(exc)
-        return isinstance(exc, InvocationError) and (_MAY_HAVE_RUN in said or _NO_CONTAINER in said)
+        if self._faults.during((FULL,), since) and "No space left" in said:
+            return True
+        if not isinstance(exc, InvocationError):
+            return False
+        if self._faults.during((KILLED, DELETED), since):
+            return True
+        return _MAY_HAVE_RUN in said or _NO_CONTAINER in said

@@ -205,6 +205,7 @@ def test_no_password_of_an_index_is_left_anywhere(
             assert canaries.in_bytes(json.dumps(container.attrs).encode()) == set()
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("based", ["registry"], indirect=True)
 def test_no_password_is_left_by_a_build_without_docker(
     dispatcher: Dispatcher,

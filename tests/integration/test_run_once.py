@@ -193,10 +193,10 @@ def test_answers_of_connections_that_are_all_cut_at_once_are_all_found(
         ([SLOW], 0, 10),
         ([CUT_ANSWER], 0, 10),
         ([CUT_ANSWER], 0, 10_000_000),
-        ([CUT_ANSWER], 11, 10),
+        pytest.param([CUT_ANSWER], 11, 10, marks=pytest.mark.slow),
         ([CUT_WHILE_RUNNING], 1.5, 10),
         ([CUT_WHILE_RUNNING], 1.5, 10_000_000),
-        ([CUT_WHILE_RUNNING], 11, 10),
+        pytest.param([CUT_WHILE_RUNNING], 11, 10, marks=pytest.mark.slow),
         ([BROKEN_AFTER], 0, 10),
     ],
 )

@@ -150,16 +150,19 @@ class AWSLambdaContainerExecutor(ConfiguredExecutor):
                 # Elsewhere, nobody would see it.
                 waiting=waiting if node_updates.in_dispatcher() else None,
             )
-        if outcome.completed and sublattices.builds_sublattice(function.args[0]):
-            await in_thread(self._check_sublattice, args, outcome, contents_of)
+        # A user's own function may have that name, and be large.
+        if outcome.completed and sublattices.has_builders_name(function.args[0]):
+            await in_thread(self._check_sublattice, function.args[0], args, outcome, contents_of)
         error = outcome.error or {}
         if not error.get("missing_module") and not error.get("loading"):
             return outcome
         return await in_thread(_advised, outcome, function.args[0], task, contents_of)
 
     def _check_sublattice(
-        self, args: list[Any], outcome: Outcome, contents_of: Callable[[str], Any]
+        self, function: Any, args: list[Any], outcome: Outcome, contents_of: Callable[[str], Any]
     ) -> None:
+        if not sublattices.builds_sublattice(function):
+            return
         options = self.options().model_dump()
         image = str(outcome.header[transport.MADE_IN])
         contents = contents_of(image)

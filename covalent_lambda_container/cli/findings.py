@@ -53,7 +53,7 @@ def finding_lines(findings: Sequence[Finding], output: Output) -> Iterator[str]:
     for finding in findings:
         same = by_cause.get(finding.cause, [finding.name])
         if finding.name != same[0]:
-            # One cause is shown as one problem, with all the checks that it prevents.
+            # One cause is one problem, however many checks it prevents.
             continue
         first, *others = _broken(_flagged(finding.message), indent, output)
         status = output.coloured(f"{finding.status:7}", **_STYLES[finding.status])

@@ -22,6 +22,7 @@ from covalent_lambda_container.errors import ConfigurationError
 from covalent_lambda_container.packages.index_passwords import with_passwords
 from covalent_lambda_container.packages.index_settings import IndexSettings, proxies
 from covalent_lambda_container.packages.logins import ANY_HOST, Login
+from covalent_lambda_container.packages.pip_files import read_pip_files
 
 log = logging.getLogger(__name__)
 
@@ -98,16 +99,26 @@ def _absolute(link: str) -> str:
 
 
 def _pip_configuration() -> dict[str, str]:
-    """Return pip's options for an installation, as ``pip config list`` prints them.
+    """Return pip's options for an installation.
 
     Callers use only the options about indexes: pip's constraints, for example, would give other
     images for the same requirements.
     """
+    values: dict[str, dict[str, str]] = {section: {} for section in _SECTIONS}
+    for section, option, value in _configured():
+        # To pip, an option without a value is one that is not set.
+        if section in values and value:
+            values[section][option] = value
+    return {option: value for section in _SECTIONS for option, value in values[section].items()}
+
+
+def _configured() -> list[tuple[str, str, str]]:
+    """Return section, option and value of all that pip is configured with."""
     pip = [sys.executable, "-m", "pip"]
     if not importlib.util.find_spec("pip"):
         program = shutil.which("pip") or shutil.which("pip3")
         if program is None:
-            return {}
+            return list(read_pip_files())
         pip = [program]
     try:
         listed = subprocess.run(
@@ -121,16 +132,16 @@ def _pip_configuration() -> dict[str, str]:
     except (OSError, subprocess.SubprocessError) as exc:
         # pip's own message may quote the configuration, and passwords in it.
         log.warning(
-            "pip's configuration is not used: 'pip config list' ended with %s.", type(exc).__name__
+            "'pip config list' ended with %s: pip's files are read without it.",
+            type(exc).__name__,
         )
-        return {}
-    values: dict[str, dict[str, str]] = {section: {} for section in _SECTIONS}
-    for line in listed.splitlines():
-        key, _, value = line.partition("=")
-        section, _, option = key.rpartition(".")
-        if section in values:
-            values[section][option] = str(ast.literal_eval(value))
-    return {option: value for section in _SECTIONS for option, value in values[section].items()}
+        return list(read_pip_files())
+    parts = [line.partition("=") for line in listed.splitlines()]
+    return [
+        (key.rpartition(".")[0], key.rpartition(".")[2], str(ast.literal_eval(value)))
+        for key, equals, value in parts
+        if equals
+    ]
 
 
 def _ca_bundle(given: Path | None, pip: Mapping[str, str]) -> bytes | None:

@@ -23,18 +23,20 @@ import uv
 from covalent_lambda_container.concurrency.programs import run_program
 from covalent_lambda_container.errors import ImageBuildError
 from covalent_lambda_container.files.cache_folder import mark_used
-from covalent_lambda_container.packages.index_settings import IndexSettings
-from covalent_lambda_container.packages.install_failures import (
-    names_to_build,
-    not_reached,
-    shortened,
-    unsatisfiable,
+from covalent_lambda_container.packages.failure_reasons import needs_other_python
+from covalent_lambda_container.packages.index_settings import (
+    IndexSettings,
+    without_local_sources,
 )
+from covalent_lambda_container.packages.install_failures import not_reached, unsatisfiable
+from covalent_lambda_container.packages.installer_output import (
+    UNWRAPPED,
+    names_to_build,
+    shortened,
+)
+from covalent_lambda_container.packages.wheel_platforms import MACHINES, platform_name
 from covalent_lambda_container.ports.installer import OVERRIDES, WheelsMissing
 
-_MACHINES: Final = {"x86_64": "x86_64", "arm64": "aarch64"}
-_GLIBC_MINORS: Final = (17, 28, *range(31, 41))
-"""The manylinux platforms that uv accepts (`uv pip install --help`, uv 0.13)."""
 _UNSATISFIABLE: Final = 1
 """uv's exit status when requirements cannot be satisfied; others mean that it could not find out
 (uv's reference, "Exit codes", read 2026-11)."""
@@ -187,7 +189,7 @@ class UvInstaller:
         ImageBuildError
             When it is not this machine's, and no index has it.
         """
-        if sys.platform == "linux" and platform.machine() == _MACHINES[architecture]:
+        if sys.platform == "linux" and platform.machine() == MACHINES[architecture]:
             return Path(uv.find_uv_bin())
         target = scratch / "uv-for-container"
         self.install(
@@ -220,13 +222,38 @@ class UvInstaller:
                 said = said if names_to_build(said) else str(exc)
             else:
                 return
-        if names_to_build(said):
+        names = names_to_build(said)
+        why = _python_excluded(command, shared, scratch, names) if names else ""
+        if names and not why:
             raise WheelsMissing(said)
-        raise unsatisfiable(said, functools.partial(_newest, command, shared, scratch))
+        raise unsatisfiable(why or said, functools.partial(_newest, command, shared, scratch))
 
 
 class _Unsatisfiable(Exception):
     """uv cannot satisfy the requirements; the message is its output."""
+
+
+def _python_excluded(
+    command: list[str], settings: IndexSettings, scratch: Path, names: Sequence[str]
+) -> str:
+    """Return uv's words if packages without wheels exclude the image's Python, or ``""``.
+
+    What needs another Python is not worth a build. uv finds out from what the index has said and is
+    in its cache: without network there is no source that it could run.
+    """
+    remote = without_local_sources(settings)
+    if remote is None:
+        return ""
+    query = [part for part in command if part not in ("--no-build", "--refresh")]
+    query += ["--dry-run", "--offline", "--only-binary", ":all:"]
+    query += [option for name in names for option in ("--no-binary", name)]
+    try:
+        _run(query, remote, scratch)
+    except _Unsatisfiable as exc:
+        return str(exc) if needs_other_python(str(exc)) else ""
+    except ImageBuildError:
+        pass
+    return ""
 
 
 def _newest(command: list[str], settings: IndexSettings, scratch: Path, name: str) -> str:
@@ -251,7 +278,7 @@ def _run(
     ca_file = scratch / "ca-bundle.crt"
     if settings.ca_bundle is not None:
         ca_file.write_bytes(settings.ca_bundle)
-    environment = {**os.environ, **settings.uv_environment(str(ca_file)), **variables}
+    environment = {**os.environ, **settings.uv_environment(str(ca_file)), **UNWRAPPED, **variables}
     status, output = run_program(command, environment=environment, folder=scratch)
     said = settings.redacted(output.strip())
     if status == _UNSATISFIABLE:
@@ -259,22 +286,3 @@ def _run(
     if status != 0:
         raise not_reached(said)
     return said
-
-
-def platform_name(architecture: str, glibc: str) -> str:
-    """Return uv's name of the newest platform whose wheels run on a version of glibc.
-
-    Raises
-    ------
-    ImageBuildError
-        When there is none.
-    """
-    major, _, minor = glibc.partition(".")
-    fitting = [each for each in _GLIBC_MINORS if major == "2" and each <= int(minor)]
-    if not fitting:
-        raise ImageBuildError(
-            f"The root image has {f'glibc {glibc}' if glibc else 'no glibc'}; wheels for Linux "
-            "need glibc 2.17 or newer.",
-            hint="Give a base_image with glibc, such as AWS's own or python:3.11-slim.",
-        )
-    return f"{_MACHINES[architecture]}-manylinux_2_{max(fitting)}"

@@ -38,6 +38,19 @@ python_option = click.option(
 """Gives a command ``python_version``."""
 
 
+def _check_files(
+    context: click.Context, parameter: click.Parameter, values: Iterable[str]
+) -> tuple[Path, ...]:
+    """Return the paths of files that exist; those of projects may have names in brackets."""
+    # Here and not above, so that --help stays fast.
+    from covalent_lambda_container.packages.project_files import path_and_names
+
+    existing = click.Path(exists=True, dir_okay=False)
+    for value in values:
+        existing.convert(str(path_and_names(value)[0]), parameter, context)
+    return tuple(map(Path, values))
+
+
 def files_option(meaning: str) -> Callable[[Body], Body]:
     """Give a command ``files``, the paths of requirements files."""
     return click.option(
@@ -46,7 +59,7 @@ def files_option(meaning: str) -> Callable[[Body], Body]:
         "files",
         multiple=True,
         metavar="FILE",
-        type=click.Path(exists=True, dir_okay=False, path_type=Path),
+        callback=_check_files,
         help=f"{meaning}; may be given several times.",
     )
 

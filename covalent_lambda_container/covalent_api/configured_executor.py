@@ -67,7 +67,8 @@ class ConfiguredExecutor(AsyncBaseExecutor):
         "/mnt/NAME"}; needs subnet_ids.
     requirements : list[str]
         pip requirements that every electron of this executor gets; ["-r FILE"] reads them from
-        a file.
+        a requirements file, pylock.toml, uv.lock or pyproject.toml; "-r uv.lock[NAME]" adds an
+        extra or a dependency group.
     constraints : list[str]
         Requirements of packages that are installed only if another package needs them, as in
         pip's constraints files.
@@ -75,8 +76,9 @@ class ConfiguredExecutor(AsyncBaseExecutor):
         Packages and modules of your own that go into the images as they are: the names they are
         imported by, or paths.
     bash_deps : str
-        When commands of DepsBash run: once while the image is built, or before each task, in a
-        folder under /tmp. Default: "build".
+        When commands of DepsBash run: once while the image is built, before the packages are
+        installed (build) or after them (after_packages), or before each task, in a folder under
+        /tmp (runtime). Default: "build".
     base_image : str
         Root image; default: public.ecr.aws/lambda/python:X.Y, X.Y being the client's Python.
     architecture : str

@@ -40,7 +40,6 @@ def image_spec(
         if it is not known.
     """
     wanted = options.wanted() | task.requirements
-    at_build = options.bash_deps == "build"
     spec = ImageSpec(
         python_version=task.python_version,
         architecture=options.architecture,
@@ -48,7 +47,8 @@ def image_spec(
         requirements=wanted.packages,
         cloudpickle_version=task.cloudpickle_version,
         covalent_version=task.covalent_version,
-        commands=task.commands if at_build else (),
+        commands=task.commands if options.bash_deps == "build" else (),
+        late_commands=task.commands if options.bash_deps == "after_packages" else (),
         constraints=wanted.constraints,
         install_options=wanted.options,
         recipe=recipe_digest(),

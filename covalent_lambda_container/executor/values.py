@@ -19,6 +19,7 @@ _COPIED_FIELDS = (
     "constraints",
     "install_options",
     "commands",
+    "late_commands",
     "base_image",
 )
 
@@ -68,7 +69,8 @@ def _with_all_of(own: ImageSpec, made: Mapping[str, Any], *, any_root: bool) -> 
         # Made by another release.
         return None
     fits = fits and (any_root or own.base_image == fields["base_image"])
-    fits = fits and own.commands in ((), fields["commands"])
+    for name in ("commands", "late_commands"):
+        fits = fits and getattr(own, name) in ((), fields[name])
     for name in ("requirements", "constraints", "install_options"):
         fits = fits and set(getattr(own, name)).issubset(fields[name])
     return replace(own, **fields) if fits else None

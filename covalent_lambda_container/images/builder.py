@@ -28,6 +28,7 @@ from covalent_lambda_container.files.cache_folder import (
     using,
 )
 from covalent_lambda_container.images.byte_code import PackageCompiler
+from covalent_lambda_container.images.commands import explained
 from covalent_lambda_container.images.distributions import (
     Distribution,
     check_modules,
@@ -99,9 +100,9 @@ class TaskImageBuilder:
         Cancelled
             The work was cancelled.
         """
-        if spec.commands and not self._engine.runs_containers:
+        if (commands := spec.commands + spec.late_commands) and not self._engine.runs_containers:
             raise ImageBuildError(
-                f"The command {spec.commands[0]!r} of DepsBash runs in a container when the image "
+                f"The command {commands[0]!r} of DepsBash runs in a container when the image "
                 "is built, and there is no Docker engine.",
                 hint="Set bash_deps='runtime' to run it before each task, or build the image where "
                 "there is an engine: 'covalent-lambda prebuild --builder docker'.",
@@ -123,7 +124,8 @@ class TaskImageBuilder:
             compiler = PackageCompiler(started, root, self._cache, folder)
             limit = SizeLimit(max_mb=self._max_image_mb, tag=spec.tag)
             build = _Build(self._engine, self._installer, compiler, spec, limit, rebuild=rebuild)
-            build.run(name)
+            with explained(spec):
+                build.run(name)
 
     def push(self, name: str, login: RegistryLogin) -> str:
         """Push a local image and return the ``sha256:…`` digest of its manifest.
@@ -157,6 +159,8 @@ class _Build:
         self._spec = spec
         self._limit = limit
         self._rebuild = rebuild
+        authorities = installer.authorities() if spec.commands + spec.late_commands else None
+        self._context = functools.partial(packages_context, authorities=authorities)
 
     def run(self, name: str) -> None:
         base = self._interface_image()
@@ -247,7 +251,7 @@ class _Build:
                     if archive.requirement:
                         sizes[archive.requirement] += archive.size
                 top = self._make(
-                    packages_context(spec, [layer]),
+                    self._context(spec if last else replace(spec, late_commands=()), [layer]),
                     name if last else "",
                     {"INTERFACE_IMAGE": top},
                     packages_label(sizes) if last else {},
@@ -266,7 +270,7 @@ class _Build:
         """Return an image with what DepsBash installs, such as compilers."""
         if not self._spec.commands:
             return base
-        context = packages_context(self._spec, ())
+        context = self._context(replace(self._spec, late_commands=()), ())
         return self._make(context, "", {"INTERFACE_IMAGE": base}, {}, target="system")
 
     def _make(

@@ -19,6 +19,7 @@ from typing import Final
 import jinja2
 
 from covalent_lambda_container.files.archives import END, Member, archive, body, files
+from covalent_lambda_container.images.commands import command_files, late_command_files
 from covalent_lambda_container.images.package_archives import FORMAT, Layer
 from covalent_lambda_container.model.specs import ImageSpec
 from covalent_lambda_container.packages.local_packages import LocalPackage
@@ -49,7 +50,9 @@ _RUNTIME_FOLDER: Final = f"{TASK_ROOT}/{RUNTIME_PACKAGE}"
 _PACKAGE = Path(__file__).resolve().parents[1]
 _ENTRYPOINT = "lambda-entrypoint.sh"
 _EMULATOR = "usr/local/bin/aws-lambda-rie"
-_COMMANDS = "opt/covalent-lambda/commands"
+_RUN_COMMAND = "run-command.sh"
+_FORGET = " && rm -f /opt/covalent-lambda/ca-bundle.crt"
+"""Follows the last command: the authorities are for the build."""
 
 
 def render_dockerfile(spec: ImageSpec, layers: Sequence[Layer] = ()) -> str:
@@ -60,7 +63,7 @@ def render_dockerfile(spec: ImageSpec, layers: Sequence[Layer] = ()) -> str:
     layers
         Layers of the installed packages; none before they are installed.
     """
-    return rendered("Dockerfile.j2", spec=spec, layers=layers, command_name=command_name)
+    return rendered("Dockerfile.j2", spec=spec, layers=layers, forget=_FORGET)
 
 
 def rendered(template: str, **values: object) -> str:
@@ -111,11 +114,6 @@ def _is_cloudpickle(line: str) -> bool:
     return parsed(line).name == CLOUDPICKLE
 
 
-def command_name(number: int) -> str:
-    """Return the file name of a command's script; commands are counted from 1."""
-    return f"{number:03d}.sh"
-
-
 def interface_context(interface: Layer | None, emulator: Path | None) -> list[Member]:
     """Return the build context of the interface image; it takes the argument ``ROOT_IMAGE``.
 
@@ -142,15 +140,24 @@ def interface_context(interface: Layer | None, emulator: Path | None) -> list[Me
     ]
 
 
-def packages_context(spec: ImageSpec, layers: Sequence[Layer]) -> list[Member]:
-    """Return the build context of a spec's packages; it takes the argument ``INTERFACE_IMAGE``."""
-    commands = {
-        f"{_COMMANDS}/{command_name(number)}": f"{command}\n".encode()
-        for number, command in enumerate(spec.commands, start=1)
+def packages_context(
+    spec: ImageSpec, layers: Sequence[Layer], authorities: bytes | None = None
+) -> list[Member]:
+    """Return the build context of a spec's packages; it takes the argument ``INTERFACE_IMAGE``.
+
+    Parameters
+    ----------
+    authorities
+        Certificate authorities that commands trust, as PEM text; the image does not keep them.
+    """
+    run = template_bytes(_RUN_COMMAND)
+    archives = {
+        "commands.tar": command_files(spec, run, authorities),
+        "late-commands.tar": late_command_files(spec, run, authorities),
     }
     return [
         *files({"Dockerfile": render_dockerfile(spec, layers).encode()}),
-        *([_nested("commands.tar", files(commands))] if commands else []),
+        *(_nested(name, files(content)) for name, content in archives.items() if content),
         *(
             Member(
                 name=f"packages/{layer.name}",
@@ -202,7 +209,7 @@ def interface_recipe() -> str:
 @cache
 def packages_recipe() -> str:
     """SHA-256 (hexadecimal) of every file that the packages image is built from."""
-    return _digest([_templates() / "Dockerfile.j2"])
+    return _digest([_templates() / "Dockerfile.j2", _templates() / _RUN_COMMAND])
 
 
 @cache

@@ -13,9 +13,9 @@ from pathlib import Path
 
 from covalent_lambda_container.concurrency import cancellable
 from covalent_lambda_container.concurrency.programs import run_program
-from covalent_lambda_container.errors import ImageBuildError
 from covalent_lambda_container.files.archives import Member, archive, unpack
 from covalent_lambda_container.files.streams import reader
+from covalent_lambda_container.ports.engine import CommandFailed
 
 
 class HostPython:
@@ -41,7 +41,7 @@ class HostPython:
 
         Raises
         ------
-        ImageBuildError
+        CommandFailed
             When it exits with a status other than 0.
         """
         program, *arguments = command
@@ -49,7 +49,8 @@ class HostPython:
         inside = [str(self._at(part)) if part.startswith("/") else part for part in arguments]
         status, output = run_program([sys.executable, *inside], environment=environment or {})
         if status:
-            raise ImageBuildError(f"Python exited with status {status}:\n{redacted(output)}")
+            said = redacted(output)
+            raise CommandFailed(f"Python exited with status {status}:\n{said}", said)
         return output
 
     def put(self, members: Iterable[Member]) -> None:

@@ -32,14 +32,11 @@ from covalent_lambda_container.images.source_builds import (
 )
 from covalent_lambda_container.model.specs import ImageSpec
 from covalent_lambda_container.packages.index_settings import IndexSettings
-from covalent_lambda_container.packages.install_failures import (
-    names_to_build,
-    not_built,
-    shortened,
-)
+from covalent_lambda_container.packages.install_failures import not_built, not_tried
+from covalent_lambda_container.packages.installer_output import names_to_build, shortened
 from covalent_lambda_container.packages.requirements import has_hash, parsed
 from covalent_lambda_container.packages.value_requirements import left_open
-from covalent_lambda_container.ports.engine import CannotRun, Engine
+from covalent_lambda_container.ports.engine import CannotRun, CommandFailed, Engine
 from covalent_lambda_container.ports.installer import Installer, WheelsMissing
 
 log = logging.getLogger(__name__)
@@ -72,6 +69,10 @@ class PackageInstaller:
         self._read_settings = read_settings
         self._sdk = SdkWheels(engine, wheels, cache)
         self._sources = SourceBuilder(engine, wheels)
+
+    def authorities(self) -> bytes | None:
+        """Return the certificate authorities to trust, as PEM text; None for the system's own."""
+        return self._read_settings().ca_bundle
 
     def install(
         self,
@@ -148,8 +149,10 @@ class PackageInstaller:
                         scratch=scratch,
                         without_wheels=names_to_build(str(exc)),
                     )
+            except CommandFailed as failure:
+                raise not_built(failure.output, str(exc), spec.base_image) from failure
             except ImageBuildError as failure:
-                raise not_built(str(failure), str(exc), spec.base_image) from failure
+                raise not_tried(failure, str(exc)) from failure
         if sdk is not None:
             install({REQUIREMENTS: f"{sdk}\n"}, target, options=["--no-deps"])
         _log_other_cloudpickles(spec, target)

@@ -19,9 +19,9 @@ from covalent_lambda_container.images.dockerfile import REQUIREMENTS
 from covalent_lambda_container.images.root_image import RootImage
 from covalent_lambda_container.model.specs import ImageSpec
 from covalent_lambda_container.packages.index_settings import IndexSettings
-from covalent_lambda_container.packages.install_failures import names_to_build
+from covalent_lambda_container.packages.installer_output import UNWRAPPED, names_to_build
 from covalent_lambda_container.packages.requirements import has_hash, parsed
-from covalent_lambda_container.ports.engine import Container, Engine
+from covalent_lambda_container.ports.engine import CommandFailed, Container, Engine
 from covalent_lambda_container.ports.installer import OVERRIDES, Installer
 
 log = logging.getLogger(__name__)
@@ -32,7 +32,11 @@ CA_FILE: Final = f"{FOLDER}/ca-bundle.crt"
 
 _MAX_ROUNDS: Final = 20
 """uv names the packages without wheels one after the other."""
-_UV_VARIABLES: Final = {"UV_CACHE_DIR": f"/{FOLDER}/cache", "UV_LINK_MODE": "copy"}
+_UV_VARIABLES: Final = {
+    "UV_CACHE_DIR": f"/{FOLDER}/cache",
+    "UV_LINK_MODE": "copy",
+    **UNWRAPPED,
+}
 
 
 class SourceBuilder:
@@ -77,8 +81,10 @@ class SourceBuilder:
 
         Raises
         ------
+        CommandFailed
+            When packages cannot be built; it has uv's output.
         ImageBuildError
-            When packages cannot be built; the message has uv's output.
+            When the build did not begin.
         """
         tool = self._wheels.program(
             scratch,
@@ -164,8 +170,8 @@ def _install(
         choice += [option for name in sorted(built) for option in ("--no-binary", name)]
         try:
             container.run([*command, *choice], environment=environment, redacted=settings.redacted)
-        except ImageBuildError as exc:
-            found = set(names_to_build(str(exc))) - built
+        except CommandFailed as exc:
+            found = set(names_to_build(exc.output)) - built
             if not found:
                 raise
             log.info("%s: no wheels, built from source", ", ".join(sorted(found)))

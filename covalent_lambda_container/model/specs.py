@@ -40,8 +40,9 @@ class ImageSpec:
         The client's, since it wrote the pickles that the image reads.
     covalent_version
         The client's, for tasks that refer to Covalent's SDK; empty for all others.
-    commands
-        Shell commands that are part of the build, in their order.
+    commands, late_commands
+        Shell commands that are part of the build, in their order: those before and those after
+        the packages are installed.
     constraints
         The same, for packages that are installed only if others ask for them.
     install_options
@@ -65,6 +66,7 @@ class ImageSpec:
     constraints: tuple[str, ...] = ()
     install_options: tuple[str, ...] = ()
     flexible: tuple[str, ...] = ()
+    late_commands: tuple[str, ...] = ()
     recipe: str
     local_packages: tuple[LocalPackage, ...] = ()
 
@@ -80,9 +82,11 @@ class ImageSpec:
         """Canonical JSON of all fields; packages of the user's own by name and digest."""
         own = {package.name: package.digest for package in self.local_packages}
         fields = asdict(replace(self, local_packages=())) | {"local_packages": own}
-        if not self.flexible:
-            # So that it is one image whether a task or a value asks for nothing else.
-            del fields["flexible"]
+        # So that it is one image whether a task or a value asks for nothing else, and that images
+        # of older releases stay.
+        for name in ("flexible", "late_commands"):
+            if not fields[name]:
+                del fields[name]
         return _canonical_json(fields)
 
     @cached_property

@@ -22,7 +22,8 @@ class ImageOptions:
         list[Text],
         Option(
             "pip requirements that every electron of this executor gets; "
-            '["-r FILE"] reads them from a file.',
+            '["-r FILE"] reads them from a requirements file, pylock.toml, uv.lock or '
+            'pyproject.toml; "-r uv.lock[NAME]" adds an extra or a dependency group.',
             remark="The file is read when the executor is created.",
         ),
     ] = []
@@ -44,10 +45,11 @@ class ImageOptions:
         ),
     ] = []
     bash_deps: Annotated[
-        Literal["build", "runtime"],
+        Literal["build", "after_packages", "runtime"],
         Option(
-            "When commands of DepsBash run: once while the image is built, or before each task, "
-            "in a folder under /tmp."
+            "When commands of DepsBash run: once while the image is built, before the packages are "
+            "installed (build) or after them (after_packages), or before each task, in a folder "
+            "under /tmp (runtime)."
         ),
     ] = "build"
     base_image: Annotated[

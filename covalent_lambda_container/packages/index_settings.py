@@ -225,6 +225,18 @@ class IndexSettings:
         return {secret for secret in secrets if len(secret) >= _SHORTEST_SECRET}
 
 
+def without_local_sources(settings: IndexSettings) -> IndexSettings | None:
+    """Return settings without folders of this machine; None if the index itself is one."""
+    if settings.index_url.startswith("file:"):
+        return None
+    extra, pages = settings.extra_index_urls, settings.find_links
+    return replace(
+        settings,
+        extra_index_urls=tuple(url for url in extra if without_name(url).startswith(_REMOTE)),
+        find_links=tuple(url for url in pages if url.startswith(_REMOTE)),
+    )
+
+
 def proxies(default: str = "") -> dict[str, str]:
     """Return the environment variables of the dispatcher's proxies, in upper and lower case.
 

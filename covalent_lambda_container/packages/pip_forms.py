@@ -1,11 +1,11 @@
-"""Forms that pip reads in requirements files beside PEP 508: encodings, and URLs without names."""
+"""Forms that pip reads in requirements files beside PEP 508: encodings, lines, nameless URLs."""
 
 from __future__ import annotations
 
 import codecs
 import logging
 import re
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from typing import Final
 from urllib.parse import parse_qsl, urlsplit
 
@@ -27,6 +27,7 @@ _MARKS: Final = (
 )
 """Byte order marks; those of UTF-32 begin with those of UTF-16."""
 _DECLARED: Final = re.compile(rb"^[ \t\f]*#.*?coding[:=][ \t]*([-\w.]+)")
+_COMMENT: Final = re.compile(r"(^|\s+)#.*$")
 _VARIABLE: Final = re.compile(r"\$\{([A-Z0-9_]+)\}")
 _MARKER: Final = re.compile(r"\s*;\s+|\s+;")
 """What separates a marker from a URL, which may contain semicolons."""
@@ -59,6 +60,22 @@ def decoded(content: bytes) -> str:
             f"it is not UTF-8 ({exc.reason} at byte {exc.start}), and its first two lines declare "
             "no other encoding, such as '# -*- coding: latin-1 -*-'"
         ) from None
+
+
+def logical_lines(text: str) -> Iterator[tuple[int, str]]:
+    """Yield logical lines as pip reads them, without comments, with their first line number."""
+    pending = ""
+    first_line = 0
+    for number, line in enumerate([*text.splitlines(), ""], start=1):
+        if not pending:
+            first_line = number
+        if line.endswith("\\") and not _COMMENT.search(line):
+            pending += line[:-1]
+            continue
+        whole = _COMMENT.sub("", pending + line).strip()
+        pending = ""
+        if whole:
+            yield first_line, whole
 
 
 def with_variables(line: str, environment: Mapping[str, str] | None) -> str:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import argparse
 import re
 import shlex
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from functools import cache
 from typing import Final, NoReturn
 
@@ -66,8 +66,38 @@ def _name_lines(option: str) -> Callable[[str], list[str]]:
     return lambda names: [f"{option} {_package_name(name)}" for name in names.split(",")]
 
 
+def with_options(options: Iterable[str], given: Mapping[str, Iterable[str]]) -> set[str]:
+    """Return canonical options, and those of a line.
+
+    Parameters
+    ----------
+    options
+        Canonical lines of what comes before.
+    given
+        What `split_line` returns. As with pip, ``:none:`` empties the names that were given before.
+
+    Raises
+    ------
+    ValueError
+        For a value that is not allowed.
+    """
+    joined = set(options)
+    for option, canonical in _OPTION_LINES.items():
+        for value in given.get(option, ()):
+            _, none, names = value.rpartition(":none:")
+            if none and option in _NAMES:
+                joined = {line for line in joined if not line.startswith(_NAMES[option])}
+                joined |= set(canonical(names.strip(","))) if names.strip(",") else set()
+            else:
+                joined |= set(canonical(value))
+    return joined
+
+
+_NAMES: Final = {"no_binary": "--no-binary ", "only_binary": "--only-binary "}
+"""Options with lists of names, and how their canonical lines begin."""
+
 # Functions that return the canonical lines of an option, by argparse's name of the option.
-OPTION_LINES: Final[Mapping[str, Callable[[str], list[str]]]] = {
+_OPTION_LINES: Final[Mapping[str, Callable[[str], list[str]]]] = {
     "index_url": _index_line("--index-url"),
     "extra_index_url": _index_line("--extra-index-url"),
     "find_links": lambda url: [f"--find-links {checked_url(url, INDEX_SCHEMES)}"],
@@ -108,4 +138,4 @@ def _package_name(name: str) -> str:
     try:
         return canonicalize_name(name.strip(), validate=True)
     except InvalidName:
-        raise ValueError(f"names {name!r}, which is neither a package nor :all:") from None
+        raise ValueError(f"names {name!r}, which is no package, :all: or :none:") from None

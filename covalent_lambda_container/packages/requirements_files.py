@@ -1,4 +1,4 @@
-"""Reads pip's requirements files, and single lines of them; errors name file and line.
+"""Reads requirements files and what stands for them, and single lines; errors name file and line.
 
 No line is skipped: one that an image cannot honour is an error. Libraries that read such files skip
 what they do not know, or need every file on disk; here, some files arrive as text.
@@ -7,8 +7,7 @@ what they do not know, or need every file on disk; here, some files arrive as te
 from __future__ import annotations
 
 import os
-import re
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Final
@@ -17,10 +16,17 @@ from covalent_lambda_container.errors import RequirementError
 from covalent_lambda_container.packages.pip_forms import (
     decoded,
     editable_as_package,
+    logical_lines,
     with_name,
     with_variables,
 )
-from covalent_lambda_container.packages.pip_options import OPTION_LINES, REFUSED, split_line
+from covalent_lambda_container.packages.pip_options import REFUSED, split_line, with_options
+from covalent_lambda_container.packages.project_files import (
+    ProjectFileError,
+    path_and_names,
+    read_project_file,
+    read_project_text,
+)
 from covalent_lambda_container.packages.requirements import (
     Requirements,
     canonical_requirement,
@@ -29,8 +35,6 @@ from covalent_lambda_container.packages.requirements import (
     refusal,
 )
 from covalent_lambda_container.packages.urls import UnusableUrl
-
-_COMMENT = re.compile(r"(^|\s+)#.*$")
 
 _NOT_HERE_HINT: Final = (
     "The dispatcher gets the text and no other file. Put the lines of that file in place of its "
@@ -178,22 +182,45 @@ class _Reader:
 
     def read_file(self, path: Path, place: _Position) -> None:
         """Read a file; `place` is the position of its name."""
+        path, names = path_and_names(str(path))
         file = path.expanduser().resolve()
         trail = (*place.trail, file)
         if file in place.trail:
             raise RequirementError(
                 f"{place.origin}: {path} includes itself: {' → '.join(map(str, trail))}."
             )
+        within = replace(place, origin=str(path), folder=path.parent, trail=trail)
         try:
-            text = decoded(file.read_bytes())
+            lines = read_project_file(file, names)
+            text = decoded(file.read_bytes()) if lines is None else ""
+        except ProjectFileError as exc:
+            raise RequirementError(f"{place.origin}: {path} {exc}.", hint=exc.hint) from None
         except (OSError, ValueError) as exc:
             raise RequirementError(f"{place.origin}: {path} cannot be read: {exc}.") from exc
-        self.read_text(text, replace(place, origin=str(path), folder=path.parent, trail=trail))
+        self._read(lines, text, within)
 
     def read_text(self, text: str, place: _Position) -> None:
+        try:
+            lines = read_project_text(text)
+        except ProjectFileError as exc:
+            raise RequirementError(f"{place.origin}: the file {exc}.", hint=exc.hint) from None
+        self._read(lines, text, place)
+
+    def _read(self, lines: Iterable[tuple[str, str]] | None, text: str, place: _Position) -> None:
+        if lines is None:
+            self._read_lines(text, place)
+            return
+        if place.constrains:
+            raise RequirementError(
+                f"{place.origin} names packages to install, and is no file of constraints."
+            )
+        for where, line in lines:
+            self.read_line(line, replace(place, origin=f"{place.origin}, {where}", folder=None))
+
+    def _read_lines(self, text: str, place: _Position) -> None:
         # A text comes from another machine, whose author may not know this one's variables.
         environment = os.environ if place.folder else None
-        for number, line in _logical_lines(text):
+        for number, line in logical_lines(text):
             origin = f"{place.origin}, line {number}"
             try:
                 expanded = with_variables(line, environment)
@@ -219,8 +246,7 @@ class _Reader:
         for name in given.get("constraint", ()):
             self._include(name, line, replace(place, constrains=True))
         try:
-            for option, canonical in OPTION_LINES.items():
-                self._options.update(*map(canonical, given.get(option, ())))
+            self._options = with_options(self._options, given)
         except UnusableUrl as exc:
             raise refusal(place.origin, line, str(exc), exc.hint) from None
         except ValueError as exc:
@@ -269,19 +295,3 @@ class _Reader:
         if "://" in name:
             raise refusal(place.origin, line, "names no file of this machine")
         self.read_file(place.folder / Path(name).expanduser(), place)
-
-
-def _logical_lines(text: str) -> Iterator[tuple[int, str]]:
-    """Yield logical lines as pip reads them, without comments, with their first line number."""
-    pending = ""
-    first_line = 0
-    for number, line in enumerate([*text.splitlines(), ""], start=1):
-        if not pending:
-            first_line = number
-        if line.endswith("\\") and not _COMMENT.search(line):
-            pending += line[:-1]
-            continue
-        whole = _COMMENT.sub("", pending + line).strip()
-        pending = ""
-        if whole:
-            yield first_line, whole

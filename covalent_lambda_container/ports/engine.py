@@ -9,12 +9,29 @@ from datetime import datetime
 from pathlib import Path
 from typing import Protocol
 
+from covalent_lambda_container.errors import ImageBuildError
 from covalent_lambda_container.files.archives import Member
 from covalent_lambda_container.ports.registry import RegistryLogin
 
 
 class CannotRun(Exception):
     """The engine cannot run images of this processor architecture."""
+
+
+class CommandFailed(ImageBuildError):
+    """A command in a container ended with a status other than 0.
+
+    Parameters
+    ----------
+    message
+        Command, status and the end of its output.
+    output
+        Its output without passwords; of a very long one, the end.
+    """
+
+    def __init__(self, message: str, output: str) -> None:
+        super().__init__(message)
+        self.output = output
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -103,6 +120,10 @@ class Container(Protocol):
         """Run a command and return its standard output.
 
         Its output is passed through `redacted` before it is logged or part of an error.
+
+        Raises
+        ------
+        CommandFailed
         """
 
     def put(self, members: Iterable[Member]) -> None:

@@ -20,7 +20,12 @@ from typing import Any
 from covalent_lambda_container.errors import ImageBuildError, RegistryError, RequirementsConflict
 from covalent_lambda_container.files.archives import Member, Part, archive, unpack
 from covalent_lambda_container.packages.index_settings import IndexSettings
-from covalent_lambda_container.ports.engine import CannotRun, EngineImage, ImageFile
+from covalent_lambda_container.ports.engine import (
+    CannotRun,
+    CommandFailed,
+    EngineImage,
+    ImageFile,
+)
 from covalent_lambda_container.ports.installer import WheelsMissing
 from covalent_lambda_container.ports.registry import RegistryLogin
 
@@ -174,7 +179,7 @@ class FakeContainer:
         tool = inside[1:] if command[0].endswith("/uv") else inside[2:]
         if tool == inside[1:] or inside[:2] == ["-m", "pip"]:
             if self._engine.pip is None:
-                raise ImageBuildError("uv ended with status 1 in a container of the image.")
+                raise CommandFailed("uv ended with status 1.", "error: Failed to build `x==1`")
             self._engine.pip(self._root, tool, environment or {})
             return ""
         ended = subprocess.run(

@@ -16,6 +16,7 @@ from datetime import datetime, timedelta, timezone
 from pathlib import Path
 from typing import Any
 
+import certifi
 import docker
 import pytest
 
@@ -207,6 +208,48 @@ def test_what_has_no_wheel_is_built_and_nothing_of_the_build_stays(
     assert not {"covalent-lambda-install", "setuptools", "wheel", ".cache"} & set(listed)
     ours = {"label": f"{CONTAINER_LABEL}={os.getpid()}"}
     assert client.containers.list(all=True, filters=ours) == []
+
+
+def test_commands_trust_the_authorities_and_late_ones_find_the_packages(
+    client: docker.DockerClient, root_image: str, names: list[str], tmp_path: Path
+):
+    usual = read_index_settings()
+    bundle = usual.ca_bundle or Path(certifi.where()).read_bytes()
+    settings = replace(usual, ca_bundle=bundle + b"# of this build\n")
+    spec = image_spec(
+        python_version=PYTHON,
+        base_image=root_image,
+        # The standard library's enum goes before the one of this package.
+        requirements=("enum34==1.1.10", "six==1.17.0"),
+        commands=("tail -n 1 $SSL_CERT_FILE > /opt/first; ls /var/task > /opt/packages",),
+        late_commands=(
+            "tail -n 1 $REQUESTS_CA_BUNDLE > /opt/second",
+            "python3 -c 'import enum, six; enum.StrEnum; print(six.__version__)' > /opt/third",
+        ),
+        recipe=recipe_digest(),
+    )
+    image_builder(DockerEngine(), lambda: settings, tmp_path).build(spec, names[0])
+    assert run(client, names[0], "cat", "/opt/packages", "/opt/first", "/opt/second") == (
+        "# of this build\n# of this build\n"
+    )
+    assert run(client, names[0], "cat", "/opt/third") == "1.17.0\n"
+    assert "ca-bundle.crt" not in run(client, names[0], "ls", "/opt/covalent-lambda")
+
+
+def test_a_command_that_fails_is_named(root_image: str, names: list[str], tmp_path: Path):
+    spec = image_spec(
+        python_version=PYTHON,
+        base_image=root_image,
+        requirements=("six==1.17.0",),
+        commands=("true", "python3 -m six"),
+        recipe=recipe_digest(),
+    )
+    with pytest.raises(ImageBuildError) as caught:
+        image_builder(DockerEngine(), read_index_settings, tmp_path).build(spec, names[0])
+    assert caught.value.message.startswith(
+        "DepsBash: the command 'python3 -m six' ended with status 1.\n"
+    )
+    assert "bash_deps='after_packages'" in str(caught.value)
 
 
 def test_a_package_that_nobody_has_says_so(

@@ -16,6 +16,7 @@ from typing import Any
 
 import docker
 import pytest
+import uv
 
 from covalent_lambda_container.adapters.docker.engine import DockerEngine
 from covalent_lambda_container.adapters.pip_configuration import read_index_settings
@@ -80,7 +81,8 @@ def install(
         checked = Options.check(
             {"base_image": base_image, "ca_bundle": str(tmp_path / "ca.pem"), **options}
         )
-        wanted = read_requirement_lines(lines, origin="test") | Requirements(packages=(*required,))
+        wanted = read_requirement_lines(lines, origin="test", folder=tmp_path)
+        wanted |= Requirements(packages=(*required,))
         version = ".".join(platform.python_version_tuple()[:2])
         spec = image_spec(checked, bare_task(wanted, python_version=version))
 
@@ -230,6 +232,55 @@ def test_what_has_another_hash_or_none_is_not_installed(
     }
     with pytest.raises(ImageBuildError, match=r"(?i)hash"):
         install([hashed[line] for line in lines])
+
+
+PROJECT = """
+[project]
+name = "mine"
+version = "0.1"
+requires-python = ">=3.10"
+dependencies = ["beta", "gone; sys_platform == 'win32'"]
+
+[dependency-groups]
+dev = ["delta"]
+"""
+
+
+@pytest.mark.parametrize(
+    ("file", "more"),
+    [
+        ("uv.lock", []),
+        ("uv.lock[dev]", ["delta==1.0"]),
+        ("pylock.toml", []),
+        ("pyproject.toml[dev]", ["delta==1.0"]),
+    ],
+)
+def test_locks_and_projects_are_installed(
+    file: str,
+    more: list[str],
+    index: PrivateIndex,
+    install: Install,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+):
+    index.add_wheel("simple", "gone")
+    (tmp_path / "pyproject.toml").write_text(PROJECT)
+    login = f"user:{PASSWORD}"
+    address = index.url(bridge_address(), "simple", login)
+    environment = os.environ | {
+        "UV_DEFAULT_INDEX": address,
+        "SSL_CERT_FILE": str(tmp_path / "ca.pem"),
+    }
+    for command in (
+        ["lock"],
+        ["export", "-q", "--no-emit-project", "--no-dev", "-o", "pylock.toml"],
+    ):
+        subprocess.run([uv.find_uv_bin(), *command], cwd=tmp_path, env=environment, check=True)
+    # The lock names the index; its password is the machine's. The usual index is another one.
+    monkeypatch.setenv("PIP_INDEX_URL", index.url(bridge_address(), "extra", login))
+    pinned = ["alpha==1.0", "beta==1.0", f"cloudpickle=={CLOUDPICKLE}", *more]
+    extra = [index.url(bridge_address(), "simple")]
+    assert install([f"-r {file}"], pip_extra_index_urls=extra) == pinned
 
 
 @pytest.mark.parametrize(

@@ -99,12 +99,13 @@ CONFINED = {
     "isal": {"adapters/registry", "files/kept_files"},
     "jinja2": {"images/dockerfile", "report/page"},
     "matplotlib": {"report/pictures"},
-    "pybase64": {"tasks/answers", "tasks/s3_envelope"},
+    "pybase64": {"covalent_api/long_values", "tasks/answers", "tasks/s3_envelope"},
     "pydantic": {"options", "tasks/answers"},
     "pydantic_core": {"files/json_documents"},
     "pyqwest": {"adapters/aws/lambda_invocations"},
     "sqlalchemy": {"covalent_api/post_processing", "covalent_api/web_page"},
-    "uv": {"adapters/uv_installer"},
+    # It installs, and it reads its own lock file.
+    "uv": {"adapters/uv_installer", "packages/uv_lock"},
 }
 
 MODULE_LINES = 300

@@ -21,12 +21,11 @@ from docker.errors import APIError, NotFound
 
 from covalent_lambda_container.adapters.docker.streams import TAIL_LINES
 from covalent_lambda_container.concurrency import cancellable
-from covalent_lambda_container.errors import ImageBuildError
 from covalent_lambda_container.files.archives import Member, archive, unpack
 from covalent_lambda_container.files.cache_folder import LONGEST_BUILD_S
 from covalent_lambda_container.files.streams import reader
 from covalent_lambda_container.model.names import ARCHITECTURES
-from covalent_lambda_container.ports.engine import CannotRun, ImageFile
+from covalent_lambda_container.ports.engine import CannotRun, CommandFailed, ImageFile
 
 log = logging.getLogger(__name__)
 
@@ -34,6 +33,8 @@ CONTAINER_LABEL: Final = "covalent-lambda.build"
 """On every container that is started for a build; its value is the process that started it."""
 
 _MOST_LINKS: Final = 8
+_KEPT_LINES: Final = 5000
+"""Lines of a failed command's output: uv says what failed, and then all that a build has said."""
 
 
 class DockerContainer:
@@ -71,14 +72,14 @@ class DockerContainer:
 
         Raises
         ------
-        ImageBuildError
+        CommandFailed
             When it fails; the message ends with its last lines.
         """
         started = self._engine.exec_create(
             self._id, list(command), environment=dict(environment or {})
         )["Id"]
         output = bytearray()
-        tail: deque[str] = deque(maxlen=TAIL_LINES)
+        tail: deque[str] = deque(maxlen=_KEPT_LINES)
         for stdout, stderr in self._engine.exec_start(started, stream=True, demux=True):
             output += stdout or b""
             for chunk in (stdout, stderr):
@@ -87,9 +88,10 @@ class DockerContainer:
                     log.info("build: %s", tail[-1])
         status = self._engine.exec_inspect(started)["ExitCode"]
         if status != 0:
-            raise ImageBuildError(
+            raise CommandFailed(
                 f"{command[0]} ended with status {status} in a container of the image.\n"
-                + "\n".join(tail)
+                + "\n".join([*tail][-TAIL_LINES:]),
+                "\n".join(tail),
             )
         return output.decode(errors="replace")
 

@@ -18,8 +18,9 @@ from covalent_lambda_container.packages.logins import Login
 
 @pytest.fixture
 def pip_conf(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """pip's configuration file."""
+    """pip's configuration file, the only one."""
     path = tmp_path / "pip.conf"
+    monkeypatch.setenv("XDG_CONFIG_DIRS", str(tmp_path / "none"))
     monkeypatch.setenv("PIP_CONFIG_FILE", str(path))
     return path
 
@@ -90,6 +91,14 @@ def test_the_environment_wins_over_files_and_uvs_over_pips(
     monkeypatch.setenv("UV_FIND_LINKS", "https://a.example.com,/b")
     assert read_index_settings().index_url == "https://uv.example.com/simple"
     assert read_index_settings().find_links == ("https://a.example.com", "/b")
+
+
+def test_an_empty_variable_does_not_hide_what_a_file_says(
+    pip_conf: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    pip_conf.write_text("[global]\nindex-url = https://file.example.com\n")
+    monkeypatch.setenv("PIP_INDEX_URL", "")
+    assert read_index_settings().index_url == "https://file.example.com"
 
 
 def test_options_win_and_get_their_credentials_from_the_machine(
@@ -253,8 +262,9 @@ def test_a_pip_that_fails_is_reported_without_its_output(
 ) -> None:
     pip_conf.write_text("index-url = https://user:hunter2@index.example.com\n")
     with caplog.at_level(logging.WARNING):
-        assert read_index_settings() == IndexSettings()
-    assert "pip's configuration is not used" in caplog.text
+        assert read_index_settings().index_url == ""
+    assert "'pip config list' ended with CalledProcessError" in caplog.text
+    assert f"pip's configuration in {pip_conf} is not used" in caplog.text
     assert "hunter2" not in caplog.text
 
 
@@ -264,7 +274,13 @@ def test_a_machine_whose_python_has_no_pip_may_have_one_elsewhere(
     monkeypatch.setattr(sys, "executable", os.devnull)
     monkeypatch.setattr(sys, "path", [])
     monkeypatch.setenv("PATH", str(tmp_path / "bin"))
-    assert read_index_settings() == IndexSettings()
+    assert read_index_settings().index_url == ""
+    # And where there is none at all, its files and variables count all the same.
+    pip_conf.write_text("[global]\nindex-url = https://file.example.com/simple\n")
+    monkeypatch.setenv("PIP_TRUSTED_HOST", "file.example.com")
+    found = read_index_settings()
+    assert found.index_url == "https://file.example.com/simple"
+    assert ("UV_INSECURE_HOST", "file.example.com") in found.variables
     program = tmp_path / "bin" / "pip3"
     program.parent.mkdir()
     program.write_text("#!/bin/sh\necho \"global.index-url='https://index.example.com/simple'\"\n")

@@ -11,35 +11,17 @@ import tarfile
 import time
 import zipfile
 from collections.abc import Callable
+from html import escape
 from pathlib import Path
 from zipfile import ZipFile
 
 import pytest
 
-from covalent_lambda_container.adapters.uv_installer import UvInstaller, platform_name
+from covalent_lambda_container.adapters.uv_installer import UvInstaller
 from covalent_lambda_container.errors import ImageBuildError
 from covalent_lambda_container.packages.index_settings import IndexSettings
 from covalent_lambda_container.ports.installer import WheelsMissing
-
-
-@pytest.mark.parametrize(
-    ("architecture", "glibc", "platform"),
-    [
-        ("x86_64", "2.36", "x86_64-manylinux_2_36"),
-        ("arm64", "2.34", "aarch64-manylinux_2_34"),
-        ("x86_64", "2.26", "x86_64-manylinux_2_17"),
-        ("arm64", "2.99", "aarch64-manylinux_2_40"),
-    ],
-)
-def test_the_newest_wheels_that_run_are_taken(architecture: str, glibc: str, platform: str) -> None:
-    assert platform_name(architecture, glibc) == platform
-
-
-@pytest.mark.parametrize(("glibc", "seen"), [("", "no glibc"), ("2.5", "glibc 2.5")])
-def test_a_root_for_which_there_are_no_wheels(glibc: str, seen: str) -> None:
-    with pytest.raises(ImageBuildError, match=rf"The root image has {seen}; (.|\n)*base_image"):
-        platform_name("x86_64", glibc)
-
+from tests.fakes.loopback import LoopbackHandler, LoopbackServer
 
 # -- folders as indexes ---------------------------------------------------------------------------
 
@@ -130,6 +112,56 @@ def test_what_has_only_a_source_archive_may_be_built(
     (folder / "index.html").write_text('<a href="beta-1.tar.gz">beta-1.tar.gz</a>')
     with pytest.raises(WheelsMissing, match="Wheels are required for `beta`"):
         installed("beta")
+
+
+@pytest.mark.parametrize(
+    ("needed", "raised", "said"),
+    [
+        (">=3.12", ImageBuildError, "beta==1 does not support Python 3.11, it needs >=3.12."),
+        (">=3.10", WheelsMissing, "Wheels are required for `beta`"),
+        ("", WheelsMissing, "Wheels are required for `beta`"),
+    ],
+)
+def test_what_excludes_the_images_python_is_not_built(
+    needed: str,
+    raised: type[Exception],
+    said: str,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    # A width at which uv wraps what it says.
+    monkeypatch.setenv("COLUMNS", "40")
+    requests = []
+
+    class Handler(LoopbackHandler):
+        def do_GET(self) -> None:  # noqa: N802 - the library's name
+            requests.append(self.path)
+            needs = f'data-requires-python="{escape(needed)}"' if needed else ""
+            files = [
+                f'<a href="/files/beta-1.tar.gz" {needs}>beta-1.tar.gz</a>',
+                f'<a href="/files/beta-1-cp312-none-any.whl" {needs}>beta-1-cp312-none-any.whl</a>',
+            ]
+            page = "\n".join(files).encode()
+            status = 200 if self.path == "/simple/beta/" else 404
+            self.answer(status, page if status == 200 else b"", {"Content-Type": "text/html"})
+
+    class Index(LoopbackServer):
+        handler = Handler
+
+    with Index() as index, pytest.raises(raised, match=said):
+        UvInstaller(tmp_path / "cache").install(
+            {"requirements.txt": "beta==1\n"},
+            tmp_path / "target",
+            tmp_path,
+            settings=IndexSettings(index_url=f"{index.url}/simple"),
+            python_version="3.11",
+            architecture="x86_64",
+            glibc="2.36",
+            options=["--refresh"],
+        )
+    # Its code may not run here.
+    assert "/simple/beta/" in requests
+    assert "/files/beta-1.tar.gz" not in requests
 
 
 def test_a_wheel_is_built_from_source_with_variables_of_its_own(tmp_path: Path) -> None:

@@ -37,6 +37,15 @@ def test_the_requirements_are_in_the_dockerfile(tmp_path: Path) -> None:
     assert "public.ecr.aws/lambda/python:3.12" in shown.stdout
 
 
+def test_a_project_may_stand_for_a_requirements_file(tmp_path: Path) -> None:
+    file = tmp_path / "pyproject.toml"
+    file.write_text("[dependency-groups]\ndev = ['six']\n")
+    assert "    'six'\n" in render("-r", f"{file}[dev]").stdout
+    ended = render("-r", f"{tmp_path}/no/pyproject.toml[dev]")
+    assert ended.exit_code == 2
+    assert "no/pyproject.toml' does not exist" in ended.stderr
+
+
 def test_order_and_case_make_no_other_image() -> None:
     one, other = (render(*names, "--json").stdout for names in (("six", "A"), ("a", "SIX")))
     assert json.loads(one)["tag"]

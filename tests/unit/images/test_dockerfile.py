@@ -41,6 +41,7 @@ FULL = image_spec(
     requirements=("name @ https://example.com/name.zip", "scikit-learn==1.5.2"),
     covalent_version="0.240.0",
     commands=("echo one", "echo two\nRUN echo three"),
+    late_commands=("python3 -m one",),
 )
 
 
@@ -144,10 +145,23 @@ def test_a_context_of_packages_has_its_layers_and_commands(tmp_path: Path) -> No
     found = members(packages_context(FULL, [layer]))
     assert found["Dockerfile"].decode() == render_dockerfile(FULL, [layer])
     assert found["packages/01.tar"] == bytes(1024)
-    folder = "commands.tar/opt/covalent-lambda/commands"
-    assert found[f"{folder}/001.sh"] == b"echo one\n"
-    assert found[f"{folder}/002.sh"] == b"echo two\nRUN echo three\n"
+    folder = "commands.tar/opt/covalent-lambda"
+    assert found[f"{folder}/commands/before-001.sh"] == b"echo one\n"
+    assert found[f"{folder}/commands/before-002.sh"] == b"echo two\nRUN echo three\n"
     assert b"echo" not in found["Dockerfile"]
+    late = "late-commands.tar/opt/covalent-lambda"
+    assert found[f"{late}/commands/after-001.sh"] == b"python3 -m one\n"
+    assert f"{late}/search-path/sitecustomize.py" in found
+    assert f"{folder}/search-path/sitecustomize.py" not in found
+    assert not any(name.endswith("ca-bundle.crt") for name in found)
+
+
+def test_commands_get_the_authorities_that_installers_trust() -> None:
+    found = members(packages_context(FULL, (), b"PEM"))
+    for archived in ("commands.tar", "late-commands.tar"):
+        assert found[f"{archived}/opt/covalent-lambda/ca-bundle.crt"] == b"PEM"
+    plain = members(packages_context(image_spec(), (), b"PEM"))
+    assert [*plain] == ["Dockerfile"]
 
 
 def test_a_runtime_context_has_every_module_of_the_runtime() -> None:
@@ -252,8 +266,9 @@ def test_packages_are_known_again_when_only_the_runtime_has_changed() -> None:
     assert packages_key(FULL, "base") != packages_key(replace(FULL, commands=()), "base")
 
 
-def test_nothing_runs_after_the_packages_are_there() -> None:
-    for context in (packages_context(FULL, ()), runtime_context(runtime_sources())):
+def test_nothing_runs_after_the_packages_are_there_unless_it_is_asked_for() -> None:
+    usual = replace(FULL, late_commands=())
+    for context in (packages_context(usual, ()), runtime_context(runtime_sources())):
         dockerfile = members(context)["Dockerfile"].decode()
         assert "\nRUN" not in re.split(r"^FROM ", dockerfile, flags=re.MULTILINE)[-1]
 

@@ -30,6 +30,7 @@ OTHER_IMAGES = {
     "cloudpickle_version": "3.1.1",
     "covalent_version": "0.240.0",
     "commands": ("apt-get install -y graphviz",),
+    "late_commands": ("python3 -m nltk.downloader punkt_tab",),
     "constraints": ("numpy<3",),
     "install_options": ("--only-binary :all:",),
     "flexible": ("numpy==2.1.0",),

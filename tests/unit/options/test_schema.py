@@ -83,7 +83,7 @@ BAD = [
     ("cleanup", None, "boolean"),
     ("architecture", "arm", "'x86_64' or 'arm64'"),
     ("architecture", "", "'x86_64' or 'arm64'"),
-    ("bash_deps", "never", "'build' or 'runtime'"),
+    ("bash_deps", "never", "'build', 'after_packages' or 'runtime'"),
     ("builder", "podman", "'docker' or 'registry'"),
     ("lambda_role_name", "", "at least 1 character"),
     ("s3_bucket_name", "ab", "at least 3 characters"),

@@ -6,10 +6,9 @@ import pytest
 
 from covalent_lambda_container.errors import ImageBuildError, RequirementsConflict
 from covalent_lambda_container.packages.install_failures import (
-    names_to_build,
     not_built,
     not_reached,
-    shortened,
+    not_tried,
     unsatisfiable,
 )
 
@@ -45,8 +44,26 @@ NO_WHEEL = (
         ),
         (
             "Because the requested Python version (>=3.11) does not satisfy Python>=3.12 and "
-            f"scipy==1.18 depends on Python>=3.12, {END}",
-            "scipy==1.18 needs Python >=3.12",
+            "scipy==1.18 depends on Python>=3.12, we can conclude that scipy==1.18 cannot be "
+            f"used. And because you require scipy==1.18, {END}",
+            "scipy==1.18 does not support Python 3.11, it needs >=3.12; the newest for it is scipy "
+            "2.4",
+        ),
+        (
+            "Because the requested Python version (>=3.10) does not satisfy Python>=3.11 and all "
+            "of: numpy>=2.3.0,<=2.4.0rc1 depend on Python>=3.11, we can conclude that you require "
+            f"numpy>=2.3, {END}",
+            "numpy>=2.3 does not support Python 3.10, it needs >=3.11; the newest for it is numpy",
+        ),
+        (
+            "Because torch<=2.0.1 has no wheels with a matching Python ABI tag (e.g., `cp313`) and "
+            f"because you require torch<2.1, {END}",
+            "torch<2.1 has no wheel for Python 3.13; the newest for it is torch 2.4",
+        ),
+        (
+            "And because pywin32>=303 has no wheels with a matching platform tag (e.g., "
+            f"`manylinux_2_31_x86_64`) and you require pywin32, {END}",
+            "pywin32 has no wheel for the image's system (manylinux_2_31_x86_64); the newest",
         ),
         (
             "you require numpy<1.25 and numpy>=1.26, which are incompatible",
@@ -60,11 +77,6 @@ def test_the_first_line_says_why(said: str, reason: str) -> None:
     lines = error.message.splitlines()
     assert lines[0].startswith(f"The packages could not be installed: {reason}")
     assert lines[1:] == [*HEAD.splitlines()[:1], f"  cause: {said}"]
-
-
-def test_packages_without_wheels_are_named() -> None:
-    assert names_to_build(NO_WHEEL) == ("annoy",)
-    assert names_to_build(HEAD) == ()
 
 
 @pytest.mark.parametrize(
@@ -96,37 +108,67 @@ def test_a_missing_compiler_is_named_with_what_installs_it(
     assert error.message.endswith("There is no wheel of annoy for this image.")
 
 
-def test_another_failure_of_a_build_is_named() -> None:
-    error = not_built("error: Failed to build `annoy==1.17.3`\nKeyError: 'x'", "", "python:3.11")
-    assert "annoy has no wheel for this image, and could not be built" in error.message
-    assert "KeyError: 'x'" in error.message
+BUILD = """error: Failed to build `annoy==1.17.3`
+  cause: The build backend returned an error
+  cause: Call to `backend.build_wheel` failed (exit status: 1)
+
+         [stderr]
+"""
 
 
-def test_anything_else_comes_in_its_own_words() -> None:
-    error = not_built("no space left on device", NO_WHEEL, "python:3.11")
-    assert error.message.startswith("The packages could not be installed: no space left on device.")
+@pytest.mark.parametrize(
+    ("said", "reason"),
+    [
+        (
+            f"{BUILD}         /x/y.c:3:10: fatal error: openssl/ssl.h: No such file or directory\n"
+            "         error: command '/usr/bin/gcc' failed with exit code 1\n",
+            "annoy has no wheel for this image, and its build needs openssl/ssl.h, of a library",
+        ),
+        (
+            f"{BUILD}         ModuleNotFoundError: No module named 'numpy'",
+            "annoy has no wheel for this image, and its build imports numpy without requiring it",
+        ),
+        (
+            f"{BUILD}         RuntimeError: install scikit-learn instead\n\nhint: Build failures",
+            "annoy has no wheel for this image, and could not be built: RuntimeError: install",
+        ),
+        (
+            f"{BUILD}         error: command '/usr/bin/gcc' failed with exit code 1\n",
+            "annoy has no wheel for this image, and could not be built: error: command '/usr/bin/g",
+        ),
+        (
+            "error: Failed to download and build `annoy==1.17.3`\n  cause: Failed to resolve "
+            "requirements from `build-system.requires`\n  cause: No solution found when resolving: "
+            f"`nope>=3`\n  cause: Because nope was not found in the package registry and {END}",
+            "annoy has no wheel for this image, and what its build requires cannot be installed: "
+            "there is no package nope on the index",
+        ),
+        (BUILD, "annoy has no wheel for this image, and could not be built.\nerror: Failed to"),
+        (
+            f"{HEAD}Because there is no version of six==99 and you require six==99, {END}",
+            "six has no version 99.",
+        ),
+        (
+            "error: Request failed after 3 retries\n  cause: Connection refused (os error 111)",
+            "Request failed after 3 retries: Connection refused (os error 111).",
+        ),
+        ("no words that are known", "annoy could not be built.\nno words that are known"),
+    ],
+)
+def test_what_failed_in_the_container_comes_first(said: str, reason: str) -> None:
+    error = not_built(said, NO_WHEEL, "python:3.11")
+    assert error.message.startswith(f"The packages could not be installed: {reason}")
+    assert "ended with status" not in str(error)
+    assert error.message.endswith("There is no wheel of annoy for this image.")
 
 
-def test_versions_are_not_listed_by_the_hundred() -> None:
-    versions = [f"1.{number}" for number in range(120)]
-    pip = f"ERROR: Could not find a version (from versions: {', '.join(versions)})"
-    assert shortened(pip).endswith("(from versions: …, 1.117, 1.118, 1.119)")
-    listed = "\n".join(f"      foo=={version}" for version in versions)
-    assert shortened(f"available:\n{listed}\nend").splitlines() == [
-        *(
-            "available:",
-            "      …",
-            "      foo==1.117",
-            "      foo==1.118",
-            "      foo==1.119",
-            "end",
-        )
-    ]
-
-
-def test_long_output_keeps_its_beginning_and_its_end() -> None:
-    lines = shortened("\n".join(map(str, range(1000)))).splitlines()
-    assert (lines[0], lines[-1], len(lines)) == ("0", "999", 14)
+def test_a_build_that_did_not_begin_says_why() -> None:
+    failure = ImageBuildError("there is no git.\nIt was looked for.", hint="Install it.")
+    error = not_tried(failure, NO_WHEEL)
+    assert str(error) == (
+        "The packages could not be installed: there is no git.\nIt was looked for.\n"
+        "There is no wheel of annoy for this image, and it was to be built.\nInstall it."
+    )
 
 
 NOT_FOUND = (

@@ -104,7 +104,10 @@ def test_options_have_one_canonical_form() -> None:
         ("--index https://example.com", "line 1: "),
         ("--find-links ./wheels", "line 1: '--find-links ./wheels' has the URL ./wheels"),
         ("--find-links file:///wheels", "line 1: "),
-        ("--only-binary :none:", "line 1: '--only-binary :none:' names ':none:', which is neither"),
+        (
+            "--only-binary :some:",
+            "line 1: '--only-binary :some:' names ':some:', which is no package",
+        ),
         ("--only-binary ''", "line 1: "),
         ("--only-binary 'x", "line 1: "),
         (".", "line 1: '.' is a folder or file of your machine.\nCode of"),
@@ -136,6 +139,19 @@ def test_credentials_in_an_index_are_refused_and_not_shown(option: str, url: str
         read(f"{option} {url}")
     assert SECRET not in str(caught.value)
     assert str(caught.value).startswith("requirements.txt, line 1: ")
+
+
+@pytest.mark.parametrize(
+    ("text", "options"),
+    [
+        ("--only-binary=:none:", ()),
+        ("--only-binary a,b\n--no-binary c\n--only-binary :none:", ("--no-binary c",)),
+        ("--only-binary a\n--only-binary b,:none:,d", ("--only-binary d",)),
+        ("--no-binary :all:,:none:\n--only-binary :all:", ("--only-binary :all:",)),
+    ],
+)
+def test_none_empties_the_names_that_were_given_before(text: str, options: tuple[str, ...]) -> None:
+    assert read(text).options == options
 
 
 def test_files_named_in_a_file_are_read_where_they_are(tmp_path: Path) -> None:

@@ -337,8 +337,11 @@ def test_a_cancelled_task_ends_at_once(
 
 
 def test_a_task_that_is_not_running_cannot_be_cancelled(executor: Any) -> None:
-    asyncio.run(run(executor, abs, -1))
-    assert asyncio.run(executor.cancel(METADATA, None)) is False
+    # What comes too late is remembered, as what comes too early is: no other test has this task.
+    ended = METADATA | {"node_id": 5}
+    assembled = partial(wrapper_fn, TransportableObject(abs), [], [])
+    asyncio.run(executor.run(assembled, [TransportableObject(-1)], {}, ended))
+    assert asyncio.run(executor.cancel(ended, None)) is False
 
 
 def test_a_task_that_was_cancelled_before_it_came_does_not_begin(

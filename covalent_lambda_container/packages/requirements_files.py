@@ -106,8 +106,7 @@ def read_requirements_file(path: Path) -> Requirements:
     Raises
     ------
     RequirementError
-        A line cannot be honoured, with its file and number; or a file cannot be read or includes
-        itself.
+        A line cannot be honoured, or a file cannot be read or includes itself.
     """
     reader = _Reader()
     reader.read_file(path, _Position(origin="requirements"))

@@ -107,10 +107,13 @@ class AWSLambdaContainerExecutor(ConfiguredExecutor):
             raise TaskCancelledError from None
         if transport.is_transportable(ended):
             return ended
-        self._write_streams(ended)
-        if ended.error is not None:
+        if ended.error is None:
+            self._write_streams(ended)
+        else:
             message = _message(ended.error)
-            await node_updates.record_error(dispatch_id, node_id, message)
+            has_error = await node_updates.record_error(dispatch_id, node_id, message)
+            # Covalent's page shows a node's error below its stderr: the advice stands in one.
+            self._write_streams(ended, "" if has_error else ended.error.get("advice", ""))
             raise TaskRuntimeError(message)
         return transport.transportable(ended.header, ended.text, ended.pickled)
 
@@ -172,13 +175,13 @@ class AWSLambdaContainerExecutor(ConfiguredExecutor):
         )
         sublattice_archives.check_archive(outcome.text, limits)
 
-    def _write_streams(self, outcome: Outcome) -> None:
+    def _write_streams(self, outcome: Outcome, advice: str = "") -> None:
         if self.task_stdout is None:
             # Run without Covalent's `execute`, which provides the streams.
             return
         lines = [outcome.stderr]
         if outcome.error is not None:
-            lines += [outcome.error["traceback"], outcome.error.get("advice", "")]
+            lines += [outcome.error["traceback"], advice]
         if self.options().usage_report and outcome.used:
             lines.append(outcome.used.line)
         self.task_stdout.write(outcome.stdout)

@@ -161,7 +161,7 @@ def send(invoker: Invoker, call_of: Callable[..., Call]) -> Callable[..., Outcom
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("count", [30, 200])
+@pytest.mark.parametrize("count", [30])
 def test_answers_of_connections_that_are_all_cut_at_once_are_all_found(
     invoker: Invoker,
     call_of: Callable[..., Call],
@@ -175,7 +175,7 @@ def test_answers_of_connections_that_are_all_cut_at_once_are_all_found(
     async def run() -> list[Outcome]:
         # Containers start one after the other: what is looked for is looked for longer.
         calls = [
-            call_of(name, number % 4 * 0.6, poll_interval_s=2, timeout_s=900)
+            call_of(name, number % 4 * 0.6, poll_interval_s=2, timeout_s=300)
             for number, name in enumerate(names)
         ]
         return await asyncio.gather(*(invoker.run(call, Cancellation()) for call in calls))

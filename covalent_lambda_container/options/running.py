@@ -54,7 +54,7 @@ class AccountOptions:
         MinLen(3),
         MaxLen(63),
         Option(
-            "Existing S3 bucket through which large tasks and results pass: lowercase letters, "
+            "S3 bucket through which large tasks and results pass: lowercase letters, "
             "digits, hyphens and dots.",
             flag="--bucket NAME",
         ),
@@ -68,9 +68,9 @@ class AccountOptions:
         MinLen(2),
         MaxLen(256),
         Option(
-            "ECR repository of the images; created when it is missing.",
-            remark="A dispatcher with the policy of `covalent-lambda policy dispatcher` may not "
-            "create it; `covalent-lambda bootstrap` does.",
+            "ECR repository of the images.",
+            remark="Created when it is missing. A dispatcher with the policy of `covalent-lambda "
+            "policy dispatcher` may not create it; `covalent-lambda bootstrap` does.",
             flag="--repository NAME",
         ),
     ] = "covalent-lambda"

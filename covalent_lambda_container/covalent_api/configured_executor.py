@@ -225,6 +225,7 @@ class ConfiguredExecutor(AsyncBaseExecutor):
             "live_output": live_output,
             "sublattice_executors": sublattice_executors,
         }
+        _check_retries(retries)
         given["credentials_file"] = _either(credentials_file, credentials)
         options = resolve(given | unknown)
         super().__init__(
@@ -252,6 +253,14 @@ class ConfiguredExecutor(AsyncBaseExecutor):
             "short_name": SHORT_NAME,
             "attributes": inherited | self.options().model_dump(),
         }
+
+
+def _check_retries(retries: Any) -> None:
+    if not isinstance(retries, int) or isinstance(retries, bool) or retries < 0:
+        raise ConfigurationError(
+            f"AWSLambdaContainerExecutor option retries={retries!r}: should be a whole number, 0 "
+            "or more. How often a task that crashed, timed out or ran out of memory is run again."
+        )
 
 
 def _either(credentials_file: str | None, credentials: str | None) -> str | None:

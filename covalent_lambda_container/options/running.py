@@ -14,6 +14,7 @@ from covalent_lambda_container.options.limits import (
     MAX_SECURITY_GROUPS,
     MAX_SUBNETS,
     MEMORY_MB,
+    REGION,
     TMP_MB,
 )
 from covalent_lambda_container.options.option import Number, Option, Text, Truth, Whole, pattern
@@ -22,9 +23,11 @@ from covalent_lambda_container.options.option import Number, Option, Text, Truth
 class AccountOptions:
     """Account and credentials"""
 
-    region: Annotated[Text, Option("AWS region; default: the profile's.", flag="--region NAME")] = (
-        ""
-    )
+    region: Annotated[
+        Text,
+        pattern(f"^({REGION})?$", "a region's name, such as eu-central-1"),
+        Option("AWS region; default: the profile's.", flag="--region NAME"),
+    ] = ""
     profile: Annotated[
         Text, Option("Profile in the AWS configuration; default: boto3's.", flag="--profile NAME")
     ] = ""

@@ -87,7 +87,7 @@ def test_layers_that_lambda_does_not_accept_are_refused_by_name(
     add_root(server, "packed", layer_type=layer_type)
     with pytest.raises(ImageBuildError) as caught:
         make(dispatcher, "packed")
-    assert f"a layer of the type {layer_type}" in str(caught.value)
+    assert f"a layer of type {layer_type}" in str(caught.value)
     assert "builder='docker'" in str(caught.value)
 
 

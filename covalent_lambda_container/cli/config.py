@@ -125,7 +125,11 @@ def as_toml(values: dict[str, Any]) -> str:
     """Return values as they stand in the configuration file."""
     import toml
 
-    return f"[{SECTION}]\n{toml.dumps(values)}".rstrip("\n")
+    document: dict[str, Any] = values
+    for name in reversed(SECTION.split(".")):
+        document = {name: document}
+    # Its own tables, such as environment, have the section's name before theirs.
+    return toml.dumps(document).rstrip("\n") if values else f"[{SECTION}]"
 
 
 def command_for(values: dict[str, Any]) -> str:

@@ -108,10 +108,13 @@ class AWSLambdaContainerExecutor(ConfiguredExecutor):
             raise TaskCancelledError from None
         if transport.is_transportable(ended):
             return ended
-        self._write_streams(ended)
-        if ended.error is not None:
+        if ended.error is None:
+            self._write_streams(ended)
+        else:
             message = _message(ended.error)
-            await node_updates.record_error(dispatch_id, node_id, message)
+            has_error = await node_updates.record_error(dispatch_id, node_id, message)
+            # Covalent's page shows a node's error below its stderr: the advice stands in one.
+            self._write_streams(ended, "" if has_error else ended.error.get("advice", ""))
             raise TaskRuntimeError(message)
         return transport.transportable(ended.header, ended.text, ended.pickled)
 
@@ -148,16 +151,19 @@ class AWSLambdaContainerExecutor(ConfiguredExecutor):
                 # Elsewhere, nobody would see it.
                 waiting=waiting if node_updates.in_dispatcher() else None,
             )
-        if outcome.completed and sublattices.builds_sublattice(function.args[0]):
-            await in_thread(self._check_sublattice, args, outcome, contents_of)
+        # A user's own function may have that name, and be large.
+        if outcome.completed and sublattices.has_builders_name(function.args[0]):
+            await in_thread(self._check_sublattice, function.args[0], args, outcome, contents_of)
         error = outcome.error or {}
         if not error.get("missing_module") and not error.get("loading"):
             return outcome
         return await in_thread(_advised, outcome, function.args[0], task, contents_of)
 
     def _check_sublattice(
-        self, args: list[Any], outcome: Outcome, contents_of: Callable[[str], Any]
+        self, function: Any, args: list[Any], outcome: Outcome, contents_of: Callable[[str], Any]
     ) -> None:
+        if not sublattices.builds_sublattice(function):
+            return
         options = self.options().model_dump()
         image = str(outcome.header[transport.MADE_IN])
         contents = contents_of(image)
@@ -170,15 +176,15 @@ class AWSLambdaContainerExecutor(ConfiguredExecutor):
         )
         sublattice_archives.check_archive(outcome.text, limits)
 
-    def _write_streams(self, outcome: Outcome) -> None:
+    def _write_streams(self, outcome: Outcome, advice: str = "") -> None:
         if self.task_stdout is None:
             # Run without Covalent's `execute`, which provides the streams.
             return
         lines = [outcome.stderr]
         if outcome.error is not None:
-            lines += [outcome.error["traceback"], outcome.error.get("advice", "")]
-        if outcome.error is not None and outcome.used:
-            lines.append(Place(outcome.used.function, outcome.used.image_tag).line)
+            lines += [outcome.error["traceback"], advice]
+            if outcome.used:
+                lines.append(Place(outcome.used.function, outcome.used.image_tag).line)
         if self.options().usage_report and outcome.used:
             lines.append(outcome.used.line)
         self.task_stdout.write(outcome.stdout)

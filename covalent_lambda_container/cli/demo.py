@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from covalent_lambda_container.local.demo import Demonstration, Dispatch
 
 
-@command()
+@command(short="Dispatch a workflow on a local stack, and show what it took.")
 @click.argument(
     "workflow", required=False, type=click.Path(exists=True, dir_okay=False, path_type=Path)
 )

@@ -53,7 +53,7 @@ def finding_lines(findings: Sequence[Finding], output: Output) -> Iterator[str]:
     for finding in findings:
         same = by_cause.get(finding.cause, [finding.name])
         if finding.name != same[0]:
-            # One cause is one problem, however much it keeps from being seen.
+            # One cause is one problem, however many checks it prevents.
             continue
         first, *others = _broken(_flagged(finding.message), indent, output)
         status = output.coloured(f"{finding.status:7}", **_STYLES[finding.status])
@@ -64,7 +64,7 @@ def finding_lines(findings: Sequence[Finding], output: Output) -> Iterator[str]:
             yield f"{indent}→ {begin}"
             yield from (f"{indent}  {line}" for line in rest)
         if same[1:]:
-            text = f"The same keeps from being seen: {', '.join(same[1:])}."
+            text = f"For the same reason, not checked: {', '.join(same[1:])}."
             yield from (indent + line for line in _broken(text, indent, output))
 
 

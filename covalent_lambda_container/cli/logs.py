@@ -77,7 +77,7 @@ def logs(
 
     \b
     Example:
-      covalent-lambda logs --dispatch 9d8a2f2e-6b5c-4a57-8d0f-0f2b8f2f2c11 --follow
+      covalent-lambda logs --dispatch 9d8a2f2e-6b5c-4a57-8d0f-0f2b8f2f2c11 -f
       covalent-lambda logs covalent-20193b0346945e4e-ddf6c09f7176e433 --since 10m
     """
     from covalent_lambda_container.options.resolve import resolve

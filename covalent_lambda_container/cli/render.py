@@ -43,7 +43,7 @@ def render(
     \b
     Example:
       covalent-lambda render scikit-learn==1.7.2 pandas
-      covalent-lambda render pandas --context pandas-image && docker build pandas-image
+      covalent-lambda render pandas --context pandas && docker build pandas
     """
     from covalent_lambda_container.covalent_api.task import bare_task
     from covalent_lambda_container.executor.image_spec import image_spec

@@ -43,7 +43,7 @@ def report(
 
     \b
     Example:
-      covalent-lambda report 2f0c5d1e-8f0e-4b7e-a7f5-3c1b9c6d2a10 --html report.html
+      covalent-lambda report 2f0c5d1e-8f0e-4b7e-a7f5-3c1b9c6d2a10 --html out.html
     """
     from covalent_lambda_container.covalent_api.dispatch_nodes import read_nodes
     from covalent_lambda_container.report.dispatch_report import COLUMNS, DispatchReport

@@ -31,7 +31,7 @@ def _sizes(_context: click.Context, _parameter: click.Parameter, text: str) -> l
 
 
 @command(short="Find the memory size that electrons should have.")
-@click.argument("workflow")
+@click.argument("workflow", metavar="WORKFLOW.py:LATTICE")
 @click.option(
     "--memory",
     metavar="SIZES",

@@ -2,20 +2,24 @@
 
 from __future__ import annotations
 
-import base64
 from collections.abc import Callable, Mapping, Sequence
 from functools import partial
 from typing import Any, Final
 
 from covalent._workflow.transport import TransportableObject
 
-from covalent_lambda_container.covalent_api.pickles import pickled_dict, pickled_list, references
+from covalent_lambda_container.covalent_api.long_values import (
+    as_base64,
+    pieces_of,
+    references_of,
+    size_of_pickle,
+)
+from covalent_lambda_container.covalent_api.pickles import pickled_dict, pickled_list
 from covalent_lambda_container.covalent_api.transport import (
     PARTS,
     REQUIRES,
     Origin,
     origins_of,
-    pickle_of,
     transportable,
 )
 
@@ -25,6 +29,9 @@ _ELECTRON_MODULE: Final = "covalent._workflow.electron"
 _LIST_NODE: Final = ".<locals>._auto_list_node"
 
 _DICT_NODE: Final = ".<locals>._auto_dict_node"
+
+_SHOWN_CHARACTERS: Final = 64 * 1024
+"""Most of an element's text in that of a collection."""
 
 
 def collection(
@@ -44,8 +51,8 @@ def collection(
     kind = _collection_kind(node)
     if not kind:
         return None
-    pickles = [pickle_of(argument) for argument in args]
-    strings = [argument.object_string for argument in args]
+    pickles = [(size_of_pickle(argument), pieces_of(argument)) for argument in args]
+    strings = [_shortened(argument.object_string) for argument in args]
     if kind == _LIST_NODE:
         pickled, text = pickled_list(pickles), f"[{', '.join(strings)}]"
     elif kind == _DICT_NODE and len(args) == 2:
@@ -58,7 +65,11 @@ def collection(
         "attrs": {"doc": "", "name": ""},
         **_joined(origins_of(args)),
     }
-    return transportable(header, text, base64.b64encode(pickled).decode())
+    return transportable(header, text, as_base64(pickled))
+
+
+def _shortened(text: str) -> str:
+    return text if len(text) <= _SHOWN_CHARACTERS else f"{text[:_SHOWN_CHARACTERS]}…"
 
 
 def is_collection(node: TransportableObject) -> bool:
@@ -70,7 +81,7 @@ def _collection_kind(node: TransportableObject) -> str:
     """Return `_LIST_NODE`, `_DICT_NODE`, or nothing for any other function."""
     if node.attrs.get("name") not in ("_auto_list_node", "_auto_dict_node"):
         return ""
-    texts = references(pickle_of(node)).texts
+    texts = references_of(node).texts
     if _ELECTRON_MODULE not in texts:
         return ""
     kinds = (_LIST_NODE, _DICT_NODE)

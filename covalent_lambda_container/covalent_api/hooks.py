@@ -12,7 +12,8 @@ from typing import Any, Final
 
 from covalent._workflow.transport import TransportableObject
 
-from covalent_lambda_container.covalent_api.pickles import plain_value, references
+from covalent_lambda_container.covalent_api.long_values import mentions, references_of
+from covalent_lambda_container.covalent_api.pickles import plain_value
 from covalent_lambda_container.covalent_api.transport import Origin, pickle_of
 from covalent_lambda_container.errors import InvocationError, RequirementError
 from covalent_lambda_container.packages.requirements import Requirements
@@ -51,16 +52,15 @@ def _is(hook: Hook, reference: tuple[str, str]) -> bool:
     function = hook[0]
     if function.attrs.get("name") != reference[1]:
         return False
-    return reference in references(pickle_of(function)).names
+    return reference in references_of(function).names
 
 
 def transfer_origins(hooks: Sequence[Hook]) -> frozenset[Origin]:
     """Return what the file transfers among a task's hooks need beside the task's own packages."""
     packages = set()
     for function, *_ in hooks:
-        pickled = pickle_of(function)
-        if b"covalent._file_transfer" in pickled:
-            texts = references(pickled).texts
+        if mentions(function, b"covalent._file_transfer"):
+            texts = references_of(function).texts
             packages |= {p for module, p in _TRANSFER_PACKAGES.items() if module in texts}
     return frozenset(Origin(requirements=(package,), image="") for package in packages)
 

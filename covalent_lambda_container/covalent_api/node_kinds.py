@@ -7,10 +7,9 @@ from typing import Final
 
 from covalent._workflow.transport import TransportableObject
 
-from covalent_lambda_container.covalent_api.pickles import references
+from covalent_lambda_container.covalent_api.long_values import references_of
 from covalent_lambda_container.covalent_api.post_processing import is_post_processing
 from covalent_lambda_container.covalent_api.sublattices import builds_sublattice
-from covalent_lambda_container.covalent_api.transport import pickle_of
 
 _OPERATION: Final = "Electron.get_op_function.<locals>."
 
@@ -30,7 +29,7 @@ def kind_of(function: TransportableObject) -> NodeKind:
         return NodeKind.SUBLATTICE
     if is_post_processing(function):
         return NodeKind.POST_PROCESSING
-    texts = references(pickle_of(function)).texts
+    texts = references_of(function).texts
     if any(text.startswith(_OPERATION) for text in texts):
         return NodeKind.OPERATION
     return NodeKind.USERS

@@ -13,8 +13,8 @@ def in_dispatcher() -> bool:
     return "covalent_dispatcher._core.data_manager" in sys.modules
 
 
-async def record_error(dispatch_id: str, node_id: int, message: str) -> None:
-    """Give a failed node its error message.
+async def record_error(dispatch_id: str, node_id: int, message: str) -> bool:
+    """Give a failed node its error message; return whether it has it.
 
     Covalent keeps a node's output streams only when the executor raises TaskRuntimeError, and
     keeps an error message only when it raises anything else. This writes the message through the
@@ -22,7 +22,7 @@ async def record_error(dispatch_id: str, node_id: int, message: str) -> None:
     nothing.
     """
     if not in_dispatcher():
-        return
+        return False
     from covalent_dispatcher._core import data_manager
 
     update = data_manager.generate_node_result(node_id=node_id, error=message)
@@ -30,6 +30,8 @@ async def record_error(dispatch_id: str, node_id: int, message: str) -> None:
         await data_manager.update_node_result(dispatch_id, update)
     except Exception:
         log.warning("The error of node %s could not be stored.", node_id, exc_info=True)
+        return False
+    return True
 
 
 async def show_output(dispatch_id: str, node_id: int, stdout: str, stderr: str) -> None:

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import contextlib
 import io
 import pickle
 import pickletools
+import struct
 from collections import deque
-from collections.abc import Sequence
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
-from typing import Any, Final
+from typing import Any, Final, Protocol
 
 _SUBIMPORT: Final = ("cloudpickle.cloudpickle", "subimport")
 """How cloudpickle refers to a module: a call of this function with the module's name."""
@@ -27,6 +29,19 @@ _NO_TUPLE: Final = frozenset(
 
 PICKLE_PROTOCOL: Final = 5
 """Highest protocol of every Python that this project supports."""
+
+Sized = tuple[int, Iterable[bytes]]
+"""A pickle: its size, and its bytes in pieces."""
+
+
+class PickleFile(Protocol):
+    """What `pickletools` reads a pickle from."""
+
+    def read(self, size: int, /) -> bytes:
+        """Return so many bytes, or fewer at the end."""
+
+    def readline(self) -> bytes:
+        """Return the bytes up to the end of a line."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -50,7 +65,7 @@ class References:
         return any(module.partition(".")[0] == name for module, _ in self.names)
 
 
-def references(pickled: bytes) -> References:
+def references(pickled: bytes | PickleFile) -> References:
     """Return what a pickle refers to, read from its opcodes."""
     names: set[tuple[str, str]] = set()
     texts: set[str] = set()
@@ -58,7 +73,7 @@ def references(pickled: bytes) -> References:
     pushed: deque[Any] = deque([None, None], maxlen=2)
     memo: dict[int, Any] = {}
     argument: Any
-    for opcode, argument, _ in pickletools.genops(pickled):
+    for opcode, argument in _opcodes(pickled):
         if opcode.name == "MEMOIZE":
             memo[len(memo)] = pushed[-1]
         elif opcode.name in ("PUT", "BINPUT", "LONG_BINPUT"):
@@ -67,7 +82,8 @@ def references(pickled: bytes) -> References:
             pushed.append(memo.get(argument))
         elif opcode.name == "STACK_GLOBAL":
             name = (pushed[-2], pushed[-1])
-            names.add(name)
+            if all(isinstance(part, str) for part in name):
+                names.add(name)
             pushed.append(name)
         elif opcode.name == "GLOBAL":
             module, _, qualified = argument.partition(" ")
@@ -81,6 +97,16 @@ def references(pickled: bytes) -> References:
         else:
             pushed.append(None)
     return References(names=frozenset(names), texts=frozenset(texts))
+
+
+def _opcodes(pickled: bytes | PickleFile) -> Iterator[tuple[Any, Any]]:
+    """Yield opcodes and their arguments, those before the fault if a pickle is broken.
+
+    Whoever unpickles it comes to the same fault, and fails; that is not for the reader to report.
+    """
+    with contextlib.suppress(ValueError, OverflowError, struct.error):
+        for opcode, argument, _ in pickletools.genops(pickled):  # type: ignore[arg-type]
+            yield opcode, argument
 
 
 def plain_value(pickled: bytes) -> Any:
@@ -100,18 +126,25 @@ def plain_value(pickled: bytes) -> Any:
         raise pickle.UnpicklingError(f"the pickle is broken: {exc}") from exc
 
 
-def pickled_list(elements: Sequence[bytes]) -> bytes:
-    """Return the pickle of a list whose elements are given as pickles.
+def pickled_list(elements: Iterable[Sized]) -> Iterator[bytes]:
+    """Yield the pickle of a list whose elements are given as pickles.
 
-    Each element stands in it as a call of ``pickle.loads`` on its own bytes, unopened.
+    Each element stands in it as a call of ``pickle.loads`` on its own bytes, unopened. The opcodes
+    are written here because pickle would have all of the bytes in memory, and in one call.
     """
-    return pickle.dumps([_call(pickle.loads, element) for element in elements], PICKLE_PROTOCOL)
+    yield pickle.PROTO + bytes([PICKLE_PROTOCOL]) + pickle.EMPTY_LIST
+    for element in elements:
+        yield from _loaded(element)
+        yield pickle.APPEND
+    yield pickle.STOP
 
 
-def pickled_dict(keys: bytes, values: bytes) -> bytes:
-    """Return the pickle of ``dict(zip(keys, values))``, both given as pickles of sequences."""
-    pairs = _call(zip, _call(pickle.loads, keys), _call(pickle.loads, values))
-    return pickle.dumps(_call(dict, pairs), PICKLE_PROTOCOL)
+def pickled_dict(keys: Sized, values: Sized) -> Iterator[bytes]:
+    """Yield the pickle of ``dict(zip(keys, values))``, both given as pickles of sequences."""
+    yield pickle.PROTO + bytes([PICKLE_PROTOCOL]) + _global(dict) + _global(zip)
+    yield from _loaded(keys)
+    yield from _loaded(values)
+    yield pickle.TUPLE2 + pickle.REDUCE + pickle.TUPLE1 + pickle.REDUCE + pickle.STOP
 
 
 def _check_cost(pickled: bytes) -> None:
@@ -148,15 +181,13 @@ class _PlainUnpickler(pickle.Unpickler):
         raise pickle.UnpicklingError(f"it refers to {module}.{name}, where plain data was expected")
 
 
-class _Call:
-    """Pickles as a call that the unpickler makes."""
-
-    def __init__(self, function: Any, arguments: tuple[Any, ...]) -> None:
-        self._function, self._arguments = function, arguments
-
-    def __reduce__(self) -> tuple[Any, tuple[Any, ...]]:
-        return self._function, self._arguments
+def _loaded(element: Sized) -> Iterator[bytes]:
+    """Yield the call that opens a pickle."""
+    size, pieces = element
+    yield _global(pickle.loads) + pickle.BINBYTES8 + size.to_bytes(8, "little")
+    yield from pieces
+    yield pickle.TUPLE1 + pickle.REDUCE
 
 
-def _call(function: Any, *arguments: Any) -> _Call:
-    return _Call(function, arguments)
+def _global(function: Any) -> bytes:
+    return pickle.GLOBAL + f"{function.__module__}\n{function.__qualname__}\n".encode()

@@ -26,9 +26,8 @@ from covalent._shared_files.defaults import (
 from covalent._workflow.transport import TransportableObject
 
 from covalent_lambda_container.covalent_api.hooks import is_bash, is_pip
+from covalent_lambda_container.covalent_api.long_values import mentions, references_of
 from covalent_lambda_container.covalent_api.node_updates import in_dispatcher
-from covalent_lambda_container.covalent_api.pickles import references
-from covalent_lambda_container.covalent_api.transport import pickle_of
 from covalent_lambda_container.model.names import SHORT_NAME
 
 log = logging.getLogger(__name__)
@@ -61,15 +60,14 @@ def lattice_result(
     if not all(is_pip(hook) or is_bash(hook) for hook in (*call_before, *call_after)):
         return None
     result: TransportableObject = args[0]
-    pickled = pickle_of(result)
-    if b"covalent" in pickled and references(pickled).package("covalent"):
+    if mentions(result, b"covalent") and references_of(result).package("covalent"):
         return None
     return result
 
 
 def is_post_processing(node: TransportableObject) -> bool:
     """Return whether a function is the one of Covalent's that puts a lattice's result together."""
-    return node.attrs.get("name") == _FUNCTION and _CLASS in references(pickle_of(node)).names
+    return node.attrs.get("name") == _FUNCTION and _CLASS in references_of(node).names
 
 
 async def reassign(dispatch_id: str, executor_data: Callable[[], Mapping[str, Any]]) -> None:

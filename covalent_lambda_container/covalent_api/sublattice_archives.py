@@ -11,6 +11,7 @@ from typing import Any, Final
 
 from covalent._shared_files.defaults import parameter_prefix, postprocess_prefix
 from covalent._workflow.transport import TransportableObject
+from covalent._workflow.transportable_object import HEADER_OFFSET, TOArchiveUtils
 
 from covalent_lambda_container.covalent_api.sublattices import SublatticeLimits, objects_in
 from covalent_lambda_container.covalent_api.transport import MADE_BY, MADE_IN, PARTS, REQUIRES
@@ -18,6 +19,12 @@ from covalent_lambda_container.errors import InvocationError
 from covalent_lambda_container.model.names import SHORT_NAME
 
 _SCHEME: Final = "file:///"
+_PIECE_CHARACTERS: Final = 1024 * 1024
+_LARGEST_DOCUMENT: Final = 64 * 1024 * 1024
+_LARGEST_HEADER: Final = 1024 * 1024
+_MOST_VALUES: Final = 500_000
+"""What is parsed in one call: bytes and values of JSON. A manifest has two kilobytes and some forty
+values for each node, a hook is a long text."""
 _ANY: Final = "*"
 """Allows every executor and every hook."""
 
@@ -48,19 +55,27 @@ def check_archive(text: str, limits: SublatticeLimits) -> None:
         It is no such archive, or it uses something else: the message names the node.
     """
     try:
-        raw = base64.b64decode(text, validate=True)
-        with tarfile.open(fileobj=io.BytesIO(raw), mode="r:") as archive:
+        with tarfile.open(fileobj=_decoded(text), mode="r:") as archive:
             _check_members(archive)
             manifests = [name for name in archive.getnames() if name.endswith("manifest.json")]
             if len(manifests) != 1:
                 raise _refused(f"it has {len(manifests)} manifests")
-            manifest = json.loads(_content(archive, manifests[0]))
+            manifest = _json(manifests[0], _content(archive, manifests[0]))
             _check_manifest(archive, manifest, limits)
     except InvocationError:
         raise
     except Exception as exc:
         # Anything may be in it.
         raise _refused("it is not an archive of a sublattice") from exc
+
+
+def _decoded(text: str) -> io.BytesIO:
+    """Decode in pieces: the decoder holds the interpreter's lock."""
+    raw = io.BytesIO()
+    for start in range(0, len(text), _PIECE_CHARACTERS):
+        raw.write(base64.b64decode(text[start : start + _PIECE_CHARACTERS], validate=True))
+    raw.seek(0)
+    return raw
 
 
 def _check_members(archive: tarfile.TarFile) -> None:
@@ -117,7 +132,7 @@ def _check_headers(
     owner: str, archive: tarfile.TarFile, assets: Mapping[str, Any], limits: SublatticeLimits
 ) -> None:
     for key in ("value", "output"):
-        content = _asset(archive, assets, key)
+        content = _asset(archive, assets, key, header_only=True)
         if content:
             header = TransportableObject.deserialize(content, header_only=True).header
             if header.get(PARTS) or header.get(MADE_BY):
@@ -166,7 +181,7 @@ def _check_hooks(
     owner: str, archive: tarfile.TarFile, assets: Mapping[str, Any], limits: SublatticeLimits
 ) -> None:
     content = _asset(archive, assets, "hooks") if _ANY not in limits.allowed else b""
-    for text in objects_in(json.loads(content)) if content else ():
+    for text in objects_in(_json("hooks", content)) if content else ():
         if text not in limits.hooks:
             raise _refused(
                 f"{owner} has a hook (DepsPip, DepsBash, DepsCall) that the client did not send",
@@ -175,15 +190,37 @@ def _check_hooks(
             )
 
 
-def _asset(archive: tarfile.TarFile, assets: Mapping[str, Any], key: str) -> bytes:
+def _asset(
+    archive: tarfile.TarFile, assets: Mapping[str, Any], key: str, *, header_only: bool = False
+) -> bytes:
     asset = assets.get(key)
     uri = asset.get("uri") if asset else None
-    return _content(archive, uri.removeprefix(_SCHEME)) if uri else b""
+    return _content(archive, uri.removeprefix(_SCHEME), header_only=header_only) if uri else b""
 
 
-def _content(archive: tarfile.TarFile, name: str) -> bytes:
+def _content(archive: tarfile.TarFile, name: str, *, header_only: bool = False) -> bytes:
     opened = archive.extractfile(name)
-    return opened.read() if opened else b""
+    if not opened:
+        return b""
+    if not header_only:
+        _check_size(name, archive.getmember(name).size, _LARGEST_DOCUMENT)
+        return opened.read()
+    # The value itself may have hundreds of megabytes.
+    start = opened.read(HEADER_OFFSET)
+    size = TOArchiveUtils.string_offset(start)
+    _check_size(name, size, _LARGEST_HEADER)
+    return start + opened.read(max(size - HEADER_OFFSET, 0))
+
+
+def _json(name: str, content: bytes) -> Any:
+    if sum(content.count(sign) for sign in (b",", b"[", b"{")) > _MOST_VALUES:
+        raise _refused(f"its {name[:80]!r} has more than {_MOST_VALUES} values")
+    return json.loads(content)
+
+
+def _check_size(name: str, size: int, most: int) -> None:
+    if size > most:
+        raise _refused(f"its {name[:80]!r} has {size} bytes of JSON")
 
 
 def _refused(reason: str, hint: str | None = None) -> InvocationError:

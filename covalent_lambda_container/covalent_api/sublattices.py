@@ -19,6 +19,7 @@ from typing import Any, Final
 
 from covalent._workflow.transport import TransportableObject
 
+from covalent_lambda_container.covalent_api.long_values import references_of
 from covalent_lambda_container.covalent_api.pickles import plain_value, references
 from covalent_lambda_container.covalent_api.transport import pickle_of
 from covalent_lambda_container.errors import InvocationError
@@ -100,10 +101,12 @@ class SublatticeLimits:
 
 def builds_sublattice(function: TransportableObject) -> bool:
     """Return whether a function is Covalent's own that builds a sublattice's graph."""
-    return (
-        function.attrs.get("name") == _BUILDER[1]
-        and _BUILDER in references(pickle_of(function)).names
-    )
+    return has_builders_name(function) and _BUILDER in references_of(function).names
+
+
+def has_builders_name(function: TransportableObject) -> bool:
+    """Return whether a function may be the one that builds a sublattice's graph: its name is."""
+    return bool(function.attrs.get("name") == _BUILDER[1])
 
 
 def limits_of(

@@ -27,12 +27,11 @@ from covalent_lambda_container.covalent_api.hooks import (
     pip_requirements,
     transfer_origins,
 )
-from covalent_lambda_container.covalent_api.pickles import references
+from covalent_lambda_container.covalent_api.long_values import mentions, references_of
 from covalent_lambda_container.covalent_api.transport import (
     Origin,
     header_size,
     origins_of,
-    pickle_of,
 )
 from covalent_lambda_container.errors import VersionMismatch
 from covalent_lambda_container.packages.requirements import Requirements
@@ -212,15 +211,13 @@ def _canonical_version(text: str, form: str) -> str:
 
 
 def _refers_to_covalent(part: TransportableObject) -> bool:
-    pickled = pickle_of(part)
     # Reading opcodes of a large pickle is slow, and most have nothing of the kind in them.
-    return b"covalent" in pickled and references(pickled).package("covalent")
+    return mentions(part, b"covalent") and references_of(part).package("covalent")
 
 
 def _imports_covalent(function: TransportableObject) -> bool:
     """Tell whether a function may import Covalent in its body: its code has the module's name."""
-    pickled = pickle_of(function)
-    return b"covalent" in pickled and "covalent" in references(pickled).texts
+    return mentions(function, b"covalent") and "covalent" in references_of(function).texts
 
 
 def _size(payload: dict[str, Any]) -> int:

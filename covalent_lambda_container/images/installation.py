@@ -15,6 +15,7 @@ from dataclasses import replace
 from importlib import metadata
 from pathlib import Path
 
+from packaging.requirements import InvalidRequirement
 from packaging.utils import canonicalize_name
 
 from covalent_lambda_container import progress
@@ -208,7 +209,11 @@ def _log_other_cloudpickles(spec: ImageSpec, target: Path) -> None:
     for each in metadata.distributions(path=[str(target)]):
         wanted |= {(each.metadata["Name"], line) for line in each.requires or ()}
     for name, line in sorted(wanted):
-        requirement = parsed(line)
+        try:
+            requirement = parsed(line)
+        except InvalidRequirement:
+            # Of a distribution, as old ones have it; uv reads more than the standard allows.
+            continue
         if canonicalize_name(requirement.name) != CLOUDPICKLE or "extra" in str(requirement.marker):
             continue
         if not requirement.specifier.contains(spec.cloudpickle_version, prereleases=True):

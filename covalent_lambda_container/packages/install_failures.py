@@ -42,6 +42,9 @@ def unsatisfiable(said: str, newest: Callable[[str], str]) -> ImageBuildError:
         A `RequirementsConflict` if other versions might go together.
     """
     known = obstacle(said) or unknown_name(said)
+    if known is None and "No solution found" not in said and (words := in_own_words(said)):
+        # It is about one file, and not about versions.
+        known = words, None
     kind = ImageBuildError if known else RequirementsConflict
     reason, hint = (
         known or no_solution(said, newest) or ("uv cannot satisfy the requirements", None)

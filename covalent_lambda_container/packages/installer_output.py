@@ -15,6 +15,8 @@ _MAX_LINE: Final = 400
 _LISTED: Final = 3
 """Versions shown of a list."""
 
+_UNIMPORTANT: Final = ("Using CPython", "Resolved ", "   Building ")
+
 _NO_WHEEL: Final = re.compile(r"Wheels are required for `(?P<name>[^`]+)`")
 _VERSION_LINE: Final = re.compile(
     r"\s+(?P<name>[A-Za-z0-9][\w.-]*(?:\[[^\]]*\])?)\s?(?:[=!~<>]=|[<>]|===)\s?\d\S*"
@@ -31,7 +33,7 @@ def shortened(said: str) -> str:
     """Return an installer's words without long lists of versions, and not too many of them."""
     said = re.sub(r"\(from versions: ([^)]*)\)", _last_versions, said)
     lines = [line[:_MAX_LINE].rstrip() for line in _without_lists(said) if line.strip()]
-    lines = [line for line in lines if not line.startswith("Using CPython")]
+    lines = [line for line in lines if not line.startswith(_UNIMPORTANT)]
     if len(lines) > _MAX_LINES:
         head = _MAX_LINES // 2
         lines = [*lines[:head], "…", *lines[head - _MAX_LINES + 1 :]]

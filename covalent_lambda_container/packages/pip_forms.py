@@ -134,6 +134,11 @@ def with_name(requirement: str) -> str:
     return " ; ".join([named, *marker])
 
 
+def without_empty_marker(requirement: str) -> str:
+    """Return a requirement without a semicolon that nothing follows, as pip reads it."""
+    return requirement if "://" in requirement else requirement.rstrip().removesuffix(";").rstrip()
+
+
 def editable_as_package(url: str) -> str:
     """Return the requirement of ``-e URL``: an image has packages only.
 

@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Iterator, Mapping
-from typing import Any
+from typing import Any, Final
 
 from packaging.dependency_groups import resolve_dependency_groups
 from packaging.errors import ExceptionGroup
 from packaging.requirements import InvalidRequirement, Requirement
 from packaging.utils import canonicalize_name
 
-_NO_PROJECT = (
+_EXTRAS: Final = "optional-dependencies"
+_NO_PROJECT: Final = (
     "has no table [project] with dependencies: what another tool keeps there, its export command "
     "writes as a requirements file"
 )
@@ -70,9 +71,6 @@ def split_names(document: Mapping[str, Any], names: Collection[str]) -> tuple[li
             known = ", ".join(sorted(extras | groups)) or "none"
             raise ValueError(f"has no extra and no dependency group {name!r}; it has {known}")
     return [name for name in wanted if name in extras], [name for name in wanted if name in groups]
-
-
-_EXTRAS = "optional-dependencies"
 
 
 def _dependencies(project: Mapping[str, Any], extras: list[str]) -> list[str]:

@@ -19,6 +19,7 @@ from covalent_lambda_container.packages.pip_forms import (
     logical_lines,
     with_name,
     with_variables,
+    without_empty_marker,
 )
 from covalent_lambda_container.packages.pip_options import REFUSED, split_line, with_options
 from covalent_lambda_container.packages.project_files import (
@@ -44,6 +45,7 @@ _VARIABLE_HINT: Final = (
     "Write its value, or set it where the file is read: the executor's requirements=['-r FILE'] is "
     "read on the machine that makes the executor."
 )
+_DOWNLOAD_HINT: Final = "Download the file, and name where you put it."
 _OWN_CODE_HINT: Final = (
     "Code of your own comes by the executor's option local_packages, or with the electron by "
     "ct.DepsModule; packages come from an index, a URL or a git repository."
@@ -273,7 +275,7 @@ class _Reader:
         try:
             if "editable" in given:
                 return editable_as_package(requirement)
-            return with_name(requirement)
+            return with_name(without_empty_marker(requirement))
         except ValueError as exc:
             raise refusal(place.origin, line, str(exc)) from None
 
@@ -293,5 +295,5 @@ class _Reader:
                 place.origin, line, "names a file that the dispatcher does not have", _NOT_HERE_HINT
             )
         if "://" in name:
-            raise refusal(place.origin, line, "names no file of this machine")
+            raise refusal(place.origin, line, "names no file of this machine", _DOWNLOAD_HINT)
         self.read_file(place.folder / Path(name).expanduser(), place)

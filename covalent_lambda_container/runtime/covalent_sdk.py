@@ -51,16 +51,21 @@ class _Chosen(dict[str, Any]):
         return True
 
 
+def builds_sublattice(function: Any) -> bool:
+    """Return whether a function is Covalent's own that builds a sublattice's graph."""
+    return (
+        getattr(function, "__module__", "") == "covalent._workflow.electron"
+        and getattr(function, "__name__", "") == "_build_sublattice_graph"
+    )
+
+
 def keep_executors(function: Any, args: list[Any]) -> None:
     """Have a sublattice keep the executors that it names.
 
     Covalent takes everything from the parent lattice that is empty in the sublattice, and so the
     options of the parent's executor for another one that is given by its name alone.
     """
-    if (
-        getattr(function, "__module__", "") != "covalent._workflow.electron"
-        or getattr(function, "__name__", "") != "_build_sublattice_graph"
-    ):
+    if not builds_sublattice(function):
         return
     metadata = args[0].metadata
     for key in ("executor", "workflow_executor"):

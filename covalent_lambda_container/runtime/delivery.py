@@ -16,6 +16,9 @@ from . import wire
 
 _REMEMBERED_ANSWERS = 256
 _REMEMBERED_BYTES = 16 * 1024 * 1024
+_LONG_TEXT = 256 * 1024
+"""Characters of a result's text that stand in the index; a longer one is a blob, which the
+dispatcher reads piece by piece."""
 _QUICK_S = 2.0
 """How long an answer that may as well travel inline waits for S3."""
 
@@ -60,8 +63,7 @@ class Deliveries:
             patience_s = min(_QUICK_S, remaining_s) if fits else remaining_s
             try:
                 with _mapped(result_file, pickle_bytes) as content:
-                    blobs = [content] if pickle_bytes else []
-                    upload(event["result_url"], wire.pack(answer, blobs), patience_s=patience_s)
+                    upload(event["result_url"], _packed(answer, content), patience_s=patience_s)
             except OSError as exc:
                 if not fits:
                     error = {"type": "ResultNotStored", "message": str(exc), "traceback": ""}
@@ -106,6 +108,18 @@ class Deliveries:
     def _forget(self, task_id: str) -> None:
         _, _, size = self._recent.pop(task_id)
         self._bytes -= size
+
+
+def _packed(answer: dict[str, Any], pickled: memoryview) -> list[bytes | memoryview]:
+    result = answer["result"]
+    if not result:
+        return wire.pack(answer, [])
+    shown = result.get("string")
+    # The task's process wrote it, and may have written anything.
+    if not isinstance(shown, str) or len(shown) <= _LONG_TEXT:
+        return wire.pack(answer, [pickled])
+    text = shown.encode("utf-8", "backslashreplace")
+    return wire.pack(answer | {"result": result | {"string": ""}}, [pickled, text])
 
 
 class _mapped:  # noqa: N801 - a context manager, used like a function

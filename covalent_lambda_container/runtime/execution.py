@@ -48,7 +48,10 @@ def execute(read: Callable[[], dict[str, Any]], result_file: BinaryIO) -> dict[s
     answer: dict[str, Any] = {"v": wire.VERSION, "result": None, "error": None}
     progress = _Progress()
     try:
-        answer["result"] = _pickle_result(_call(read(), progress), result_file)
+        output = _call(read(), progress)
+        answer["result"] = _pickle_result(
+            output, result_file, whole_text=progress.builds_sublattice
+        )
         answer["status"] = wire.COMPLETED
     except Cancelled:
         answer["status"] = wire.CANCELLED
@@ -60,9 +63,12 @@ def execute(read: Callable[[], dict[str, Any]], result_file: BinaryIO) -> dict[s
 
 
 class _Progress:
-    """How far a task has come: whether its function and values are being unpickled."""
+    """How far a task has come: whether its function and values are being unpickled, and whether
+    that function builds a sublattice.
+    """
 
     loading = False
+    builds_sublattice = False
 
 
 def _call(task: dict[str, Any], progress: _Progress) -> Any:
@@ -87,6 +93,7 @@ def _call(task: dict[str, Any], progress: _Progress) -> Any:
     args = [load(leaf) for leaf in task["args"]]
     kwargs = {name: load(leaf) for name, leaf in task["kwargs"].items()}
     progress.loading = False
+    progress.builds_sublattice = covalent_sdk.builds_sublattice(function)
     if task.get("context"):
         # The function may import Covalent itself.
         covalent_sdk.import_covalent()
@@ -123,7 +130,7 @@ def _run_command(command: str) -> None:
     ended.check_returncode()
 
 
-def _pickle_result(output: Any, file: BinaryIO) -> dict[str, Any]:
+def _pickle_result(output: Any, file: BinaryIO, *, whole_text: bool) -> dict[str, Any]:
     """Write the pickle; return what Covalent keeps beside it in a TransportableObject."""
     try:
         requires = dump(output, file)
@@ -141,15 +148,17 @@ def _pickle_result(output: Any, file: BinaryIO) -> dict[str, Any]:
         },
         "requires": requires,
     }
-    return {"header": header, "string": _shown(output, file.tell())}
+    return {"header": header, "string": _shown(output, file.tell(), whole_text)}
 
 
-def _shown(output: Any, pickled_bytes: int) -> str:
+def _shown(output: Any, pickled_bytes: int, whole_text: bool) -> str:
     """Return ``str(output)`` as Covalent keeps it, shortened where it would be as long as the data.
 
-    Text stays whole: Covalent reads a sublattice from it.
+    The text of a sublattice stays whole, since Covalent reads it from there.
     """
     if isinstance(output, str):
+        if pickled_bytes > _LARGE_BYTES and not whole_text:
+            return f"{sendable(output[:TEXT_LIMIT])}…"
         return sendable(output)
     if pickled_bytes > _LARGE_BYTES and isinstance(output, _BUILT_IN_COLLECTIONS):
         import reprlib

@@ -4,11 +4,9 @@ from __future__ import annotations
 
 import contextlib
 import os
-import shutil
 import stat
 import tempfile
 from collections.abc import Iterable
-from typing import Any
 
 _HOME = "home"
 
@@ -53,17 +51,38 @@ class Scratch:
 
     def renew(self) -> None:
         """Remove everything that tasks have left, and create what the next one needs."""
+        _allow(self.path)
         for entry in list(os.scandir(self.path)):
             if entry.name in self.kept:
                 continue
-            if entry.is_dir(follow_symlinks=False):
-                shutil.rmtree(entry.path, onerror=_allow_and_repeat)
-            else:
-                with contextlib.suppress(OSError):
-                    os.unlink(entry.path)
+            self._remove(entry)
         # Libraries create the folders below it.
         os.mkdir(f"{self.path}/{_HOME}")
         self.work = tempfile.mkdtemp(prefix="task-", dir=self.path)
+
+    def _remove(self, entry: os.DirEntry[str]) -> None:
+        """Remove an entry; what cannot be removed is left.
+
+        Folders in folders are moved here one by one: they may be deeper than paths are long, or
+        than calls can be nested.
+        """
+        if not entry.is_dir(follow_symlinks=False):
+            with contextlib.suppress(OSError):
+                os.unlink(entry.path)
+            return
+        folders = [entry.path]
+        while folders:
+            folder = folders.pop()
+            with contextlib.suppress(OSError):
+                _allow(folder)
+                for inner in list(os.scandir(folder)):
+                    if inner.is_dir(follow_symlinks=False):
+                        _allow(inner.path)
+                        folders.append(f"{self.path}/removed-{os.urandom(8).hex()}")
+                        os.rename(inner.path, folders[-1])
+                    else:
+                        os.unlink(inner.path)
+                os.rmdir(folder)
 
 
 def _strangers(path: str) -> list[str]:
@@ -77,12 +96,9 @@ def _strangers(path: str) -> list[str]:
     return [] if _HOME in names else names
 
 
-def _allow_and_repeat(function: Any, path: str, _: Any) -> None:
-    """Remove what a folder's permissions protect."""
-    with contextlib.suppress(OSError):
-        os.chmod(os.path.dirname(path), stat.S_IRWXU)
-        if function in (os.open, os.scandir, os.lstat) and not os.path.islink(path):
-            os.chmod(path, stat.S_IRWXU)
-            shutil.rmtree(path, ignore_errors=True)
-        else:
-            function(path)
+def _allow(folder: str) -> None:
+    """Let this user do anything in a folder, whatever its permissions were."""
+    mode = stat.S_IMODE(os.stat(folder).st_mode)
+    if mode & stat.S_IRWXU != stat.S_IRWXU:
+        with contextlib.suppress(OSError):
+            os.chmod(folder, mode | stat.S_IRWXU)

@@ -33,6 +33,7 @@ def prepare_template(scratch: Scratch) -> None:
         if folder and folder != os.environ.get("LAMBDA_RUNTIME_DIR")
     ]
     os.environ["PYTHONPATH"] = ":".join(folders)
+    sitecustomize.run_path_files()
     # The runtime client's log handler writes around sys.stderr: tasks would lose their logging.
     logging.root.handlers = []
 

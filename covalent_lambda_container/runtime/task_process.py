@@ -23,6 +23,11 @@ from .watch import CancelWatch
 _PIPE_BYTES = 64 * 1024
 _DRAINED_BYTES = 1024 * 1024
 _MESSAGE_BYTES = 1024
+_BLOCK_BYTES = 512
+_SURROGATE = b"\\ud"
+"""How the escapes of both halves of a character begin in JSON."""
+_LAST_S = 1.0
+"""What a process that has let go of the handler has for its end, if its time is up."""
 _GRACE_S = 0.5
 """What a cancelled task has for an end of its own."""
 
@@ -86,6 +91,7 @@ class TaskProcess:
 
     def __init__(self, template: Template, task_file: int, *, packed: bool) -> None:
         self._template = template
+        self._has_ended = False
         self._stdout = CapturedOutput()
         self._stderr = CapturedOutput()
         self._pid, self._process = template.next_process()
@@ -149,27 +155,36 @@ class TaskProcess:
                     look_at = None
                     watch = CancelWatch(cancellation.url, cancellation.task_id, cancellation.poll_s)
                     watches.callback(watch.close)
-        return self._ended(ending, cancelled=cancelled, timed_out=timed_out)
+        return self._ended(
+            ending, cancelled=cancelled, timed_out=timed_out, most_s=time_is_up - time.monotonic()
+        )
 
     def close(self) -> None:
-        """Release what it had."""
+        """Release what it had; end it if nobody has waited for its end."""
+        if not self._has_ended:
+            self._template.end_task(())
         self._process.close()
         for descriptor in (*self._outputs, self._answer_file, self.result_file):
             os.close(descriptor)
         self._outputs.clear()
 
-    def _ended(self, ending: bytes, *, cancelled: bool, timed_out: bool) -> Ended:
+    def _ended(self, ending: bytes, *, cancelled: bool, timed_out: bool, most_s: float) -> Ended:
         answer = self._answer() if ending else None
+        self._has_ended = True
         if answer is None:
             # What it printed is complete only when its process has ended.
-            report = self._template.end_task((), wait=True)
+            # One that says it is done is not waited for, nor one whose time was up before.
+            is_over = bool(ending) or most_s == math.inf
+            patience_s = _LAST_S if is_over else max(most_s, _LAST_S)
+            report = self._template.end_task((), wait_s=patience_s)
+            timed_out = timed_out or (report["status"] is None and not is_over)
         else:
             report = {"status": 0, "peak_kb": _peak_kb(ending)}
-            self._template.end_task(_modules(answer), wait=False)
+            self._template.end_task(_modules(answer))
         self._drain()
         return Ended(
             answer=answer,
-            how=_how(report["status"]),
+            how=_how(signal.SIGKILL if report["status"] is None else report["status"]),
             cancelled=cancelled,
             timed_out=timed_out,
             stdout=self._stdout.text(),
@@ -222,10 +237,19 @@ class TaskProcess:
             os.kill(self._pid, number)
 
     def _answer(self) -> dict[str, Any] | None:
-        size = os.fstat(self._answer_file).st_size
+        """Return what the task's process has written, if that is an answer.
+
+        It may have written anything, or made the files longer than memory is.
+        """
+        if not (_is_written(self._answer_file) and _is_written(self.result_file)):
+            return None
+        text = os.pread(self._answer_file, os.fstat(self._answer_file).st_size, 0)
         try:
-            answer = json.loads(os.pread(self._answer_file, size, 0))
-        except ValueError:
+            answer = json.loads(text)
+            if _SURROGATE in text:
+                # Lambda's runtime client could not send half a character.
+                json.dumps(answer, ensure_ascii=False).encode()
+        except (ValueError, RecursionError):
             return None
         return answer if isinstance(answer, dict) else None
 
@@ -238,6 +262,12 @@ def task_process(template: Template, task_file: int, *, packed: bool) -> Iterato
         yield process
     finally:
         process.close()
+
+
+def _is_written(descriptor: int) -> bool:
+    """Return whether a file in memory has all the bytes that its size says."""
+    found = os.fstat(descriptor)
+    return found.st_size <= found.st_blocks * _BLOCK_BYTES
 
 
 def _peak_kb(ending: bytes) -> int:

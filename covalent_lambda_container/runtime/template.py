@@ -14,10 +14,12 @@ import gc
 import importlib
 import json
 import os
+import select
 import signal
 import socket
 import subprocess
 import sys
+import time
 import warnings
 from collections.abc import Iterable, Iterator
 from typing import Any
@@ -30,6 +32,9 @@ from .task_main import wait_and_run
 _MESSAGE_BYTES = 64 * 1024
 _MODULES_BYTES = 32 * 1024
 _PATIENCE_S = 30.0
+_LOOK_S = 0.1
+"""How often the handler looks whether the template was stopped."""
+_MOST_STOPS = 5
 
 
 class TemplateEnded(Exception):
@@ -52,10 +57,12 @@ class Template:
         self._patience_s = patience_s
         self._imports = True
         self._known: set[str] = set()
+        self._pid = 0
         self._control, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
         for stream in (sys.stdout, sys.stderr):
             stream.flush()
-        if not os.fork():
+        self._pid = os.fork()
+        if not self._pid:
             self._control.close()
             serve(theirs, self._scratch)
         theirs.close()
@@ -64,7 +71,6 @@ class Template:
 
     def next_process(self) -> tuple[int, socket.socket]:
         """Return the id of the process for the next task, and the connection to it."""
-        self._control.settimeout(self._patience_s)
         try:
             return self._next_process()
         except TemplateEnded as exc:
@@ -73,11 +79,10 @@ class Template:
                 self._imports = False
             self._restart()
             return self._next_process()
-        finally:
-            self._control.settimeout(None)
 
     def _next_process(self) -> tuple[int, socket.socket]:
         try:
+            self._await_message(self._patience_s)
             message, descriptors, _, _ = socket.recv_fds(self._control, _MESSAGE_BYTES, 1)
         except OSError as exc:
             raise TemplateEnded from exc
@@ -85,31 +90,58 @@ class Template:
             raise TemplateEnded
         return json.loads(message)["pid"], socket.socket(fileno=descriptors[0])
 
-    def end_task(self, modules: Iterable[str], *, wait: bool) -> dict[str, Any]:
+    def end_task(self, modules: Iterable[str], *, wait_s: float | None = None) -> dict[str, Any]:
         """Have the task's process ended, and another made.
 
         Parameters
         ----------
         modules
             What the task has imported; the next one finds it imported.
-        wait
-            Whether to wait until the process has ended.
+        wait_s
+            How long its process may take to end by itself; None to kill it, and not to wait.
 
         Returns
         -------
         dict
-            ``status`` of the process and its ``peak_kb``, if it was waited for.
+            ``status`` of the process, None if it did not end in time, and its ``peak_kb``.
         """
-        message = json.dumps({"modules": self._new(modules), "report": wait}).encode()
+        reports = wait_s is not None
+        message = json.dumps({"modules": self._new(modules), "report": reports}).encode()
         try:
             self._control.send(message)
-            if wait:
+            if wait_s is not None:
+                self._await_message(wait_s)
                 report: dict[str, Any] = json.loads(self._control.recv(_MESSAGE_BYTES))
                 return report
+        except TimeoutError:
+            self._restart()
+            return {"status": None, "peak_kb": 0}
         except (OSError, ValueError):
             # Killed by the task, most likely, whose process ends with it.
             self._restart()
         return {"status": signal.SIGKILL, "peak_kb": 0}
+
+    def _await_message(self, patience_s: float) -> None:
+        """Wait until the template has sent something, or has ended.
+
+        A task may have stopped it by a signal, and have left a process that stops it again.
+
+        Raises
+        ------
+        TimeoutError
+            It takes longer than that.
+        ConnectionError
+            It is stopped again and again.
+        """
+        ends, stops = time.monotonic() + patience_s, 0
+        while not select.select([self._control], [], [], _LOOK_S)[0]:
+            if time.monotonic() > ends:
+                raise TimeoutError
+            if _is_stopped(self._pid):
+                stops += 1
+                if stops > _MOST_STOPS:
+                    raise ConnectionError
+                os.kill(self._pid, signal.SIGCONT)
 
     def _new(self, modules: Iterable[str]) -> list[str]:
         new, size = list[str](), 0
@@ -132,12 +164,13 @@ class Template:
         self._control, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
         with theirs:
             arguments = [str(theirs.fileno()), self._scratch.path, *self._scratch.kept]
-            subprocess.Popen(
+            started = subprocess.Popen(
                 [sys.executable, "-m", __name__, *arguments],
                 env=os.environ | {"PYTHONPATH": os.pathsep.join(filter(None, sys.path))},
                 stdin=subprocess.DEVNULL,
                 pass_fds=[theirs.fileno()],
             )
+        self._pid = started.pid
 
 
 def serve(control: socket.socket, scratch: Scratch) -> None:
@@ -210,14 +243,22 @@ def end_children() -> None:
 def _children() -> Iterator[int]:
     own = str(os.getpid())
     for name in os.listdir("/proc"):
-        if not name.isdigit():
-            continue
-        with contextlib.suppress(OSError):
-            with open(f"/proc/{name}/stat", encoding="utf-8", errors="replace") as file:
-                # The command's name stands in parentheses and may contain anything.
-                fields = file.read().rpartition(")")[2].split()
-            if fields[1] == own:
-                yield int(name)
+        if name.isdigit() and _stat(int(name))[1:2] == [own]:
+            yield int(name)
+
+
+def _is_stopped(pid: int) -> bool:
+    return _stat(pid)[:1] == ["T"]
+
+
+def _stat(pid: int) -> list[str]:
+    """Return what the kernel says of a process, from its state on; nothing if it is gone."""
+    try:
+        with open(f"/proc/{pid}/stat", encoding="utf-8", errors="replace") as file:
+            # The command's name stands in parentheses and may contain anything.
+            return file.read().rpartition(")")[2].split()
+    except OSError:
+        return []
 
 
 def _import(modules: Iterable[str]) -> None:
@@ -231,6 +272,9 @@ def _import(modules: Iterable[str]) -> None:
         contextlib.redirect_stderr(nowhere),
     ):
         for name in modules:
+            if name.partition(".")[0] == __package__:
+                # The task says what it imported; another handler would make templates of its own.
+                continue
             # A module that cannot be imported here is the task's own concern.
             with contextlib.suppress(BaseException):
                 importlib.import_module(name)

@@ -15,8 +15,8 @@ mapping is *packed*: each ``P`` becomes ``{"blob": i}``, and the raw bytes of al
     blobs                 raw pickle bytes, one after the other
 
 An answer is ``{"v", "status", "result", "stdout", "stderr", "error", "usage"}``; a packed answer
-has its pickle as blob 0. When an answer went to S3, the invocation returns ``{"v", "result_at":
-"s3"}`` in its place.
+has its pickle as blob 0 and, if it is long, the text of its result as blob 1, in UTF-8. When an
+answer went to S3, the invocation returns ``{"v", "result_at": "s3"}`` in its place.
 
 While a task runs, what it has printed so far is in S3, if the event has a ``live_url``::
 

@@ -39,7 +39,9 @@ def _encodable(text: str) -> str:
     """Refuse lone surrogates, which UTF-8 cannot carry; Pydantic leaves them in long texts."""
     if not text.isascii():
         try:
-            text.encode()
+            # In pieces: encoding holds the interpreter's lock.
+            for start in range(0, len(text), _PIECE_CHARACTERS):
+                text[start : start + _PIECE_CHARACTERS].encode()
         except UnicodeEncodeError:
             raise ValueError("it cannot be encoded as UTF-8") from None
     return text

@@ -183,6 +183,8 @@ class Recovery:
             if self._now() >= function.next_round:
                 await self._one_round(call, function)
                 if objects.task_id not in function.lost:
+                    # An environment says that it has stored the answer. That may be untrue.
+                    function.lost[objects.task_id] = objects.result_key
                     continue
             pause_s = min(call.poll_interval_s, max(deadline - self._now(), 0.1))
             await self._sleep(min(pause_s, max(function.next_round - self._now(), 0.1)))

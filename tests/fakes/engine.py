@@ -289,11 +289,14 @@ class FakeInstaller:
         return program
 
 
-def wheel(name: str, version: str, files: Mapping[str, str], **extra: Any) -> dict[str, bytes]:
+def wheel(
+    name: str, version: str, files: Mapping[str, str], *, requires: Sequence[str] = (), **extra: Any
+) -> dict[str, bytes]:
     """Return what installing a wheel leaves: its files and their list."""
     folder = f"{name.replace('-', '_')}-{version}.dist-info"
     content = {path: text.encode() for path, text in files.items()}
-    content[f"{folder}/METADATA"] = f"Name: {name}\nVersion: {version}\n".encode()
+    needs = "".join(f"Requires-Dist: {line}\n" for line in requires)
+    content[f"{folder}/METADATA"] = f"Name: {name}\nVersion: {version}\n{needs}".encode()
     content |= {f"{folder}/{path}": text.encode() for path, text in extra.items()}
     rows = [[path, recorded(data), str(len(data))] for path, data in sorted(content.items())]
     record = io.StringIO()

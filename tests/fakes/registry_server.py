@@ -6,6 +6,7 @@ import base64
 import hashlib
 import json
 import re
+import ssl
 import threading
 import time
 import uuid
@@ -16,7 +17,9 @@ from urllib.parse import parse_qs, urlsplit
 
 from tests.fakes.loopback import LoopbackHandler, LoopbackServer
 
-_PATH = re.compile(r"/v2/(?P<name>.+?)/(?P<kind>blobs/uploads|blobs|manifests)/?(?P<rest>[^/]*)")
+_PATH = re.compile(
+    r"(?:/storage)?/v2/(?P<name>.+?)/(?P<kind>blobs/uploads|blobs|manifests)/?(?P<rest>[^/]*)"
+)
 
 
 @dataclass
@@ -53,6 +56,10 @@ class _Handler(LoopbackHandler):
     fake: FakeRegistryServer
 
     def _serve(self) -> None:
+        self.fake.authorizations.append(self.headers.get("Authorization"))
+        if urlsplit(self.path).path == "/token":
+            self._token()
+            return
         found = _PATH.fullmatch(urlsplit(self.path).path)
         assert found, self.path
         name, kind, rest = found["name"], found["kind"], found["rest"]
@@ -71,13 +78,38 @@ class _Handler(LoopbackHandler):
                 self._error(fault.status, fault.code, fault.headers)
             self.close_connection = True
             return
-        password = base64.b64encode(f"AWS:{self.fake.password}".encode()).decode()
-        if self.headers.get("Authorization") != f"Basic {password}":
-            self._error(401, "UNAUTHORIZED", {"WWW-Authenticate": 'Basic realm="fake"'})
+        if not self._is_known():
+            self._error(401, "UNAUTHORIZED", {"WWW-Authenticate": self._challenge()})
+        elif self.fake.blobs_at and (self.command, kind) == ("GET", "blobs"):
+            self.answer(307, b"", {"Location": f"{self.fake.blobs_at}{self.path}"})
         elif name not in self.fake.repositories:
             self._error(404, "NAME_UNKNOWN")
         else:
             self._answer(self.fake.repositories[name], name, kind, rest, body)
+
+    def _is_known(self) -> bool:
+        return self.fake.is_open or self.headers.get("Authorization") == (
+            f"Bearer {self.fake.token}" if self.fake.token else self._basic()
+        )
+
+    def _basic(self) -> str:
+        return f"Basic {base64.b64encode(f'AWS:{self.fake.password}'.encode()).decode()}"
+
+    def _challenge(self) -> str:
+        if not self.fake.token:
+            return 'Basic realm="fake"'
+        return f'Bearer realm="{self.fake.url}/token",service="fake"'
+
+    def _token(self) -> None:
+        fault = self.fake.fault(self.command, "token")
+        if fault is not None:
+            if fault.status:
+                self._error(fault.status, fault.code, fault.headers)
+            self.close_connection = True
+        elif self.headers.get("Authorization") != self._basic():
+            self._error(401, "UNAUTHORIZED")
+        else:
+            self.answer(200, json.dumps({"token": self.fake.token}).encode(), {})
 
     do_GET = do_HEAD = do_POST = do_PATCH = do_PUT = _serve  # noqa: N815 - http.server's names
 
@@ -117,7 +149,8 @@ class _Handler(LoopbackHandler):
             held.blobs[digest] = data
             self.answer(201, b"", {})
             return
-        self.answer(202, b"", {"Location": f"/v2/{name}/blobs/uploads/{key}"})
+        place = self.fake.location.format(url=self.fake.url, name=name, key=key)
+        self.answer(202, b"", {"Location": place} if place else {})
 
     def _manifest(self, held: Stored, tag: str, body: bytes) -> None:
         with self.fake.lock:
@@ -168,12 +201,22 @@ class FakeRegistryServer(LoopbackServer):
         How many of the next blobs that are read have a wrong byte.
     seconds_per_body
         How long it takes to answer a request that has a body.
+    authorizations
+        Of each request, or None.
+    token
+        What its token service gives to who knows the password; requests then have to present that.
+    is_open
+        Set to ask nobody for anything.
+    blobs_at
+        Address of another server, which has the blobs.
+    location
+        Where it says that uploads go on.
     """
 
     handler = _Handler
 
-    def __init__(self) -> None:
-        super().__init__()
+    def __init__(self, context: ssl.SSLContext | None = None) -> None:
+        super().__init__(context)
         self.repositories: dict[str, Stored] = {}
         self.password = "secret-of-the-registry"
         self.requests: list[tuple[str, str, str]] = []
@@ -181,6 +224,10 @@ class FakeRegistryServer(LoopbackServer):
         self.forgets: list[str] = []
         self.changed_bytes = 0
         self.seconds_per_body = 0.0
+        self.authorizations: list[str | None] = []
+        self.token = self.blobs_at = ""
+        self.is_open = False
+        self.location = "/v2/{name}/blobs/uploads/{key}"
         self.lock = threading.Lock()
 
     def fault(self, method: str, kind: str) -> Fault | None:

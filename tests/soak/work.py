@@ -16,6 +16,7 @@ KINDS = (
     *("long",) * 3,
     *("printing", "raising", "exiting", "large", "cancelled"),
     "timed out",
+    "sublattice",
 )
 
 

@@ -99,7 +99,7 @@ CONFINED = {
     "isal": {"adapters/registry", "files/kept_files"},
     "jinja2": {"images/dockerfile", "report/page"},
     "matplotlib": {"report/pictures"},
-    "pybase64": {"tasks/answers", "tasks/s3_envelope"},
+    "pybase64": {"covalent_api/long_values", "tasks/answers", "tasks/s3_envelope"},
     "pydantic": {"options", "tasks/answers"},
     "pydantic_core": {"files/json_documents"},
     "pyqwest": {"adapters/aws/lambda_invocations"},

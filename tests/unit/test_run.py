@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import asyncio
 import io
+import sys
 import time
 from collections.abc import Iterator
 from functools import partial
 from pathlib import Path
+from types import ModuleType
 from typing import Any
 
 import pytest
@@ -133,6 +135,46 @@ def test_advice_stands_below_the_error(executor: Any) -> None:
 
     with pytest.raises(TaskRuntimeError, match=r"^MemoryError: \nRaise the option memory_size"):
         asyncio.run(run(executor, fail))
+
+
+class FakeDataManager(ModuleType):
+    """Covalent's updates of nodes, in its dispatcher."""
+
+    def __init__(self, *, fails: bool) -> None:
+        super().__init__("covalent_dispatcher._core.data_manager")
+        self.fails = fails
+        self.errors: list[str] = []
+
+    def generate_node_result(self, *, node_id: int, error: str) -> str:
+        return error
+
+    async def update_node_result(self, dispatch_id: str, update: str) -> None:
+        if self.fails:
+            raise OSError("database is locked")
+        self.errors.append(update)
+
+
+@pytest.mark.parametrize("fails", [False, True])
+def test_advice_stands_in_a_nodes_error_or_else_in_its_stderr(
+    executor: Any, monkeypatch: pytest.MonkeyPatch, fails: bool
+) -> None:
+    manager = FakeDataManager(fails=fails)
+    for name in ("covalent_dispatcher", "covalent_dispatcher._core"):
+        monkeypatch.setitem(sys.modules, name, ModuleType(name))
+    monkeypatch.setattr(
+        sys.modules["covalent_dispatcher._core"], "data_manager", manager, raising=False
+    )
+    monkeypatch.setitem(sys.modules, manager.__name__, manager)
+
+    def fail() -> None:
+        raise MemoryError
+
+    with pytest.raises(TaskRuntimeError, match="Raise the option memory_size"):
+        asyncio.run(run(executor, fail))
+    printed = executor.task_stderr.getvalue()
+    # The page shows both, one below the other.
+    assert "\n".join([printed, *manager.errors]).count("Raise the option memory_size") == 1
+    assert printed.count("MemoryError") == 1
 
 
 @pytest.mark.parametrize(
@@ -295,8 +337,11 @@ def test_a_cancelled_task_ends_at_once(
 
 
 def test_a_task_that_is_not_running_cannot_be_cancelled(executor: Any) -> None:
-    asyncio.run(run(executor, abs, -1))
-    assert asyncio.run(executor.cancel(METADATA, None)) is False
+    # What comes too late is remembered, as what comes too early is: no other test has this task.
+    ended = METADATA | {"node_id": 5}
+    assembled = partial(wrapper_fn, TransportableObject(abs), [], [])
+    asyncio.run(executor.run(assembled, [TransportableObject(-1)], {}, ended))
+    assert asyncio.run(executor.cancel(ended, None)) is False
 
 
 def test_a_task_that_was_cancelled_before_it_came_does_not_begin(

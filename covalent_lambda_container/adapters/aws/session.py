@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 import functools
 import threading
-import time
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
@@ -20,6 +19,7 @@ from botocore.httpsession import get_cert_path
 from botocore.utils import get_environ_proxies
 
 from covalent_lambda_container.adapters.aws.aws_errors import explained
+from covalent_lambda_container.adapters.aws.credentials import SharedRenewals
 from covalent_lambda_container.concurrency.event_loop import PerLoop, in_thread
 from covalent_lambda_container.errors import ConfigurationError
 
@@ -34,10 +34,6 @@ _QUICK_S: Final = 3
 
 _S3_CONNECTIONS: Final = 64
 """Connections kept open. Beyond botocore's default of ten, each object would open and close one."""
-
-_RENEWED_S: Final = 60
-"""How long renewed credentials are used that are about to expire all the same, because their source
-has no newer ones yet."""
 
 _RETRIES: Final[Any] = {"mode": "standard", "max_attempts": 3}
 _CONTROL_PLANE_RETRIES: Final[Any] = {"mode": "standard", "max_attempts": 8}
@@ -68,8 +64,7 @@ class AwsClients:
     def __init__(self, target: AwsTarget, session: boto3.Session | None = None) -> None:
         self.target = target
         self._lock = threading.Lock()
-        self._renewed: tuple[float, ReadOnlyCredentials] | None = None
-        self._renewals: PerLoop[list[asyncio.Future[None]]] = PerLoop(list)
+        self._renewals: PerLoop[list[asyncio.Future[ReadOnlyCredentials]]] = PerLoop(list)
         with explained("open an AWS session", target.profile or "default profile"):
             self._core = session._session if session else _core_session(target)
             self._session = session or boto3.Session(botocore_session=self._core)
@@ -121,24 +116,15 @@ class AwsClients:
     async def renew_credentials(self) -> None:
         """Renew the credentials, in a thread, when they are about to expire."""
         credentials = self._credentials
-        if not isinstance(credentials, RefreshableCredentials) or self._renewed_lately:
+        if not isinstance(credentials, SharedRenewals) or not credentials.are_due:
             return
-        if not credentials.refresh_needed():
-            return
-        # One renewal for all tasks that need it, whose number may be in the thousands.
+        # One thread for all tasks that wait for it, whose number may be in the thousands.
         renewals = self._renewals.get()
         if not renewals:
-            renewals.append(asyncio.ensure_future(self._renew(credentials)))
+            renewal = in_thread(credentials.get_frozen_credentials)
+            renewals.append(asyncio.ensure_future(renewal))
             renewals[0].add_done_callback(renewals.remove)
         await asyncio.shield(renewals[0])
-
-    async def _renew(self, credentials: RefreshableCredentials) -> None:
-        frozen = await in_thread(credentials.get_frozen_credentials)
-        self._renewed = time.monotonic(), frozen
-
-    @property
-    def _renewed_lately(self) -> bool:
-        return self._renewed is not None and time.monotonic() < self._renewed[0] + _RENEWED_S
 
     def frozen_credentials(self) -> ReadOnlyCredentials:
         """Return the credentials to sign with; does not block after `renew_credentials`.
@@ -150,13 +136,16 @@ class AwsClients:
         """
         if self._credentials is None:
             raise NoCredentialsError
-        if self._renewed is not None and self._renewed_lately:
-            return self._renewed[1]
         return self._credentials.get_frozen_credentials()
 
     @functools.cached_property
     def _credentials(self) -> Credentials | None:
-        return self._core.get_credentials()
+        found = self._core.get_credentials()
+        if isinstance(found, RefreshableCredentials):
+            # For boto3's clients as well, which take what the session has.
+            found = SharedRenewals(found)
+            vars(self._core)["_credentials"] = found
+        return found
 
     @property
     def certificates(self) -> str:
@@ -207,6 +196,7 @@ class AwsClients:
     def _client(self, service: str, config: Config) -> Any:
         # boto3 sessions must not create clients in several threads at once.
         with self._lock, explained(f"open an AWS {service} client", self.target.region or "aws"):
+            _ = self._credentials
             return self._session.client(  # type: ignore[call-overload]
                 service, config=config, endpoint_url=self.target.endpoint_url or None
             )

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import posixpath
 import tarfile
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence, Set
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -36,12 +36,12 @@ class _Tree:
     links: dict[str, str]
     files: dict[str, _Position]
 
-    def remove(self, path: str, *, below_only: bool = False) -> None:
+    def remove(self, path: str, *, below_only: bool = False, kept: Set[str] = frozenset()) -> None:
         below = f"{path}/" if path else ""
         for known in (self.links, self.files):
-            for gone in [each for each in known if each.startswith(below)]:
+            for gone in [each for each in known if each.startswith(below) and each not in kept]:
                 del known[gone]
-            if not below_only:
+            if not below_only and path not in kept:
                 known.pop(path, None)
 
     def resolved(self, path: str) -> str | None:
@@ -110,15 +110,15 @@ def _apply(tree: _Tree, number: int, layer: Path) -> int:
     with _opened(layer) as archive:
         for at, member in enumerate(archive):
             size += member.size
-            path = posixpath.normpath(f"/{member.name}").strip("/")
-            folder, name = posixpath.split(path)
+            folder, name = posixpath.split(posixpath.normpath(f"/{member.name}").strip("/"))
+            # A layer may go through a link of one below it: lib/x, where lib is usr/lib.
+            folder = tree.resolved(folder) or folder
+            path = posixpath.join(folder, name)
+            # Both hide what is below this layer, wherever in it they stand.
             if name == _OPAQUE:
-                # What this very layer has put there stays.
-                kept = {each: tree.files[each] for each in made if each in tree.files}
-                tree.remove(folder, below_only=True)
-                tree.files |= kept
+                tree.remove(folder, below_only=True, kept=made)
             elif name.startswith(_WHITEOUT):
-                tree.remove(posixpath.join(folder, name.removeprefix(_WHITEOUT)))
+                tree.remove(posixpath.join(folder, name.removeprefix(_WHITEOUT)), kept=made)
             elif member.isdir():
                 tree.links.pop(path, None)
                 tree.files.pop(path, None)

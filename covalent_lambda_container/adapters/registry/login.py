@@ -37,8 +37,20 @@ class Authorization(requests.auth.AuthBase):
             request.headers["Authorization"] = self._header
         return request
 
-    def renew(self, challenge: str, session: requests.Session, *, push: bool) -> None:
+    def renew(
+        self, challenge: str, session: requests.Session, *, push: bool, verify: str | None
+    ) -> requests.Response | None:
         """Make a new header for a ``WWW-Authenticate`` challenge.
+
+        Parameters
+        ----------
+        verify
+            Path of a PEM file with authorities to trust; None: those of the environment.
+
+        Returns
+        -------
+        Response or None
+            The token service's refusal.
 
         Raises
         ------
@@ -49,7 +61,7 @@ class Authorization(requests.auth.AuthBase):
         login = self._find_login()
         if scheme.lower() == "basic":
             self._header = _basic(login) if login else ""
-            return
+            return None
         details: dict[str, str] = parse_dict_header(rest)  # type: ignore[no-untyped-call]
         if scheme.lower() != "bearer" or "realm" not in details:
             raise RegistryError(f"The registry asks for a login of an unknown kind: {scheme!r}.")
@@ -64,13 +76,15 @@ class Authorization(requests.auth.AuthBase):
             headers=headers,
             timeout=_TIMEOUT_S,
             auth=_keep,
+            verify=verify,
         )
-        token = _token(answer) if answer.ok else ""
+        if not answer.ok:
+            return answer
+        token = _token(answer)
         if not token:
-            raise RegistryError(
-                f"The registry's token service gave no token: HTTP {answer.status_code}."
-            )
+            raise RegistryError("The registry's token service answered without a token.")
         self._header = f"Bearer {token}"
+        return None
 
 
 def _keep(request: Any) -> Any:

@@ -5,6 +5,8 @@ from __future__ import annotations
 import contextlib
 import logging
 from collections.abc import Callable
+from datetime import datetime, timezone
+from email.utils import parsedate_to_datetime
 from functools import partial
 from http import HTTPStatus
 from typing import Any, Final, TypeVar
@@ -100,6 +102,9 @@ class RegistryRequests:
             try:
                 return attempt()
             except (TryAgain, BrokenRead, requests.RequestException) as exc:  # noqa: PERF203 - few
+                if "CERTIFICATE_VERIFY_FAILED" in str(exc):
+                    reason = f"{exc}. Name a file with its authority by the option ca_bundle"
+                    raise self._failure(operation, reason) from exc
                 waits_s = _WAITS_S if self._has_answered else _FIRST_WAITS_S
                 # urllib3's errors have the address, which has no credentials.
                 if attempts == len(waits_s):
@@ -134,7 +139,12 @@ class RegistryRequests:
         if answer.status_code == HTTPStatus.UNAUTHORIZED:
             answer.close()
             challenge = answer.headers.get("WWW-Authenticate", "Basic")
-            self._authorization.renew(challenge, self._session, push=push)
+            refused = self._authorization.renew(
+                challenge, self._session, push=push, verify=self._verify
+            )
+            if refused is not None:
+                with refused:
+                    raise self._refusal("login", refused)
             answer = self._once(method, url, **given)
         if answer.ok or (absent_ok and answer.status_code == HTTPStatus.NOT_FOUND):
             return answer
@@ -164,15 +174,28 @@ class RegistryRequests:
         reason = f"HTTP {answer.status_code}{f': {said}' if said else ''}"
         wrong_digest = "DIGEST_INVALID" in said
         unknown_upload = method in ("PATCH", "PUT") and "BLOB_UPLOAD_" in said
-        if answer.status_code in _TRANSIENT or wrong_digest or unknown_upload:
-            asked = answer.headers.get("Retry-After", "")
-            return TryAgain(reason, float(asked) if asked.isdigit() else 0.0)
+        # An upload that another machine of the registry does not know as far as it has come.
+        wrong_range = answer.status_code == HTTPStatus.REQUESTED_RANGE_NOT_SATISFIABLE
+        if answer.status_code in _TRANSIENT or wrong_digest or unknown_upload or wrong_range:
+            return TryAgain(reason, _seconds(answer.headers.get("Retry-After", "")))
         if "BLOB_UNKNOWN" in said or "LayersNotFound" in said:
             return BlobMissing(f"{self._name} lacks a blob of the image: {reason}")
         return self._failure(f"{method} to the registry", reason)
 
     def _failure(self, operation: str, reason: str) -> RegistryError:
         return RegistryError(f"{self._name}: could not {operation}: {reason}")
+
+
+def _seconds(retry_after: str) -> float:
+    """Return how long a registry asks to wait: by seconds, or a date (RFC 9110, 10.2.3)."""
+    if retry_after.isdigit():
+        return float(retry_after)
+    try:
+        until = parsedate_to_datetime(retry_after)
+    except ValueError:
+        return 0.0
+    until = until if until.tzinfo else until.replace(tzinfo=timezone.utc)
+    return max(0.0, (until - datetime.now(timezone.utc)).total_seconds())
 
 
 def break_off(answer: requests.Response) -> None:

@@ -27,6 +27,7 @@ from covalent_lambda_container.adapters.registry.registry_requests import (
     break_off,
 )
 from covalent_lambda_container.concurrency import cancellable
+from covalent_lambda_container.errors import RegistryError
 from covalent_lambda_container.ports.registry import RegistryLogin
 
 log = logging.getLogger(__name__)
@@ -145,11 +146,26 @@ class Repository:
         if f"sha256:{seen.hexdigest()}" != digest:
             raise BrokenRead(f"{self.name}: the registry sent other bytes than blob {digest}")
 
-    def small_blob(self, digest: str) -> bytes:
-        """Return a blob that fits into memory, such as an image's configuration."""
-        return self._requests.repeated(
-            f"read blob {digest}", lambda: b"".join(self.read_blob(digest))
-        )
+    def small_blob(self, digest: str, most_bytes: int) -> bytes:
+        """Return a blob that fits into memory, such as an image's configuration.
+
+        Raises
+        ------
+        RegistryError
+            It cannot be read, or has more bytes.
+        """
+
+        def read() -> bytes:
+            content = bytearray()
+            for piece in self.read_blob(digest):
+                content += piece
+                if len(content) > most_bytes:
+                    raise RegistryError(
+                        f"{self.name}: blob {digest} has more than {most_bytes:,} bytes."
+                    )
+            return bytes(content)
+
+        return self._requests.repeated(f"read blob {digest}", read)
 
     def download(self, digest: str, file: Path) -> None:
         """Download a blob to a file; an interrupted download starts again."""
@@ -195,7 +211,10 @@ class Repository:
         return f"sha256:{hashlib.sha256(content).hexdigest()}"
 
     def _location(self, answer: requests.Response) -> str:
-        return urljoin(answer.url, answer.headers.get("Location", ""))
+        place = answer.headers.get("Location", "")
+        if not place:
+            raise RegistryError(f"{self.name}: the registry began an upload without saying where.")
+        return urljoin(answer.url, place)
 
 
 _BINARY: Final[Mapping[str, str]] = {"Content-Type": "application/octet-stream"}

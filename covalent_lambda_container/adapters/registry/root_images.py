@@ -75,6 +75,11 @@ class RootImages:
             raise ImageBuildError(
                 f"The root image {name} has a manifest or a configuration that is not one: {exc!r}."
             ) from exc
+        if (config.get("config") or {}).get("OnBuild"):
+            raise ImageBuildError(
+                f"The root image {name} has ONBUILD instructions, which only Docker runs.",
+                hint="Build with builder='docker', or give a base_image without them.",
+            )
         history = tuple(config.pop("history", None) or ())
         config.pop("rootfs")
         return ImageRecord(config=config, history=history, layers=layers)
@@ -132,9 +137,9 @@ class RootImages:
 
     def _config(self, repository: Repository, manifest: Mapping[str, Any]) -> bytes:
         described = manifest["config"]
-        if described["mediaType"] not in _CONFIG_TYPES or described["size"] > _LARGEST_CONFIG:
+        if described["mediaType"] not in _CONFIG_TYPES:
             raise ValueError(described["mediaType"])
-        return repository.small_blob(described["digest"])
+        return repository.small_blob(described["digest"], _LARGEST_CONFIG)
 
 
 def _not_read(name: str, exc: RegistryError) -> ImageBuildError:

@@ -5,12 +5,13 @@ every child process; the handler imports it before anything else. Lambda's boots
 put folders before the standard library, where packages such as ``enum34`` or ``typing`` replace
 modules of the interpreter.
 
-It imports nothing that a package could replace: ``os`` and ``sys`` are loaded by then.
+It imports nothing that a package could replace: ``os``, ``site`` and ``sys`` are loaded by then.
 """
 
 from __future__ import annotations
 
 import os
+import site
 import sys
 
 PACKAGES = "/var/task"
@@ -50,8 +51,28 @@ def apply() -> None:
     sys.path[:] = ordered(others, os.path.dirname(os.__file__), own)
 
 
+def run_path_files() -> None:
+    """Do what the packages' ``.pth`` files say, as Python does where packages are installed.
+
+    On Python 3.12 and later, setuptools provides ``distutils`` by such a file.
+    """
+    folder = os.environ.get("LAMBDA_TASK_ROOT", PACKAGES)
+    try:
+        names = sorted(name for name in os.listdir(folder) if name.endswith(".pth"))
+    except OSError:
+        return
+    for name in names:
+        if name.startswith("."):
+            continue
+        try:
+            site.addpackage(folder, name, None)
+        except SystemExit as exc:
+            sys.stderr.write(f"{name} raised SystemExit: {exc}\n")
+
+
 if __name__ == "sitecustomize":
     apply()
+    run_path_files()
     # Python imports one module of this name: the root image may have another one.
     this = sys.modules.pop(__name__)
     try:

@@ -107,6 +107,22 @@ def test_a_package_is_not_its_prefix() -> None:
     assert references(b"ccovalent.x\nname\n.").package("covalent")
 
 
+@pytest.mark.parametrize(
+    "pickled",
+    [
+        b"",
+        b"\x80\x04ccovalent\nname\n\xff covalent",
+        b"\x80\x04ccovalent\nname\n\x8e\xff\xff\xff\xff\xff\xff\xff\xff",
+        b"\x80\x04ccovalent\nname\nF1e9e9\n.",
+        b"\x80\x04K\x01K\x02\x93ccovalent\nname\n.",
+        b"\x80\x04ccovalent\nname\nh\x07h\x08\x93.",
+        b"\x80\x04ccovalent\nname\nccovalent\nname\n\x93.",
+    ],
+)
+def test_of_a_broken_pickle_the_names_before_the_fault_are_read(pickled: bytes) -> None:
+    assert references(pickled).package("covalent") is (pickled != b"")
+
+
 @given(PLAIN, st.integers(0, pickle.HIGHEST_PROTOCOL))
 def test_plain_values_are_read(value: Any, protocol: int) -> None:
     assert plain_value(pickle.dumps(value, protocol)) == value
@@ -138,21 +154,26 @@ def test_a_small_pickle_cannot_take_much_memory() -> None:
         tracemalloc.stop()
 
 
+def sized(pickled: bytes) -> tuple[int, list[bytes]]:
+    return len(pickled), [pickled[:3], pickled[3:]]
+
+
 @given(st.lists(PLAIN, max_size=4))
 def test_a_list_is_put_together_from_pickles(elements: list[Any]) -> None:
-    assert pickle.loads(pickled_list([cloudpickle.dumps(one) for one in elements])) == elements
+    pickles = [sized(cloudpickle.dumps(one)) for one in elements]
+    assert pickle.loads(b"".join(pickled_list(pickles))) == elements
 
 
 @given(st.dictionaries(st.text(), PLAIN, max_size=4))
 def test_a_dictionary_is_put_together_from_pickles(value: dict[str, Any]) -> None:
-    pickled = pickled_dict(cloudpickle.dumps(list(value)), cloudpickle.dumps(list(value.values())))
-    assert pickle.loads(pickled) == value
+    pickles = (cloudpickle.dumps(list(each)) for each in (value, value.values()))
+    assert pickle.loads(b"".join(pickled_dict(*map(sized, pickles)))) == value
 
 
 def test_elements_are_not_opened_when_they_are_put_together() -> None:
     bomb = pickle.dumps(Bomb())
-    assert bomb in pickled_list([bomb])
-    assert bomb in pickled_dict(bomb, bomb)
+    assert bomb in b"".join(pickled_list([sized(bomb)]))
+    assert bomb in b"".join(pickled_dict(sized(bomb), sized(bomb)))
 
 
 def nested(depth: int) -> bytes:

@@ -164,6 +164,10 @@ def own_dispatch(files: Any, manifest: Any) -> None:
     manifest["metadata"]["dispatch_id"] = "another"
 
 
+def many_values(files: Any, manifest: Any) -> None:
+    manifest["more"] = [[]] * 600_000
+
+
 FORGED: dict[str, tuple[Callable[[Any, Any], None], str]] = {
     "executor": (on_local, "executor 'local'"),
     "executor data": (hidden_local, "executor 'local'"),
@@ -180,6 +184,8 @@ FORGED: dict[str, tuple[Callable[[Any, Any], None], str]] = {
     "parts": (own_header(parts=[{"requires": ["evil"]}]), "only a dispatcher knows"),
     "node": (own_header(node="make (node 0)"), "only a dispatcher knows"),
     "dispatch": (own_dispatch, "dispatch of its own"),
+    "many values": (many_values, "more than 500000 values"),
+    "long header": (own_header(more="x" * 2_000_000), "bytes of JSON"),
 }
 
 

@@ -241,6 +241,21 @@ def test_an_image_that_its_commands_made_too_large_is_removed(
     assert not any(name.startswith("covalent-lambda-packages") for name in engine.images)
 
 
+def test_requirements_that_the_standard_does_not_allow_are_no_error(
+    engine: FakeEngine,
+    installer: FakeInstaller,
+    tmp_path: Path,
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    # uv reads what old distributions require, and installs them.
+    requires = ["six (>=1.0.*)", "cloudpickle<2"]
+    installer.wheels["old==1"] = wheel("old", "1", {"old.py": ""}, requires=requires)
+    with caplog.at_level("WARNING"):
+        builder(engine, installer, tmp_path).build(spec_of("old==1"), NAME)
+    assert NAME in engine.images
+    assert "old requires cloudpickle<2; the image has the client's 3.1.0" in caplog.text
+
+
 def test_a_failed_installation_leaves_nothing(
     engine: FakeEngine, installer: FakeInstaller, tmp_path: Path
 ) -> None:

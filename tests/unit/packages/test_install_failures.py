@@ -198,6 +198,21 @@ REFUSED = [
 ]
 
 
+def test_a_file_that_cannot_be_used_is_no_conflict() -> None:
+    said = (
+        "Resolved 1 package in 2ms\nerror: Failed to download `longnames==1.0`\n"
+        "  cause: Failed to extract archive: longnames-1.0-py3-none-any.whl\n"
+        "  cause: Archive contains unacceptable filename: longnames/x"
+    )
+    error = unsatisfiable(said, lambda _: "")
+    assert type(error) is ImageBuildError
+    assert error.message.splitlines()[:2] == [
+        "The packages could not be installed: Failed to download `longnames==1.0`: Archive "
+        "contains unacceptable filename: longnames/x.",
+        "error: Failed to download `longnames==1.0`",
+    ]
+
+
 @pytest.mark.parametrize(("said", "reason"), REFUSED)
 def test_what_other_versions_would_not_change_is_no_conflict(said: str, reason: str) -> None:
     for error in (unsatisfiable(said, lambda _: "2.4"), not_reached(said)):

@@ -207,6 +207,10 @@ def test_a_file_that_cannot_be_read_is_named(tmp_path: Path, content: bytes | No
         read_requirements_file(tmp_path / "none.txt")
 
 
+def test_a_marker_may_be_empty() -> None:
+    assert read("scipy~=1.10; \nsix;").packages == ("scipy~=1.10", "six")
+
+
 def test_a_file_of_another_machine_is_not_fetched(tmp_path: Path) -> None:
     (tmp_path / "a.txt").write_text("-r https://example.com/requirements.txt\n")
     with pytest.raises(RequirementError, match=r"line 1: .* names no file of this machine"):

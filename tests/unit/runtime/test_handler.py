@@ -102,6 +102,26 @@ def test_a_task_that_ran_long_leaves_even_a_small_answer_in_s3(
     assert cloudpickle.loads(pickles[0]) == function(1)
 
 
+def test_a_text_of_some_length_is_stored_beside_the_index(
+    run: Run, event: dict[str, Any], blobs: FakeBlobStore
+) -> None:
+    event = event | {"durable_after_s": 0}
+    assert run(lambda: "ä\ud800" * 150_000, event=event) == IN_S3
+    answer, (pickled, text) = stored(blobs)
+    assert cloudpickle.loads(pickled) == "ä\ud800" * 150_000
+    assert answer["result"]["string"] == ""
+    assert bytes(text).decode() == "ä\\ud800" * 150_000
+
+
+def test_a_text_as_long_as_the_data_is_shortened(
+    run: Run, event: dict[str, Any], blobs: FakeBlobStore
+) -> None:
+    assert run(lambda: "ä\ud800" * 3_000_000, event=event) == IN_S3
+    answer, (pickled,) = stored(blobs)
+    assert cloudpickle.loads(pickled) == "ä\ud800" * 3_000_000
+    assert answer["result"]["string"] == "ä\\ud800" * 32 * 1024 + "…"
+
+
 def test_a_task_that_failed_late_leaves_its_error_in_s3(
     run: Run, event: dict[str, Any], blobs: FakeBlobStore
 ) -> None:

@@ -179,6 +179,25 @@ def test_environments_that_questions_start_do_not_hide_the_others(
     assert len(pool.executions) == len(set(pool.executions)) == 40
 
 
+def test_who_says_that_it_stored_an_answer_is_not_believed(blobs: FakeBlobStore) -> None:
+    class Lying(Pool):
+        """Its environments claim at first that they have stored every answer."""
+
+        lies = 5
+
+        async def invoke(self, name: str, event: bytes, *, timeout_s: int) -> Reply:
+            asked = json.loads(event)
+            if "ping" not in asked or not self.lies:
+                return await super().invoke(name, event, timeout_s=timeout_s)
+            self.lies -= 1
+            return Reply(payload={"v": 1, "pong": True, "cold": False, "stored": asked["store"]})
+
+    pool = Lying(blobs, "any", 1000, cut=3, seconds=[0.2])
+    ended = asyncio.run(run_all(pool, blobs, 3))
+    assert [type(one) for one in ended] == [Outcome] * 3
+    assert not pool.lies
+
+
 def test_answers_of_short_tasks_come_with_the_tasks_that_follow(blobs: FakeBlobStore) -> None:
     pool = Pool(blobs, "last", 1, cut=1, seconds=[0.2])
 

@@ -11,6 +11,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from covalent_lambda_container.errors import UnusableAnswer
 from covalent_lambda_container.runtime import wire
 from covalent_lambda_container.tasks.s3_envelope import packed_task, read_answer
 
@@ -85,6 +86,27 @@ def test_a_large_pickle_becomes_one_text() -> None:
     pickled = bytes(range(256)) * 40_000
     answer = read_answer(io.BytesIO(packed({"result": {}}, [pickled])))
     assert answer["result"]["pickle"] == as_text(pickled)
+
+
+@given(ENVELOPES, LEAVES, st.text(max_size=50), st.integers(1, 9))
+def test_the_text_of_a_result_may_be_a_blob(
+    envelope: dict[str, Any], pickled: bytes, text: str, most: int
+) -> None:
+    whole = packed(envelope | {"result": {"string": ""}}, [pickled, text.encode()])
+    answer = read_answer(Trickle(whole, most))
+    assert answer == envelope | {"result": {"pickle": as_text(pickled), "string": text}}
+
+
+def test_a_long_text_keeps_characters_that_two_pieces_share() -> None:
+    for text in ("x" + "ä😀" * 1_500_000, "x" * 10_000_000):
+        answer = read_answer(io.BytesIO(packed({"result": {}}, [b"p", text.encode()])))
+        assert answer["result"]["string"] == text
+
+
+@pytest.mark.parametrize("text", ["x" * 10_000_000 + "ä", "ä" * 5_000_000])
+def test_a_long_text_is_no_sublattice_if_it_has_more_than_ascii(text: str) -> None:
+    with pytest.raises(UnusableAnswer):
+        read_answer(io.BytesIO(packed({"result": {}}, [b"p", text.encode()])))
 
 
 @given(ENVELOPES, LEAVES, st.data())

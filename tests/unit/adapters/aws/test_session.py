@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import threading
+import time
+from concurrent.futures import ThreadPoolExecutor
 from datetime import datetime, timedelta, timezone
 from pathlib import Path
 from typing import Any
@@ -33,6 +35,7 @@ from covalent_lambda_container.errors import (
     ProvisionError,
     RegistryError,
 )
+from tests.fakes.aws_server import FakeAwsServer
 
 
 def aws_says(code: str, message: str = "the reason", operation: str = "CreateFunction") -> Any:
@@ -197,31 +200,54 @@ def test_a_registry_is_where_its_partition_is_whatever_the_endpoint(
     assert clients.registry_of("123456789012") == f"123456789012.dkr.ecr.{region}.{domain}"
 
 
-def test_credentials_without_successors_are_asked_for_beside_the_event_loop_alone() -> None:
-    asked: list[threading.Thread] = []
+class Source:
+    """Of credentials that end soon; it has no newer ones, and takes a moment to say so."""
 
-    def refresh() -> dict[str, str]:
-        asked.append(threading.current_thread())
-        soon = datetime.now(timezone.utc) + timedelta(minutes=12)
+    def __init__(self, ends_in: timedelta = timedelta(minutes=8)) -> None:
+        self._ends = datetime.now(timezone.utc) + ends_in
+        self.asked: list[threading.Thread] = []
+
+    def __call__(self) -> dict[str, str]:
+        self.asked.append(threading.current_thread())
+        time.sleep(0.05)
         named = {"access_key": "AKI", "secret_key": "secret", "token": "token"}
-        return named | {"expiry_time": soon.isoformat()}
+        return named | {"expiry_time": self._ends.isoformat()}
 
-    core = botocore.session.Session()
-    core._credentials = RefreshableCredentials.create_from_metadata(
-        metadata=refresh(), refresh_using=refresh, method="test"
-    )
-    asked.clear()
-    session = boto3.Session(botocore_session=core, region_name="eu-central-1")
-    clients = AwsClients(AwsTarget(), session)
+    def session(self) -> boto3.Session:
+        core = botocore.session.Session()
+        core._credentials = RefreshableCredentials.create_from_metadata(
+            metadata=self(), refresh_using=self, method="test"
+        )
+        self.asked.clear()
+        return boto3.Session(botocore_session=core, region_name="eu-central-1")
 
-    async def sign() -> None:
+
+@pytest.mark.parametrize("minutes", [8, 12])
+def test_credentials_about_to_end_are_renewed_once_for_a_thousand_tasks(minutes: int) -> None:
+    source = Source(timedelta(minutes=minutes))
+    clients = AwsClients(AwsTarget(), source.session())
+
+    async def task() -> None:
         await clients.renew_credentials()
-        for _ in range(3):
-            assert clients.frozen_credentials().access_key == "AKI"
+        assert clients.frozen_credentials().access_key == "AKI"
 
-    asyncio.run(sign())
-    assert len(asked) == 1
-    assert threading.main_thread() not in asked
+    async def tasks() -> None:
+        await asyncio.gather(*(task() for _ in range(1000)))
+
+    asyncio.run(tasks())
+    assert len(source.asked) == 1
+    # Beside the event loop alone.
+    assert threading.main_thread() not in source.asked
+
+
+def test_credentials_about_to_end_are_renewed_once_for_all_requests_of_boto3() -> None:
+    source = Source()
+    with FakeAwsServer() as server:
+        clients = AwsClients(AwsTarget(endpoint_url=server.url), source.session())
+        server.answer = lambda _: (200, {}, b"")
+        with ThreadPoolExecutor(20) as pool:
+            list(pool.map(lambda _: clients.s3.head_bucket(Bucket="bucket"), range(40)))
+    assert len(source.asked) == 1
 
 
 def test_a_credentials_file_that_is_not_there_is_named(tmp_path: Path) -> None:

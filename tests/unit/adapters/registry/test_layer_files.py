@@ -58,6 +58,30 @@ def seen(folder: Path, path: str, *layers: tuple[Entry, ...]) -> str | None:
             "/a/f: two",
         ),
         ([(("a/f", FILE, "one"),), (("a/.wh.g", FILE, ""),)], "/a/f: one"),
+        # Whiteouts and opaque folders hide what is below their layer, wherever they stand in it.
+        ([(("a/f", FILE, "one"),), (("a/f", FILE, "two"), ("a/.wh.f", FILE, ""))], "/a/f: two"),
+        (
+            [
+                (("a/g", FILE, "old"), ("a/f", FILE, "one")),
+                (("b", FILE, "two"), ("a/f", LINK, "/b"), ("a/.wh..wh..opq", FILE, "")),
+            ],
+            "/b: two",
+        ),
+        (
+            [
+                (("a/b/f", FILE, "one"),),
+                (("a/b/f", FILE, "two"),),
+                (("a/.wh..wh..opq", FILE, ""), ("a/b/.wh.f", FILE, "")),
+            ],
+            None,
+        ),
+        (
+            [(("a/b/f", FILE, "one"),), ((".wh.a", FILE, ""),), (("a/f", FILE, "two"),)],
+            "/a/f: two",
+        ),
+        # A layer goes through a link of a lower one.
+        ([(("a", LINK, "c/d"), ("c/d/f", FILE, "one")), (("a/f", FILE, "two"),)], "/c/d/f: two"),
+        ([(("a", LINK, "c"), ("c/f", FILE, "one")), (("a/.wh.f", FILE, ""),)], None),
         ([(("a/f", LINK, "g"), ("a/g", FILE, "one"))], "/a/g: one"),
         ([(("a/f", LINK, "/b/g"), ("b/g", FILE, "one"))], "/b/g: one"),
         ([(("a", LINK, "usr/a"), ("usr/a/f", FILE, "one"))], "/usr/a/f: one"),

@@ -91,3 +91,43 @@ def test_the_handler_is_imported_with_the_standard_library_first(packages: Path)
     )
     assert ended.stderr == ""
     assert str(packages) not in ended.stdout
+
+
+PATH_FILES = {
+    "one.pth": "folder\nimport one_started\n",
+    "one_started.py": "import sys; sys.one = 'started'\n",
+    "folder/inside.py": "",
+    ".hidden.pth": "import nothing_of_this_name\n",
+    "two.pth": "import two_ends\n",
+    "two_ends.py": "raise SystemExit('no reason')\n",
+    # Namespaces of old releases of setuptools.
+    "three-nspkg.pth": "import sys; sys.three = sys._getframe(1).f_locals['sitedir']\n",
+}
+
+
+def test_path_files_of_packages_are_run_in_child_processes(tmp_path: Path) -> None:
+    (tmp_path / "folder").mkdir()
+    for name, text in PATH_FILES.items():
+        (tmp_path / name).write_text(text)
+    program = (
+        "import inside, sys; print(sys.one, sys.three); "
+        f"print(sys.path.index({str(tmp_path)!r}) < sys.path.index({str(tmp_path / 'folder')!r}))"
+    )
+    ended = subprocess.run(
+        [sys.executable, "-c", program],
+        env=os.environ | {"PYTHONPATH": str(FOLDER), "LAMBDA_TASK_ROOT": str(tmp_path)},
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    assert ended.stdout.splitlines() == [f"started {tmp_path}", "True"]
+    assert ended.stderr == "two.pth raised SystemExit: no reason\n"
+
+
+def test_an_image_without_packages_has_no_path_files(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("LAMBDA_TASK_ROOT", str(tmp_path / "none"))
+    before = list(sys.path)
+    sitecustomize.run_path_files()
+    assert sys.path == before

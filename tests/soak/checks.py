@@ -1,0 +1,103 @@
+"""Whether a task ended as it may, given what broke meanwhile."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from covalent_lambda_container.errors import (
+    FunctionCrashed,
+    InvocationError,
+    LambdaContainerError,
+    ResultNotStored,
+    TaskTimedOut,
+)
+from covalent_lambda_container.tasks.outcome import Outcome
+from tests.fakes.examples import value_of
+from tests.soak import report
+from tests.soak.faults import DELETED, FULL, KILLED, STOPPED, Faults
+from tests.soak.report import Report
+from tests.soak.sublattice import is_graph_of
+from tests.soak.work import SIZES, Marks
+
+_EXPECTED: dict[str, type[LambdaContainerError]] = {
+    "exiting": FunctionCrashed,
+    "timed out": TaskTimedOut,
+    "cancelled": TaskTimedOut,
+}
+_NO_CONTAINER = "APIError: 500 Server Error for http+docker"
+"""The emulator's engine did not start a container; AWS has no such error."""
+_MAY_HAVE_RUN = "may have run; it was not run again"
+
+
+class Checks:
+    """Judges how tasks ended.
+
+    Parameters
+    ----------
+    marks, faults
+        What was seen of their executions, and what broke.
+    notes
+        Takes what must not have happened.
+    """
+
+    def __init__(self, marks: Marks, faults: Faults, notes: Report) -> None:
+        self._marks = marks
+        self._faults = faults
+        self._notes = notes
+
+    def outcome(self, name: str, kind: str, outcome: Outcome, args: list[Any]) -> None:
+        """Check an answer."""
+        error = outcome.error or {}
+        where = f"task {name} ({kind})"
+        if kind == "raising":
+            if outcome.completed or f"raised by {name}" not in error.get("message", ""):
+                self._notes.violated(report.ERROR, f"{where}: {error}")
+        elif not outcome.completed:
+            self._notes.violated(report.WRONG, f"{where}: {error}")
+        elif kind == "sublattice":
+            if not is_graph_of(outcome, name, args):
+                self._notes.violated(report.WRONG, f"{where}: another graph")
+        elif value_of(outcome.pickled) != name.encode() + bytes(SIZES.get(kind, 10)):
+            self._notes.violated(report.WRONG, f"{where}: another value")
+        elif kind == "printing" and f"line 1999 of {name}" not in outcome.stdout:
+            self._notes.violated(report.WRONG, f"{where}: its output is not whole")
+
+    def error(self, name: str, kind: str, exc: LambdaContainerError, since: float) -> None:
+        """Check an error.
+
+        Parameters
+        ----------
+        name, kind
+            The task.
+        exc
+            The error.
+        since
+            When the task began, by `time.monotonic`.
+        """
+        where = f"task {name} ({kind})"
+        if not str(exc).strip():
+            self._notes.violated(report.ERROR, f"{where}: no words")
+        elif isinstance(exc, _EXPECTED.get(kind, ())):
+            return
+        elif self._is_excused(name, exc, since):
+            self._notes.excused += 1
+        elif self._marks.ended[name] or isinstance(exc, ResultNotStored):
+            self._notes.violated(report.LOST, f"{where}: {type(exc).__name__}: {exc}")
+        else:
+            self._notes.violated(report.ERROR, f"{where}: {type(exc).__name__}: {exc}")
+
+    def _is_excused(self, name: str, exc: LambdaContainerError, since: float) -> bool:
+        if self._faults.during((STOPPED,), since):
+            return True
+        if self._marks.begun[name]:
+            # A container that was killed takes what ran in it along.
+            killed = self._faults.has_taken(self._marks.containers.get(name, ""), since)
+            return killed and isinstance(exc, InvocationError)
+        said = str(exc)
+        if self._faults.during((FULL,), since) and "No space left" in said:
+            return True
+        if not isinstance(exc, InvocationError):
+            return False
+        if self._faults.during((KILLED, DELETED), since):
+            return True
+        return _MAY_HAVE_RUN in said or _NO_CONTAINER in said

@@ -42,6 +42,18 @@ class Unreachable(NotAccepted):
         super().__init__(said, brief=True)
 
 
+class CredentialsReplaced(NotAccepted):
+    """The credentials were refused, and others were found.
+
+    What was signed with the old ones, such as URLs in the event, has to be signed again.
+    """
+
+    def __init__(self, said: str) -> None:
+        super().__init__(
+            said, "Check the options credentials_file, profile and region.", brief=True
+        )
+
+
 class FunctionMissing(ProvisionError):
     """No function has that name.
 

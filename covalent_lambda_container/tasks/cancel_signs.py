@@ -133,6 +133,10 @@ class CancelSigns:
             dispatch.url_ends = now + lasts_s
         return dispatch.url
 
+    def forget_url(self, dispatch_id: str) -> None:
+        """Have a dispatch's URL signed again: the credentials have been replaced."""
+        self._dispatch(dispatch_id).url_ends = 0.0
+
     def _dispatch(self, dispatch_id: str) -> _Dispatch:
         found = self._dispatches.get(dispatch_id)
         if found is None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import functools
 import json
 import logging
 import random
@@ -16,6 +17,7 @@ from covalent_lambda_container.concurrency.event_loop import BRIEF_BYTES, in_thr
 from covalent_lambda_container.errors import InvocationError, LambdaContainerError
 from covalent_lambda_container.ports.functions import (
     ConnectionLost,
+    CredentialsReplaced,
     Invocations,
     NotAccepted,
     Reply,
@@ -98,11 +100,12 @@ class Invoker:
         sign = self._signs.of(call.dispatch_id, objects.task_id)
         cancellation.on_request(sign.put)
         try:
-            event = await self._event(call, objects, is_shown=show is not None)
+            sign_event = functools.partial(self._event, call, objects, is_shown=show is not None)
+            event = await sign_event()
             cancellation.check()
             started = time.perf_counter()
             async with self._live.shown(objects, show):
-                given, log_tail = await self._answer(call, event, objects, cancellation)
+                given, log_tail = await self._answer(call, event, objects, cancellation, sign_event)
             if objects.result_key in objects.used:
                 answer = await in_thread(validated, given, call.function_name)
             else:
@@ -151,12 +154,17 @@ class Invoker:
         return json.dumps(event).encode()
 
     async def _answer(
-        self, call: Call, event: bytes, objects: TaskObjects, cancellation: Cancellation
+        self,
+        call: Call,
+        event: bytes,
+        objects: TaskObjects,
+        cancellation: Cancellation,
+        sign_event: Callable[[], Awaitable[bytes]],
     ) -> tuple[Any, str]:
         """Return what the function answered, unchecked, and the end of the invocation's log."""
         try:
             with self._recovery.in_flight(call.function_name):
-                reply = await self._accepted(call, event, cancellation)
+                reply = await self._accepted(call, event, cancellation, sign_event)
         except ConnectionLost as exc:
             objects.used.append(objects.result_key)
             return await self._recovery.recover(call, objects, exc), ""
@@ -175,16 +183,27 @@ class Invoker:
             answer = stored
         return answer, reply.log_tail
 
-    async def _accepted(self, call: Call, event: bytes, cancellation: Cancellation) -> Reply:
+    async def _accepted(
+        self,
+        call: Call,
+        event: bytes,
+        cancellation: Cancellation,
+        sign_event: Callable[[], Awaitable[bytes]],
+    ) -> Reply:
         """Offer the task until Lambda accepts it; once it has been accepted, never again."""
+        are_replaced = False
         started = reached = self._now()
         longest_s = 0.25
         while True:
+            if are_replaced:
+                self._signs.forget_url(call.dispatch_id)
+                event = await sign_event()
             try:
                 return await self._invocations.invoke(
                     call.function_name, event, timeout_s=call.timeout_s
                 )
             except NotAccepted as exc:
+                are_replaced = isinstance(exc, CredentialsReplaced)
                 if exc.brief:
                     since, patience_s = reached, UNREACHABLE_PATIENCE_S
                 else:

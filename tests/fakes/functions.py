@@ -18,6 +18,7 @@ from covalent_lambda_container.ports.functions import (
     INACTIVE,
     PENDING,
     ConnectionLost,
+    CredentialsReplaced,
     FunctionMissing,
     FunctionRecord,
     FunctionState,
@@ -106,6 +107,10 @@ class FakeFunctions:
         """Refuse the next tasks so many times."""
         said, hint = "TooManyRequestsException: Rate Exceeded.", "Raise the concurrency quota."
         self._refusals += [NotAccepted(said, hint)] * times
+
+    def refuse_old_credentials(self) -> None:
+        """Refuse the next task, whose credentials are then replaced."""
+        self._refusals.append(CredentialsReplaced("UnrecognizedClientException"))
 
     def be_unreachable(self, times: int) -> None:
         """Let so many connections fail before anything is sent."""

@@ -21,7 +21,7 @@ from botocore.exceptions import (
 from covalent_lambda_container.adapters.aws.refusals import endpoint_advice, permission_advice
 from covalent_lambda_container.errors import ConfigurationError, LambdaContainerError
 
-_BAD_CREDENTIALS: Final = frozenset(
+REFUSED_CREDENTIALS: Final = frozenset(
     {
         "AuthFailure",
         "ExpiredToken",
@@ -30,12 +30,16 @@ _BAD_CREDENTIALS: Final = frozenset(
         "InvalidAccessKeyId",
         "InvalidClientTokenId",
         "InvalidSignatureException",
+        "InvalidToken",
         "MissingAuthenticationToken",
         "MissingAuthenticationTokenException",
         "SignatureDoesNotMatch",
         "UnrecognizedClientException",
     }
 )
+"""Codes of requests that AWS refused because of their credentials, without executing them ("Common
+error types", Lambda API reference, and "Error responses", S3 API reference, read 2026-11)."""
+
 _DENIED: Final = frozenset({"AccessDenied", "AccessDeniedException", "UnauthorizedOperation"})
 
 
@@ -63,7 +67,7 @@ def cause_of(error: LambdaContainerError) -> str:
     behind = error.__cause__
     if isinstance(behind, ClientError):
         code = error_code(behind)
-        return code if code in _BAD_CREDENTIALS else error.message
+        return code if code in REFUSED_CREDENTIALS else error.message
     return type(behind).__name__ if isinstance(behind, BotoCoreError) else error.message
 
 
@@ -86,9 +90,10 @@ def explained(
         yield
     except ClientError as exc:
         code, message = error_code(exc), error_message(exc)
-        if code in _BAD_CREDENTIALS:
+        if code in REFUSED_CREDENTIALS:
+            said = f"{code}: {message}".rstrip(".: ")
             raise ConfigurationError(
-                f"AWS refused the credentials: {operation} {subject!r} answered {code}: {message}.",
+                f"AWS refused the credentials: {operation} {subject!r} answered {said}.",
                 hint="Check the options credentials_file, profile and region, or renew the login.",
             ) from exc
         hint = permission_advice(exc) if code in _DENIED else None

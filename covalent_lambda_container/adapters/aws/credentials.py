@@ -1,4 +1,4 @@
-"""Temporary credentials, renewed once for all who need them."""
+"""Credentials that follow their source: renewed before they end, and read again when refused."""
 
 from __future__ import annotations
 
@@ -8,6 +8,7 @@ from collections.abc import Callable
 from typing import Any, Final
 
 from botocore.credentials import Credentials, ReadOnlyCredentials, RefreshableCredentials
+from botocore.exceptions import BotoCoreError, ClientError
 
 _KEPT_S: Final = 60.0
 _KEPT_AT_THE_END_S: Final = 5.0
@@ -16,8 +17,32 @@ their source has no newer ones yet. In their last two minutes, the source is ask
 
 _END_S: Final = 120
 
+_NOT_READ_AGAIN_S: Final = 5.0
+"""How long refused credentials count as the newest after they were read again: thousands of tasks
+may be refused at once."""
 
-class SharedRenewals(Credentials):
+
+class _Delegating(Credentials):
+    """Credentials whose parts are those of `get_frozen_credentials`."""
+
+    @property
+    def access_key(self) -> Any:  # type: ignore[override]
+        return self.get_frozen_credentials().access_key
+
+    @property
+    def secret_key(self) -> Any:  # type: ignore[override]
+        return self.get_frozen_credentials().secret_key
+
+    @property
+    def token(self) -> Any:  # type: ignore[override]
+        return self.get_frozen_credentials().token
+
+    @property
+    def account_id(self) -> Any:
+        return self.get_frozen_credentials().account_id
+
+
+class SharedRenewals(_Delegating):
     """Credentials whose renewals are few, however many requests are signed meanwhile.
 
     From ten minutes before their end, botocore renews credentials with every request that it signs,
@@ -63,18 +88,79 @@ class SharedRenewals(Credentials):
                 self._kept = self._now() + (_KEPT_AT_THE_END_S if at_the_end else _KEPT_S), kept
             return kept
 
-    @property
-    def access_key(self) -> Any:  # type: ignore[override]
-        return self.get_frozen_credentials().access_key
+
+class CurrentCredentials(_Delegating):
+    """Credentials that are replaced, for all clients that have them, when AWS refuses them.
+
+    botocore reads a file of credentials once for each session, and clients keep what was read:
+    without this, a key that was rotated is not found until the process is restarted.
+
+    Parameters
+    ----------
+    found
+        botocore's credentials.
+    read_again
+        Reads their source again; None if nothing can be read there.
+    now
+        Clock, for tests.
+    """
+
+    def __init__(
+        self,
+        found: Credentials,
+        read_again: Callable[[], Credentials | None],
+        now: Callable[[], float] = time.monotonic,
+    ) -> None:
+        self._current = _renewed_once(found)
+        self._read_again = read_again
+        self._now = now
+        self._lock = threading.Lock()
+        self._next_reading = float("-inf")
+        self.method = found.method
+        self.generation = 0
+        """How often they were replaced. Read before they are used, it says what was used."""
 
     @property
-    def secret_key(self) -> Any:  # type: ignore[override]
-        return self.get_frozen_credentials().secret_key
+    def are_due(self) -> bool:
+        """Whether the next use renews them."""
+        return isinstance(self._current, SharedRenewals) and self._current.are_due
 
-    @property
-    def token(self) -> Any:  # type: ignore[override]
-        return self.get_frozen_credentials().token
+    def get_frozen_credentials(self) -> ReadOnlyCredentials:
+        """Return them, renewed if they are due."""
+        return self._current.get_frozen_credentials()
 
-    @property
-    def account_id(self) -> Any:
-        return self.get_frozen_credentials().account_id
+    def replace_refused(self, generation: int) -> bool:
+        """Read the credentials again after AWS has refused those of a generation.
+
+        Returns
+        -------
+        bool
+            Whether there are others now.
+        """
+        with self._lock:
+            if self.generation != generation:
+                return True
+            if self._now() < self._next_reading:
+                return False
+            found = self._read_again()
+            differ = found is not None and self._differ(found)
+            self._next_reading = self._now() + _NOT_READ_AGAIN_S
+            if found is not None and differ:
+                # Before the number: who reads the new one has the new credentials.
+                self._current = _renewed_once(found)
+                self.generation += 1
+            return differ
+
+    def _differ(self, found: Credentials) -> bool:
+        try:
+            new = found.get_frozen_credentials()
+        except (BotoCoreError, ClientError):
+            return False
+        try:
+            return bool(new != self._current.get_frozen_credentials())
+        except (BotoCoreError, ClientError):
+            return True
+
+
+def _renewed_once(found: Credentials) -> Credentials:
+    return SharedRenewals(found) if isinstance(found, RefreshableCredentials) else found

@@ -17,9 +17,14 @@ from typing import Any, Final
 from urllib.parse import quote, urlsplit
 
 from botocore.credentials import ReadOnlyCredentials
+from botocore.exceptions import ClientError
 from pyqwest import Client, FullResponse, HTTPTransport, HTTPVersion, Proxy
 
-from covalent_lambda_container.adapters.aws.aws_errors import explained
+from covalent_lambda_container.adapters.aws.aws_errors import (
+    REFUSED_CREDENTIALS,
+    error_code,
+    explained,
+)
 from covalent_lambda_container.adapters.aws.invoke_errors import Refusals, not_connected
 from covalent_lambda_container.adapters.aws.session import AwsClients
 from covalent_lambda_container.adapters.aws.sigv4 import SignedPosts
@@ -28,6 +33,7 @@ from covalent_lambda_container.errors import InvocationError, UnusableAnswer
 from covalent_lambda_container.files.json_documents import UNQUOTED_BYTES, TooManyValues, parsed
 from covalent_lambda_container.ports.functions import (
     ConnectionLost,
+    CredentialsReplaced,
     Reply,
 )
 
@@ -83,7 +89,8 @@ class LambdaInvocations:
         Raises
         ------
         NotAccepted
-            The function was not started: throttled, not ready, or not reached (`Unreachable`).
+            The function was not started: throttled, not ready, not reached (`Unreachable`), or
+            refused with credentials that have been replaced since (`CredentialsReplaced`).
         FunctionMissing
             The function does not exist.
         ConnectionLost
@@ -92,13 +99,15 @@ class LambdaInvocations:
             The answer consists of more values than the handler's could.
         """
         url = self._url(name)
+        generation = self._clients.generation
         headers = await self._headers(name, url, event)
         answer = await self._send(name, url, event, headers, timeout_s)
         if answer.status != _OK:
+            headers = dict(answer.headers.items())
+            error = self._refusals.error(name, answer.status, headers, answer.content)
+            await self._replace_credentials(error, generation)
             with explained(_OPERATION, name, InvocationError):
-                raise self._refusals.error(
-                    name, answer.status, dict(answer.headers.items()), answer.content
-                )
+                raise error
         try:
             payload = await _parsed(answer.content)
         except TooManyValues as exc:
@@ -120,6 +129,13 @@ class LambdaInvocations:
             if len(event) < BRIEF_BYTES:
                 return self._signed(url, event)
             return await in_thread(self._signed, url, event)
+
+    async def _replace_credentials(self, error: Exception, generation: int) -> None:
+        """Raise `CredentialsReplaced` if old credentials were refused, and there are new ones."""
+        if not isinstance(error, ClientError) or error_code(error) not in REFUSED_CREDENTIALS:
+            return
+        if await in_thread(self._clients.replace_refused, generation):
+            raise CredentialsReplaced(f"AWS refused the credentials: {error}") from error
 
     def _signed(self, url: str, event: bytes) -> dict[str, str]:
         credentials, second = self._clients.frozen_credentials(), int(time.time())

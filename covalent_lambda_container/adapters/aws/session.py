@@ -13,13 +13,14 @@ from urllib.parse import urlsplit
 import boto3
 import botocore.session
 from botocore.config import Config
-from botocore.credentials import Credentials, ReadOnlyCredentials, RefreshableCredentials
+from botocore.credentials import Credentials, ReadOnlyCredentials
 from botocore.exceptions import BotoCoreError, ClientError, NoCredentialsError
 from botocore.httpsession import get_cert_path
 from botocore.utils import get_environ_proxies
 
 from covalent_lambda_container.adapters.aws.aws_errors import explained
-from covalent_lambda_container.adapters.aws.credentials import SharedRenewals
+from covalent_lambda_container.adapters.aws.credentials import CurrentCredentials
+from covalent_lambda_container.adapters.aws.refused_requests import repeat_refused_requests
 from covalent_lambda_container.concurrency.event_loop import PerLoop, in_thread
 from covalent_lambda_container.errors import ConfigurationError
 
@@ -63,11 +64,13 @@ class AwsClients:
 
     def __init__(self, target: AwsTarget, session: boto3.Session | None = None) -> None:
         self.target = target
-        self._lock = threading.Lock()
+        self._lock = threading.RLock()
         self._renewals: PerLoop[list[asyncio.Future[ReadOnlyCredentials]]] = PerLoop(list)
         with explained("open an AWS session", target.profile or "default profile"):
             self._core = session._session if session else _core_session(target)
             self._session = session or boto3.Session(botocore_session=self._core)
+        self._is_readable_again = session is None
+        self._arns: dict[int, str] = {}
 
     @functools.cached_property
     def s3(self) -> S3Client:
@@ -99,13 +102,16 @@ class AwsClients:
     def logs(self) -> Any:
         return self._client("logs", Config(retries=_RETRIES))
 
-    @functools.cached_property
+    @property
     def caller_arn(self) -> str:
         """ARN of these clients' identity; empty if AWS does not say."""
-        try:
-            return self.sts.get_caller_identity()["Arn"]
-        except (BotoCoreError, ClientError):
-            return ""
+        generation = self.generation
+        if generation not in self._arns:
+            try:
+                self._arns[generation] = self.sts.get_caller_identity()["Arn"]
+            except (BotoCoreError, ClientError):
+                self._arns[generation] = ""
+        return self._arns[generation]
 
     @functools.cached_property
     def functions(self) -> LambdaClient:
@@ -116,7 +122,7 @@ class AwsClients:
     async def renew_credentials(self) -> None:
         """Renew the credentials, in a thread, when they are about to expire."""
         credentials = self._credentials
-        if not isinstance(credentials, SharedRenewals) or not credentials.are_due:
+        if credentials is None or not credentials.are_due:
             return
         # One thread for all tasks that wait for it, whose number may be in the thousands.
         renewals = self._renewals.get()
@@ -138,14 +144,42 @@ class AwsClients:
             raise NoCredentialsError
         return self._credentials.get_frozen_credentials()
 
+    @property
+    def generation(self) -> int:
+        """How often the credentials were replaced because AWS refused them."""
+        return self._credentials.generation if self._credentials else 0
+
+    def replace_refused(self, generation: int) -> bool:
+        """Read the credentials again after AWS has refused those of a generation; may take seconds.
+
+        Returns
+        -------
+        bool
+            Whether there are others now, with which a refused request may be sent again.
+        """
+        return self._credentials is not None and self._credentials.replace_refused(generation)
+
     @functools.cached_property
-    def _credentials(self) -> Credentials | None:
-        found = self._core.get_credentials()
-        if isinstance(found, RefreshableCredentials):
+    def _credentials(self) -> CurrentCredentials | None:
+        with self._lock:
+            found = self._core.get_credentials()
+            if found is None or isinstance(found, CurrentCredentials):
+                return found
+            current = CurrentCredentials(found, self._read_again)
             # For boto3's clients as well, which take what the session has.
-            found = SharedRenewals(found)
-            vars(self._core)["_credentials"] = found
-        return found
+            vars(self._core)["_credentials"] = current
+            repeat_refused_requests(self._core, current)
+            return current
+
+    def _read_again(self) -> Credentials | None:
+        if not self._is_readable_again:
+            return None
+        try:
+            # Another session: this one keeps the files that it has read.
+            return _core_session(self.target).get_credentials()
+        except (BotoCoreError, ClientError, ConfigurationError, OSError):
+            # The refusal says more to the user: the file may be half written.
+            return None
 
     @property
     def certificates(self) -> str:

@@ -189,6 +189,32 @@ def test_a_throttled_task_is_offered_again_until_it_is_taken(
     assert sum(clock.sleeps[4:8]) > sum(clock.sleeps[:4])
 
 
+def test_a_task_refused_with_old_credentials_is_signed_again_as_a_whole(
+    functions: FakeFunctions, clock: FakeClock
+) -> None:
+    signed: list[tuple[str, str]] = []
+
+    class Signing(FakeBlobStore):
+        def read_url(self, key: str, *, valid_s: int) -> str:
+            signed.append(("GET", key))
+            return super().read_url(key, valid_s=valid_s)
+
+        def write_url(self, key: str, *, valid_s: int) -> str:
+            signed.append(("PUT", key))
+            return super().write_url(key, valid_s=valid_s)
+
+    with Signing() as blobs:
+        invoker = Runner(Invoker(functions, blobs, sleep=clock.pause, now=clock.now))
+        invoker.run(call(task(abs, -1), NAME))
+        before = sorted(signed)
+        signed.clear()
+        functions.refuse_old_credentials()
+        assert value_of(invoker.run(call(task(abs, -1), NAME)).pickled) == 1
+        assert len(functions.executions) == 2
+        # Twice each: the sign of cancellation has one URL for all tasks of a dispatch.
+        assert len(signed) == 2 * len(before)
+
+
 def test_patience_ends_with_an_error_that_says_what_to_do(
     invoker: Runner, functions: FakeFunctions, clock: FakeClock
 ) -> None:

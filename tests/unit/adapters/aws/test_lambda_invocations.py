@@ -22,6 +22,7 @@ from covalent_lambda_container.adapters.aws.session import AwsClients, AwsTarget
 from covalent_lambda_container.errors import ConfigurationError, InvocationError, UnusableAnswer
 from covalent_lambda_container.ports.functions import (
     ConnectionLost,
+    CredentialsReplaced,
     Reply,
 )
 from tests.fakes.aws_server import Answer, FakeAwsServer, HangUp, Request
@@ -267,4 +268,25 @@ def test_an_answer_that_is_no_json_was_cut_off(
 ) -> None:
     aws.next.append((200, {}, b'{"v": 1, "sta'))
     with pytest.raises(ConnectionLost):
+        invoke(invocations)
+
+
+def test_a_key_that_was_rotated_is_read_again_when_the_old_one_is_refused(
+    aws: Answers, server: FakeAwsServer, tmp_path: Path
+) -> None:
+    invocations = LambdaInvocations(clients_of(tmp_path, server.url))
+    aws.json({})
+    invoke(invocations)
+    path = tmp_path / "credentials"
+    path.write_text(path.read_text().replace("AKI", "AKINEW"))
+    aws.error("UnrecognizedClientException", "The security token is invalid.", 403)
+    with pytest.raises(CredentialsReplaced, match="refused the credentials"):
+        invoke(invocations)
+    # Sent again by who can sign the event's URLs again.
+    assert len(aws.requests) == 2
+    aws.json({"v": 2})
+    assert invoke(invocations).payload == {"v": 2}
+    assert "Credential=AKINEW/" in aws.requests[-1].headers["Authorization"]
+    aws.error("UnrecognizedClientException", "The security token is invalid.", 403)
+    with pytest.raises(ConfigurationError, match="refused the credentials"):
         invoke(invocations)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import json
 import threading
 import time
 from concurrent.futures import ThreadPoolExecutor
@@ -27,7 +28,12 @@ from botocore.exceptions import (
     UnauthorizedSSOTokenError,
 )
 
-from covalent_lambda_container.adapters.aws.aws_errors import error_code, error_message, explained
+from covalent_lambda_container.adapters.aws.aws_errors import (
+    REFUSED_CREDENTIALS,
+    error_code,
+    error_message,
+    explained,
+)
 from covalent_lambda_container.adapters.aws.session import AwsClients, AwsTarget, clients_for
 from covalent_lambda_container.errors import (
     ConfigurationError,
@@ -35,7 +41,7 @@ from covalent_lambda_container.errors import (
     ProvisionError,
     RegistryError,
 )
-from tests.fakes.aws_server import FakeAwsServer
+from tests.fakes.aws_server import Answer, FakeAwsServer, Request
 
 
 def aws_says(code: str, message: str = "the reason", operation: str = "CreateFunction") -> Any:
@@ -83,6 +89,12 @@ def test_refused_credentials_are_a_matter_of_configuration(code: str) -> None:
     assert type(error) is ConfigurationError
     assert f"create it 'it' answered {code}: the reason" in str(error)
     assert "credentials_file, profile and region" in str(error)
+
+
+def test_a_message_that_ends_with_a_full_stop_keeps_one() -> None:
+    error = explained_error(aws_says("ExpiredToken", "The token is invalid."))
+    assert "The token is invalid.\n" in f"{error}\n".replace(". ", ".\n")
+    assert ".." not in str(error)
 
 
 @pytest.mark.parametrize("code", ["AccessDenied", "AccessDeniedException", "UnauthorizedOperation"])
@@ -248,6 +260,87 @@ def test_credentials_about_to_end_are_renewed_once_for_all_requests_of_boto3() -
         with ThreadPoolExecutor(20) as pool:
             list(pool.map(lambda _: clients.s3.head_bucket(Bucket="bucket"), range(40)))
     assert len(source.asked) == 1
+
+
+def write_key(path: str | Path, key: str) -> None:
+    Path(path).write_text(f"[default]\naws_access_key_id={key}\naws_secret_access_key=secret\n")
+
+
+class Gatekeeper:
+    """An AWS that knows one key."""
+
+    def __init__(self, key: str, code: str = "UnrecognizedClientException") -> None:
+        self.key, self.code = key, code
+        self.requests: list[bool] = []
+
+    def __call__(self, request: Request) -> Answer:
+        is_known = f"Credential={self.key}/" in request.headers["Authorization"]
+        self.requests.append(is_known)
+        if is_known:
+            return 200, {}, b"{}"
+        if request.operation == "HeadBucket":
+            return 403, {}, b""
+        said = {"__type": self.code, "message": "The security token is invalid."}
+        return 400, {"x-amzn-errortype": self.code}, json.dumps(said).encode()
+
+
+@pytest.mark.parametrize("code", sorted(REFUSED_CREDENTIALS))
+def test_a_key_that_was_rotated_is_read_again_when_the_old_one_is_refused(
+    tmp_path: Path, code: str
+) -> None:
+    path = tmp_path / "credentials"
+    write_key(path, "AKIOLD")
+    with FakeAwsServer() as server:
+        server.answer = known = Gatekeeper("AKIOLD", code)
+        clients = AwsClients(
+            AwsTarget(credentials_file=str(path), region="eu-west-1", endpoint_url=server.url)
+        )
+        clients.s3.head_bucket(Bucket="bucket")
+        clients.ecr.describe_repositories()
+        known.key = "AKINEW"
+        write_key(path, "AKINEW")
+        clients.ecr.describe_repositories()
+        clients.s3.head_bucket(Bucket="bucket")
+    assert known.requests == [True, True, False, True, True]
+
+
+def test_a_request_without_a_body_in_its_refusal_reads_the_key_again_as_well(
+    tmp_path: Path,
+) -> None:
+    path = tmp_path / "credentials"
+    write_key(path, "AKIOLD")
+    with FakeAwsServer() as server:
+        server.answer = known = Gatekeeper("AKINEW")
+        clients = AwsClients(
+            AwsTarget(credentials_file=str(path), region="eu-west-1", endpoint_url=server.url)
+        )
+        _ = clients.frozen_credentials()
+        write_key(path, "AKINEW")
+        clients.s3.head_bucket(Bucket="bucket")
+    assert known.requests == [False, True]
+
+
+@pytest.mark.parametrize("left", ["same", "nothing", "[default", "other"])
+def test_a_request_is_not_repeated_without_other_credentials_and_only_once(
+    tmp_path: Path, left: str
+) -> None:
+    path = tmp_path / "credentials"
+    write_key(path, "AKIOLD")
+    with FakeAwsServer() as server:
+        server.answer = known = Gatekeeper("AKINEW")
+        clients = AwsClients(
+            AwsTarget(credentials_file=str(path), region="eu-west-1", endpoint_url=server.url)
+        )
+        _ = clients.frozen_credentials()
+        if left == "nothing":
+            path.unlink()
+        elif left == "other":
+            write_key(path, "AKIOTHER")
+        elif left != "same":
+            path.write_text(left)
+        with pytest.raises(ClientError, match="Unrecognized"):
+            clients.ecr.describe_repositories()
+    assert known.requests == [False] * (2 if left == "other" else 1)
 
 
 def test_a_credentials_file_that_is_not_there_is_named(tmp_path: Path) -> None:

@@ -6,7 +6,7 @@ import re
 from dataclasses import dataclass
 from typing import Final
 
-from covalent_lambda_container.model.names import FUNCTION_PREFIX, TAG_LENGTH
+from covalent_lambda_container.model.names import FUNCTION_PREFIX, is_image_tag
 
 
 @dataclass(frozen=True)
@@ -37,7 +37,7 @@ class Place:
 _RAN_ON: Final = "Ran on "
 _PLACE: Final = (
     rf"\bfunction (?P<function>{FUNCTION_PREFIX}[0-9a-f]{{16}}-[0-9a-f]{{16}})\b"
-    rf"(?: \(image (?P<image>[0-9a-f]{{{TAG_LENGTH}}})\))?"
+    r"(?: \(image (?P<image>[0-9a-z-]{1,64})\))?"
 )
 _IN_TEXT: Final = re.compile(_PLACE)
 _LINE: Final = re.compile(rf"^{_RAN_ON}{_PLACE}$", re.MULTILINE)
@@ -56,4 +56,7 @@ def recorded_place(stderr: str, error: str) -> Place | None:
     # The task may have printed such lines: the executor's is behind all that a task writes.
     lines = list(_LINE.finditer(stderr))
     found = lines[-1] if lines else _IN_TEXT.search(error.partition("\n")[0])
-    return Place(found["function"], found["image"] or "") if found else None
+    if found is None:
+        return None
+    image = found["image"] or ""
+    return Place(found["function"], image if is_image_tag(image) else "")

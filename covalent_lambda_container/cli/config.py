@@ -100,7 +100,10 @@ def unset(names: tuple[str, ...], output: Output) -> None:
             raise click.BadParameter(_no_such(name), param_hint="NAME")
     change_section({}, removed=names)
     removed = [name for name in names if name in there]
-    output.result({"file": str(configuration_file()), "removed": removed}, *removed)
+    output.result(
+        {"file": str(configuration_file()), "removed": removed},
+        *(removed or [f"Not set: {', '.join(names)}"]),
+    )
 
 
 def write(given: dict[str, Any], output: Output) -> None:

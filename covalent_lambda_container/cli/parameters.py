@@ -32,8 +32,20 @@ def duration(text: str | timedelta) -> timedelta:
     return timedelta(**{_UNITS[match[2]]: int(match[1])})
 
 
+def _check_python(
+    _context: click.Context, _parameter: click.Parameter, text: str | None
+) -> str | None:
+    if text is not None and not re.fullmatch(r"3\.[0-9]{1,2}", text):
+        raise click.BadParameter(f"{text!r} is not a minor version of Python, such as 3.12.")
+    return text
+
+
 python_option = click.option(
-    "--python", "python_version", metavar="X.Y", help="Python of the images; default: this one."
+    "--python",
+    "python_version",
+    metavar="X.Y",
+    callback=_check_python,
+    help="Python of the images; default: this one.",
 )
 """Gives a command ``python_version``."""
 

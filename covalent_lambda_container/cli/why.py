@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 import click
 
+from covalent_lambda_container.cli.formats import number_of
 from covalent_lambda_container.cli.help import command
 from covalent_lambda_container.cli.output import Output, reporting
 from covalent_lambda_container.cli.task_text import harmless
@@ -44,7 +45,7 @@ def why(dispatch_id: str, full: bool, server: str | None, output: Output) -> Non
         "error": failures.error,
         "failed": [_document(node) for node in failures.nodes],
     }
-    lines = [f"{failures.name}: {failures.status}, {len(failures.nodes)} failed tasks"]
+    lines = [f"{failures.name}: {failures.status}, {number_of(failures.nodes, 'failed task')}"]
     if failures.error:
         lines += ["", *textwrap.indent(failures.error, "  ").splitlines()]
     for node in failures.nodes:
@@ -86,11 +87,20 @@ def _lines(node: FailedNode, output: Output, *, most: int | None) -> Iterator[st
         yield f"  ran on: {node.place}"
     if (packages := _packages(node)) is not None:
         yield f"  packages: {', '.join(packages) or 'none'}"
-    for name, text in (("stderr", node.stderr), ("stdout", node.stdout)):
+    # A task that gave no answer left what it had printed: Covalent keeps both streams as stderr.
+    stderr = without_stdout(node.stderr, node.stdout)
+    for name, text in (("stderr", stderr), ("stdout", node.stdout)):
         # Without a task there is no output: Covalent then writes the error in its place.
         if text.strip() and text.strip() != node.error.strip():
             yield f"  {name}:"
             yield from (f"  | {line}" for line in _end_of(text, most))
+
+
+def without_stdout(stderr: str, stdout: str) -> str:
+    """Return what a node's stderr has that its stdout has not."""
+    if not stdout or not stderr.startswith(stdout):
+        return stderr
+    return stderr[len(stdout) :].removeprefix("\n")
 
 
 def _end_of(text: str, most: int | None) -> list[str]:

@@ -105,3 +105,8 @@ def test_what_is_shown_is_what_the_file_has(flags: tuple[str, ...]) -> None:
         section = toml.loads(shown.stdout)["executors"]["awslambda_container"]
         assert section["environment"] == read_section()["environment"] == {"MODE": "b"}
         assert list(toml.loads(shown.stdout)) == ["executors"]
+
+
+def test_an_option_that_is_not_set_is_not_removed() -> None:
+    config("unset", "memory_size")
+    assert config("unset", "memory_size").stdout == "Not set: memory_size\n"

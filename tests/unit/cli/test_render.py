@@ -62,7 +62,7 @@ def test_a_flag_goes_before_the_configuration(configured_base: None) -> None:
     [
         (["../local"], "'../local'"),
         (["--architecture", "sparc"], "architecture='sparc'"),
-        (["--python", "three"], "python_version 'three'"),
+        (["--python", "three"], "'three' is not a minor version of Python"),
     ],
 )
 def test_what_cannot_be_used_is_named(arguments: list[str], said: str) -> None:

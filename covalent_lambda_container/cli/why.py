@@ -98,9 +98,10 @@ def _lines(node: FailedNode, output: Output, *, most: int | None) -> Iterator[st
 
 def without_stdout(stderr: str, stdout: str) -> str:
     """Return what a node's stderr has that its stdout has not."""
-    if not stdout or not stderr.startswith(stdout):
+    rest = stderr.removeprefix(stdout)
+    if not stdout or rest == stderr or not (stdout.endswith("\n") or rest[:1] in ("", "\n")):
         return stderr
-    return stderr[len(stdout) :].removeprefix("\n")
+    return rest if stdout.endswith("\n") else rest.removeprefix("\n")
 
 
 def _end_of(text: str, most: int | None) -> list[str]:

@@ -16,6 +16,8 @@ from covalent_lambda_container.cli.why import without_stdout
         ("one\nwarning\n", "one", "warning\n"),
         ("\nwarning", "", "\nwarning"),
         ("warning", "one", "warning"),
+        ("about", "a", "about"),
+        ("one\n", "one", ""),
     ],
 )
 def test_output_that_both_streams_hold_is_shown_once(stderr: str, stdout: str, shown: str) -> None:

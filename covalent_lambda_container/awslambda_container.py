@@ -104,7 +104,11 @@ class AWSLambdaContainerExecutor(ConfiguredExecutor):
             finally:
                 _running.end(dispatch_id, node_id, cancellation)
         except Cancelled:
-            await _node_progress.get().leave(dispatch_id, node_id)
+            printed = await _node_progress.get().leave(dispatch_id, node_id)
+            if self.task_stdout is not None:
+                # Covalent replaces what the node has shown so far by these.
+                self.task_stdout.write(printed.stdout)
+                self.task_stderr.write(printed.stderr)
             raise TaskCancelledError from None
         if transport.is_transportable(ended):
             return ended

@@ -63,7 +63,7 @@ nothing causes no PUT, and GETs for ${silent_hour:.4f} an hour. `live_output=Fal
 ## What a dispatch did cost
 
 The last line of each task's stderr has its share, and [`covalent-lambda report`](watching.md#after-it-has-run) sums
-them up. Both leave out attempts that crashed or timed out, prewarming and logs. `covalent-lambda report --images` asks
+them up. Both leave out attempts that crashed, timed out or were cancelled, prewarming and logs. `covalent-lambda report --images` asks
 ECR for the size of the images.
 """
 

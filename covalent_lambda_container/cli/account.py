@@ -11,7 +11,7 @@ import click
 from covalent_lambda_container.cli.config import as_toml, command_for
 from covalent_lambda_container.cli.help import command
 from covalent_lambda_container.cli.output import Output, reporting
-from covalent_lambda_container.cli.parameters import ACCOUNT, executor_options
+from covalent_lambda_container.cli.parameters import ACCOUNT, account_number, executor_options
 from covalent_lambda_container.cli.wiring import wiring
 
 if TYPE_CHECKING:
@@ -120,7 +120,12 @@ def teardown(
 @click.argument(
     "who", type=click.Choice(["dispatcher", "ci", "operator", "bootstrap", "execution-role"])
 )
-@click.option("--account", metavar="NUMBER", help="AWS account; default: the credentials' own.")
+@click.option(
+    "--account",
+    metavar="NUMBER",
+    type=account_number,
+    help="AWS account, 12 digits; default: the credentials' own.",
+)
 @click.option("--no-build", is_flag=True, help="dispatcher: runs only what CI has built.")
 @click.option("--no-function", is_flag=True, help="ci: creates images and no functions.")
 @click.option("--reserved-concurrency", is_flag=True, help="dispatcher: reserves concurrency.")

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-from pathlib import Path
 from typing import Any, get_origin
 
 import click
@@ -114,9 +113,11 @@ def write(given: dict[str, Any], output: Output) -> None:
         read_section,
     )
     from covalent_lambda_container.options.schema import Options
+    from covalent_lambda_container.options.working_folder import working_folder
 
     known = {name: value for name, value in read_section().items() if name in OPTIONS}
-    Options.check(known | given, folder=Path.cwd())
+    values = known | given
+    Options.check(values, folder=working_folder(values))
     change_section(given)
     output.note(f"# {configuration_file()}")
     output.result(

@@ -139,8 +139,13 @@ def instructions(stack: BackgroundStack, output: Output) -> None:
         output.note("For workflows and covalent-lambda, in Covalent's configuration:\n")
         output.note(f"{command_for(stack.options)}\n")
     output.note(
-        "For a shell (AWS CLI, boto3), the variables below. Both have a dispatcher's rights; the "
-        f"account's owner, who may list, gc and bootstrap, is the profile {OWNER_PROFILE}:\n"
+        "Start Covalent's server, which reads its configuration once, and run workflows:\n"
+        "  covalent start\n"
+        "  python workflow.py\n"
+    )
+    output.note(
+        "For the AWS CLI and boto3, the variables below have the rights of a dispatcher. The "
+        f"profile {OWNER_PROFILE} has those of the account's owner:\n"
         f"  covalent-lambda list --profile {OWNER_PROFILE}\n"
         f"  AWS_PROFILE={OWNER_PROFILE} aws ecr describe-repositories\n"
     )

@@ -19,6 +19,9 @@ Body = TypeVar("Body", bound=Callable[..., Any])
 ACCOUNT: Final = ("region", "profile", "credentials_file", "endpoint_url")
 """Options that name the account, the identity that is used, and the region."""
 
+_OLDEST_MINOR: Final = 10
+"""Oldest Python 3 that this project and its handler run on."""
+
 _UNITS: Final = {"s": "seconds", "m": "minutes", "h": "hours", "d": "days"}
 
 
@@ -32,11 +35,21 @@ def duration(text: str | timedelta) -> timedelta:
     return timedelta(**{_UNITS[match[2]]: int(match[1])})
 
 
-def _check_python(
-    _context: click.Context, _parameter: click.Parameter, text: str | None
-) -> str | None:
-    if text is not None and not re.fullmatch(r"3\.[0-9]{1,2}", text):
-        raise click.BadParameter(f"{text!r} is not a minor version of Python, such as 3.12.")
+def python_version(text: str) -> str:
+    """Return a minor version of Python that functions can have: a type of options."""
+    match = re.fullmatch(r"3\.(\d{1,2})", text, re.ASCII)
+    if match is None or int(match[1]) < _OLDEST_MINOR:
+        raise click.BadParameter(
+            f"{text!r} is not a Python that functions can have: write 3.{_OLDEST_MINOR} or later, "
+            "without a third number."
+        )
+    return text
+
+
+def account_number(text: str) -> str:
+    """Return the number of an AWS account: a type of options."""
+    if not re.fullmatch("[0-9]{12}", text):
+        raise click.BadParameter(f"{text!r} is not an AWS account: its number has 12 digits.")
     return text
 
 
@@ -44,8 +57,8 @@ python_option = click.option(
     "--python",
     "python_version",
     metavar="X.Y",
-    callback=_check_python,
-    help="Python of the images; default: this one.",
+    type=python_version,
+    help="Python of the images, 3.10 or later; default: this one.",
 )
 """Gives a command ``python_version``."""
 

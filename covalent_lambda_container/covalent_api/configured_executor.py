@@ -34,8 +34,8 @@ class ConfiguredExecutor(AsyncBaseExecutor):
         Execution role of the functions: a name or, if it has a path, an ARN. Default:
         "CovalentLambdaExecutionRole".
     s3_bucket_name : str
-        Existing S3 bucket through which large tasks and results pass: lowercase letters,
-        digits, hyphens and dots. Default: "covalent-lambda-job-resources".
+        S3 bucket through which large tasks and results pass: lowercase letters, digits, hyphens
+        and dots. Default: "covalent-lambda-job-resources".
     cache_dir : str
         Folder for lock files and for packages that later builds use. Default:
         "~/.cache/covalent/lambda_container".
@@ -50,7 +50,7 @@ class ConfiguredExecutor(AsyncBaseExecutor):
     endpoint_url : str
         Another AWS endpoint, such as a local stack; default: AWS.
     ecr_repository : str
-        ECR repository of the images; created when it is missing. Default: "covalent-lambda".
+        ECR repository of the images. Default: "covalent-lambda".
     max_memory_size : int
         Most memory in MB for a task that ran out of it: it is run again with twice as much
         until it has this, up to 10240; 0: it is not run again for that. Default: 0.
@@ -225,6 +225,7 @@ class ConfiguredExecutor(AsyncBaseExecutor):
             "live_output": live_output,
             "sublattice_executors": sublattice_executors,
         }
+        _check_retries(retries)
         given["credentials_file"] = _either(credentials_file, credentials)
         options = resolve(given | unknown)
         super().__init__(
@@ -252,6 +253,14 @@ class ConfiguredExecutor(AsyncBaseExecutor):
             "short_name": SHORT_NAME,
             "attributes": inherited | self.options().model_dump(),
         }
+
+
+def _check_retries(retries: Any) -> None:
+    if not isinstance(retries, int) or isinstance(retries, bool) or retries < 0:
+        raise ConfigurationError(
+            f"AWSLambdaContainerExecutor option retries={retries!r}: should be a whole number, 0 "
+            "or more. How often a task that crashed, timed out or ran out of memory is run again."
+        )
 
 
 def _either(credentials_file: str | None, credentials: str | None) -> str | None:

@@ -152,13 +152,22 @@ class NodeProgress:
             async with node.writing:
                 pass
 
-    async def leave(self, dispatch_id: str, node_id: int) -> None:
-        """Write nothing more to a node, whose task was cancelled while work for it goes on."""
+    async def leave(self, dispatch_id: str, node_id: int) -> Printed:
+        """Write nothing more to a node, whose task was cancelled while work for it goes on.
+
+        Returns
+        -------
+        Printed
+            The task's output so far, as the node shows it.
+        """
         node = self._nodes.pop((dispatch_id, node_id), None)
-        if node is not None:
-            async with node.writing:
-                node.written = _NOTHING
-                node.activity = Activity()
+        if node is None:
+            return _NOTHING
+        async with node.writing:
+            printed = node.activity.printed or _NOTHING
+            node.written = _NOTHING
+            node.activity = Activity()
+        return printed
 
     async def _update_all(self) -> None:
         """Update the nodes in turn until none is left."""

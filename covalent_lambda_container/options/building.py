@@ -55,8 +55,8 @@ class ImageOptions:
     base_image: Annotated[
         Text,
         pattern(
-            r"^([a-zA-Z0-9\[][a-zA-Z0-9._:/@\[\]-]*)?$",
-            "an image's reference, such as registry.example.com/python:3.11",
+            r"^([a-zA-Z0-9\[](/?[a-zA-Z0-9._:@\[\]-])*)?$",
+            "an image's reference without https://, such as registry.example.com/python:3.11",
         ),
         Option(
             f"Root image; default: {AWS_ROOT_IMAGE}:X.Y, X.Y being the client's Python.",

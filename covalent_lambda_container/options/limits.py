@@ -21,6 +21,13 @@ RESERVED_VARIABLE: Final = re.compile(r"_HANDLER|_X_AMZN_TRACE_ID|AWS_.*")
 """Environment variables that Lambda sets itself and refuses from users ("Defined runtime
 environment variables", Lambda developer guide, read 2026-11)."""
 
+REGION: Final = r"(eusc-)?[a-z]{2}((-gov)|(-iso[a-z]?))?-[a-z]+-[0-9]+"
+"""Form of a region's name, known to this machine's botocore or not ("FileSystemConfig", Lambda API
+reference, and botocore's partitions, read 2026-11)."""
+
+HOST_LABEL: Final = re.compile(r"(?!-)[A-Za-z0-9-]{1,63}(?<!-)")
+"""What stands between the dots of an endpoint's host; botocore refuses any other."""
+
 VARIABLE_NAME: Final = re.compile(r"[A-Za-z][A-Za-z0-9_]+")
 """Names of environment variables ("Environment", Lambda API reference, read 2026-11)."""
 

@@ -6,12 +6,12 @@ import json
 import logging
 from collections.abc import Mapping
 from functools import lru_cache
-from pathlib import Path
 from typing import Any, Final
 
 from covalent_lambda_container.model.names import SECTION
 from covalent_lambda_container.options.configuration import unknown_names
 from covalent_lambda_container.options.schema import Options
+from covalent_lambda_container.options.working_folder import working_folder
 
 log = logging.getLogger(__name__)
 
@@ -56,7 +56,7 @@ def resolve(given: Mapping[str, Any]) -> Options:
         if value is not None
     }
     # Users make executors, and run the command line, where the files are that they name.
-    return Options.check(written, folder=Path.cwd())
+    return Options.check(written, folder=working_folder(written))
 
 
 def _warn_of_unknown(configured: Mapping[str, Any]) -> None:

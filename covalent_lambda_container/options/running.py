@@ -14,6 +14,7 @@ from covalent_lambda_container.options.limits import (
     MAX_SECURITY_GROUPS,
     MAX_SUBNETS,
     MEMORY_MB,
+    REGION,
     TMP_MB,
 )
 from covalent_lambda_container.options.option import Number, Option, Text, Truth, Whole, pattern
@@ -22,9 +23,11 @@ from covalent_lambda_container.options.option import Number, Option, Text, Truth
 class AccountOptions:
     """Account and credentials"""
 
-    region: Annotated[Text, Option("AWS region; default: the profile's.", flag="--region NAME")] = (
-        ""
-    )
+    region: Annotated[
+        Text,
+        pattern(f"^({REGION})?$", "a region's name, such as eu-central-1"),
+        Option("AWS region; default: the profile's.", flag="--region NAME"),
+    ] = ""
     profile: Annotated[
         Text, Option("Profile in the AWS configuration; default: boto3's.", flag="--profile NAME")
     ] = ""
@@ -51,7 +54,7 @@ class AccountOptions:
         MinLen(3),
         MaxLen(63),
         Option(
-            "Existing S3 bucket through which large tasks and results pass: lowercase letters, "
+            "S3 bucket through which large tasks and results pass: lowercase letters, "
             "digits, hyphens and dots.",
             flag="--bucket NAME",
         ),
@@ -65,9 +68,9 @@ class AccountOptions:
         MinLen(2),
         MaxLen(256),
         Option(
-            "ECR repository of the images; created when it is missing.",
-            remark="A dispatcher with the policy of `covalent-lambda policy dispatcher` may not "
-            "create it; `covalent-lambda bootstrap` does.",
+            "ECR repository of the images.",
+            remark="Created when it is missing. A dispatcher with the policy of `covalent-lambda "
+            "policy dispatcher` may not create it; `covalent-lambda bootstrap` does.",
             flag="--repository NAME",
         ),
     ] = "covalent-lambda"

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from functools import cached_property
 from pathlib import Path
-from typing import Any
+from typing import Any, Final
 
 from pydantic import BaseModel, ConfigDict, ValidationError, field_validator
 
@@ -26,6 +27,9 @@ from covalent_lambda_container.packages.requirements import Requirements
 from covalent_lambda_container.packages.requirements_files import names_file, read_requirement_lines
 from covalent_lambda_container.packages.urls import without_credentials
 
+_SUBJECT: Final = re.compile(r"^(Input|String|List|Dictionary) (?=should )")
+"""How Pydantic's messages begin; ours begin with the option."""
+
 
 class Options(FunctionOptions, IndexOptions, ImageOptions, TaskOptions, AccountOptions, BaseModel):
     """All options of the executor, checked; every value is plain JSON.
@@ -40,6 +44,7 @@ class Options(FunctionOptions, IndexOptions, ImageOptions, TaskOptions, AccountO
     _constraints = field_validator("constraints")(validators.check_constraints)
     _index = field_validator("pip_index_url")(validators.check_index)
     _indexes = field_validator("pip_extra_index_urls")(validators.check_indexes)
+    _endpoint = field_validator("endpoint_url")(validators.check_endpoint)
     _environment = field_validator("environment")(validators.check_environment)
     _tags = field_validator("tags")(validators.check_tags)
     _security_groups = field_validator("security_group_ids")(validators.check_security_groups)
@@ -72,8 +77,8 @@ class Options(FunctionOptions, IndexOptions, ImageOptions, TaskOptions, AccountO
     def wanted(self) -> Requirements:
         """Return what the image of every electron of this executor gets."""
         return read_requirement_lines(
-            self.requirements, origin="requirements"
-        ) | read_requirement_lines(self.constraints, origin="constraints", constrain=True)
+            self.requirements, origin=validators.REQUIREMENTS
+        ) | read_requirement_lines(self.constraints, origin=validators.CONSTRAINTS, constrain=True)
 
     @classmethod
     def check(cls, values: Mapping[str, Any], *, folder: Path | None = None) -> Options:
@@ -111,7 +116,7 @@ def _with_files_read(values: Mapping[str, Any], folder: Path) -> Mapping[str, An
         return values
     if not any(isinstance(line, str) and names_file(line) for line in lines):
         return values
-    found = read_requirement_lines(lines, origin="requirements", folder=folder)
+    found = read_requirement_lines(lines, origin=validators.REQUIREMENTS, folder=folder)
     return {
         **values,
         "requirements": [*found.options, *found.packages],
@@ -141,7 +146,7 @@ def _explain(problem: ValidationError) -> str:
         # Which entry of a mapping; its value is not shown.
         keys = [key for key in error["loc"][1:] if isinstance(key, str) and key != "[key]"]
         inside = "".join(f"[{key!r}]" for key in keys)
-        message = error["msg"].removeprefix("Value error, ").removeprefix("Input ")
+        message = _SUBJECT.sub("", error["msg"]).removeprefix("Value error, ")
         if error["type"] == "string_pattern_mismatch":
             message = f"should be {form_of(error['ctx']['pattern'])}"
         seen = f"={without_credentials(repr(error['input']))}"

@@ -8,6 +8,7 @@ from __future__ import annotations
 import json
 import unicodedata
 from typing import Final
+from urllib.parse import urlsplit
 
 from pydantic import ValidationInfo
 
@@ -15,6 +16,7 @@ from covalent_lambda_container.model.names import CREATOR_TAG, OWN_TAG
 from covalent_lambda_container.options.limits import (
     ACCESS_POINT,
     ENVIRONMENT_BYTES,
+    HOST_LABEL,
     MAX_TAGS,
     MOUNT_PATH,
     MOUNT_PATH_CHARACTERS,
@@ -31,6 +33,11 @@ _OWN_TAGS: Final = (OWN_TAG[0], CREATOR_TAG)
 """Keys of tags that the executor puts on functions itself."""
 
 
+REQUIREMENTS: Final = "AWSLambdaContainerExecutor option requirements"
+CONSTRAINTS: Final = "AWSLambdaContainerExecutor option constraints"
+"""Where lines come from, for error messages."""
+
+
 def check_requirements(requirements: list[str]) -> list[str]:
     """Check that each line is a requirement, or an option that requirements files may have.
 
@@ -39,7 +46,7 @@ def check_requirements(requirements: list[str]) -> list[str]:
     RequirementError
         Names the line.
     """
-    read_requirement_lines(requirements, origin="requirements")
+    read_requirement_lines(requirements, origin=REQUIREMENTS)
     return requirements
 
 
@@ -51,8 +58,25 @@ def check_constraints(constraints: list[str]) -> list[str]:
     RequirementError
         Names the line.
     """
-    read_requirement_lines(constraints, origin="constraints", constrain=True)
+    read_requirement_lines(constraints, origin=CONSTRAINTS, constrain=True)
     return constraints
+
+
+def check_endpoint(url: str) -> str:
+    """Check an endpoint as botocore does, which would name no option."""
+    if not url:
+        return url
+    try:
+        parts = urlsplit(checked_url(url, INDEX_SCHEMES))
+    except UnusableUrl as exc:
+        raise ValueError(str(exc)) from None
+    host = (parts.hostname or "").removesuffix(".")
+    is_ipv6 = parts.netloc.startswith("[")
+    if not is_ipv6 and not all(map(HOST_LABEL.fullmatch, host.split("."))):
+        raise ValueError(f"has the host {host}: names consist of letters, digits, '-' and '.'")
+    if parts.path.strip("/") or "?" in url or "#" in url:
+        raise ValueError("should be http:// or https://, a host and a port, and end there")
+    return url
 
 
 def check_index(url: str) -> str:
@@ -77,7 +101,8 @@ def check_environment(environment: dict[str, str]) -> dict[str, str]:
             raise ValueError(f"{name} is reserved by Lambda")
         if not VARIABLE_NAME.fullmatch(name):
             raise ValueError(
-                f"{name!r} is not a variable name: a letter, then letters, digits and _"
+                f"{name!r} is not a variable name that Lambda accepts: at least two characters, a "
+                "letter, then letters, digits and _"
             )
     measured = json.dumps(environment, separators=(",", ":"), ensure_ascii=False)
     size = len(measured.encode(errors="replace"))

@@ -12,10 +12,12 @@ def test_a_running_task_is_stopped(dispatcher: Any, aws: Callable[[str], Any], s
     warm = dispatcher.outcome("cancelled.py", "0", "iniconfig==2.0.0")
     assert warm["status"] == "COMPLETED"
     before = len(dispatcher.steps("task.invoke"))
-    cancelled = dispatcher.outcome("cancelled.py", "4", "iniconfig==2.0.0")
+    cancelled = dispatcher.outcome("cancelled.py", "12", "iniconfig==2.0.0")
     assert cancelled["status"] == "CANCELLED"
     # The dispatcher stops waiting at once; the client asks it once a second.
     assert cancelled["seconds"] < 3
+    # What it had printed by then is kept.
+    assert cancelled["stdout"] == "sleeping\n"
     deadline = time.monotonic() + 5
     while len(dispatcher.steps("task.invoke")) == before and time.monotonic() < deadline:
         time.sleep(0.1)
@@ -23,7 +25,7 @@ def test_a_running_task_is_stopped(dispatcher: Any, aws: Callable[[str], Any], s
     (ended,) = dispatcher.steps("task.invoke")[before:]
     assert ended["subject"].startswith(cancelled["id"])
     assert ended["status"] == "cancelled"
-    assert ended["seconds"] < 4 + 3
+    assert ended["seconds"] < 12 + 3
     time.sleep(0.5)
     left = aws("s3").list_objects_v2(Bucket=stack.bucket)
     assert left.get("KeyCount", 0) == 0

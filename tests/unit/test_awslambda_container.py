@@ -217,18 +217,35 @@ def test_two_different_credentials_files_are_refused() -> None:
         Executor(credentials_file="/one", credentials="/other")
 
 
+@pytest.mark.parametrize("retries", [-1, -100, 1.5, "2", True])
+def test_retries_are_a_whole_number(retries: Any) -> None:
+    with pytest.raises(ConfigurationError, match=rf"option retries={retries!r}: .*0 or more"):
+        Executor(retries=retries)
+
+
 def test_an_empty_alias_takes_nothing_away() -> None:
     assert Executor(credentials_file="/one", credentials="").credentials_file == "/one"
 
 
 def test_positional_arguments_keep_the_order_that_covalents_users_know() -> None:
     executor = Executor(
-        "/aws", "profile", "region", "role", "bucket", "/cache", 1.5, 30, 256, False
+        "/aws", "profile", "eu-west-1", "role", "bucket", "/cache", 1.5, 30, 256, False
     )
     given = ["credentials_file", "profile", "region", "lambda_role_name", "s3_bucket_name"]
     given += ["cache_dir", "poll_freq", "timeout", "memory_size", "cleanup"]
     values = [executor.__dict__[name] for name in given]
-    assert values == ["/aws", "profile", "region", "role", "bucket", "/cache", 1.5, 30, 256, False]
+    assert values == [
+        "/aws",
+        "profile",
+        "eu-west-1",
+        "role",
+        "bucket",
+        "/cache",
+        1.5,
+        30,
+        256,
+        False,
+    ]
 
 
 def test_everything_an_executor_holds_is_json() -> None:

@@ -34,5 +34,10 @@ started = time.monotonic()
 if wait_s:
     ct.cancel(dispatch_id)
 result = ct.get_result(dispatch_id, wait=True)
-record = {"status": str(result.status), "seconds": time.monotonic() - started, "id": dispatch_id}
+record = {
+    "status": str(result.status),
+    "seconds": time.monotonic() - started,
+    "id": dispatch_id,
+    "stdout": result.get_node_result(0)["stdout"],
+}
 sys.stdout.write("\n" + json.dumps(record) + "\n")

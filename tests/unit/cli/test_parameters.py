@@ -10,7 +10,12 @@ import pytest
 from click.testing import CliRunner
 
 from covalent_lambda_container.cli.output import Output, reporting
-from covalent_lambda_container.cli.parameters import ACCOUNT, executor_options, with_flags
+from covalent_lambda_container.cli.parameters import (
+    ACCOUNT,
+    account_number,
+    executor_options,
+    with_flags,
+)
 from covalent_lambda_container.options.declarations import OPTIONS
 
 FLAGS = [name for name, declared in OPTIONS.items() if declared.flag]
@@ -62,3 +67,10 @@ def test_advice_names_the_commands_flags(said: str, shown: str) -> None:
     command = click.command("it")(executor_options(*names)(lambda given: click.echo(given)))
     assert with_flags(said, command.params) == shown
     assert with_flags(said, ()) == said.replace("AWSLambdaContainerExecutor ", "")
+
+
+@pytest.mark.parametrize("given", ["123", "1234567890123", "12345678901x", "", "12345678901\n"])
+def test_an_account_has_twelve_digits(given: str) -> None:
+    assert account_number("123456789012") == "123456789012"
+    with pytest.raises(click.BadParameter, match="12 digits"):
+        account_number(given)

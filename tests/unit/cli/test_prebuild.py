@@ -264,7 +264,7 @@ def test_an_exception_is_returned_with_its_item() -> None:
 def test_what_is_no_version_of_python_is_an_invalid_option(version: str) -> None:
     ended = CliRunner().invoke(cli, ["prebuild", "w.py", "--python", version])
     assert ended.exit_code == 2
-    assert f"{version!r} is not a minor version of Python" in ended.stderr
+    assert f"{version!r} is not a Python that functions can have" in ended.stderr
 
 
 @pytest.mark.parametrize(

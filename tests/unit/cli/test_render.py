@@ -62,7 +62,10 @@ def test_a_flag_goes_before_the_configuration(configured_base: None) -> None:
     [
         (["../local"], "'../local'"),
         (["--architecture", "sparc"], "architecture='sparc'"),
-        (["--python", "three"], "'three' is not a minor version of Python"),
+        (["--python", "three"], "write 3.10 or later"),
+        (["--python", "2"], "write 3.10 or later"),
+        (["--python", "3.9"], "write 3.10 or later"),
+        (["--python", "3.11.2"], "write 3.10 or later"),
     ],
 )
 def test_what_cannot_be_used_is_named(arguments: list[str], said: str) -> None:

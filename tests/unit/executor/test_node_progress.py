@@ -252,7 +252,14 @@ def test_a_cancelled_task_shows_nothing_that_comes_late() -> None:
 
         task = asyncio.create_task(work())
         await asyncio.sleep(FAST_S * 6)
-        await progress.leave("d", 1)
+        assert await progress.leave("d", 1) == ("printed", "printed")
         await asyncio.gather(task, return_exceptions=True)
 
     assert shown(scenario).of(1) == ["printed"]
+
+
+def test_a_cancelled_task_that_is_not_shown_has_no_output() -> None:
+    async def scenario(progress: NodeProgress, nodes: Nodes) -> None:
+        assert await progress.leave("d", 1) == ("", "")
+
+    assert not shown(scenario).writes

@@ -86,7 +86,20 @@ BAD = [
     ("bash_deps", "never", "'build', 'after_packages' or 'runtime'"),
     ("builder", "podman", "'docker' or 'registry'"),
     ("lambda_role_name", "", "at least 1 character"),
-    ("s3_bucket_name", "ab", "at least 3 characters"),
+    ("s3_bucket_name", "ab", "='ab': should have at least 3 characters"),
+    ("region", "mars-1", "should be a region's name, such as eu-central-1"),
+    ("region", "us-east", "should be a region's name"),
+    ("region", "eu-central-1a", "should be a region's name"),
+    ("region", "EU-CENTRAL-1", "should be a region's name"),
+    ("endpoint_url", "localhost:4566", "should begin with one of https://, http://"),
+    ("endpoint_url", "https://", "should begin with one of https://, http://"),
+    ("endpoint_url", "ftp://localhost", "should begin with one of https://, http://"),
+    ("endpoint_url", "http://local_stack:4566", "has the host local_stack"),
+    ("endpoint_url", "http://local stack", "invalid characters"),
+    ("endpoint_url", "http://localhost:x", "not well formed"),
+    ("endpoint_url", "http://localhost:4566/path", "a host and a port, and end there"),
+    ("endpoint_url", "http://localhost:4566?region=x", "a host and a port, and end there"),
+    ("endpoint_url", "http://localhost:4566#x", "a host and a port, and end there"),
     ("s3_bucket_name", "x" * 64, "at most 63 characters"),
     ("ecr_repository", "Upper", "should be "),
     ("ecr_repository", "with space", "should be "),
@@ -97,6 +110,8 @@ BAD = [
     ("base_image", "python 3.11", "should be "),
     ("base_image", "python\x00", "should be "),
     ("base_image", "-v", "should be "),
+    ("base_image", "http://x", "should be an image's reference without https://"),
+    ("base_image", "registry.example.com//python", "should be "),
     ("base_image", "${PATH}", "should be "),
     ("pip_index_url", "pypi.example.com", "begin with one of https://, http://"),
     ("pip_index_url", "file:///srv/simple", "begin with one of https://, http://"),
@@ -110,6 +125,7 @@ BAD = [
     ("environment", {"NAME": 1}, "string"),
     ("environment", {"AWS_REGION": "x"}, "AWS_REGION is reserved by Lambda"),
     ("environment", {"_HANDLER": "x"}, "_HANDLER is reserved by Lambda"),
+    ("environment", {"A": "b"}, "at least two characters"),
     ("environment", {"1ST": "x"}, "'1ST' is not a variable name"),
     ("environment", {"A-B": "x"}, "'A-B' is not a variable name"),
     ("environment", {"": "x"}, "'' is not a variable name"),
@@ -175,6 +191,14 @@ def test_a_bad_value_is_refused_by_name_value_and_range(name: str, value: Any, s
         ("environment", {"My_Name2": ""}),
         ("base_image", f"registry.example.com:5000/python@sha256:{'0' * 64}"),
         ("architecture", "arm64"),
+        ("region", "us-gov-west-1"),
+        ("region", "us-isob-east-1"),
+        ("region", "eusc-de-east-1"),
+        ("region", "xx-nowhere-12"),
+        ("endpoint_url", "http://localhost:4566"),
+        ("endpoint_url", "https://lambda.eu-central-1.amazonaws.com/"),
+        ("endpoint_url", "http://[::1]:4566"),
+        ("endpoint_url", "http://127.0.0.1:4566"),
     ],
 )
 def test_values_at_the_limits_are_taken(name: str, value: Any) -> None:
@@ -233,10 +257,29 @@ def test_a_variable_whose_value_is_no_text_is_named() -> None:
 
 
 def test_a_requirement_is_checked_when_it_is_given() -> None:
-    with pytest.raises(RequirementError, match=r"^requirements: '--pre' asks for pre-releases"):
+    with pytest.raises(
+        RequirementError,
+        match=r"^AWSLambdaContainerExecutor option requirements: '--pre' asks for pre-releases",
+    ):
         Options.check({"requirements": ["numpy", "--pre"]})
-    with pytest.raises(RequirementError, match=r"^constraints: '--pre' asks for pre-releases"):
+    with pytest.raises(
+        RequirementError,
+        match=r"^AWSLambdaContainerExecutor option constraints: '--pre' asks for pre-releases",
+    ):
         Options.check({"constraints": ["--pre"]})
+
+
+def test_a_file_that_is_not_there_is_reported_with_its_option(tmp_path: Path) -> None:
+    with pytest.raises(RequirementError) as caught:
+        Options.check({"requirements": ["-r nofile.txt"]}, folder=tmp_path)
+    assert str(caught.value).startswith("AWSLambdaContainerExecutor option requirements: ")
+    assert "nofile.txt cannot be read" in str(caught.value)
+
+
+def test_credentials_in_an_endpoint_are_refused_and_not_shown() -> None:
+    with pytest.raises(ConfigurationError, match="has credentials in its URL") as caught:
+        Options.check({"endpoint_url": "http://user:hunter2@localhost:4566"})
+    assert "hunter2" not in str(caught.value)
 
 
 def test_files_of_requirements_are_read_where_an_executor_is_made(tmp_path: Path) -> None:

@@ -50,7 +50,7 @@ _NOT_BUILT: Final = re.compile(
 _COMPILER: Final = re.compile(
     r"command '(?P<program>[^']*(?:cc|\+\+|clang|gfortran|cmake|rustc|cargo))' failed: No such"
     r"|execute '(?P<executed>[^']*(?:cc|\+\+|clang|gfortran))'"
-    r"|No such file or directory: '(?P<missing>gcc|g\+\+|cc|c\+\+|clang|gfortran|cmake|cargo)'"
+    r"|No such file or directory: '(?P<missing>[^']*(?:cc|\+\+|clang|gfortran|cmake|cargo))'"
     r"|No CMAKE_C\w* could be found|Unknown compiler|CMAKE_C\w*_COMPILER|Python\.h: No such file"
     r"|can't find Rust compiler|(?:gcc|cc|g\+\+): not found"
 )
@@ -174,6 +174,10 @@ def failed_build(said: str, name: str, base_image: str) -> Reason | None:
         return f"{without}, and its build needs {header['header']}, of a library in C", (
             "Install the library's development package when the image is built, by ct.DepsBash; "
             f"or {choose}."
+        )
+    if "ailed to fetch: " in said:
+        return in_own_words(said) or f"{name} could not be downloaded", (
+            "Check that its address can be reached from the dispatcher's machine."
         )
     if _REQUIRED.search(said):
         why, hint = unknown_name(said) or no_solution(said, lambda _: "") or ("", None)

@@ -143,6 +143,15 @@ BUILD = """error: Failed to build `annoy==1.17.3`
             "annoy has no wheel for this image, and what its build requires cannot be installed: "
             "there is no package nope on the index",
         ),
+        (
+            f"{BUILD}         error: [Errno 2] No such file or directory: 'x86_64-linux-gnu-g++'",
+            "annoy has no wheel for this image, and its build needs a compiler (x86_64-linux-gnu-g",
+        ),
+        (
+            "error: Failed to download and build `annoy @ https://example.com/annoy.tar.gz`\n"
+            "  cause: Failed to fetch: https://example.com/annoy.tar.gz\n  cause: dns error",
+            "Failed to download and build `annoy @ https://example.com/annoy.tar.gz`: dns error.",
+        ),
         (BUILD, "annoy has no wheel for this image, and could not be built.\nerror: Failed to"),
         (
             f"{HEAD}Because there is no version of six==99 and you require six==99, {END}",

@@ -43,6 +43,7 @@ from covalent_lambda_container.covalent_api import task as covalent_task
 from covalent_lambda_container.covalent_api.configured_executor import ConfiguredExecutor
 from covalent_lambda_container.executor.node_progress import NodeProgress
 from covalent_lambda_container.model.names import SHORT_NAME
+from covalent_lambda_container.model.places import Place
 from covalent_lambda_container.options.schema import Options
 
 if TYPE_CHECKING:
@@ -186,6 +187,8 @@ class AWSLambdaContainerExecutor(ConfiguredExecutor):
         lines = [outcome.stderr]
         if outcome.error is not None:
             lines += [outcome.error["traceback"], advice]
+            if outcome.used:
+                lines.append(Place(outcome.used.function, outcome.used.image_tag).line)
         if self.options().usage_report and outcome.used:
             lines.append(outcome.used.line)
         self.task_stdout.write(outcome.stdout)

@@ -99,7 +99,10 @@ def unset(names: tuple[str, ...], output: Output) -> None:
             raise click.BadParameter(_no_such(name), param_hint="NAME")
     change_section({}, removed=names)
     removed = [name for name in names if name in there]
-    output.result({"file": str(configuration_file()), "removed": removed}, *removed)
+    output.result(
+        {"file": str(configuration_file()), "removed": removed},
+        *(removed or [f"Not set: {', '.join(names)}"]),
+    )
 
 
 def write(given: dict[str, Any], output: Output) -> None:
@@ -126,7 +129,11 @@ def as_toml(values: dict[str, Any]) -> str:
     """Return values as the configuration file has them."""
     import toml
 
-    return f"[{SECTION}]\n{toml.dumps(values)}".rstrip("\n")
+    document: dict[str, Any] = values
+    for name in reversed(SECTION.split(".")):
+        document = {name: document}
+    # Its own tables, such as environment, have the section's name before theirs.
+    return toml.dumps(document).rstrip("\n") if values else f"[{SECTION}]"
 
 
 def command_for(values: dict[str, Any]) -> str:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sized
 from datetime import datetime
 
 _UNITS = (("d", 86400), ("h", 3600), ("min", 60))
@@ -16,6 +17,11 @@ def age(moment: datetime | None, now: datetime) -> str:
         if seconds >= length:
             return f"{seconds // length} {unit}"
     return f"{seconds} s"
+
+
+def number_of(items: Sized, what: str) -> str:
+    """Return how many there are, such as ``"1 failed task"`` or ``"2 failed tasks"``."""
+    return f"{len(items)} {what}" + ("" if len(items) == 1 else "s")
 
 
 def megabytes(size: int) -> str:

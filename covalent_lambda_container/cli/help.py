@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import difflib
 from collections.abc import Callable
 from typing import Any, Final
 
@@ -13,6 +14,8 @@ Body = Callable[..., Any]
 
 EXECUTOR_SECTION: Final = "Options of the executor"
 OUTPUT_SECTION: Final = "Output"
+_NEAR: Final = 0.7
+"""How alike names are, of which one is suggested for the other; of 1."""
 
 
 class SectionOption(click.Option):
@@ -30,7 +33,19 @@ class SectionOption(click.Option):
 
 
 class Command(click.Command):
-    """A command whose options are shown in sections."""
+    """A command whose options are shown in sections; suggests those with similar names only."""
+
+    def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
+        """Parse arguments; suggest another option if there is none of a name."""
+        try:
+            return super().parse_args(ctx, args)
+        except click.NoSuchOption as exc:
+            given = exc.option_name.lstrip("-")
+            known = {name.lstrip("-"): name for each in self.get_params(ctx) for name in each.opts}
+            near = difflib.get_close_matches(given, known, n=2, cutoff=_NEAR)
+            near += [name for name in known if len(given) > 2 and given in name.split("-")]
+            suggested = [known[name] for name in dict.fromkeys(near)]
+            raise click.NoSuchOption(exc.option_name, possibilities=suggested, ctx=ctx) from None
 
     def format_options(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
         """Write the options, starting with those that have no section."""

@@ -48,11 +48,15 @@ def list_(given: dict[str, Any], output: Output) -> None:
     now = datetime.now(timezone.utc)
     images = sorted(there.images, key=lambda image: image.pushed)
     functions = sorted(there.functions, key=lambda entry: entry.record.modified)
+    document = {
+        "images": [_image_document(image, there.purpose_of(image)) for image in images],
+        "functions": [_function_document(entry) for entry in functions],
+    }
+    if not (images or functions):
+        output.result(document, "No images and no functions")
+        return
     output.table(
-        {
-            "images": [_image_document(image, there.purpose_of(image)) for image in images],
-            "functions": [_function_document(entry) for entry in functions],
-        },
+        document,
         _COLUMNS,
         [
             *(_image_row(image, there.purpose_of(image), now) for image in images),

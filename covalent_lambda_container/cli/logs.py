@@ -16,9 +16,10 @@ from covalent_lambda_container.cli.node_logs import show_nodes
 from covalent_lambda_container.cli.output import Output, reporting
 from covalent_lambda_container.cli.parameters import ACCOUNT, duration, executor_options
 from covalent_lambda_container.cli.task_text import harmless
-from covalent_lambda_container.cli.wiring import contents_of, wiring
+from covalent_lambda_container.cli.wiring import wiring
 
 if TYPE_CHECKING:
+    from covalent_lambda_container.covalent_api.dispatch_nodes import DispatchNode
     from covalent_lambda_container.ports.stores import LogLine, Logs
 
     Source = tuple[str, Logs]
@@ -113,22 +114,36 @@ def _of_dispatch(
     dispatch_id: str, server: str | None, given: dict[str, Any]
 ) -> tuple[list[Source], datetime]:
     """Return the functions that a dispatch used, and when it began."""
-    from covalent_lambda_container.covalent_api.dispatch import dispatch_started, read_dispatch
+    from covalent_lambda_container.covalent_api.dispatch import dispatch_started
+    from covalent_lambda_container.covalent_api.dispatch_nodes import read_nodes
+    from covalent_lambda_container.covalent_api.workflow import executor_options
     from covalent_lambda_container.errors import ConfigurationError
-    from covalent_lambda_container.executor.prebuild import build_targets, look
+    from covalent_lambda_container.options.schema import Options
 
+    changes = {name: value for name, value in given.items() if value is not None}
     found: dict[str, Logs] = {}
-    for target in build_targets(read_dispatch(dispatch_id, server), given, None, contents_of):
-        parts = wiring()
-        status = look(target, parts.service_for(target.options), with_function=True)
-        if status.function_exists:
-            found[status.function] = parts.account_stores_for(target.options).logs
+    for node in read_nodes(dispatch_id, server).nodes:
+        function = function_of(node)
+        if function and function not in found:
+            options = executor_options({"attributes": node.attributes}).model_dump()
+            stores = wiring().account_stores_for(Options.check(options | changes))
+            found[function] = stores.logs
     if not found:
         raise ConfigurationError(
-            f"Dispatch {dispatch_id!r} has no function that still exists.",
+            f"No task of dispatch {dispatch_id!r} has recorded a function that it ran on.",
             hint="Show what failed in it: covalent-lambda why " + dispatch_id,
         )
     return list(found.items()), dispatch_started(dispatch_id, server)
+
+
+def function_of(node: DispatchNode) -> str:
+    """Return the function that a node's task ran on; empty if that is not recorded."""
+    from covalent_lambda_container.model.places import recorded_place
+    from covalent_lambda_container.report.electrons import recorded_usage
+
+    used = recorded_usage(node)
+    place = recorded_place(node.stderr, node.error)
+    return used.function if used else place.function if place else ""
 
 
 def _lines(

@@ -46,7 +46,8 @@ _THERE: Final = "there"
     "dispatches",
     multiple=True,
     metavar="ID",
-    help="The tasks of a finished dispatch, with the packages that their data needs.",
+    help="The tasks of a finished dispatch, with the packages that their data needed, and "
+    "local_packages as they are now.",
 )
 @click.option("--server", metavar="URL", help="Covalent's server, for --dispatch.")
 @click.option("--args", "arguments", metavar="JSON", help="Arguments of the lattice: a list.")

@@ -90,11 +90,11 @@ def tune(
     }
     options = options_in_graph(path, lattice, **given)
     dispatches = (runs + 1) * len(memory)
-    region = next((one.region for one in options if one.region), "us-east-1")
+    region = next((one.region for one, _ in options if one.region), "us-east-1")
     most = tuning.highest_cost_usd(options, memory, runs + 1, region)
     output.note(
         f"{dispatches} dispatches with {len(options) * dispatches} invocations. On AWS they cost "
-        f"at most ${most:.2f} for Lambda, if every task times out."
+        f"{tuning.upper_bound(most)} for Lambda, if every task runs into its timeout each time."
     )
     if not yes:
         click.confirm("Go on?", abort=True, err=True)
@@ -106,6 +106,8 @@ def tune(
             dispatch_id = dispatch_resized(path, lattice, size, **given)
             ran.append((size, electrons_of(read_nodes(dispatch_id).nodes)))
     results = tuning.tuned(ran)
+    for remark in tuning.remarks(ran, results):
+        output.warn(remark)
     if html_file is not None:
         html_file.write_text(tuning.page_of(workflow, results).html, "utf-8")
         output.note(f"Wrote {html_file}")

@@ -8,14 +8,13 @@ from typing import TYPE_CHECKING, Any, Final
 
 import click
 
+from covalent_lambda_container.cli.formats import number_of
 from covalent_lambda_container.cli.help import command
 from covalent_lambda_container.cli.output import Output, reporting
 from covalent_lambda_container.cli.task_text import harmless
-from covalent_lambda_container.cli.wiring import contents_of
 
 if TYPE_CHECKING:
     from covalent_lambda_container.covalent_api.failures import FailedNode
-    from covalent_lambda_container.model.specs import ImageSpec
 
 _MOST_LINES: Final = 40
 """Lines shown of an output without ``--full``."""
@@ -30,7 +29,7 @@ def why(dispatch_id: str, full: bool, server: str | None, output: Output) -> Non
     """Show what failed in a dispatch, and what helps.
 
     For each failed task, those of sublattices included: its error and advice, its traceback, its
-    output and its image. The exit code is 1 if something failed.
+    output, its packages, and where it ran. The exit code is 1 if something failed.
 
     \b
     Example:
@@ -39,39 +38,31 @@ def why(dispatch_id: str, full: bool, server: str | None, output: Output) -> Non
     from covalent_lambda_container.covalent_api.failures import read_failures
 
     failures = read_failures(dispatch_id, server)
-    failed = [(node, _image(node)) for node in failures.nodes]
     document = {
         "dispatch_id": dispatch_id,
         "workflow": failures.name,
         "status": failures.status,
         "error": failures.error,
-        "failed": [_document(node, image) for node, image in failed],
+        "failed": [_document(node) for node in failures.nodes],
     }
-    lines = [f"{failures.name}: {failures.status}, {len(failures.nodes)} failed tasks"]
+    lines = [f"{failures.name}: {failures.status}, {number_of(failures.nodes, 'failed task')}"]
     if failures.error:
         lines += ["", *textwrap.indent(failures.error, "  ").splitlines()]
-    for node, image in failed:
-        lines += ["", *_lines(node, image, output, most=None if full else _MOST_LINES)]
+    for node in failures.nodes:
+        lines += ["", *_lines(node, output, most=None if full else _MOST_LINES)]
     output.result(document, *lines)
     if failures.nodes or failures.error:
         click.get_current_context().exit(1)
 
 
-def _image(node: FailedNode) -> ImageSpec | None:
+def _packages(node: FailedNode) -> list[str] | None:
+    """Return what a task asked for; packages that came with its values are not among it."""
     if node.task is None:
         return None
-    from covalent_lambda_container.errors import LambdaContainerError
-    from covalent_lambda_container.executor.image_spec import image_spec, nothing_known
-
-    task, options = node.task.task, node.task.options
-    try:
-        known = contents_of(options) if task.origins else nothing_known
-        return image_spec(options, task, contents_of=known)
-    except LambdaContainerError:
-        return None
+    return list((node.task.options.wanted() | node.task.task.requirements).packages)
 
 
-def _document(node: FailedNode, image: ImageSpec | None) -> dict[str, Any]:
+def _document(node: FailedNode) -> dict[str, Any]:
     return {
         "dispatch_id": node.dispatch_id,
         "node_id": node.node_id,
@@ -80,27 +71,37 @@ def _document(node: FailedNode, image: ImageSpec | None) -> dict[str, Any]:
         "error": node.error,
         "stdout": node.stdout,
         "stderr": node.stderr,
-        "image": image.tag if image else None,
-        "requirements": list(image.requirements) if image else None,
+        "function": node.place.function if node.place else None,
+        "image": (node.place.image or None) if node.place else None,
+        "requirements": _packages(node),
     }
 
 
-def _lines(
-    node: FailedNode, image: ImageSpec | None, output: Output, *, most: int | None
-) -> Iterator[str]:
+def _lines(node: FailedNode, output: Output, *, most: int | None) -> Iterator[str]:
     place = f"node {node.node_id} of {node.dispatch_id}, executor {node.executor}"
     reason, *advice = harmless(node.error).splitlines() or ["no error was recorded"]
     yield f"{output.coloured(node.name, fg='red', bold=True)} ({place})"
     yield f"  {output.coloured(reason, bold=True)}"
     yield from (f"  {' ' if number else '→'} {line}" for number, line in enumerate(advice))
-    if image:
-        packages = ", ".join(image.requirements) or "no packages"
-        yield f"  image: {image.tag} ({packages})"
-    for name, text in (("stderr", node.stderr), ("stdout", node.stdout)):
-        # Without a task there is no output: Covalent then writes the error there instead.
+    if node.place:
+        yield f"  ran on: {node.place}"
+    if (packages := _packages(node)) is not None:
+        yield f"  packages: {', '.join(packages) or 'none'}"
+    # A task that gave no answer left what it had printed: Covalent keeps both streams as stderr.
+    stderr = without_stdout(node.stderr, node.stdout)
+    for name, text in (("stderr", stderr), ("stdout", node.stdout)):
+        # Without a task there is no output: Covalent then writes the error in its place.
         if text.strip() and text.strip() != node.error.strip():
             yield f"  {name}:"
             yield from (f"  | {line}" for line in _end_of(text, most))
+
+
+def without_stdout(stderr: str, stdout: str) -> str:
+    """Return what a node's stderr has that its stdout has not."""
+    rest = stderr.removeprefix(stdout)
+    if not stdout or rest == stderr or not (stdout.endswith("\n") or rest[:1] in ("", "\n")):
+        return stderr
+    return rest if stdout.endswith("\n") else rest.removeprefix("\n")
 
 
 def _end_of(text: str, most: int | None) -> list[str]:

@@ -25,9 +25,9 @@ class DispatchNode:
     attributes
         The executor's options.
     header
-        Header of the result's TransportableObject; empty without a result.
-    stderr
-        The task's stderr; read only if there is no header.
+        Of the result's TransportableObject; empty without a result.
+    stderr, error
+        What the task wrote there, and what failed; read only when there is no header.
     """
 
     dispatch_id: str
@@ -39,6 +39,7 @@ class DispatchNode:
     attributes: Mapping[str, Any]
     header: Mapping[str, Any]
     stderr: str
+    error: str
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -87,4 +88,5 @@ def _node(node: StoredNode) -> DispatchNode:
         attributes=(node.metadata["executor_data"] or {}).get("attributes") or {},
         header=output.header if output else {},
         stderr="" if output else node.files.text("stderr"),
+        error="" if output else node.files.text("error"),
     )

@@ -14,6 +14,7 @@ from covalent_lambda_container.covalent_api.stored_dispatch import (
 )
 from covalent_lambda_container.covalent_api.workflow import WorkflowTask
 from covalent_lambda_container.errors import LambdaContainerError
+from covalent_lambda_container.model.places import Place, recorded_place
 
 _FAILED: Final = "FAILED"
 
@@ -32,7 +33,9 @@ class FailedNode:
         The error as Covalent stores it; its first line is the reason. Covalent's own executors
         store none: for those, the last line of the traceback.
     stdout, stderr
-        The task's output; stderr ends with the traceback.
+        What the task wrote; stderr ends with the traceback.
+    place
+        Where it ran, as far as that is recorded.
     task
         The task, if it was one of this project's executor and got its arguments.
     """
@@ -44,6 +47,7 @@ class FailedNode:
     error: str
     stdout: str
     stderr: str
+    place: Place | None
     task: WorkflowTask | None
 
 
@@ -103,15 +107,16 @@ def _failed_nodes(dispatch: StoredDispatch) -> Iterator[FailedNode]:
         if inside:
             yield from inside
             continue
-        stderr = node.files.text("stderr")
+        stderr, error = node.files.text("stderr"), node.files.text("error")
         yield FailedNode(
             dispatch_id=dispatch.dispatch_id,
             node_id=node.node_id,
             name=node.name,
             executor=node.metadata["executor"],
-            error=node.files.text("error") or last_line(stderr),
+            error=error or last_line(stderr),
             stdout=node.files.text("stdout"),
             stderr=stderr,
+            place=recorded_place(stderr, error) if node.is_ours else None,
             task=_task(node),
         )
 

@@ -55,13 +55,7 @@ def dispatch_resized(
         The file does not have one such lattice, or the dispatch did not complete.
     """
     with imported(path) as module:
-        lattices = lattices_of(module, path, name)
-        if len(lattices) > 1:
-            raise ConfigurationError(
-                f"{path} has the lattices {', '.join(lattices)}.",
-                hint=f"Name one: {path}:{next(iter(lattices))}",
-            )
-        resized = deepcopy(next(iter(lattices.values())))
+        resized = deepcopy(_one_lattice(module, path, name))
         resized.__class__ = _Resized
         resized.memory_mb = memory_mb
         dispatch_id = str(ct.dispatch(resized)(*args, **kwargs))
@@ -79,8 +73,8 @@ def dispatch_resized(
 
 def options_in_graph(
     path: Path, name: str | None, *, args: Sequence[Any], kwargs: Mapping[str, Any]
-) -> list[Options]:
-    """Return the options of each electron on the executor in a lattice's graph.
+) -> list[tuple[Options, int]]:
+    """Return options and retries of each electron on the executor in a lattice's graph.
 
     Raises
     ------
@@ -88,15 +82,31 @@ def options_in_graph(
         The file does not have one such lattice.
     """
     with imported(path) as module:
-        lattice = deepcopy(next(iter(lattices_of(module, path, name).values())))
+        lattice = deepcopy(_one_lattice(module, path, name))
         lattice.build_graph(*args, **kwargs)
         nodes = lattice.transport_graph._graph.nodes
         return [
-            executor_options(nodes[node]["metadata"]["executor_data"])
+            _options_and_retries(nodes[node]["metadata"]["executor_data"])
             for node in nodes
             if nodes[node]["metadata"]["executor"] == SHORT_NAME
             and not nodes[node]["name"].startswith(":")
         ]
+
+
+def _one_lattice(module: Any, path: Path, name: str | None) -> Lattice:
+    lattices = lattices_of(module, path, name)
+    if len(lattices) > 1:
+        raise ConfigurationError(
+            f"{path} has the lattices {', '.join(lattices)}.",
+            hint=f"Name one: {path}:{next(iter(lattices))}",
+        )
+    return next(iter(lattices.values()))
+
+
+def _options_and_retries(executor_data: Mapping[str, Any] | None) -> tuple[Options, int]:
+    options = executor_options(executor_data)
+    named = _with_memory(executor_data, options.memory_size)
+    return options, max(0, int(named["attributes"].get("retries") or 0))
 
 
 def _with_memory(executor_data: Mapping[str, Any] | None, memory_mb: int) -> dict[str, Any]:

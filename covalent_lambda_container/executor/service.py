@@ -198,6 +198,7 @@ class Service:
         options = self._options
         return Call(
             function_name=target.function.name,
+            image_tag=target.image.tag,
             payload=self._payload(task, target, dispatch_id, node_id),
             payload_bytes=task.payload_bytes,
             dispatch_id=dispatch_id,
@@ -226,7 +227,9 @@ def _with_usage(outcome: Outcome, target: FunctionTarget, task: str) -> Outcome:
     header = dict(outcome.header)
     used = None
     if outcome.usage:
-        used = Usage.measured(outcome.usage, target.function, outcome.log_tail)
+        used = Usage.measured(
+            outcome.usage, target.function, outcome.log_tail, image_tag=target.image.tag
+        )
         header[USAGE] = used.record | {"task": task}
     else:
         # The function's own entry there is not trusted.

@@ -135,8 +135,9 @@ def find_unused(inventory: Inventory, *, now: datetime, keep: timedelta) -> Unus
     """
     oldest = now - max(keep, RUNNING)
     functions = tuple(entry for entry in inventory.functions if entry.needed_at < oldest)
+    names = {entry.record.name for entry in functions}
     used = inventory.digests_of_others | {
-        entry.digest for entry in inventory.functions if entry not in functions
+        entry.digest for entry in inventory.functions if entry.record.name not in names
     }
     images = tuple(
         image

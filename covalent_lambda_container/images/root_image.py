@@ -90,18 +90,13 @@ def find_root_image(
     VersionMismatch
         It has a Python other than the client's, or is for another processor.
     """
-    image = engine.find(spec.base_image)
-    usable = image is not None and image.architecture == spec.architecture
-    if newest or not usable:
-        try:
-            image = engine.pull(spec.base_image, spec.architecture)
-        except ImageBuildError as exc:
-            if image is None:
-                raise
-            log.warning(
-                "Root image %s could not be pulled; the local one is used: %s", spec.base_image, exc
-            )
-    assert image is not None
+    found = engine.find(spec.base_image)
+    if found is None:
+        image = engine.pull(spec.base_image, spec.architecture)
+    elif newest or found.architecture != spec.architecture:
+        image = _pulled(engine, spec, found)
+    else:
+        image = found
     if image.architecture != spec.architecture:
         raise VersionMismatch(
             f"The root image {spec.base_image} is for {image.architecture}; the functions are to "
@@ -133,6 +128,17 @@ def find_root_image(
             "machine with that processor, or run the dispatcher with that Python.",
         )
     return root
+
+
+def _pulled(engine: Engine, spec: ImageSpec, found: EngineImage) -> EngineImage:
+    """Return the image that a registry has, or else the one that the engine has."""
+    try:
+        return engine.pull(spec.base_image, spec.architecture)
+    except ImageBuildError as exc:
+        log.warning(
+            "Root image %s could not be pulled; the local one is used: %s", spec.base_image, exc
+        )
+        return found
 
 
 def _description(

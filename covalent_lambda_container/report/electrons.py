@@ -74,7 +74,7 @@ def printable(name: str) -> str:
 
 
 def _electron(node: DispatchNode) -> Electron:
-    used = _recorded(node) or parse_line(
+    used = recorded_usage(node) or parse_line(
         node.stderr,
         architecture=_option(node, "architecture", "x86_64"),
         ephemeral_storage_mb=_option(node, "ephemeral_storage", 512),
@@ -92,8 +92,8 @@ def _electron(node: DispatchNode) -> Electron:
     )
 
 
-def _recorded(node: DispatchNode) -> Usage | None:
-    """Return the usage of the node's own task, from the header of its result.
+def recorded_usage(node: DispatchNode) -> Usage | None:
+    """Return what the node's own task used, as the header of its result records it.
 
     A value that was passed on, by post-processing or a redispatch, has another task's record.
     """

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import math
 import statistics
 from collections import defaultdict
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any, Final
 
@@ -16,6 +17,11 @@ from covalent_lambda_container.report.page import Page
 from covalent_lambda_container.tasks.prices import PRICES_AS_OF, cost_usd
 
 COLUMNS: Final = ("electron", "memory", "warm runs", "duration", "peak memory", "cost", "")
+
+_LEAST_DIFFERENCE_S: Final = 0.01
+"""Shorter differences come from the measurement."""
+_SPREADS: Final = 3
+"""Differences of fewer spreads come about by chance."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -29,7 +35,9 @@ class Size:
     runs
         Number of warm runs that were measured.
     duration_s
-        Their median duration.
+        Their median.
+    spread_s
+        Median distance of a run's duration from it: how much runs of one size differ.
     peak_memory_mb
         Highest peak of all runs.
     cost_usd
@@ -39,15 +47,9 @@ class Size:
     memory_mb: int
     runs: int
     duration_s: float
+    spread_s: float
     peak_memory_mb: float
     cost_usd: float | None
-
-    @property
-    def price(self) -> float:
-        """The measure for comparing sizes: the cost, or a value proportional to it."""
-        if self.cost_usd is not None:
-            return self.cost_usd
-        return self.memory_mb * self.duration_s
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -65,10 +67,29 @@ class Tuned:
     electron: str
     sizes: tuple[Size, ...]
 
+    def price(self, size: Size) -> float:
+        """Return what to compare sizes by: the cost, or what it is proportional to.
+
+        All sizes are compared by the same, which some have no cost for.
+        """
+        if size.cost_usd is None or any(one.cost_usd is None for one in self.sizes):
+            return size.memory_mb * size.duration_s
+        return size.cost_usd
+
+    @property
+    def within_noise(self) -> bool:
+        """Whether sizes do not differ more in time than runs of one size do.
+
+        A single run of each size does not say how much its runs differ.
+        """
+        times = [size.duration_s for size in self.sizes]
+        noise = max(_LEAST_DIFFERENCE_S, *(_SPREADS * size.spread_s for size in self.sizes))
+        return max(times) - min(times) <= noise
+
     @property
     def cheapest(self) -> Size:
-        """The size with the lowest cost; the largest of equals, which is faster."""
-        return min(self.sizes, key=lambda size: (round(size.price, 12), -size.memory_mb))
+        """The size that costs least; the larger one of equals, which is faster."""
+        return min(self.sizes, key=lambda size: (round(self.price(size), 12), -size.memory_mb))
 
     @property
     def fastest(self) -> Size:
@@ -82,11 +103,15 @@ class Tuned:
         As long as time falls as memory grows, the cost stays the same and the product falls; once
         more memory no longer increases speed, the product grows.
         """
-        return min(self.sizes, key=lambda size: (size.duration_s * size.price, size.memory_mb))
+        return min(
+            self.sizes, key=lambda size: (size.duration_s * self.price(size), size.memory_mb)
+        )
 
     def marks(self, size: Size) -> str:
-        """Return the labels of a size: cheapest, fastest, knee."""
+        """Return what a size is; where no size is faster than another, only which is cheapest."""
         named = {"cheapest": self.cheapest, "fastest": self.fastest, "knee": self.knee}
+        if self.within_noise:
+            named = {"cheapest": self.cheapest}
         return ", ".join(name for name, chosen in named.items() if chosen == size)
 
 
@@ -122,24 +147,30 @@ def _size(memory_mb: int, electrons: Sequence[Electron]) -> Size:
     used = [one.used for one in electrons if one.used]
     warm = [usage for usage in used if not usage.cold]
     costs = [usage.cost_usd for usage in warm if usage.cost_usd is not None]
+    times = [usage.duration_ms / 1000 for usage in warm]
+    median = statistics.median(times) if times else 0.0
     return Size(
         memory_mb=memory_mb,
         runs=len(warm),
-        duration_s=statistics.median(usage.duration_ms for usage in warm) / 1000 if warm else 0.0,
+        duration_s=median,
+        spread_s=statistics.median(abs(time - median) for time in times) if times else 0.0,
         peak_memory_mb=max(usage.peak_memory_mb for usage in used),
         cost_usd=statistics.median(costs) if len(costs) == len(warm) and costs else None,
     )
 
 
 def highest_cost_usd(
-    options: Sequence[Options], sizes: Sequence[int], dispatches: int, region: str
+    options: Sequence[tuple[Options, int]], sizes: Sequence[int], dispatches: int, region: str
 ) -> float:
-    """Return the cost of all invocations if every task times out.
+    """Return what all invocations cost if every attempt runs into its timeout.
+
+    A task may be run again as often as it has retries, and for each memory size up to its
+    `max_memory_size`.
 
     Parameters
     ----------
     options
-        Options of each electron.
+        Of each electron, with its retries.
     sizes
         Memory sizes in MB.
     dispatches
@@ -151,13 +182,59 @@ def highest_cost_usd(
         cost_usd(
             one.timeout * 1000,
             region=region,
-            memory_mb=size,
+            memory_mb=memory_mb,
             architecture=one.architecture,
             ephemeral_storage_mb=one.ephemeral_storage,
         )
-        for one in options
+        for one, retries in options
         for size in sizes
+        for memory_mb in _attempts(one, size, retries)
     )
+
+
+def _attempts(options: Options, memory_mb: int, retries: int) -> list[int]:
+    """Return the memory of each attempt that a task can have, the most expensive ones."""
+    found = [memory_mb]
+    while found[-1] < options.max_memory_size:
+        found.append(min(2 * found[-1], options.max_memory_size))
+    return found + [found[-1]] * retries
+
+
+def upper_bound(usd: float) -> str:
+    """Return a bound in dollars and cents that a sum does not exceed."""
+    cents = math.ceil(round(usd * 100, 9))
+    return "less than $0.01" if usd < 0.01 else f"at most ${cents / 100:.2f}"
+
+
+def remarks(
+    runs: Iterable[tuple[int, Sequence[Electron]]], results: Sequence[Tuned]
+) -> Iterator[str]:
+    """Yield sentences on what the figures do not show.
+
+    Parameters
+    ----------
+    runs
+        As of `tuned`.
+    results
+        What that returned.
+    """
+    used = [(size, one.name, one.used) for size, electrons in runs for one in electrons if one.used]
+    if any(not usage.region for _, _, usage in used):
+        yield (
+            "These tasks did not run on AWS. A local stack limits neither memory nor processor: "
+            "the times say nothing about memory sizes."
+        )
+    larger = {
+        (name, size): usage.memory_mb for size, name, usage in used if usage.raised_from_mb == size
+    }
+    for (name, size), memory_mb in larger.items():
+        yield f"{name} ran out of {size} MB and got {memory_mb} MB: {size} MB is left out for it."
+    for one in results:
+        if one.within_noise and len(one.sizes) > 1:
+            yield (
+                f"{one.electron}: the sizes do not differ more in time than its runs do, so that "
+                "none is the fastest. A larger --runs shows smaller differences."
+            )
 
 
 def rows_of(results: Sequence[Tuned]) -> list[list[str]]:
@@ -188,6 +265,7 @@ def document_of(results: Sequence[Tuned]) -> dict[str, Any]:
                 "cheapest_mb": one.cheapest.memory_mb,
                 "fastest_mb": one.fastest.memory_mb,
                 "knee_mb": one.knee.memory_mb,
+                "within_noise": one.within_noise,
             }
             for one in results
         ],
@@ -200,7 +278,12 @@ def page_of(title: str, results: Sequence[Tuned]) -> Page:
         title=title,
         subtitle="Median duration and list price of warm runs; the dashed line is the knee: "
         "the least product of time and cost.",
-        cards=[(f"{one.knee.memory_mb} MB", f"knee of {one.electron}") for one in results],
+        cards=[
+            (f"{one.cheapest.memory_mb} MB", f"{one.electron}: no size is faster")
+            if one.within_noise
+            else (f"{one.knee.memory_mb} MB", f"knee of {one.electron}")
+            for one in results
+        ],
         pictures=[
             (
                 one.electron,

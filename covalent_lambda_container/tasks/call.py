@@ -15,8 +15,8 @@ class Call:
 
     Parameters
     ----------
-    function_name
-        The function that runs it.
+    function_name, image_tag
+        The function that runs it, and its image's tag; empty if that is not known.
     payload, payload_bytes
         The task as `wire` defines it, leaves base64 text; and the length of the leaves.
     dispatch_id, node_id
@@ -38,6 +38,7 @@ class Call:
     memory_mb: int
     poll_interval_s: float
     cleanup: bool
+    image_tag: str = ""
 
 
 @dataclass(kw_only=True)

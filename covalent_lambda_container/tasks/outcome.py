@@ -14,6 +14,7 @@ from covalent_lambda_container.errors import (
     TaskOutOfMemory,
     TaskTimedOut,
 )
+from covalent_lambda_container.model.places import Place
 from covalent_lambda_container.ports.functions import Reply
 from covalent_lambda_container.runtime import wire
 from covalent_lambda_container.tasks.call import Call
@@ -100,7 +101,8 @@ def failure_of(call: Call, reply: Reply) -> InvocationError:
 def _explained(call: Call, kind: str, message: str, log: str) -> InvocationError:
     kind, message = kind[:_LONGEST_MESSAGE], message[:_LONGEST_MESSAGE]
     logged = f"\nLast log lines:\n{log[-_LONGEST_MESSAGE:].strip()}" if log.strip() else ""
-    where = f"Task {call.dispatch_id}:{call.node_id} on function {call.function_name}"
+    place = Place(call.function_name, call.image_tag)
+    where = f"Task {call.dispatch_id}:{call.node_id} on {place}"
     if kind == "Sandbox.Timedout" or "Task timed out" in message:
         return TaskTimedOut(
             f"{where} did not end within {call.timeout_s} s.{logged}",

@@ -50,6 +50,8 @@ class Usage:
         AWS region; empty outside AWS (a local stack), where nothing is billed.
     image
         ``"sha256:…"`` of the function's image; empty if it is not known.
+    function, image_tag
+        The function's name, and the tag of its image; empty if they are not known.
     raised_from_mb
         The option memory_size, if the task got more after running out of memory; else 0.
     """
@@ -65,10 +67,18 @@ class Usage:
     timeout_s: int
     region: str
     image: str = ""
+    function: str = ""
+    image_tag: str = ""
     raised_from_mb: int = 0
 
     @classmethod
-    def measured(cls, handler: Mapping[str, Any], function: FunctionSpec, log_tail: str) -> Usage:
+    def measured(
+        cls,
+        handler: Mapping[str, Any],
+        function: FunctionSpec,
+        log_tail: str,
+        image_tag: str = "",
+    ) -> Usage:
         """Return the usage of a task from its parts.
 
         Parameters
@@ -80,6 +90,8 @@ class Usage:
             The function that ran the task.
         log_tail
             End of the invocation's log; empty if there is none.
+        image_tag
+            Tag of the function's image.
         """
         billed_ms = parse_report(log_tail)
         duration_ms = float(handler["duration_ms"])
@@ -95,6 +107,8 @@ class Usage:
             timeout_s=function.timeout_s,
             region=region_of(function.image.repository_uri),
             image=function.image.digest,
+            function=function.name,
+            image_tag=image_tag,
         )
 
     @classmethod

@@ -35,7 +35,8 @@ def test_a_failing_electron_reports_why(dispatcher: Any):
     assert node["error"] == "ZeroDivisionError: division by zero"
     assert node["stdout"] == "dividing 7\n"
     assert node["stderr"].startswith("Traceback (most recent call last):\n")
-    *_, last, usage = node["stderr"].splitlines()
+    *_, last, place, usage = node["stderr"].splitlines()
+    assert place.startswith("Ran on function covalent-")
     assert last == "ZeroDivisionError: division by zero"
     assert "billed" in usage
     assert "covalent_lambda_runtime" not in node["stderr"]

@@ -4,6 +4,9 @@ from __future__ import annotations
 
 from typing import Any
 
+import pytest
+
+from covalent_lambda_container.model.places import recorded_place
 from covalent_lambda_container.tasks.usage import Usage
 from tests.fakes.account_server import (
     REPORT,
@@ -75,8 +78,9 @@ def test_a_task_that_raised_has_its_report_after_the_traceback(
     account.answer |= {"status": "failed", "result": None, "error": error}
     lines = run(Executor(**given))[2].splitlines()
     assert lines[:2] == ["Traceback…", "ValueError: no"]
-    assert lines[2].startswith("Lambda usage: ")
-    assert len(lines) == 3
+    assert lines[2].startswith("Ran on function covalent-")
+    assert lines[3].startswith("Lambda usage: ")
+    assert len(lines) == 4
 
 
 def test_the_report_can_be_switched_off(account: Account, given: dict[str, Any]) -> None:
@@ -89,3 +93,28 @@ def test_nothing_is_reported_of_an_answer_without_usage(
 ) -> None:
     account.answer["usage"] = {}
     assert run(Executor(**given))[2] == ""
+
+
+@pytest.mark.parametrize("usage_report", [True, False])
+def test_a_task_that_raised_has_its_function_and_image_in_its_stderr(
+    account: Account, given: dict[str, Any], usage_report: bool
+) -> None:
+    account.answer |= {
+        "status": "failed",
+        "result": None,
+        "error": {"type": "KeyError", "message": "1", "traceback": "Traceback\nKeyError: 1\n"},
+    }
+    _, _, stderr = run(Executor(**given, usage_report=usage_report))
+    place = recorded_place(stderr, "")
+    assert place is not None
+    assert place.image
+    assert place.function in account.functions
+
+
+def test_the_record_has_the_function_and_the_tag_of_its_image(
+    account: Account, given: dict[str, Any]
+) -> None:
+    used = Usage.from_record(run_unopened(Executor(**given))[0].header["usage"])
+    assert used is not None
+    assert used.function in account.functions
+    assert len(used.image_tag) == 32

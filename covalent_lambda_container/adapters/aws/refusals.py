@@ -33,13 +33,17 @@ _NAMED_BY: Final = {
 """The option with the name that an operation uses. A policy allows only the names that it was
 printed for: any other is refused, whether it exists or not."""
 
+_REFUSED: Final = re.compile(r"not authorized to perform: ([a-z0-9-]{1,40}:[A-Za-z0-9]{1,60})\b")
+
 _REGION: Final = re.compile(r"//[^/]*?\.([a-z]{2,}(?:-[a-z0-9]+)+)\.[a-z0-9.-]*amazonaws\.com")
 
 
 def permission_advice(exc: ClientError) -> str:
     """Return advice for an identity that is not allowed an operation."""
     operation = str(exc.operation_name)
-    action = action_of(operation)
+    # A request may need more than one permission: AWS names the one that is missing.
+    named = _REFUSED.search(str(exc.response.get("Error", {}).get("Message", "")))
+    action = named[1] if named else action_of(operation)
     suffices = policy_with(action)
     policy = (
         f"'covalent-lambda policy {suffices}' prints a policy that suffices."

@@ -19,6 +19,7 @@ from typing import Any, Final
 import docker
 from docker.errors import APIError, NotFound
 
+from covalent_lambda_container.adapters.docker.lines import Lines
 from covalent_lambda_container.adapters.docker.streams import TAIL_LINES
 from covalent_lambda_container.concurrency import cancellable
 from covalent_lambda_container.files.archives import Member, archive, unpack
@@ -80,12 +81,19 @@ class DockerContainer:
         )["Id"]
         output = bytearray()
         tail: deque[str] = deque(maxlen=_KEPT_LINES)
-        for stdout, stderr in self._engine.exec_start(started, stream=True, demux=True):
-            output += stdout or b""
-            for chunk in (stdout, stderr):
-                for line in (chunk or b"").decode(errors="replace").splitlines():
-                    tail.append(redacted(line))
-                    log.info("build: %s", tail[-1])
+        streams = Lines(), Lines()
+
+        def keep(lines: list[str]) -> None:
+            for line in lines:
+                tail.append(redacted(line))
+                log.info("build: %s", tail[-1])
+
+        for pieces in self._engine.exec_start(started, stream=True, demux=True):
+            output += pieces[0] or b""
+            for lines, piece in zip(streams, pieces, strict=True):
+                keep(lines.of(piece or b""))
+        for lines in streams:
+            keep(lines.end())
         status = self._engine.exec_inspect(started)["ExitCode"]
         if status != 0:
             raise CommandFailed(

@@ -11,6 +11,7 @@ from typing import Any, Final
 from rich.text import Text
 
 from covalent_lambda_container import progress
+from covalent_lambda_container.adapters.docker.lines import Lines
 from covalent_lambda_container.adapters.docker.pushed_layers import PushedLayers
 from covalent_lambda_container.errors import ImageBuildError, RegistryError
 from covalent_lambda_container.packages.urls import without_credentials
@@ -19,6 +20,10 @@ log = logging.getLogger(__name__)
 
 TAIL_LINES: Final = 50
 """Lines of output that an error shows."""
+
+_STEP: Final = re.compile(r"Step \d+/\d+ : | ---> |(?:Removing|Removed) intermediate container ")
+"""What the classic builder writes itself: it would push out what a command says. An error has its
+command anyway."""
 
 _UNREACHABLE: Final = re.compile(
     r"connection (refused|reset)|broken pipe|i/o timeout|TLS handshake timeout|unexpected EOF|"
@@ -49,14 +54,23 @@ def follow_build(stream: Iterable[dict[str, Any]], name: str) -> str:
         The build failed; the message ends with its last lines.
     """
     tail: deque[str] = deque(maxlen=TAIL_LINES)
-    image_id = ""
-    for record in stream:
-        # The classic builder colours commands' stderr.
-        for line in Text.from_ansi(record.get("stream", "")).plain.splitlines():
+    image_id, lines = "", Lines()
+
+    def keep(output: list[str]) -> None:
+        for coloured in output:
+            # The classic builder colours what a command writes to stderr.
+            line = Text.from_ansi(coloured).plain.rstrip()
             if line.strip():
-                # Commands know the proxies, and may print them.
-                tail.append(without_credentials(line.rstrip()))
-                log.info("build %s: %s", name, tail[-1])
+                # Commands see the proxies, and may show them.
+                shown = without_credentials(line)
+                log.info("build %s: %s", name, shown)
+                if not _STEP.match(shown):
+                    tail.append(shown)
+
+    for record in stream:
+        keep(lines.of(record.get("stream", "")))
+        if "error" in record:
+            keep(lines.end())
         image_id = (record.get("aux") or {}).get("ID", image_id)
         if "error" in record:
             output = "\n".join(tail)
@@ -64,6 +78,7 @@ def follow_build(stream: Iterable[dict[str, Any]], name: str) -> str:
             raise ImageBuildError(
                 f"Build of {name or 'an intermediate image'} failed: {reason}\n{output}"
             )
+    keep(lines.end())
     if not image_id:
         raise ImageBuildError(
             f"Build of {name or 'an intermediate image'} ended without an image.\n"

@@ -7,6 +7,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+import toml
 from click.testing import CliRunner, Result
 from covalent._shared_files.config import reload_config
 
@@ -94,4 +95,18 @@ def test_values_are_written_as_a_shell_and_toml_take_them(tmp_path: Path) -> Non
     assert command_for(values) == (
         "covalent-lambda config set 'region=a b' memory_size=512 'requirements=[\"six\"]'"
     )
+    assert as_toml({}) == "[executors.awslambda_container]"
     assert as_toml({"region": "x"}) == '[executors.awslambda_container]\nregion = "x"'
+
+
+@pytest.mark.parametrize("flags", [(), ("--all",)])
+def test_what_is_shown_is_what_the_file_has(flags: tuple[str, ...]) -> None:
+    for shown in (config("set", 'environment={"MODE": "b"}'), config("show", *flags)):
+        section = toml.loads(shown.stdout)["executors"]["awslambda_container"]
+        assert section["environment"] == read_section()["environment"] == {"MODE": "b"}
+        assert list(toml.loads(shown.stdout)) == ["executors"]
+
+
+def test_an_option_that_is_not_set_is_not_removed() -> None:
+    config("unset", "memory_size")
+    assert config("unset", "memory_size").stdout == "Not set: memory_size\n"

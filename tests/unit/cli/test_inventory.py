@@ -243,3 +243,10 @@ def workflow(x):
     (warmed,) = json.loads(run("prewarm", str(path), "-n", "3", "--json").stdout)
     assert warmed["started"] == 3
     assert stores.functions.states[warmed["function"]] == FunctionState(state=ACTIVE)
+
+
+def test_an_empty_account_is_said_to_be_empty(run: Run, stores: Any, name: str) -> None:
+    stores.functions.delete(name)
+    stores.registry.remove_images([image.digest for image in stores.registry.list_images()])
+    assert run("list").stdout == "No images and no functions\n"
+    assert json.loads(run("list", "--json").stdout) == {"images": [], "functions": []}

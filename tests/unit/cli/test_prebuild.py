@@ -258,3 +258,20 @@ def test_an_exception_is_returned_with_its_item() -> None:
     ((item, raised),) = in_parallel(work, [1], at_once=3)
     assert item == 1
     assert isinstance(raised, ValueError)
+
+
+@pytest.mark.parametrize("version", ["foo", "3", "2.7", "3.12.1"])
+def test_what_is_no_version_of_python_is_an_invalid_option(version: str) -> None:
+    ended = CliRunner().invoke(cli, ["prebuild", "w.py", "--python", version])
+    assert ended.exit_code == 2
+    assert f"{version!r} is not a Python that functions can have" in ended.stderr
+
+
+@pytest.mark.parametrize(
+    ("given", "suggested"), [("--bucket", ""), ("--regio", "--region"), ("--push", "--no-push")]
+)
+def test_only_options_with_a_similar_name_are_suggested(given: str, suggested: str) -> None:
+    ended = CliRunner().invoke(cli, ["prebuild", given, "x"])
+    assert ended.exit_code == 2
+    assert "--quiet" not in ended.stderr
+    assert suggested in ended.stderr

@@ -43,6 +43,23 @@ def test_it_says_what_will_run_and_asks(workflow: str) -> None:
     assert ended.stdout == ""
 
 
+def test_retries_count(workflow: str) -> None:
+    Path(workflow).write_text(WORKFLOW.replace("timeout=100", "timeout=100, retries=2"))
+    arguments = ["tune", workflow, "--memory", "512,1024", "--runs", "2"]
+    ended = CliRunner().invoke(cli, arguments, input="n\n")
+    assert "at most $0.05" in ended.stderr
+
+
+def test_a_file_with_two_lattices_is_refused_before_anything_is_asked(workflow: str) -> None:
+    path = Path(workflow)
+    other = WORKFLOW.partition("@ct.lattice")[2].replace("workflow", "other")
+    path.write_text(f"{WORKFLOW}\n\n@ct.lattice{other}")
+    ended = CliRunner().invoke(cli, ["tune", workflow], input="n\n")
+    assert ended.exit_code == 2
+    assert "has the lattices workflow, other" in ended.stderr
+    assert "Go on?" not in ended.stderr
+
+
 @pytest.mark.parametrize(
     "sizes", ["", "512", "512,512", "512,64", "512,20000", "512,many", "²,512"]
 )

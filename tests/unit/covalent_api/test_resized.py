@@ -75,4 +75,4 @@ def test_a_resized_lattice_can_be_dispatched() -> None:
 
 def test_the_electrons_of_the_graph_are_counted(path: Path) -> None:
     options = options_in_graph(path, "workflow", args=[1], kwargs={})
-    assert [one.timeout for one in options] == [77, 60]
+    assert [one.timeout for one, _ in options] == [77, 60]

@@ -47,6 +47,7 @@ def node(
         "attributes": {},
         "header": {"usage": (used or usage()).record | {"task": f"d:{node_id}"}},
         "stderr": "",
+        "error": "",
     }
     return DispatchNode(**fields | more)
 

@@ -14,8 +14,10 @@ from covalent_lambda_container.report.tuning import (
     document_of,
     highest_cost_usd,
     page_of,
+    remarks,
     rows_of,
     tuned,
+    upper_bound,
 )
 from covalent_lambda_container.tasks.prices import cost_usd
 from tests.unit.report.dispatches import node, usage
@@ -106,4 +108,61 @@ def test_it_says_before_what_it_may_cost() -> None:
         for one in options
         for size in (512, 1024)
     )
-    assert highest_cost_usd(options, (512, 1024), 4, "us-east-1") == pytest.approx(expected)
+    assert highest_cost_usd(
+        [(one, 0) for one in options], (512, 1024), 4, "us-east-1"
+    ) == pytest.approx(expected)
+
+
+def test_the_bound_counts_retries_and_runs_with_more_memory() -> None:
+    def bound(*, retries: int = 0, most_mb: int = 0) -> float:
+        one = Options(timeout=10, max_memory_size=most_mb)
+        return highest_cost_usd([(one, retries)], (512,), 1, "us-east-1")
+
+    assert bound(retries=2) == pytest.approx(3 * bound(), rel=1e-3)
+    assert bound(most_mb=2048) > 6.9 * bound()
+    assert bound(most_mb=2048, retries=1) > 10.9 * bound()
+    assert bound(most_mb=512) == bound()
+
+
+@pytest.mark.parametrize(
+    ("usd", "text"),
+    [(0.003, "less than $0.01"), (0.01, "at most $0.01"), (0.011, "at most $0.02")],
+)
+def test_the_bound_is_not_rounded_down(usd: float, text: str) -> None:
+    assert upper_bound(usd) == text
+
+
+def test_all_sizes_are_compared_by_the_same() -> None:
+    found = tuned(
+        [
+            (512, [electron(512, 4000.0, region="")]),
+            (1024, [electron(1024, 1000.0, region="us-east-1")]),
+            (2048, [electron(2048, 5000.0, region="us-east-1")]),
+        ]
+    )[0]
+    assert (found.cheapest.memory_mb, found.knee.memory_mb) == (1024, 1024)
+
+
+def test_differences_within_the_noise_make_no_size_the_fastest() -> None:
+    def runs(first: float, second: float) -> list[tuple[int, list[Electron]]]:
+        return [
+            (size, [electron(size, took + shift, region="us-east-1")])
+            for size, took in ((512, first), (1024, second))
+            for shift in (-200, 0, 200)
+        ]
+
+    for first, second in ((1000, 900), (205, 203)):
+        found = tuned(runs(first, second))
+        assert [row[-1] for row in rows_of(found)] == ["cheapest", ""]
+        assert document_of(found)["electrons"][0]["within_noise"] is True
+        assert "no size is faster" in page_of("w.py", found).html
+        (said,) = remarks(runs(first, second), found)
+        assert "do not differ more in time" in said
+    assert list(remarks(runs(4000, 2000), tuned(runs(4000, 2000)))) == []
+
+
+def test_it_says_which_electrons_had_more_memory_and_that_a_local_stack_limits_none() -> None:
+    grown = electrons_of([node(0, usage(memory_mb=1024, raised_from_mb=512, region=""))])
+    local, raised = remarks([(512, grown)], tuned([(512, grown)]))
+    assert "did not run on AWS" in local
+    assert raised.startswith("train ran out of 512 MB and got 1024 MB")

@@ -6,7 +6,11 @@ import pytest
 from botocore.exceptions import ClientError, EndpointConnectionError, NoCredentialsError
 
 from covalent_lambda_container.adapters.aws.aws_errors import cause_of, explained
-from covalent_lambda_container.adapters.aws.refusals import action_of, policy_with
+from covalent_lambda_container.adapters.aws.refusals import (
+    action_of,
+    permission_advice,
+    policy_with,
+)
 from covalent_lambda_container.errors import ConfigurationError, LambdaContainerError
 
 
@@ -79,3 +83,13 @@ def test_errors_with_one_cause_have_the_same_one() -> None:
     expired = [error(refusal(name, "ExpiredToken")) for name in ("GetRole", "HeadBucket")]
     assert cause_of(expired[0]) == cause_of(expired[1])
     assert isinstance(expired[0], ConfigurationError)
+
+
+def test_the_permission_that_aws_names_is_the_one_to_allow() -> None:
+    def advice(message: str) -> str:
+        error = {"Error": {"Code": "AccessDeniedException", "Message": message}}
+        return permission_advice(ClientError(error, "GetFunction"))
+
+    refused = "User: arn:aws:iam::1:user/a is not authorized to perform: {} on resource: x"
+    assert advice(refused.format("lambda:ListTags")).startswith("Allow lambda:ListTags to")
+    assert advice("no").startswith("Allow lambda:GetFunction to")

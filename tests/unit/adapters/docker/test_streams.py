@@ -32,6 +32,19 @@ def follow(name: str) -> str:
     return follow_build(recorded(name), NAME)
 
 
+def test_a_record_is_not_a_line() -> None:
+    pieces = ["\x1b[91mE", ":", " Unable to locate ", "package nosuchpkg\x1b[0m\n", "last"]
+    stream = [{"stream": piece} for piece in pieces]
+    steps = [{"stream": f"Step {n}/9 : RUN x\n ---> Running in 1\n"} for n in range(50)]
+    ending = [{"stream": "Removing intermediate container 1\n"}, {"error": "no"}]
+    with pytest.raises(ImageBuildError) as caught:
+        follow_build([*stream[:4], *steps, stream[4], *ending[1:]], NAME)
+    assert str(caught.value).splitlines()[1:] == ["E: Unable to locate package nosuchpkg", "last"]
+    with pytest.raises(ImageBuildError) as caught:
+        follow_build([*stream[:4], *ending], NAME)
+    assert str(caught.value).splitlines()[1:] == ["E: Unable to locate package nosuchpkg"]
+
+
 # -- the stream of a build ------------------------------------------------------------------------
 
 
@@ -82,7 +95,7 @@ def test_a_password_of_a_proxy_that_a_command_shows_is_not_shown(
 
 def test_a_stream_that_ends_early_is_a_failed_build() -> None:
     stream = [record for record in recorded("success") if "aux" not in record]
-    with pytest.raises(ImageBuildError, match=r"ended without an image.\nStep 1/2(.|\n)*hello"):
+    with pytest.raises(ImageBuildError, match=r"ended without an image.\nhello"):
         follow_build(stream, NAME)
 
 

@@ -28,8 +28,8 @@ test-pythons: $(VENV)/.installed ## run the unit tests on Python 3.10 to 3.14 an
 test-engines: $(VENV)/.installed ## run engine tests on newer Docker and podman (root, Debian, 10 min)
 	$(RUN) tests/engines.py $(ONLY)
 
-test-slow: $(VENV)/.installed $(MOTO)/.installed ## run fault injection and bulk tests (Docker, 15 min)
-	$(RUN) -m pytest -m slow
+test-slow: $(VENV)/.installed $(MOTO)/.installed ## run fault injection, bulk tests and a soak (Docker, 15 min)
+	$(RUN) -m pytest -m "slow$(if $(WITHOUT), and not $(WITHOUT))"
 
 soak: $(VENV)/.installed ## run tasks while everything breaks, MINUTES=20, SEED=n (Docker)
 	$(RUN) -m tests.soak $(if $(MINUTES),--minutes $(MINUTES)) $(if $(SEED),--seed $(SEED))

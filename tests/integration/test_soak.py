@@ -12,6 +12,7 @@ MINUTES = 5
 
 
 @pytest.mark.slow
+@pytest.mark.soak
 def test_no_answer_is_lost_while_everything_breaks(engine: None) -> None:
     # In a process of its own, whose memory is measured. Its seed is the first line.
     ended = subprocess.run(

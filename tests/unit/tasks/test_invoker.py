@@ -291,12 +291,19 @@ def test_a_cancelled_task_ends_early_and_leaves_nothing_behind(
     invoker: Runner, functions: FakeFunctions, blobs: FakeBlobStore
 ) -> None:
     cancellation = Cancellation()
-    timer = threading.Timer(0.2, cancellation.request)
-    timer.start()
+
+    def cancel_when_begun() -> None:
+        while not functions.executions:
+            time.sleep(0.01)
+        cancellation.request()
+
+    canceller = threading.Thread(target=cancel_when_begun, daemon=True)
+    canceller.start()
     started = time.monotonic()
     with pytest.raises(Cancelled):
         invoker.run(call(task(time.sleep, 30), NAME, poll_interval_s=0.1), cancellation)
-    assert time.monotonic() - started < 5
+    assert time.monotonic() - started < 25
+    canceller.join()
     assert len(functions.executions) == 1
     assert blobs.objects == {}
 

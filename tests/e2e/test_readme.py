@@ -76,6 +76,8 @@ def test_every_command_is_known_here():
     assert kinds == {
         *("make demo", "make test", "pip install"),
         *("covalent-lambda bootstrap", "covalent-lambda policy", "covalent-lambda doctor"),
+        # The local stack in the background: tests/integration/test_cli.py starts it in this way.
+        *(". .venv/bin/activate", "covalent-lambda local", "covalent start", "python workflow.py"),
     }
 
 

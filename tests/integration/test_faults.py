@@ -122,7 +122,9 @@ def test_system_exit_is_the_tasks_own_error(executor: AWSLambdaContainerExecutor
 
     ended = run(executor, leave)
     assert ended.status == "FAILED"
-    assert ended.stderr.endswith("SystemExit: no more\n")
+    *_, last, place = ended.stderr.splitlines()
+    assert last == "SystemExit: no more"
+    assert place.startswith("Ran on function ")
 
 
 def test_segmentation_fault(executor: AWSLambdaContainerExecutor):

@@ -64,7 +64,7 @@ def test_a_dockerfile_is_rendered_in_a_clean_environment(wheel: Path, tmp_path: 
     pip = [python, "-m", "pip", "install", "--quiet", "--disable-pip-version-check"]
     subprocess.run([*pip, "--no-deps", wheel], check=True)
     # What rendering needs, and nothing more of the dependencies.
-    subprocess.run([*pip, "jinja2", "packaging"], check=True)
+    subprocess.run([*pip, "isal", "jinja2", "packaging"], check=True)
     rendered = subprocess.run(
         [python, "-I", "-c", RENDER], check=True, capture_output=True, text=True, cwd=tmp_path
     ).stdout

@@ -41,15 +41,15 @@ def demo(workflow: Path | None, output: Output) -> None:
         lambda line: output.note(f"{time.monotonic() - started:6.1f} s  {line}"),
     )
     dispatches = (shown.first, shown.second, shown.without_docker)
-    rows = [
-        (name, *(_seconds(each.named(step)) for each in dispatches))
-        for step, name in STEP_NAMES.items()
-        if step != "task.invoke"
-    ]
-    # Without Docker, layers are uploaded while others are composed.
-    rows = [
-        (*row[:-1], "in the build") if row[0] == STEP_NAMES["image.push"] else row for row in rows
-    ]
+    rows: list[tuple[str, ...]] = []
+    for step, name in STEP_NAMES.items():
+        if step == "task.invoke":
+            continue
+        row = [_seconds(each.named(step)) for each in dispatches]
+        if step == "image.push":
+            # Without Docker, layers are uploaded while others are composed.
+            row[-1] = "in the build"
+        rows.append((name, *row))
     for name, cold in (("first invocation", True), ("warm invocation", False)):
         rows.append((name, *(_median(_runs(each, cold)) for each in dispatches)))
     rows.append(("the whole dispatch", *(f"{each.seconds:.1f}" for each in dispatches)))

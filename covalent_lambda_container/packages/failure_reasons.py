@@ -63,6 +63,29 @@ _ERROR_LINE: Final = re.compile(
 )
 
 
+_NOTHING_FITS: Final = (
+    (
+        _PYTHON,
+        "{package} does not support Python {has}, it needs {needed}",
+        "Choose an older version of the package, or run the client with that Python.",
+    ),
+    # Of a package for another system, uv says first which Pythons its oldest versions are for.
+    (
+        _NO_PLATFORM_WHEEL,
+        "{package} has no wheel for the image's system ({platform})",
+        "Choose a version that has one, or a base_image with a newer C library; packages for "
+        "Windows or macOS need a marker, \"NAME; sys_platform == 'win32'\".",
+    ),
+    (
+        _NO_PYTHON_WHEEL,
+        "{package} has no wheel for Python {major}.{minor}",
+        "Choose a version that has one, or run the client with a Python that has.",
+    ),
+)
+"""Pattern in uv's output on a package whose files do not fit the image, reason, and hint; the first
+match counts."""
+
+
 def obstacle(said: str) -> Reason | None:
     """Return the reason where other versions would change nothing; None if there is none such."""
     if _NO_SPACE.search(said):
@@ -101,26 +124,11 @@ def no_solution(said: str, newest: Callable[[str], str]) -> Reason | None:
     newest
         Returns the newest version of a package that an image can have, or ``""``.
     """
-    if match := _PYTHON.search(said):
-        package = _as_required(match["package"], said)
-        reason = f"{package} does not support Python {match['has']}, it needs {match['needed']}"
-        return _with_newest(reason, match["package"], newest), (
-            "Choose an older version of the package, or run the client with that Python."
-        )
-    # Of a package for another system, uv says first which Pythons its oldest versions are for.
-    if match := _NO_PLATFORM_WHEEL.search(said):
-        package = _as_required(match["package"], said)
-        reason = f"{package} has no wheel for the image's system ({match['platform']})"
-        return _with_newest(reason, match["package"], newest), (
-            "Choose a version that has one, or a base_image with a newer C library; packages for "
-            "Windows or macOS need a marker, \"NAME; sys_platform == 'win32'\"."
-        )
-    if match := _NO_PYTHON_WHEEL.search(said):
-        package = _as_required(match["package"], said)
-        reason = f"{package} has no wheel for Python {match['major']}.{match['minor']}"
-        return _with_newest(reason, match["package"], newest), (
-            "Choose a version that has one, or run the client with a Python that has."
-        )
+    for pattern, reason, hint in _NOTHING_FITS:
+        if match := pattern.search(said):
+            package = _as_required(match["package"], said)
+            reason = reason.format(**match.groupdict() | {"package": package})
+            return _with_newest(reason, match["package"], newest), hint
     if (match := _NO_VERSION.search(said)) or (match := _ONLY.search(said)):
         groups = match.groupdict()
         if "version" in groups:

@@ -266,6 +266,13 @@ def write_key(path: str | Path, key: str) -> None:
     Path(path).write_text(f"[default]\naws_access_key_id={key}\naws_secret_access_key=secret\n")
 
 
+def clients_with_old_key(path: Path, server: FakeAwsServer) -> AwsClients:
+    """Return clients whose file of credentials, which this writes, has the key AKIOLD."""
+    write_key(path, "AKIOLD")
+    target = AwsTarget(credentials_file=str(path), region="eu-west-1", endpoint_url=server.url)
+    return AwsClients(target)
+
+
 class Gatekeeper:
     """An AWS that knows one key."""
 
@@ -289,12 +296,9 @@ def test_a_key_that_was_rotated_is_read_again_when_the_old_one_is_refused(
     tmp_path: Path, code: str
 ) -> None:
     path = tmp_path / "credentials"
-    write_key(path, "AKIOLD")
     with FakeAwsServer() as server:
         server.answer = known = Gatekeeper("AKIOLD", code)
-        clients = AwsClients(
-            AwsTarget(credentials_file=str(path), region="eu-west-1", endpoint_url=server.url)
-        )
+        clients = clients_with_old_key(path, server)
         clients.s3.head_bucket(Bucket="bucket")
         clients.ecr.describe_repositories()
         known.key = "AKINEW"
@@ -308,12 +312,9 @@ def test_a_request_without_a_body_in_its_refusal_reads_the_key_again_as_well(
     tmp_path: Path,
 ) -> None:
     path = tmp_path / "credentials"
-    write_key(path, "AKIOLD")
     with FakeAwsServer() as server:
         server.answer = known = Gatekeeper("AKINEW")
-        clients = AwsClients(
-            AwsTarget(credentials_file=str(path), region="eu-west-1", endpoint_url=server.url)
-        )
+        clients = clients_with_old_key(path, server)
         _ = clients.frozen_credentials()
         write_key(path, "AKINEW")
         clients.s3.head_bucket(Bucket="bucket")
@@ -325,12 +326,9 @@ def test_a_request_is_not_repeated_without_other_credentials_and_only_once(
     tmp_path: Path, left: str
 ) -> None:
     path = tmp_path / "credentials"
-    write_key(path, "AKIOLD")
     with FakeAwsServer() as server:
         server.answer = known = Gatekeeper("AKINEW")
-        clients = AwsClients(
-            AwsTarget(credentials_file=str(path), region="eu-west-1", endpoint_url=server.url)
-        )
+        clients = clients_with_old_key(path, server)
         _ = clients.frozen_credentials()
         if left == "nothing":
             path.unlink()

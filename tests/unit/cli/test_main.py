@@ -149,7 +149,7 @@ def test_an_unknown_command_is_answered_with_the_nearest(words: list[str], meant
 def test_help_has_commands_and_options_in_sections() -> None:
     shown = CliRunner().invoke(main.cli, ["--help"]).stdout
     headings = re.findall(r"^(\S.*):$", shown, re.MULTILINE)
-    assert headings[-4:] == ["Set up", "Images and functions", "Dispatches", "On this machine"]
+    assert headings[-4:] == ["Dispatches", "Images and functions", "Set up", "On this machine"]
     shown = CliRunner().invoke(main.cli, ["prebuild", "--help"]).stdout
     own, executor, output = (
         shown.index(f"\n{heading}:") for heading in ("Options", "Options of the executor", "Output")

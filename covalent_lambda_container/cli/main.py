@@ -44,8 +44,8 @@ _SECTIONS: Final = {
         "demo": "demo:demo",
     },
 }
-"""Commands in the sections of the help, the everyday ones first. Each has its module in this package
-and its name there."""
+"""Commands in the sections of the help, the everyday ones first. Each has its module in this
+package and its name there."""
 
 _COMMANDS: Final = {
     name: place for section in _SECTIONS.values() for name, place in section.items()

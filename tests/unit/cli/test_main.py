@@ -158,6 +158,12 @@ def test_help_has_commands_and_options_in_sections() -> None:
     assert output < shown.index("--quiet")
 
 
+def test_the_page_lists_the_commands_in_the_order_of_the_help() -> None:
+    page = (Path(__file__).parents[3] / "docs" / "command-line.md").read_text("utf-8")
+    rows = re.findall(r"^\| (`.*?`) \|", page.partition("**Options")[0], re.MULTILINE)
+    assert re.findall(r"[a-z]+", " ".join(rows)) == main.cli.list_commands(click.Context(main.cli))
+
+
 @pytest.mark.parametrize("words", [words for words in ALL if words], ids=" ".join)
 def test_help_fits_eighty_columns(words: tuple[str, ...]) -> None:
     shown = CliRunner().invoke(main.cli, [*words, "--help"], terminal_width=80).stdout

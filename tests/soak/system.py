@@ -122,7 +122,10 @@ class System:
 
 @contextlib.contextmanager
 def running_system(
-    losable: LosableStack, options: Options, marks: Marks, noted: Callable[[str], None]
+    losable: LosableStack,
+    options: Options,
+    marks: Marks,
+    noted: Callable[[str, int | None], None],
 ) -> Iterator[System]:
     """Have a system while the context is open.
 

@@ -29,6 +29,7 @@ log = logging.getLogger(__name__)
 FOLDER: Final = "tmp/covalent-lambda-install"
 """Folder in containers for everything that is needed while packages are built."""
 CA_FILE: Final = f"{FOLDER}/ca-bundle.crt"
+CLIENT_FILE: Final = f"{FOLDER}/client-certificate.pem"
 
 _MAX_ROUNDS: Final = 20
 """Most attempts: uv names the packages without wheels one after the other."""
@@ -94,7 +95,9 @@ class SourceBuilder:
             glibc=root.glibc,
         )
         with self._engine.container(system, spec.architecture) as container:
-            environment = _UV_VARIABLES | settings.container_environment(f"/{CA_FILE}")
+            environment = _UV_VARIABLES | settings.container_environment(
+                f"/{CA_FILE}", f"/{CLIENT_FILE}"
+            )
             environment |= settings.git_environment(_repositories(container, spec))
             container.put([Member(name=f"{FOLDER}/uv", content=(tool,), executable=True)])
             put_certificates(container, settings)
@@ -105,9 +108,11 @@ class SourceBuilder:
 
 
 def put_certificates(container: Container, settings: IndexSettings) -> None:
-    """Write the certificate authorities to a container."""
-    if settings.ca_bundle is not None:
-        container.put(files({CA_FILE: settings.ca_bundle}))
+    """Write the certificate authorities, and the installer's own certificate, to a container."""
+    contents = {CA_FILE: settings.ca_bundle, CLIENT_FILE: settings.client_certificate}
+    present = {name: content for name, content in contents.items() if content is not None}
+    if present:
+        container.put(files(present))
 
 
 def sources(spec: ImageSpec) -> list[str]:

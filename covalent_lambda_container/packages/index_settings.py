@@ -50,6 +50,8 @@ class IndexSettings:
         ``HTTP_PROXY`` and the like, in both cases, as pairs of name and value.
     logins
         Credentials from this machine's netrc file.
+    client_certificate
+        Certificate and key with which the installer identifies itself, as PEM text; None for none.
     """
 
     ca_bundle: bytes | None = None
@@ -59,6 +61,7 @@ class IndexSettings:
     variables: tuple[tuple[str, str], ...] = ()
     proxies: tuple[tuple[str, str], ...] = ()
     logins: tuple[Login, ...] = ()
+    client_certificate: bytes | None = None
 
     def __repr__(self) -> str:
         shown = ", ".join(map(without_credentials, filter(None, self._addresses)))
@@ -113,13 +116,13 @@ class IndexSettings:
             variables["SSL_CERT_FILE"] = ca_file
         return variables
 
-    def pip_environment(self, ca_file: str) -> dict[str, str]:
+    def pip_environment(self, ca_file: str, client_file: str) -> dict[str, str]:
         """Return environment variables for pip in a container, which sees no file of this machine.
 
         Parameters
         ----------
-        ca_file
-            Path, in the container, of a file that contains `ca_bundle`.
+        ca_file, client_file
+            Paths, in the container, of files that contain `ca_bundle` and `client_certificate`.
         """
         logins = self.known_logins
 
@@ -137,15 +140,17 @@ class IndexSettings:
         if self.ca_bundle is not None:
             # GIT_SSL_CAINFO is for git, which pip calls.
             variables |= dict.fromkeys(("PIP_CERT", "SSL_CERT_FILE", "GIT_SSL_CAINFO"), ca_file)
+        if self.client_certificate is not None:
+            variables["PIP_CLIENT_CERT"] = client_file
         return {name: value for name, value in variables.items() if value}
 
-    def container_environment(self, ca_file: str) -> dict[str, str]:
+    def container_environment(self, ca_file: str, client_file: str) -> dict[str, str]:
         """Return environment variables for uv in a container, which sees no file of this machine.
 
         Parameters
         ----------
-        ca_file
-            Path, in the container, of a file that contains `ca_bundle`.
+        ca_file, client_file
+            Paths, in the container, of files that contain `ca_bundle` and `client_certificate`.
         """
         logins = self.known_logins
 
@@ -166,6 +171,9 @@ class IndexSettings:
             # GIT_SSL_CAINFO is for git, PIP_CERT and REQUESTS_CA_BUNDLE for builds that download.
             names = ("SSL_CERT_FILE", "GIT_SSL_CAINFO", "PIP_CERT", "REQUESTS_CA_BUNDLE")
             variables |= dict.fromkeys(names, ca_file)
+        if self.client_certificate is not None:
+            # For uv, and for builds that download with pip.
+            variables |= dict.fromkeys(("SSL_CLIENT_CERT", "PIP_CLIENT_CERT"), client_file)
         return {name: value for name, value in variables.items() if value}
 
     def redacted(self, text: str) -> str:

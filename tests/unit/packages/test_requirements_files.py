@@ -211,12 +211,18 @@ def test_a_marker_may_be_empty() -> None:
     assert read("scipy~=1.10; \nsix;").packages == ("scipy~=1.10", "six")
 
 
-def test_a_file_of_another_machine_is_not_fetched(tmp_path: Path) -> None:
-    (tmp_path / "a.txt").write_text("-r https://example.com/requirements.txt\n")
-    with pytest.raises(
-        RequirementError, match=r"line 1: .* names a file that this machine does not have"
-    ):
+def test_a_file_named_by_its_url_is_refused_with_the_command_that_helps(tmp_path: Path) -> None:
+    url = "https://user:secret@example.com/some/base.txt?raw=1"
+    (tmp_path / "a.txt").write_text(f"six\n-r {url}\n")
+    with pytest.raises(RequirementError, match=r"line 2: .* names a file by its URL") as refused:
         read_requirements_file(tmp_path / "a.txt")
+    advice = "curl -fL -o base.txt 'https://…@example.com/some/base.txt?raw=1'"
+    assert str(refused.value).endswith(advice)
+    assert "secret" not in str(refused.value)
+    with pytest.raises(RequirementError) as refused:
+        read_requirement_lines(["-c https://example.com/"], origin="DepsPip")
+    assert "curl -fL -o requirements.txt https://example.com/" in str(refused.value)
+    assert "The dispatcher gets only this text" in str(refused.value)
 
 
 def test_a_constraint_has_no_extras() -> None:

@@ -20,6 +20,8 @@ from covalent_lambda_container.images.root_image import RootImage
 from covalent_lambda_container.model.specs import ImageSpec
 from covalent_lambda_container.packages.index_settings import IndexSettings
 from covalent_lambda_container.packages.installer_output import UNWRAPPED, names_to_build
+from covalent_lambda_container.packages.logins import git_environment
+from covalent_lambda_container.packages.package_indexes import PROJECT, bound_to_indexes
 from covalent_lambda_container.packages.requirements import has_hash, parsed
 from covalent_lambda_container.ports.engine import CommandFailed, Container, Engine
 from covalent_lambda_container.ports.installer import OVERRIDES, Installer
@@ -95,15 +97,14 @@ class SourceBuilder:
             glibc=root.glibc,
         )
         with self._engine.container(system, spec.architecture) as container:
-            environment = _UV_VARIABLES | settings.container_environment(
-                f"/{CA_FILE}", f"/{CLIENT_FILE}"
-            )
-            environment |= settings.git_environment(_repositories(container, spec))
+            git = git_environment(settings.known_logins, _repositories(container, spec))
             container.put([Member(name=f"{FOLDER}/uv", content=(tool,), executable=True)])
             put_certificates(container, settings)
             built = {*without_wheels, *(parsed(line).name for line in sources(spec))}
             for step in steps:
-                _install(container, step, built, environment, settings)
+                texts, bound = bound_to_indexes(step, settings)
+                environment = bound.container_environment(f"/{CA_FILE}", f"/{CLIENT_FILE}")
+                _install(container, texts, built, _UV_VARIABLES | environment | git, bound)
             container.get(f"/{FOLDER}/packages/.", target)
 
 
@@ -168,6 +169,7 @@ def _install(
     command += ["--index-strategy", "first-index", "--python", "python3"]
     command += ["--target", f"/{FOLDER}/packages", "--requirements", f"/{FOLDER}/{REQUIREMENTS}"]
     command += ["--overrides", f"/{FOLDER}/{OVERRIDES}"] if OVERRIDES in step else []
+    command += ["--requirements", f"/{FOLDER}/{PROJECT}"] if PROJECT in step else []
     command += ["--require-hashes"] if has_hash(step[REQUIREMENTS]) else []
     for _ in range(_MAX_ROUNDS):
         # uv lets --no-binary, which names packages, override this --only-binary.

@@ -16,6 +16,7 @@ from covalent_lambda_container.images.root_image import RootImage
 from covalent_lambda_container.images.sdk_wheel import required_by
 from covalent_lambda_container.model.image_labels import contents
 from covalent_lambda_container.packages.index_settings import IndexSettings
+from covalent_lambda_container.packages.logins import Login
 from tests.fakes.engine import FakeEngine, FakeInstaller, wheel, write
 from tests.unit.images.conftest import (
     NAME,
@@ -63,6 +64,35 @@ def test_what_has_no_wheel_is_built_in_a_container_of_the_images_system(
     assert (system.target, system.name) == ("system", "")
     assert "var/task/only_source.py" in layer(engine.builds[2], "packages/01.tar")
     assert engine.running == 0
+
+
+def test_a_package_of_one_index_comes_from_it_in_a_container_too(
+    engine: FakeEngine, installer: FakeInstaller, tmp_path: Path
+) -> None:
+    seen: list[Any] = []
+
+    def pip(root: Path, arguments: Sequence[str], environment: Mapping[str, str]) -> None:
+        (project,) = [each for each in arguments if each.endswith("pyproject.toml")]
+        text = Path(project).read_text()
+        seen.append((text, environment["UV_INDEX_PACKAGE_INDEX_0_PASSWORD"]))
+        built = wheel("only-source", "3", {"only_source.py": ""}) | SHELF["cloudpickle==3.1.0"]
+        write(Path(arguments[arguments.index("--target") + 1]), built)
+
+    engine.pip = pip
+    login = Login(host="vendor.example.com", username="me", password="hunter2")
+    made = PackageInstaller(
+        engine, installer, lambda: IndexSettings(logins=(login,)), tmp_path / "wheels"
+    )
+    spec = spec_of(
+        "only-source",
+        install_options=("--package-index only-source=https://vendor.example.com/simple",),
+    )
+    scratch = tmp_path / "scratch"
+    scratch.mkdir()
+    made.install(spec, ROOT, lambda: "system", tmp_path / "target", scratch)
+    ((text, password),) = seen
+    assert 'url = "https://vendor.example.com/simple"\nexplicit = true\n' in text
+    assert password == "hunter2"
 
 
 def test_what_builds_identifies_itself_as_this_machine_does(

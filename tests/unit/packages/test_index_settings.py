@@ -7,7 +7,7 @@ import base64
 import pytest
 
 from covalent_lambda_container.packages.index_settings import IndexSettings
-from covalent_lambda_container.packages.logins import Login
+from covalent_lambda_container.packages.logins import Login, git_environment
 
 SECRET = "pass:w/rd%"
 IN_URL = "pass%3Aw%2Frd%25"
@@ -77,26 +77,27 @@ def test_pip_elsewhere_gets_what_can_be_reached_from_there() -> None:
 
 
 def test_git_gets_the_credentials_for_its_repositories_and_no_others() -> None:
-    assert SETTINGS.git_environment(
+    assert git_environment(
+        SETTINGS.known_logins,
         [
             "git+https://links.example.com:8443/one.git@main",
             "git+https://links.example.com:8443/two.git",
             "git+https://other.example.com/three.git",
             "git+https://extra.example.com/four.git",
             "git+ssh://git@links.example.com/five.git",
-        ]
+        ],
     ) == {
         "GIT_CONFIG_COUNT": "1",
         "GIT_CONFIG_KEY_0": "url.https://someone:netrc%20word@links.example.com:8443/.insteadOf",
         "GIT_CONFIG_VALUE_0": "https://links.example.com:8443/",
     }
-    assert SETTINGS.git_environment([]) == {}
+    assert git_environment(SETTINGS.known_logins, []) == {}
 
 
 def test_ssh_gets_no_password() -> None:
     login = Login(host="git.example.com", username="git", password="hunter2")
     settings = IndexSettings(logins=(login,))
-    assert settings.git_environment(["git+ssh://git@git.example.com/five.git"]) == {}
+    assert git_environment(settings.known_logins, ["git+ssh://git@git.example.com/five.git"]) == {}
 
 
 def test_without_settings_an_installer_does_as_it_does() -> None:

@@ -225,6 +225,33 @@ def test_a_file_named_by_its_url_is_refused_with_the_command_that_helps(tmp_path
     assert "The dispatcher gets only this text" in str(refused.value)
 
 
+def test_a_package_is_bound_to_an_index() -> None:
+    found = read("--package-index My_Torch=https://CPU.example.com/whl/\nmy-torch==1")
+    assert found.options == ("--package-index my-torch=https://cpu.example.com/whl",)
+    assert read("\n".join([*found.options, *found.packages])) == found
+
+
+@pytest.mark.parametrize(
+    ("value", "said"),
+    [
+        ("torch", "should be a package and its index: NAME=URL"),
+        ("=https://a.example.com", "names '', which is no package"),
+        ("torch=file:///srv", "has the URL file:///srv, which should begin with"),
+        ("torch=https://me:secret@a.example.com", "has credentials in its URL, https://…@a"),
+    ],
+)
+def test_a_binding_that_cannot_be_used_is_refused(value: str, said: str) -> None:
+    with pytest.raises(RequirementError) as refused:
+        read(f"--package-index {value}")
+    assert said in str(refused.value)
+    assert "secret" not in str(refused.value)
+
+
+def test_a_package_has_one_index() -> None:
+    with pytest.raises(RequirementError, match=r"two indexes for the package six: .*a\..*b\."):
+        read("--package-index six=https://a.example.com\n--package-index SIX=https://b.example.com")
+
+
 def test_a_constraint_has_no_extras() -> None:
     with pytest.raises(RequirementError, match=r"^constraints: 'numpy\[x\]<2' is a constraint"):
         read_requirement_lines(["numpy[x]<2"], origin="constraints", constrain=True)

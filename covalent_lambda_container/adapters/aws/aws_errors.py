@@ -127,7 +127,7 @@ def explained(
         ) from exc
     except CredentialRetrievalError as exc:
         raise ConfigurationError(
-            f"{operation} {subject!r}: {exc}".rstrip(".") + ".",
+            f"{operation} {subject!r}: {str(exc).rstrip('. \n')}.",
             hint="Check what the profile names as the source of its credentials, such as the "
             "program of credential_process: it must print them as JSON within a minute.",
         ) from exc

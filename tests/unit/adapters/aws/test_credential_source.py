@@ -67,7 +67,7 @@ def test_a_program_that_fails_is_an_error_of_its_own(
     with pytest.raises(ConfigurationError, match="credential_process: it must print") as caught:
         bucket.check()
     assert said in caught.value.message
-    assert caught.value.message.startswith(("look for S3 bucket", "open an AWS s3 client"))
+    assert "\n" not in caught.value.message
 
 
 def test_a_role_that_may_not_be_assumed_is_named(

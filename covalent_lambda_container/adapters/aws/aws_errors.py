@@ -126,8 +126,9 @@ def explained(
             hint="Renew the login: 'aws sso login', for the profile that the dispatcher uses.",
         ) from exc
     except CredentialRetrievalError as exc:
+        said = str(exc).rstrip(".\n")
         raise ConfigurationError(
-            f"{operation} {subject!r}: {str(exc).rstrip('. \n')}.",
+            f"{operation} {subject!r}: {said}.",
             hint="Check what the profile names as the source of its credentials, such as the "
             "program of credential_process: it must print them as JSON within a minute.",
         ) from exc

@@ -17,7 +17,7 @@ demo: $(VENV)/.installed ## run an example on a local stand-in for AWS, with and
 
 test: $(VENV)/.installed $(MOTO)/.installed ## run all tests but the long ones (Docker, 15 min)
 	$(RUN) -m pytest -n auto --durations=10 tests/unit
-	$(RUN) -m pytest -m "not slow" --durations=10 tests/contract tests/integration tests/e2e
+	$(RUN) -m pytest -n 2 --dist loadfile --share-engine -m "not slow" --durations=10 tests/contract tests/integration tests/e2e
 
 test-unit: $(VENV)/.installed ## run the unit tests (2 min)
 	$(RUN) -m pytest -n auto tests/unit

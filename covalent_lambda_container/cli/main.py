@@ -19,32 +19,33 @@ from covalent_lambda_container.cli.parameters import with_flags
 from covalent_lambda_container.errors import LambdaContainerError
 
 _SECTIONS: Final = {
-    "Set up": {
-        "bootstrap": "account:bootstrap",
-        "config": "config:config",
-        "doctor": "doctor:doctor",
-        "policy": "account:policy",
-        "teardown": "account:teardown",
-    },
-    "Images and functions": {
-        "prebuild": "prebuild:prebuild",
-        "prewarm": "prewarm:prewarm",
-        "render": "render:render",
-        "list": "inventory:list_",
-        "gc": "inventory:gc",
-    },
     "Dispatches": {
+        "logs": "logs:logs",
         "why": "why:why",
         "report": "report:report",
         "tune": "tune:tune",
-        "logs": "logs:logs",
+    },
+    "Images and functions": {
+        "prebuild": "prebuild:prebuild",
+        "list": "inventory:list_",
+        "gc": "inventory:gc",
+        "prewarm": "prewarm:prewarm",
+        "render": "render:render",
+    },
+    "Set up": {
+        "doctor": "doctor:doctor",
+        "config": "config:config",
+        "bootstrap": "account:bootstrap",
+        "policy": "account:policy",
+        "teardown": "account:teardown",
     },
     "On this machine": {
         "local": "local:local",
         "demo": "demo:demo",
     },
 }
-"""Commands in the sections of the help, each with its module in this package and its name there."""
+"""Commands in the sections of the help, the everyday ones first. Each has its module in this
+package and its name there."""
 
 _COMMANDS: Final = {
     name: place for section in _SECTIONS.values() for name, place in section.items()

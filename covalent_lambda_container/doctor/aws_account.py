@@ -61,7 +61,7 @@ class AwsAccount:
 
     def credentials(self) -> str:
         """Return the identity of the credentials."""
-        with explained("get the identity of profile", self._who, ConfigurationError):
+        with explained("get the identity of", self._who, ConfigurationError):
             identity = self._clients.sts.get_caller_identity()
         return f"{identity['Arn']}, account {identity['Account']}"
 
@@ -74,7 +74,7 @@ class AwsAccount:
 
     def clock(self) -> str:
         """Compare this machine's clock with the one in AWS's answers."""
-        with explained("get the time as profile", self._who, ConfigurationError):
+        with explained("get AWS's time as", self._who, ConfigurationError):
             before = self._now()
             try:
                 answer: Any = self._clients.sts.get_caller_identity()
@@ -153,7 +153,7 @@ class AwsAccount:
         """Check how many tasks the account can run at once."""
         wanted = self._options.reserved_concurrency
         try:
-            with explained("get the quotas as profile", self._who, ConfigurationError):
+            with explained("get the account's quotas as", self._who, ConfigurationError):
                 limit = self._clients.functions.get_account_settings()["AccountLimit"]
         except LambdaContainerError as exc:
             if is_denial(exc):

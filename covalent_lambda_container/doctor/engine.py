@@ -13,7 +13,11 @@ import docker
 from docker.errors import DockerException, ImageNotFound, NotFound
 
 from covalent_lambda_container.adapters.docker.address import engine_address
-from covalent_lambda_container.adapters.docker.connection import connect, registry_credentials
+from covalent_lambda_container.adapters.docker.connection import (
+    NOT_PULLED,
+    connect,
+    registry_credentials,
+)
 from covalent_lambda_container.adapters.docker.failures import explained, reason
 from covalent_lambda_container.doctor.examination import Check, Unknown
 from covalent_lambda_container.errors import ConfigurationError, ImageBuildError
@@ -121,8 +125,7 @@ class Engine:
                 raise ConfigurationError(
                     f"{self._root_image} is not on this machine and cannot be pulled: "
                     f"{reason(exc)}",
-                    hint="Check the network and Docker's proxy, log in to the image's registry, or "
-                    "choose another root image in base_image.",
+                    hint=NOT_PULLED,
                 ) from exc
         return f"{self._root_image}: can be pulled"
 

@@ -38,8 +38,8 @@ class NotAccepted(Exception):
 class Unreachable(NotAccepted):
     """No connection to Lambda could be made."""
 
-    def __init__(self, said: str) -> None:
-        super().__init__(said, brief=True)
+    def __init__(self, said: str, hint: str = "") -> None:
+        super().__init__(said, hint, brief=True)
 
 
 class CredentialsReplaced(NotAccepted):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import re
 import subprocess
@@ -10,6 +11,9 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+
+from covalent_lambda_container.cli.task_text import harmless
+from covalent_lambda_container.tasks.usage import parse_line
 
 Shown = list[tuple[float, str, str, str]]
 """When a node showed what: stdout and stderr as Covalent's client has them, and the page's text."""
@@ -52,7 +56,8 @@ def test_the_output_in_the_end_is_byte_for_byte_what_the_task_printed(
     for name, seconds in (("live", 18), ("kept", 12)):
         _, stdout, stderr, page = watched["seen"][name][-1]
         lines = "".join(rf"[0-9.]+ line {second}\n" for second in range(seconds))
-        assert re.fullmatch(f"{lines}the end, \N{GRINNING FACE}", stdout)
+        odd = re.escape("10%\r20%\r\x1b[1mdone\x1b[0m\r\n\t \u2028\x0c\x00\n")
+        assert re.fullmatch(f"{lines}{odd}the end, \N{GRINNING FACE}", stdout)
         assert stderr.splitlines()[0] == "a warning"
         assert len(stderr.splitlines()) == 2, "and the usage line"
         assert page == stderr
@@ -83,16 +88,16 @@ def test_a_terminal_shows_the_same_as_it_comes(watched: dict[str, Any]) -> None:
     for _, line in lines:
         if "(since" not in line["text"]:
             texts[line["stream"]].append(line["text"])
-    assert texts["stdout"] == stdout.splitlines()
+    assert texts["stdout"] == stdout.split("\n")
     assert texts["stderr"] == stderr.splitlines()
     assert texts["state"] == ["completed"]
     first = next(at for at, line in lines if line["text"].endswith("line 0"))
     assert first < lines[-1][0] - 5, "while the task ran"
 
 
-def logs(dispatcher: Any, *arguments: str) -> subprocess.CompletedProcess[str]:
+def covalent_lambda(dispatcher: Any, *arguments: str) -> subprocess.CompletedProcess[str]:
     return subprocess.run(
-        [Path(sys.executable).with_name("covalent-lambda"), "logs", *arguments],
+        [Path(sys.executable).with_name("covalent-lambda"), *arguments],
         env={**dispatcher.server.environment, "PATH": os.environ["PATH"]},
         capture_output=True,
         text=True,
@@ -104,13 +109,37 @@ def logs(dispatcher: Any, *arguments: str) -> subprocess.CompletedProcess[str]:
 def test_one_node_is_shown_as_it_printed(dispatcher: Any, watched: dict[str, Any]) -> None:
     _, stdout, stderr, _ = watched["seen"]["live"][-1]
     node = str(watched["nodes"][0])
-    shown = logs(dispatcher, "--dispatch", watched["dispatch_id"], "--node", node)
+    shown = covalent_lambda(
+        dispatcher, "logs", "--dispatch", watched["dispatch_id"], "--node", node
+    )
     assert (shown.returncode, shown.stderr) == (0, "")
-    assert shown.stdout.splitlines() == stdout.splitlines() + stderr.splitlines()
+    # A task must not move the cursor of who reads it.
+    assert shown.stdout.split("\n") == [*harmless(stdout).split("\n"), *stderr.split("\n")]
+    assert "\\x1b[1mdone" in shown.stdout
+
+
+def test_the_report_agrees_with_the_usage_lines(dispatcher: Any, watched: dict[str, Any]) -> None:
+    ended = covalent_lambda(dispatcher, "report", watched["dispatch_id"], "--json")
+    assert ended.returncode == 0, ended.stderr
+    report = json.loads(ended.stdout)
+    electrons = {one["node_id"]: one for one in report["electrons"]}
+    options = {"architecture": "x86_64", "ephemeral_storage_mb": 512, "timeout_s": 60}
+    run_ms = 0.0
+    for node, shown in zip(watched["nodes"], watched["seen"].values(), strict=True):
+        line = parse_line(shown[-1][2], **options)
+        assert line is not None
+        usage = electrons[node]["usage"]
+        assert usage["duration_ms"] == pytest.approx(line.duration_ms, abs=0.05)
+        assert (usage["cold"], usage["memory_mb"]) == (line.cold, line.memory_mb)
+        run_ms += line.duration_ms
+    assert report["totals"]["run_s"] == pytest.approx(run_ms / 1000, abs=0.001)
+    assert (report["totals"]["electrons"], report["totals"]["failed"]) == (3, 1)
 
 
 def test_a_node_that_does_not_exist_is_an_error(dispatcher: Any, watched: dict[str, Any]) -> None:
-    refused = logs(dispatcher, "--dispatch", watched["dispatch_id"], "--node", "99")
+    refused = covalent_lambda(
+        dispatcher, "logs", "--dispatch", watched["dispatch_id"], "--node", "99"
+    )
     assert refused.returncode == 2
     assert "no node 99" in refused.stderr
     assert f"{watched['nodes'][0]} (speak)" in refused.stderr

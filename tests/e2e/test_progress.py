@@ -12,6 +12,7 @@ from typing import Any
 
 import pytest
 
+from tests import chromium
 from tests.unit.report.test_dispatch_report import Loaded
 
 
@@ -78,6 +79,12 @@ def test_the_reports_page_loads_nothing(
     page = Loaded()
     page.feed(file.read_text("utf-8"))
     assert page.found == []
+    if chromium.PROGRAM is not None:
+        with chromium.browser() as browser:
+            browser.open(file.as_uri())
+            assert browser.problems == []
+            assert browser.requests == [file.as_uri()]
+            assert watched["dispatch_id"] in browser.text
 
 
 @pytest.mark.slow

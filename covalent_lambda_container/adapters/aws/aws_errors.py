@@ -73,19 +73,21 @@ def cause_of(error: LambdaContainerError) -> str:
 
 @contextmanager
 def explained(
-    operation: str, subject: str, kind: type[LambdaContainerError] = LambdaContainerError
+    operation: str, subject: str = "", kind: type[LambdaContainerError] = LambdaContainerError
 ) -> Iterator[None]:
     """Translate boto3's errors into one that names the operation and its object.
 
     Parameters
     ----------
     operation
-        Verb and object: ``"create function"``.
+        Verb and object, which follow "Could not" in the message: ``"create function"``.
     subject
-        Name of the object.
+        Name of the object; empty if the operation says it all.
     kind
         Error class for errors without a more specific one.
     """
+    failed = f"could not {operation} {subject!r}" if subject else f"could not {operation}"
+    begin = f"{failed[0].upper()}{failed[1:]}"
     try:
         yield
     except ClientError as exc:
@@ -93,31 +95,31 @@ def explained(
         if code in REFUSED_CREDENTIALS:
             said = f"{code}: {message}".rstrip(".: ")
             raise ConfigurationError(
-                f"AWS refused the credentials: {operation} {subject!r} answered {said}.",
+                f"AWS refused the credentials ({said}): {failed}.",
                 hint="Check the options credentials_file, profile and region, or renew the login.",
             ) from exc
         hint = permission_advice(exc) if code in _DENIED else None
-        raise kind(f"{operation} {subject!r}: AWS answered {code}: {message}", hint=hint) from exc
+        raise kind(f"{begin}: AWS answered {code}: {message}", hint=hint) from exc
     except (NoCredentialsError, PartialCredentialsError, ProfileNotFound) as exc:
         raise ConfigurationError(
-            f"{operation} {subject!r}: {exc}.",
+            f"{exc}: {failed}.",
             hint="Provide credentials in one of boto3's ways, or set the options credentials_file "
             "and profile.",
         ) from exc
     except (SSOError, TokenRetrievalError) as exc:
         raise ConfigurationError(
-            f"{operation} {subject!r}: {exc}.",
+            f"{str(exc).rstrip('.')}: {failed}.",
             hint="Renew the login: 'aws sso login', for the profile that the dispatcher uses.",
         ) from exc
     except NoRegionError as exc:
         raise ConfigurationError(
-            f"{operation} {subject!r}: no AWS region is known.",
+            f"No AWS region is known: {failed}.",
             hint="Set the option region, or AWS_DEFAULT_REGION for the dispatcher.",
         ) from exc
     except EndpointConnectionError as exc:
+        url = str(exc.kwargs.get("endpoint_url"))
         raise ConfigurationError(
-            f"{operation} {subject!r}: {exc}.",
-            hint=endpoint_advice(exc),
+            f"Nothing answers at {url}: {failed}.", hint=endpoint_advice(url)
         ) from exc
     except BotoCoreError as exc:
-        raise kind(f"{operation} {subject!r}: {exc}") from exc
+        raise kind(f"{begin}: {exc}") from exc

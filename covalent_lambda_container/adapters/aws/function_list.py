@@ -22,7 +22,7 @@ _REQUESTS_AT_ONCE: Final = 8
 
 def list_functions(client: LambdaClient) -> list[FunctionRecord]:
     """Return all functions of the account that run an image, whoever created them."""
-    with explained("list functions", "of the account", ProvisionError):
+    with explained("list the account's functions", kind=ProvisionError):
         names = [
             function["FunctionName"]
             for page in client.get_paginator("list_functions").paginate()

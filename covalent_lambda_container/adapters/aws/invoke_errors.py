@@ -9,6 +9,7 @@ from botocore.exceptions import ClientError
 from botocore.parsers import ResponseParserFactory
 
 from covalent_lambda_container.adapters.aws.aws_errors import error_code, error_message
+from covalent_lambda_container.adapters.aws.refusals import endpoint_advice
 from covalent_lambda_container.errors import InvocationError
 from covalent_lambda_container.ports.functions import (
     ConnectionLost,
@@ -107,16 +108,16 @@ def not_connected(name: str, endpoint: str, said: str) -> Exception:
     """Return the error for a connection that was not established."""
     if _NOT_TRUSTED in said:
         return InvocationError(
-            f"invoke function {name!r}: no trusted connection to {endpoint}: {said}.",
+            f"Could not invoke function {name!r}: no trusted connection to {endpoint}: {said}.",
             hint="If a proxy or a private endpoint has a certificate of its own, name its "
             "authority's PEM file in AWS_CA_BUNDLE for the dispatcher.",
         )
     if any(refusal in said for refusal in _NO_TUNNEL):
         return InvocationError(
-            f"invoke function {name!r}: the proxy did not connect to {endpoint}: {said}.",
+            f"Could not invoke function {name!r}: the proxy did not connect to {endpoint}: {said}.",
             hint="Check HTTPS_PROXY and NO_PROXY in the dispatcher's environment, and whether "
             "the proxy is overloaded.",
         )
     if any(shortage in said for shortage in _NO_FILE_LEFT):
         return NotAccepted(said, f"Raise the dispatcher's open file limit (ulimit -n), {_FEWER}")
-    return Unreachable(said)
+    return Unreachable(f"no connection to {endpoint}: {said}", endpoint_advice(endpoint))

@@ -153,7 +153,8 @@ class LambdaInvocations:
         except (TypeError, ValueError):
             # Its message would show the header, which may be a credential.
             raise InvocationError(
-                f"invoke function {name!r}: the request's headers cannot be sent over HTTP.",
+                f"Could not invoke function {name!r}: the request's headers cannot be sent over "
+                "HTTP.",
                 hint="Is there a line break in one of the AWS credentials?",
             ) from None
         # In all other cases, the request may have been sent.
@@ -163,8 +164,8 @@ class LambdaInvocations:
     def _client(self, name: str, timeout_s: int) -> Client:
         if _sending_process() != os.getpid():
             raise InvocationError(
-                f"invoke function {name!r}: this process was forked from one that has invoked "
-                "functions, and lacks the threads that send requests.",
+                f"Could not invoke function {name!r}: this process was forked from one that has "
+                "invoked functions, and lacks the threads that send requests.",
                 hint="Use multiprocessing's start method 'spawn', or fork earlier.",
             )
         try:
@@ -172,8 +173,8 @@ class LambdaInvocations:
         except (OSError, RuntimeError, ValueError):
             # Its message may show the proxy's password.
             raise InvocationError(
-                f"invoke function {name!r}: no HTTP client can be created with the authorities in "
-                f"{self._clients.certificates} and the proxy of the environment.",
+                f"Could not invoke function {name!r}: no HTTP client can be created with the "
+                f"authorities in {self._clients.certificates} and the proxy of the environment.",
                 hint="Check AWS_CA_BUNDLE, a file of PEM certificates, and HTTPS_PROXY.",
             ) from None
 

@@ -6,9 +6,10 @@ import difflib
 import functools
 import re
 from typing import Final
+from urllib.parse import urlsplit
 
 import botocore.session
-from botocore.exceptions import ClientError, EndpointConnectionError
+from botocore.exceptions import ClientError
 
 from covalent_lambda_container.iam import administration, running
 from covalent_lambda_container.iam.documents import Deployment, Document, actions
@@ -35,6 +36,7 @@ printed for: any other is refused, whether it exists or not."""
 
 _REFUSED: Final = re.compile(r"not authorized to perform: ([a-z0-9-]{1,40}:[A-Za-z0-9]{1,60})\b")
 
+_OWN_NAMES: Final = ("localhost", "127.0.0.1")
 _REGION: Final = re.compile(r"//[^/]*?\.([a-z]{2,}(?:-[a-z0-9]+)+)\.[a-z0-9.-]*amazonaws\.com")
 
 
@@ -60,9 +62,16 @@ def permission_advice(exc: ClientError) -> str:
     )
 
 
-def endpoint_advice(exc: EndpointConnectionError) -> str:
+def endpoint_advice(url: str) -> str:
     """Return advice for an endpoint of AWS that cannot be reached."""
-    match = _REGION.search(str(exc.kwargs.get("endpoint_url", "")))
+    parts = urlsplit(url)
+    if parts.hostname in _OWN_NAMES:
+        up = f"covalent-lambda local up --port {parts.port}"
+        return (
+            f"If this is the local stack, start it: {up}\n"
+            "Otherwise, check the option endpoint_url and the variable AWS_ENDPOINT_URL."
+        )
+    match = _REGION.search(url)
     if match and match[1] not in _regions():
         near = difflib.get_close_matches(match[1], _regions(), n=1, cutoff=0.5)
         meant = f" Did you mean {near[0]}?" if near else ""

@@ -164,7 +164,7 @@ class S3Bucket:
         # S3 reports objects that it could not delete in a response with status 200.
         for error in answer.get("Errors", ()):
             raise InvocationError(
-                f"delete S3 object '{self.bucket}/{error.get('Key')}': AWS answered "
+                f"Could not delete S3 object '{self.bucket}/{error.get('Key')}': AWS answered "
                 f"{error.get('Code')}: {error.get('Message')}"
             )
 

@@ -66,7 +66,7 @@ class AwsClients:
         self.target = target
         self._lock = threading.RLock()
         self._renewals: PerLoop[list[asyncio.Future[ReadOnlyCredentials]]] = PerLoop(list)
-        with explained("open an AWS session", target.profile or "default profile"):
+        with explained("open an AWS session with profile", target.profile or "default"):
             self._core = session._session if session else _core_session(target)
             self._session = session or boto3.Session(botocore_session=self._core)
         self._is_readable_again = session is None
@@ -229,7 +229,7 @@ class AwsClients:
 
     def _client(self, service: str, config: Config) -> Any:
         # boto3 sessions must not create clients in several threads at once.
-        with self._lock, explained(f"open an AWS {service} client", self.target.region or "aws"):
+        with self._lock, explained(f"open an AWS client for {service}"):
             _ = self._credentials
             return self._session.client(  # type: ignore[call-overload]
                 service, config=config, endpoint_url=self.target.endpoint_url or None

@@ -32,6 +32,13 @@ log = logging.getLogger(__name__)
 _CREDENTIAL_ERRORS: Final = (DockerException, StoreError, KeyError, ValueError, OSError)
 """docker-py's errors for a credential helper that is missing, fails, or returns invalid data."""
 
+NOT_PULLED: Final = (
+    "Check the image's name and tag (option base_image; default: AWS's image for the client's "
+    "Python). If its registry is private, log in to it with 'docker login'; if it cannot be "
+    "reached, check the network and the proxy of the Docker engine."
+)
+"""Advice for a root image that an engine cannot pull."""
+
 _BUILD_TIMEOUT_S: Final = 6 * 3600
 """Compiling a package may print nothing for hours; docker-py's default is 60 s."""
 
@@ -50,14 +57,16 @@ class EngineConnection:
         self._client: docker.DockerClient | None = None
 
     @contextmanager
-    def client(self, operation: str) -> Iterator[docker.DockerClient]:
+    def client(self, operation: str, refused: str = "") -> Iterator[docker.DockerClient]:
         """Yield a client; what fails is raised as an `ImageBuildError` that names the operation.
+
+        The error has the advice `refused` if the engine answers that it cannot do it.
 
         When the work is cancelled, the engine's answers break off, with which it stops what it does
         for them, and `Cancelled` is raised.
         """
         address = self._address or engine_address()
-        with explained(operation, address):
+        with explained(operation, address, refused):
             try:
                 if self._client is None:
                     self._client = connect(address)
@@ -124,7 +133,7 @@ def pull(client: docker.DockerClient, name: str, platform: str | None = None) ->
         repository, tag=tag, platform=platform, auth_config=credentials, stream=True, decode=True
     ):
         if "error" in record:
-            raise DockerException(str(record["error"]))
+            raise APIError(str(record["error"]))
 
 
 def registry_credentials(name: str) -> dict[str, str]:

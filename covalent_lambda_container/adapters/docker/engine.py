@@ -10,7 +10,11 @@ from typing import IO, Any, Final, cast
 
 from docker.errors import APIError, NotFound
 
-from covalent_lambda_container.adapters.docker.connection import EngineConnection, pull
+from covalent_lambda_container.adapters.docker.connection import (
+    NOT_PULLED,
+    EngineConnection,
+    pull,
+)
 from covalent_lambda_container.adapters.docker.containers import (
     DockerContainer,
     foreign_platform,
@@ -92,7 +96,7 @@ class DockerEngine:
         ImageBuildError
             It cannot be pulled.
         """
-        with self._connection.client(f"pull the root image {name}") as client:
+        with self._connection.client(f"pull the root image {name}", NOT_PULLED) as client:
             log.info("pull %s", name)
             pull(client, name, f"linux/{ARCHITECTURES[architecture]}")
         found = self.find(name)

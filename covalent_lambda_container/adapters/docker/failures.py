@@ -29,7 +29,9 @@ _NO_SPACE: Final = "no space left on device"
 
 
 @contextmanager
-def explained(operation: str, address: EngineAddress | None = None) -> Iterator[None]:
+def explained(
+    operation: str, address: EngineAddress | None = None, refused: str = ""
+) -> Iterator[None]:
     """Turn docker-py's errors into an `ImageBuildError` with advice.
 
     Parameters
@@ -38,6 +40,8 @@ def explained(operation: str, address: EngineAddress | None = None) -> Iterator[
         Docker's task: ``"build an image"``.
     address
         The engine's address, if it is known.
+    refused
+        Advice for an engine that answers, but cannot do it; default: where to look.
     """
     try:
         yield
@@ -47,7 +51,7 @@ def explained(operation: str, address: EngineAddress | None = None) -> Iterator[
         # URLs with build arguments must not become part of a traceback either.
         is_private = without_build_arguments(str(exc)) != str(exc)
         raise ImageBuildError(
-            f"Docker could not {operation}: {reason(exc)}", hint=_hint(exc, address)
+            f"Docker could not {operation}: {reason(exc)}", hint=_hint(exc, address, refused)
         ) from (None if is_private else exc)
 
 
@@ -60,7 +64,7 @@ def reason(exc: BaseException) -> str:
     return without_build_arguments(str(exc)) or type(exc).__name__
 
 
-def _hint(exc: BaseException, address: EngineAddress | None) -> str:
+def _hint(exc: BaseException, address: EngineAddress | None, refused: str) -> str:
     """Return advice for a kind of failure."""
     where = f" at {address}" if address else ""
     causes = list(_causes(exc))
@@ -70,7 +74,7 @@ def _hint(exc: BaseException, address: EngineAddress | None) -> str:
             "or 'docker system prune', or give Docker more room."
         )
     if isinstance(exc, APIError):
-        return "The engine answered; 'docker info' and the engine's log may say more."
+        return refused or "The engine answered; 'docker info' and the engine's log may say more."
     if "paramiko" in str(exc):
         return "Connections by ssh:// need paramiko: pip install 'docker[ssh]'."
     if any(isinstance(each, (SSLError, TLSParameterError)) for each in causes):

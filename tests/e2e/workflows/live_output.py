@@ -26,6 +26,8 @@ def speak(seconds):
         if second == 3:
             print("a warning", file=sys.stderr)
         time.sleep(1)
+    # A progress bar, a colour, a line of Windows, a separator that ends no line.
+    print("10%\r20%\r\x1b[1mdone\x1b[0m\r\n\t \u2028\x0c\x00")
     print("the end, \N{GRINNING FACE}", end="")
     return seconds
 

@@ -149,13 +149,19 @@ def test_an_unknown_command_is_answered_with_the_nearest(words: list[str], meant
 def test_help_has_commands_and_options_in_sections() -> None:
     shown = CliRunner().invoke(main.cli, ["--help"]).stdout
     headings = re.findall(r"^(\S.*):$", shown, re.MULTILINE)
-    assert headings[-4:] == ["Set up", "Images and functions", "Dispatches", "On this machine"]
+    assert headings[-4:] == ["Dispatches", "Images and functions", "Set up", "On this machine"]
     shown = CliRunner().invoke(main.cli, ["prebuild", "--help"]).stdout
     own, executor, output = (
         shown.index(f"\n{heading}:") for heading in ("Options", "Options of the executor", "Output")
     )
     assert own < shown.index("  --plan") < executor < shown.index("  --region") < output
     assert output < shown.index("--quiet")
+
+
+def test_the_page_lists_the_commands_in_the_order_of_the_help() -> None:
+    page = (Path(__file__).parents[3] / "docs" / "command-line.md").read_text("utf-8")
+    rows = re.findall(r"^\| (`.*?`) \|", page.partition("**Options")[0], re.MULTILINE)
+    assert re.findall(r"[a-z]+", " ".join(rows)) == main.cli.list_commands(click.Context(main.cli))
 
 
 @pytest.mark.parametrize("words", [words for words in ALL if words], ids=" ".join)

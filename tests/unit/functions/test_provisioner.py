@@ -64,7 +64,9 @@ class ClosedRegistry(FakeRegistry):
     """One whose repository this identity may not look at."""
 
     def ensure_repository(self) -> str:
-        raise RegistryError("find or create ECR repository 'r': AWS answered AccessDenied: no")
+        raise RegistryError(
+            "Could not find or create ECR repository 'r': AWS answered AccessDenied: no"
+        )
 
 
 def test_an_identity_that_may_not_build_is_shown_how_to_get_an_image(

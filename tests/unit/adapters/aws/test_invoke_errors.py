@@ -67,8 +67,9 @@ def test_a_service_that_does_not_listen_started_nothing(tmp_path: Path) -> None:
         invocations = LambdaInvocations(
             clients_of(tmp_path, f"http://127.0.0.1:{taken.getsockname()[1]}")
         )
-        with pytest.raises(Unreachable, match=r"127\.0\.0\.1"):
+        with pytest.raises(Unreachable, match=r"no connection to http://127\.0\.0\.1") as caught:
             invoke(invocations)
+    assert "covalent-lambda local up" in caught.value.hint
 
 
 def test_a_process_without_a_file_left_started_nothing(tmp_path: Path) -> None:

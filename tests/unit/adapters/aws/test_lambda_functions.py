@@ -115,7 +115,7 @@ def test_another_refusal_is_not_retried(
     functions: LambdaFunctions, aws: FakeAwsHttp, clock: FakeClock
 ) -> None:
     aws.error("InvalidParameterValueException", "The architecture does not match the image.")
-    with pytest.raises(ProvisionError, match=rf"create function '{SPEC.name}': .*architecture"):
+    with pytest.raises(ProvisionError, match=rf"not create function '{SPEC.name}': .*architecture"):
         functions.create(SPEC)
     assert clock.sleeps == []
 

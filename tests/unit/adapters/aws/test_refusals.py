@@ -68,7 +68,9 @@ def test_an_action_of_no_policy_is_named_all_the_same() -> None:
         ("https://lambda.eu-centrl-1.amazonaws.com/", "Did you mean eu-central-1?"),
         ("https://b.s3.us-eastt-1.amazonaws.com/", "Did you mean us-east-1?"),
         ("https://api.ecr.eu-central-1.amazonaws.com/", "Check the option endpoint_url"),
-        ("http://localhost:9/", "Check the option endpoint_url"),
+        ("http://localhost:4566/", "covalent-lambda local up --port 4566"),
+        ("http://127.0.0.1:9", "covalent-lambda local up --port 9"),
+        ("http://localhost:9/", "check the option endpoint_url"),
     ],
 )
 def test_a_misspelt_region_is_asked_about(url: str, said: str) -> None:

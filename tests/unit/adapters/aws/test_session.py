@@ -64,7 +64,7 @@ def explained_error(error: Exception) -> LambdaContainerError:
 def test_an_error_names_operation_object_code_and_reason() -> None:
     error = explained_error(aws_says("InvalidParameterValueException"))
     assert type(error) is ProvisionError
-    text = "create it 'it': AWS answered InvalidParameterValueException: the reason"
+    text = "Could not create it 'it': AWS answered InvalidParameterValueException: the reason"
     assert str(error) == text
     assert error.hint is None
 
@@ -87,13 +87,21 @@ def test_an_error_names_operation_object_code_and_reason() -> None:
 def test_refused_credentials_are_a_matter_of_configuration(code: str) -> None:
     error = explained_error(aws_says(code))
     assert type(error) is ConfigurationError
-    assert f"create it 'it' answered {code}: the reason" in str(error)
+    assert f"({code}: the reason): could not create it 'it'." in str(error)
     assert "credentials_file, profile and region" in str(error)
+
+
+def test_an_operation_without_an_object_is_a_sentence_too() -> None:
+    with (
+        pytest.raises(ProvisionError, match=r"^Could not list the account's functions: AWS answer"),
+        explained("list the account's functions", kind=ProvisionError),
+    ):
+        raise aws_says("ServiceException")
 
 
 def test_a_message_that_ends_with_a_full_stop_keeps_one() -> None:
     error = explained_error(aws_says("ExpiredToken", "The token is invalid."))
-    assert "The token is invalid.\n" in f"{error}\n".replace(". ", ".\n")
+    assert "The token is invalid)" in str(error)
     assert ".." not in str(error)
 
 
@@ -114,12 +122,16 @@ def test_a_denial_names_the_action_to_allow(code: str) -> None:
         (UnauthorizedSSOTokenError(), "aws sso login"),
         (TokenRetrievalError(provider="sso", error_msg="expired"), "aws sso login"),
         (EndpointConnectionError(endpoint_url="https://aws.example.com"), "option endpoint_url"),
+        (
+            EndpointConnectionError(endpoint_url="https://aws.example.com/"),
+            "Nothing answers at https://aws.example.com/: could not",
+        ),
     ],
 )
 def test_what_boto3_misses_is_a_matter_of_configuration(error: Exception, said: str) -> None:
     ours = explained_error(error)
     assert type(ours) is ConfigurationError
-    assert "create it 'it': " in str(ours)
+    assert "could not create it 'it'." in str(ours)
     assert said in str(ours)
 
 

@@ -214,6 +214,30 @@ def test_a_pull_that_fails_inside_its_stream_says_why(
         engine.pull("registry.example.com/root:1", "x86_64")
 
 
+@pytest.mark.parametrize("in_stream", [False, True], ids=["before", "in the stream"])
+def test_a_root_image_that_cannot_be_pulled_leads_to_the_option_that_names_it(
+    engine: DockerEngine, api: FakeDockerApi, in_stream: bool
+) -> None:
+    if in_stream:
+        api.streams = [[{"error": "manifest unknown"}]]
+    else:
+        api.statuses = [(404, "manifest for registry.example.com/root:1 not found")]
+    with pytest.raises(ImageBuildError) as caught:
+        engine.pull("registry.example.com/root:1", "x86_64")
+    assert "option base_image" in str(caught.value.hint)
+    assert "docker info" not in str(caught.value)
+
+
+def test_a_full_disk_is_not_blamed_on_the_root_images_name(
+    engine: DockerEngine, api: FakeDockerApi
+) -> None:
+    api.statuses = [(500, "write /var/lib/docker/tmp/1: no space left on device")]
+    with pytest.raises(ImageBuildError) as caught:
+        engine.pull("registry.example.com/root:1", "x86_64")
+    assert "base_image" not in str(caught.value)
+    assert "free space" in str(caught.value.hint)
+
+
 def test_an_image_that_is_absent_in_an_engines_own_words_is_not_found(
     engine: DockerEngine, api: FakeDockerApi
 ) -> None:

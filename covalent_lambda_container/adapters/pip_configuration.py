@@ -58,14 +58,16 @@ def read_index_settings(
     pip = _pip_configuration()
     extra = _variable("UV_INDEX", "UV_EXTRA_INDEX_URL") or pip.get("extra-index-url", "")
     pages = _variable("UV_FIND_LINKS")
+    variables = _variables(pip)
     found = IndexSettings(
         ca_bundle=_ca_bundle(ca_bundle, pip),
+        client_certificate=_client_certificate(variables.get("SSL_CLIENT_CERT")),
         index_url=_variable("UV_DEFAULT_INDEX", "UV_INDEX_URL") or pip.get("index-url", ""),
         extra_index_urls=tuple(extra.split()),
         find_links=tuple(
             map(_absolute, pages.split(",") if pages else pip.get("find-links", "").split())
         ),
-        variables=tuple(_variables(pip).items()),
+        variables=tuple(variables.items()),
         proxies=tuple(proxies(pip.get("proxy", "")).items()),
         logins=_netrc_logins(),
     )
@@ -80,6 +82,8 @@ def read_index_settings(
 def _variables(pip: Mapping[str, str]) -> dict[str, str]:
     """Return variables that configure uv like pip; uv's own variables take precedence."""
     variables = {name: pip[option] for option, name in _UV_VARIABLES.items() if option in pip}
+    if certificate := _variable("SSL_CLIENT_CERT"):
+        variables["SSL_CLIENT_CERT"] = certificate
     if pip.get("no-index", "").lower() in _TRUE:
         variables["UV_NO_INDEX"] = "1"
     if pip.get("keyring-provider") != "disabled" and shutil.which("keyring"):
@@ -154,6 +158,17 @@ def _ca_bundle(given: Path | None, pip: Mapping[str, str]) -> bytes | None:
         raise ConfigurationError(
             f"The certificate authorities in {path} cannot be read: {exc}.",
             hint="Installing packages needs them: see the executor's option ca_bundle.",
+        ) from exc
+
+
+def _client_certificate(path: str | None) -> bytes | None:
+    """Return the content of the file that pip's ``client-cert`` or uv's variable names."""
+    try:
+        return Path(path).expanduser().read_bytes() if path else None
+    except OSError as exc:
+        raise ConfigurationError(
+            f"The client certificate in {path} cannot be read: {exc}.",
+            hint="pip's client-cert or SSL_CLIENT_CERT names it: certificate and key, as PEM.",
         ) from exc
 
 

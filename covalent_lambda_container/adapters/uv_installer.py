@@ -34,6 +34,7 @@ from covalent_lambda_container.packages.installer_output import (
     names_to_build,
     shortened,
 )
+from covalent_lambda_container.packages.package_indexes import PROJECT, bound_to_indexes
 from covalent_lambda_container.packages.wheel_platforms import MACHINES, platform_name
 from covalent_lambda_container.ports.installer import OVERRIDES, WheelsMissing
 
@@ -91,7 +92,9 @@ class UvInstaller:
             The requirements cannot be satisfied, or uv failed for another reason; the message has
             the reason and uv's output.
         """
+        requirements, settings = bound_to_indexes(requirements, settings)
         for name, text in requirements.items():
+            (scratch / name).parent.mkdir(exist_ok=True)
             (scratch / name).write_text(text, "utf-8")
         command = [
             uv.find_uv_bin(),
@@ -108,6 +111,8 @@ class UvInstaller:
         ]
         if OVERRIDES in requirements:
             command += ["--overrides", OVERRIDES]
+        if PROJECT in requirements:
+            command += ["--requirements", PROJECT]
         try:
             _run(command, settings, scratch)
         except _Unsatisfiable as exc:
@@ -260,7 +265,7 @@ def _newest(command: list[str], settings: IndexSettings, scratch: Path, name: st
     """Return the newest version of a package that could be installed, or ``""``."""
     listed = scratch / "newest.txt"
     listed.write_text(f"{name}\n", "utf-8")
-    query = [listed.name if part == "requirements.txt" else part for part in command]
+    query = [listed.name if part in ("requirements.txt", PROJECT) else part for part in command]
     try:
         said = _run([*query, "--dry-run", "--no-deps"], settings, scratch)
     except (_Unsatisfiable, ImageBuildError):

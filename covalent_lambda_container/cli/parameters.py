@@ -68,10 +68,17 @@ def _check_files(
 ) -> tuple[Path, ...]:
     """Return the paths of files that exist; those of projects may have names in brackets."""
     # Here and not above, so that --help stays fast.
+    from covalent_lambda_container.packages.pip_forms import BY_URL, how_to_download
     from covalent_lambda_container.packages.project_files import path_and_names
+    from covalent_lambda_container.packages.urls import without_credentials
 
     existing = click.Path(exists=True, dir_okay=False)
     for value in values:
+        if "://" in value:
+            raise click.BadParameter(
+                f"{without_credentials(value)!r} {BY_URL}. {how_to_download(value)}",
+                param_hint="-r",
+            )
         existing.convert(str(path_and_names(value)[0]), parameter, context)
     return tuple(map(Path, values))
 

@@ -17,7 +17,7 @@ from covalent_lambda_container.cli.parameters import (
     python_option,
 )
 from covalent_lambda_container.cli.task_sources import (
-    as_json,
+    arguments_options,
     tasks_of_dispatches,
     tasks_of_files,
     tasks_of_workflows,
@@ -50,8 +50,7 @@ _THERE: Final = "there"
     "local_packages as they are now.",
 )
 @click.option("--server", metavar="URL", help="Covalent's server, for --dispatch.")
-@click.option("--args", "arguments", metavar="JSON", help="Arguments of the lattice: a list.")
-@click.option("--kwargs", "named", metavar="JSON", help="Arguments of the lattice: an object.")
+@arguments_options
 @click.option("--plan", is_flag=True, help="Show what would be created, and create nothing.")
 @click.option("--check", is_flag=True, help="Like --plan; exit with 3 if something is missing.")
 @click.option("--no-function", is_flag=True, help="Create images only.")
@@ -70,8 +69,8 @@ def prebuild(
     files: tuple[Path, ...],
     dispatches: tuple[str, ...],
     server: str | None,
-    arguments: str | None,
-    named: str | None,
+    arguments: tuple[str, ...],
+    named: tuple[str, ...],
     plan: bool,
     check: bool,
     no_function: bool,
@@ -85,11 +84,12 @@ def prebuild(
 
     Builds, pushes and creates only what is missing. The workflow's file is imported and the graphs
     of its lattices are built, as in a dispatch. Options given here take precedence over those of
-    its executors.
+    its executors. What cannot be created is named, and does not keep the rest from being created.
 
     \b
     Example:
       covalent-lambda prebuild workflow.py
+      covalent-lambda prebuild workflow.py --kwargs 'train={"copies": 20}'
       covalent-lambda prebuild workflow.py:train --kwargs '{"copies": 20}' --plan
       covalent-lambda prebuild -r requirements.txt --no-function
     """
@@ -97,27 +97,31 @@ def prebuild(
         raise click.UsageError("--no-push builds: it excludes --plan and --check.")
     if not (workflows or files or dispatches):
         raise click.UsageError("Specify a WORKFLOW.py, a requirements file (-r) or --dispatch.")
-    args = as_json(arguments, "--args", list)
-    kwargs = as_json(named, "--kwargs", dict)
 
     from covalent_lambda_container.executor.prebuild import build_targets
 
-    tasks = [
-        *tasks_of_workflows(workflows, args, kwargs, output),
-        *tasks_of_files(files, given),
-        *tasks_of_dispatches(dispatches, server),
-    ]
-    targets = build_targets(tasks, given, python_version, contents_of)
+    found, errors = tasks_of_workflows(workflows, arguments, named, output)
+    tasks = [*found, *tasks_of_files(files, given), *tasks_of_dispatches(dispatches, server)]
+    targets, failures = build_targets(tasks, given, python_version, contents_of)
+    errors += failures
+    if errors and not targets:
+        for error in errors[:-1]:
+            output.error(str(error))
+        raise errors[-1]
+    for error in errors:
+        output.error(str(error))
     if no_push:
-        _build_here(targets, jobs, output)
-        return
-    statuses = _look(targets, with_function=not no_function)
-    if plan or check:
-        _show(statuses, {}, output, with_function=not no_function)
-        if check and not all(_is_there(status, not no_function) for status in statuses):
-            click.get_current_context().exit(_MISSING)
-        return
-    _make(statuses, jobs, output, with_function=not no_function)
+        errors += _build_here(targets, jobs, output)
+    else:
+        statuses = _look(targets, with_function=not no_function)
+        if plan or check:
+            _show(statuses, {}, output, with_function=not no_function)
+        else:
+            errors += _make(statuses, jobs, output, with_function=not no_function)
+    if errors:
+        click.get_current_context().exit(errors[0].exit_code)
+    if check and not all(_is_there(status, not no_function) for status in statuses):
+        click.get_current_context().exit(_MISSING)
 
 
 def _look(targets: Sequence[BuildTarget], *, with_function: bool) -> list[TargetStatus]:
@@ -139,8 +143,8 @@ def _look(targets: Sequence[BuildTarget], *, with_function: bool) -> list[Target
 
 def _make(
     statuses: Sequence[TargetStatus], jobs: int, output: Output, *, with_function: bool
-) -> None:
-    """Create what is missing and show the outcome; exit with the first error's code."""
+) -> list[LambdaContainerError]:
+    """Create what is missing and show the outcome; return the errors, which have been shown."""
     from covalent_lambda_container.executor.prebuild import in_parallel, make
 
     before = {status.target: status for status in statuses}
@@ -178,14 +182,17 @@ def _make(
                 rebuilt = created.image != before[target].image
                 states[target] = "built" if rebuilt else "function created"
     _show(list(after.values()), states, output, with_function=with_function)
-    if errors:
-        click.get_current_context().exit(errors[0].exit_code)
+    return errors
 
 
-def _build_here(targets: Sequence[BuildTarget], jobs: int, output: Output) -> None:
+def _build_here(
+    targets: Sequence[BuildTarget], jobs: int, output: Output
+) -> list[LambdaContainerError]:
+    """Build images in the engine and list them; return the errors, which have been shown."""
     from covalent_lambda_container.executor.prebuild import build_here, in_parallel
 
     names: dict[BuildTarget, str] = {}
+    errors: list[LambdaContainerError] = []
     service_for = wiring().service_for
     with output.steps() as begin:
 
@@ -201,15 +208,20 @@ def _build_here(targets: Sequence[BuildTarget], jobs: int, output: Output) -> No
             return name
 
         for target, name in in_parallel(work, targets, at_once=jobs):
-            if isinstance(name, Exception):
+            if isinstance(name, LambdaContainerError):
+                errors.append(name)
+                output.error(f"{_title(target)}: {name}")
+            elif isinstance(name, Exception):
                 raise name
-            names[target] = name
-    built = [(target, names[target]) for target in targets]
+            else:
+                names[target] = name
+    built = [(target, names[target]) for target in targets if target in names]
     output.table(
         [{**_document(target), "local_image": name} for target, name in built],
         ["image", "packages", "for"],
         [[name, _packages(target), _users(target)] for target, name in built],
     )
+    return errors
 
 
 def _show(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
 import click
@@ -10,7 +11,7 @@ import click
 from covalent_lambda_container.cli.help import command
 from covalent_lambda_container.cli.output import Output, reporting
 from covalent_lambda_container.cli.parameters import ACCOUNT, executor_options
-from covalent_lambda_container.cli.task_sources import as_json, tasks_of_workflows
+from covalent_lambda_container.cli.task_sources import arguments_options, tasks_of_workflows
 from covalent_lambda_container.cli.wiring import contents_of, wiring
 from covalent_lambda_container.errors import ConfigurationError
 from covalent_lambda_container.options.limits import CONCURRENCY_QUOTA
@@ -28,15 +29,14 @@ if TYPE_CHECKING:
     required=True,
     help="Environments per function.",
 )
-@click.option("--args", "arguments", metavar="JSON", help="Arguments of the lattice: a list.")
-@click.option("--kwargs", "named", metavar="JSON", help="Arguments of the lattice: an object.")
+@arguments_options
 @executor_options(*ACCOUNT, "ecr_repository", "lambda_role_name", "base_image", "architecture")
 @reporting
 def prewarm(
     what: str,
     count: int,
-    arguments: str | None,
-    named: str | None,
+    arguments: tuple[str, ...],
+    named: tuple[str, ...],
     given: dict[str, Any],
     output: Output,
 ) -> None:
@@ -53,13 +53,7 @@ def prewarm(
 
     found: dict[str, Options]
     if what.endswith(".py") or ".py:" in what:
-        found = _functions_of(
-            what,
-            as_json(arguments, "--args", list),
-            as_json(named, "--kwargs", dict),
-            given,
-            output,
-        )
+        found = _functions_of(what, arguments, named, given, output)
     else:
         found = {what: resolve(given)}
     for name, options in found.items():
@@ -91,15 +85,21 @@ async def _warm(found: dict[str, Options], count: int, output: Output) -> dict[s
 
 
 def _functions_of(
-    workflow: str, args: Any, kwargs: Any, given: dict[str, Any], output: Output
+    workflow: str,
+    arguments: Sequence[str],
+    named: Sequence[str],
+    given: dict[str, Any],
+    output: Output,
 ) -> dict[str, Options]:
     """Return the functions of a workflow's tasks, which must exist."""
     from covalent_lambda_container.executor.prebuild import build_targets, look
 
-    tasks = tasks_of_workflows([workflow], args, kwargs, output)
+    tasks, unread = tasks_of_workflows([workflow], arguments, named, output)
+    targets, failures = build_targets(tasks, given, None, contents_of)
+    for failure in (*unread, *failures):
+        raise failure
     statuses = [
-        look(target, wiring().service_for(target.options), with_function=True)
-        for target in build_targets(tasks, given, None, contents_of)
+        look(target, wiring().service_for(target.options), with_function=True) for target in targets
     ]
     if not all(status.function_exists for status in statuses):
         raise ConfigurationError(

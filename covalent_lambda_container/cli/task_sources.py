@@ -3,38 +3,96 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import click
 
 from covalent_lambda_container.cli.output import Output
-from covalent_lambda_container.errors import ConfigurationError
+from covalent_lambda_container.errors import ConfigurationError, LambdaContainerError
 
 if TYPE_CHECKING:
+    from covalent_lambda_container.covalent_api.workflow import Arguments
     from covalent_lambda_container.executor.prebuild import WorkItem
+
+Body = TypeVar("Body", bound=Callable[..., Any])
+
+
+def arguments_options(body: Body) -> Body:
+    """Add ``--args`` and ``--kwargs`` to a command, for one or several lattices."""
+    for flag, name, kind in (("--kwargs", "named", "object"), ("--args", "arguments", "list")):
+        body = click.option(
+            flag,
+            name,
+            multiple=True,
+            metavar="[LATTICE=]JSON",
+            help=f"Arguments of a lattice, {'an' if kind == 'object' else 'a'} {kind}; with its "
+            "name if there are several.",
+        )(body)
+    return body
 
 
 def tasks_of_workflows(
-    workflows: Sequence[str],
-    args: list[Any] | None,
-    kwargs: dict[str, Any] | None,
-    output: Output,
-) -> list[WorkItem]:
-    """Return the tasks of workflows that use the executor; report guesses."""
-    from covalent_lambda_container.covalent_api.workflow import read_workflow
+    workflows: Sequence[str], arguments: Sequence[str], named: Sequence[str], output: Output
+) -> tuple[list[WorkItem], list[LambdaContainerError]]:
+    """Return the tasks of workflows that use the executor, and what could not be read.
 
+    Parameters
+    ----------
+    arguments, named
+        The lattices' arguments, as `arguments_options` has them.
+    output
+        Where guesses are reported.
+    """
+    from covalent_lambda_container.covalent_api.workflow import THE_ONLY_ONE, read_workflow
+
+    given = _arguments(arguments, named)
     tasks: list[WorkItem] = []
+    failures: list[LambdaContainerError] = []
+    lattices: list[str] = []
     for workflow in workflows:
         path, lattice = path_and_lattice(workflow)
-        found = read_workflow(path, lattice, args=args, kwargs=kwargs)
+        found = read_workflow(path, lattice, given)
         for guess in found.guesses:
             output.note(guess)
-        if not found.tasks:
+        if not (found.tasks or found.failures):
             output.note(f"{workflow} has no task on the executor awslambda_container.")
         tasks += found.tasks
-    return tasks
+        failures += found.failures
+        lattices += found.lattices
+    for name in given:
+        if name not in (THE_ONLY_ONE, *lattices):
+            raise ConfigurationError(
+                f"There are arguments for a lattice {name!r}; the lattices are "
+                f"{', '.join(lattices) or 'none'}."
+            )
+    return tasks, failures
+
+
+def _arguments(arguments: Sequence[str], named: Sequence[str]) -> dict[str, Arguments]:
+    """Return arguments by the lattice that they are for."""
+    from covalent_lambda_container.covalent_api.workflow import THE_ONLY_ONE, Arguments
+
+    found: dict[str, Arguments] = {}
+    for field, flag, kind, texts in (
+        ("args", "--args", list, arguments),
+        ("kwargs", "--kwargs", dict, named),
+    ):
+        seen = set()
+        for text in texts:
+            name, equals, value = text.partition("=")
+            if not (equals and name.isidentifier()):
+                name, value = THE_ONLY_ONE, text
+            if name in seen:
+                raise click.BadParameter(
+                    f"{text!r} is the second one{f' for {name}' if name else ''}.", param_hint=flag
+                )
+            seen.add(name)
+            change = {field: as_json(value, flag, kind)}
+            found[name] = replace(found.get(name, Arguments()), **change)
+    return found
 
 
 def tasks_of_files(files: Sequence[Path], given: dict[str, Any]) -> list[WorkItem]:

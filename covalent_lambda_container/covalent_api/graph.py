@@ -105,7 +105,7 @@ def built_graph(
             f"The graph of {place} could not be built: {type(exc).__name__}: {exc}",
             hint=(
                 "It needs its arguments: pass them as JSON, for example "
-                f"""--kwargs '{{"{missing[0]}": …}}'."""
+                f"""{place} --kwargs '{{"{missing[0]}": …}}'."""
                 if missing
                 else f"Its arguments are results of tasks. {ASK_A_RUN}"
                 if guessed

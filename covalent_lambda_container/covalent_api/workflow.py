@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import importlib.metadata
 import json
-from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, field, replace
 from functools import partial
 from pathlib import Path
-from typing import Any
+from types import MappingProxyType
+from typing import Any, Final
 
 from covalent._shared_files.defaults import (
     WAIT_EDGE_NAME,
@@ -29,10 +31,27 @@ from covalent_lambda_container.covalent_api.graph import (
 )
 from covalent_lambda_container.covalent_api.script import electrons_of, imported, lattices_of
 from covalent_lambda_container.covalent_api.task import Task, read_task
-from covalent_lambda_container.errors import ConfigurationError
+from covalent_lambda_container.errors import ConfigurationError, LambdaContainerError
 from covalent_lambda_container.model.names import SHORT_NAME
 from covalent_lambda_container.options.resolve import resolve, stored
 from covalent_lambda_container.options.schema import Options
+
+THE_ONLY_ONE: Final = ""
+"""Stands for the name of a lattice whose arguments were given without one."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Arguments:
+    """Arguments of a lattice.
+
+    Parameters
+    ----------
+    args, kwargs
+        Positional and named ones.
+    """
+
+    args: Sequence[Any] = ()
+    kwargs: Mapping[str, Any] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -64,25 +83,30 @@ class Workflow:
         Tasks on this executor, in the order of the graph.
     guesses
         Sentences about facts that are known only when the workflow runs.
+    lattices
+        Names of the lattices in which they were searched.
+    failures
+        Lattices and tasks that could not be read, each with the reason.
     """
 
     tasks: tuple[WorkflowTask, ...]
     guesses: tuple[str, ...]
+    lattices: tuple[str, ...]
+    failures: tuple[LambdaContainerError, ...]
 
 
 def read_workflow(
     path: Path,
     name: str | None,
-    *,
-    args: Sequence[Any] | None = None,
-    kwargs: Mapping[str, Any] | None = None,
+    arguments: Mapping[str, Arguments] = MappingProxyType({}),
 ) -> Workflow:
     """Import a file and find the tasks of its lattices that use the executor.
 
     The file runs like a script except for ``__name__``: code under ``if __name__ == "__main__"``
     does not run.
-    Missing arguments of the lattice are replaced by the output of an electron. The file's other
+    Missing arguments of a lattice are replaced by the output of an electron. The file's other
     electrons are then included as well, since the lattice might call them for other arguments.
+    A lattice or task that cannot be read is among the failures, and the others are returned.
 
     Parameters
     ----------
@@ -90,27 +114,36 @@ def read_workflow(
         Python file.
     name
         Name of one lattice in it; None for all.
-    args, kwargs
-        Arguments of the lattice.
+    arguments
+        Arguments by the names of lattices, some of which may be in other files; `THE_ONLY_ONE` for
+        those of the file's one lattice.
 
     Raises
     ------
     ConfigurationError
-        The file has no such lattice, or its graph cannot be built without its arguments.
+        The file has no such lattice, or several, so that it is not clear whose the arguments are.
     """
     with imported(path) as module:
         lattices = lattices_of(module, path, name)
-        if len(lattices) > 1 and (args is not None or kwargs is not None):
+        if len(lattices) > 1 and THE_ONLY_ONE in arguments:
+            first = next(iter(lattices))
             raise ConfigurationError(
                 f"{path} has the lattices {', '.join(lattices)}: arguments are for one of them.",
-                hint=f"Name it: {path}:{next(iter(lattices))}",
+                hint=f"Name it: {path}:{first}, or {first}=… before the arguments.",
             )
         electrons = electrons_of(module)
         found = _Search()
         for lattice_name, lattice in lattices.items():
             place = f"{path}:{lattice_name}"
-            found.lattice(place, lattice, args or (), kwargs or {}, electrons)
-    return Workflow(tasks=tuple(found.tasks), guesses=tuple(found.guesses))
+            given = arguments.get(lattice_name, arguments.get(THE_ONLY_ONE, Arguments()))
+            with found.failing():
+                found.lattice(place, lattice, given.args, given.kwargs, electrons)
+    return Workflow(
+        tasks=tuple(found.tasks),
+        guesses=tuple(found.guesses),
+        lattices=tuple(lattices),
+        failures=tuple(found.failures),
+    )
 
 
 class _Search:
@@ -119,6 +152,15 @@ class _Search:
     def __init__(self) -> None:
         self.tasks: list[WorkflowTask] = []
         self.guesses: list[str] = []
+        self.failures: list[LambdaContainerError] = []
+
+    @contextmanager
+    def failing(self) -> Iterator[None]:
+        """Record the failure of a part, so that the search goes on with the others."""
+        try:
+            yield
+        except LambdaContainerError as exc:
+            self.failures.append(exc)
 
     def lattice(
         self,
@@ -163,12 +205,14 @@ class _Search:
         tasks: dict[int, WorkflowTask] = {}
         for node in graph.nodes:
             name = graph.nodes[node]["name"]
-            task = _task(f"{place}/{name}", graph.nodes[node])
-            if task:
-                tasks[node] = task
+            with self.failing():
+                task = _task(f"{place}/{name}", graph.nodes[node])
+                if task:
+                    tasks[node] = task
             if name.startswith(sublattice_prefix):
                 inside = f"{place}/{name.removeprefix(sublattice_prefix)}"
-                self._sublattice(inside, graph, node)
+                with self.failing():
+                    self._sublattice(inside, graph, node)
         self.tasks += tasks.values()
         fed = [node for node in tasks if _gets_other_packages(graph, node, tasks)]
         if fed:
@@ -184,10 +228,13 @@ def _task(where: str, node: Mapping[str, Any]) -> WorkflowTask | None:
     metadata = node["metadata"]
     if metadata.get("executor") != SHORT_NAME or is_collection(node["function"]):
         return None
-    task = read_task(with_hooks(node["function"], metadata.get("hooks")), (), {})
+    try:
+        task = read_task(with_hooks(node["function"], metadata.get("hooks")), (), {})
+        options = executor_options(metadata.get("executor_data"))
+    except LambdaContainerError as exc:
+        raise type(exc)(f"{where}: {exc.message}", hint=exc.hint) from exc
     if task.refers_to_covalent:
         task = replace(task, covalent_version=importlib.metadata.version("covalent"))
-    options = executor_options(metadata.get("executor_data"))
     return WorkflowTask(name=where, task=task, options=options)
 
 

@@ -9,7 +9,7 @@ from dataclasses import dataclass, replace
 from typing import Any, Protocol, TypeVar
 
 from covalent_lambda_container.covalent_api.task import Task
-from covalent_lambda_container.errors import ConfigurationError
+from covalent_lambda_container.errors import ConfigurationError, LambdaContainerError
 from covalent_lambda_container.executor.image_spec import (
     ContentsOf,
     image_spec,
@@ -82,8 +82,10 @@ def build_targets(
     given: Mapping[str, Any],
     python_version: str | None,
     contents_of: Callable[[Options], ContentsOf],
-) -> list[BuildTarget]:
+) -> tuple[list[BuildTarget], list[LambdaContainerError]]:
     """Return the images and functions that tasks need, without duplicates.
+
+    Second is why some tasks cannot have any; an error that several tasks have is there once.
 
     Parameters
     ----------
@@ -97,18 +99,23 @@ def build_targets(
     """
     changes = {name: value for name, value in given.items() if value is not None}
     targets: dict[tuple[str, str], BuildTarget] = {}
+    failures: dict[str, LambdaContainerError] = {}
     for item in tasks:
-        options = Options.check(item.options.model_dump() | changes)
         task = item.task
         if python_version:
             task = replace(task, python_version=python_version)
-        known = contents_of(options) if task.origins else nothing_known
-        spec = image_spec(options, task, contents_of=known)
+        try:
+            options = Options.check(item.options.model_dump() | changes)
+            known = contents_of(options) if task.origins else nothing_known
+            spec = image_spec(options, task, contents_of=known)
+        except LambdaContainerError as exc:
+            failures.setdefault(str(exc), exc)
+            continue
         key = spec.digest, options.model_dump_json()
         target = targets.get(key) or BuildTarget(spec=spec, options=options, names=())
         names = dict.fromkeys((*target.names, item.name))
         targets[key] = replace(target, names=tuple(names))
-    return list(targets.values())
+    return list(targets.values()), list(failures.values())
 
 
 def look(target: BuildTarget, service: Service, *, with_function: bool) -> TargetStatus:

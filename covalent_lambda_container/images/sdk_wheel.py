@@ -17,7 +17,12 @@ from packaging.requirements import Requirement
 from packaging.utils import canonicalize_name
 
 from covalent_lambda_container.files.cache_folder import make_private, mark_used
-from covalent_lambda_container.images.source_builds import CA_FILE, FOLDER, put_certificates
+from covalent_lambda_container.images.source_builds import (
+    CA_FILE,
+    CLIENT_FILE,
+    FOLDER,
+    put_certificates,
+)
 from covalent_lambda_container.model.specs import ImageSpec
 from covalent_lambda_container.packages.index_settings import IndexSettings
 from covalent_lambda_container.ports.engine import CannotRun, Container, Engine
@@ -135,7 +140,8 @@ def _run(
 ) -> None:
     """Run pip in a container with the index settings."""
     put_certificates(container, settings)
-    environment = _PIP_VARIABLES | settings.pip_environment(f"/{CA_FILE}") | variables
+    configured = settings.pip_environment(f"/{CA_FILE}", f"/{CLIENT_FILE}")
+    environment = _PIP_VARIABLES | configured | variables
     container.run(command, environment=environment, redacted=settings.redacted)
 
 

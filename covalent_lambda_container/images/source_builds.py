@@ -20,6 +20,8 @@ from covalent_lambda_container.images.root_image import RootImage
 from covalent_lambda_container.model.specs import ImageSpec
 from covalent_lambda_container.packages.index_settings import IndexSettings
 from covalent_lambda_container.packages.installer_output import UNWRAPPED, names_to_build
+from covalent_lambda_container.packages.logins import git_environment
+from covalent_lambda_container.packages.package_indexes import PROJECT, bound_to_indexes
 from covalent_lambda_container.packages.requirements import has_hash, parsed
 from covalent_lambda_container.ports.engine import CommandFailed, Container, Engine
 from covalent_lambda_container.ports.installer import OVERRIDES, Installer
@@ -29,6 +31,7 @@ log = logging.getLogger(__name__)
 FOLDER: Final = "tmp/covalent-lambda-install"
 """Folder in containers for everything that is needed while packages are built."""
 CA_FILE: Final = f"{FOLDER}/ca-bundle.crt"
+CLIENT_FILE: Final = f"{FOLDER}/client-certificate.pem"
 
 _MAX_ROUNDS: Final = 20
 """Most attempts: uv names the packages without wheels one after the other."""
@@ -94,20 +97,23 @@ class SourceBuilder:
             glibc=root.glibc,
         )
         with self._engine.container(system, spec.architecture) as container:
-            environment = _UV_VARIABLES | settings.container_environment(f"/{CA_FILE}")
-            environment |= settings.git_environment(_repositories(container, spec))
+            git = git_environment(settings.known_logins, _repositories(container, spec))
             container.put([Member(name=f"{FOLDER}/uv", content=(tool,), executable=True)])
             put_certificates(container, settings)
             built = {*without_wheels, *(parsed(line).name for line in sources(spec))}
             for step in steps:
-                _install(container, step, built, environment, settings)
+                texts, bound = bound_to_indexes(step, settings)
+                environment = bound.container_environment(f"/{CA_FILE}", f"/{CLIENT_FILE}")
+                _install(container, texts, built, _UV_VARIABLES | environment | git, bound)
             container.get(f"/{FOLDER}/packages/.", target)
 
 
 def put_certificates(container: Container, settings: IndexSettings) -> None:
-    """Write the certificate authorities to a container."""
-    if settings.ca_bundle is not None:
-        container.put(files({CA_FILE: settings.ca_bundle}))
+    """Write the certificate authorities, and the installer's own certificate, to a container."""
+    contents = {CA_FILE: settings.ca_bundle, CLIENT_FILE: settings.client_certificate}
+    present = {name: content for name, content in contents.items() if content is not None}
+    if present:
+        container.put(files(present))
 
 
 def sources(spec: ImageSpec) -> list[str]:
@@ -163,6 +169,7 @@ def _install(
     command += ["--index-strategy", "first-index", "--python", "python3"]
     command += ["--target", f"/{FOLDER}/packages", "--requirements", f"/{FOLDER}/{REQUIREMENTS}"]
     command += ["--overrides", f"/{FOLDER}/{OVERRIDES}"] if OVERRIDES in step else []
+    command += ["--requirements", f"/{FOLDER}/{PROJECT}"] if PROJECT in step else []
     command += ["--require-hashes"] if has_hash(step[REQUIREMENTS]) else []
     for _ in range(_MAX_ROUNDS):
         # uv lets --no-binary, which names packages, override this --only-binary.

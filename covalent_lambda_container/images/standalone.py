@@ -26,6 +26,7 @@ from covalent_lambda_container.images.dockerfile import (
 )
 from covalent_lambda_container.model.image_labels import spec_label
 from covalent_lambda_container.model.specs import ImageSpec
+from covalent_lambda_container.packages.index_settings import PACKAGE_INDEX
 from covalent_lambda_container.packages.requirements import has_hash, parsed
 
 _LIST_PACKAGES: Final = Path(__file__).parent / "in_container" / "list_packages.py"
@@ -33,7 +34,20 @@ _SCRIPTS: Final = ("standalone/install-interface.sh", "standalone/pip.sh", "lamb
 
 
 def standalone_dockerfile(spec: ImageSpec) -> str:
-    """Return a Dockerfile that installs a spec's packages with pip."""
+    """Return a Dockerfile that installs a spec's packages with pip.
+
+    Raises
+    ------
+    ConfigurationError
+        Packages are bound to an index, which pip does not know.
+    """
+    for option in spec.install_options:
+        if option.startswith(f"{PACKAGE_INDEX} "):
+            name, _, url = option.removeprefix(f"{PACKAGE_INDEX} ").partition("=")
+            raise ConfigurationError(
+                f"{name} comes from the index {url} and from no other, which pip cannot be told.",
+                hint="covalent-lambda prebuild builds this image.",
+            )
     packages = [
         line
         for line in spec.requirements

@@ -7,7 +7,7 @@ import os
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, replace
 from typing import Final
-from urllib.parse import quote, urlsplit
+from urllib.parse import quote
 
 from covalent_lambda_container.packages.logins import Login, login_in, with_credentials
 from covalent_lambda_container.packages.urls import without_credentials
@@ -22,6 +22,8 @@ _PIP_VARIABLES: Final = {
 }
 """pip's equivalents of uv's variables."""
 _REMOTE: Final = ("https://", "http://")
+PACKAGE_INDEX: Final = "--package-index"
+"""Option of requirements, not known to pip: ``NAME=URL``, the only index of a package."""
 _OF_THIS_MACHINE: Final = ("UV_KEYRING_PROVIDER", "SSL_CLIENT_CERT")
 """Variables that refer to a program or file of this machine."""
 
@@ -42,6 +44,8 @@ class IndexSettings:
         contain credentials, and may be a ``file:`` URL.
     extra_index_urls
         URLs of further indexes.
+    package_indexes
+        Pairs of a package and the URL of the index that it comes from, and no other package.
     find_links
         URLs of pages with links to packages, or folders of this machine.
     variables
@@ -50,15 +54,19 @@ class IndexSettings:
         ``HTTP_PROXY`` and the like, in both cases, as pairs of name and value.
     logins
         Credentials from this machine's netrc file.
+    client_certificate
+        Certificate and key with which the installer identifies itself, as PEM text; None for none.
     """
 
     ca_bundle: bytes | None = None
     index_url: str = ""
     extra_index_urls: tuple[str, ...] = ()
+    package_indexes: tuple[tuple[str, str], ...] = ()
     find_links: tuple[str, ...] = ()
     variables: tuple[tuple[str, str], ...] = ()
     proxies: tuple[tuple[str, str], ...] = ()
     logins: tuple[Login, ...] = ()
+    client_certificate: bytes | None = None
 
     def __repr__(self) -> str:
         shown = ", ".join(map(without_credentials, filter(None, self._addresses)))
@@ -74,8 +82,13 @@ class IndexSettings:
             credentials that these settings have for its host.
         """
         given: dict[str, list[str]] = {}
+        bound = dict(self.package_indexes)
         for line in options:
             option, _, value = line.partition(" ")
+            if option == PACKAGE_INDEX:
+                name, _, url = value.partition("=")
+                bound[name] = with_credentials(url, self.known_logins)
+                continue
             given.setdefault(option, []).append(with_credentials(value, self._logins_of_urls))
         index_urls = given.get("--index-url", [])
         extra = (*given.get("--extra-index-url", ()), *self.extra_index_urls)
@@ -83,6 +96,7 @@ class IndexSettings:
             self,
             index_url=index_urls[0] if index_urls else self.index_url,
             extra_index_urls=tuple(dict.fromkeys(extra)),
+            package_indexes=tuple(bound.items()),
             find_links=tuple(dict.fromkeys((*given.get("--find-links", ()), *self.find_links))),
         )
 
@@ -113,13 +127,13 @@ class IndexSettings:
             variables["SSL_CERT_FILE"] = ca_file
         return variables
 
-    def pip_environment(self, ca_file: str) -> dict[str, str]:
+    def pip_environment(self, ca_file: str, client_file: str) -> dict[str, str]:
         """Return environment variables for pip in a container, which sees no file of this machine.
 
         Parameters
         ----------
-        ca_file
-            Path, in the container, of a file that contains `ca_bundle`.
+        ca_file, client_file
+            Paths, in the container, of files that contain `ca_bundle` and `client_certificate`.
         """
         logins = self.known_logins
 
@@ -137,15 +151,17 @@ class IndexSettings:
         if self.ca_bundle is not None:
             # GIT_SSL_CAINFO is for git, which pip calls.
             variables |= dict.fromkeys(("PIP_CERT", "SSL_CERT_FILE", "GIT_SSL_CAINFO"), ca_file)
+        if self.client_certificate is not None:
+            variables["PIP_CLIENT_CERT"] = client_file
         return {name: value for name, value in variables.items() if value}
 
-    def container_environment(self, ca_file: str) -> dict[str, str]:
+    def container_environment(self, ca_file: str, client_file: str) -> dict[str, str]:
         """Return environment variables for uv in a container, which sees no file of this machine.
 
         Parameters
         ----------
-        ca_file
-            Path, in the container, of a file that contains `ca_bundle`.
+        ca_file, client_file
+            Paths, in the container, of files that contain `ca_bundle` and `client_certificate`.
         """
         logins = self.known_logins
 
@@ -166,6 +182,9 @@ class IndexSettings:
             # GIT_SSL_CAINFO is for git, PIP_CERT and REQUESTS_CA_BUNDLE for builds that download.
             names = ("SSL_CERT_FILE", "GIT_SSL_CAINFO", "PIP_CERT", "REQUESTS_CA_BUNDLE")
             variables |= dict.fromkeys(names, ca_file)
+        if self.client_certificate is not None:
+            # For uv, and for builds that download with pip.
+            variables |= dict.fromkeys(("SSL_CLIENT_CERT", "PIP_CLIENT_CERT"), client_file)
         return {name: value for name, value in variables.items() if value}
 
     def redacted(self, text: str) -> str:
@@ -175,31 +194,11 @@ class IndexSettings:
             text = text.replace(secret, "…")
         return text
 
-    def git_environment(self, repositories: Iterable[str]) -> dict[str, str]:
-        """Return environment variables that give git the credentials for some repositories only.
-
-        Parameters
-        ----------
-        repositories
-            URLs of requirements: ``"git+https://…"``.
-        """
-        logins = [login for login in self.known_logins if login.password]
-        addresses = [url.removeprefix("git+") for url in repositories]
-        parts = [urlsplit(url) for url in addresses if url.startswith(_REMOTE)]
-        servers = sorted({f"{each.scheme}://{each.netloc}/" for each in parts})
-        known = {server: with_credentials(server, logins) for server in servers}
-        rules = [(server, url) for server, url in known.items() if url != server]
-        variables = {"GIT_CONFIG_COUNT": str(len(rules))} if rules else {}
-        for number, (server, url) in enumerate(rules):
-            # git replaces prefixes of addresses, so rules are for whole servers only.
-            variables[f"GIT_CONFIG_KEY_{number}"] = f"url.{url}.insteadOf"
-            variables[f"GIT_CONFIG_VALUE_{number}"] = server
-        return variables
-
     @property
     def _addresses(self) -> Iterator[str]:
         yield self.index_url
         yield from map(without_name, self.extra_index_urls)
+        yield from (url for _, url in self.package_indexes)
         yield from self.find_links
 
     @property

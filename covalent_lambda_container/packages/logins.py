@@ -74,3 +74,24 @@ def login_in(address: str) -> Login | None:
         password=unquote(parts.password or ""),
         scheme=parts.scheme,
     )
+
+
+def git_environment(logins: Iterable[Login], repositories: Iterable[str]) -> dict[str, str]:
+    """Return environment variables that give git the credentials for some repositories only.
+
+    Parameters
+    ----------
+    repositories
+        URLs of requirements: ``"git+https://…"``.
+    """
+    known_logins = [login for login in logins if login.password]
+    parts = [urlsplit(url.removeprefix("git+")) for url in repositories]
+    servers = sorted({f"{p.scheme}://{p.netloc}/" for p in parts if p.scheme in ("https", "http")})
+    known = {server: with_credentials(server, known_logins) for server in servers}
+    rules = [(server, url) for server, url in known.items() if url != server]
+    variables = {"GIT_CONFIG_COUNT": str(len(rules))} if rules else {}
+    for number, (server, url) in enumerate(rules):
+        # git replaces prefixes of addresses, so rules are for whole servers only.
+        variables[f"GIT_CONFIG_KEY_{number}"] = f"url.{url}.insteadOf"
+        variables[f"GIT_CONFIG_VALUE_{number}"] = server
+    return variables

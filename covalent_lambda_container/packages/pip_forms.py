@@ -5,7 +5,9 @@ from __future__ import annotations
 import codecs
 import logging
 import re
+import shlex
 from collections.abc import Iterator, Mapping
+from pathlib import PurePosixPath
 from typing import Final
 from urllib.parse import parse_qsl, urlsplit
 
@@ -16,7 +18,12 @@ from packaging.utils import (
     parse_wheel_filename,
 )
 
+from covalent_lambda_container.packages.urls import without_credentials
+
 log = logging.getLogger(__name__)
+
+BY_URL: Final = "names a file by its URL, whose content may be another one tomorrow"
+"""Why such a file is not read: equal requirements have equal images."""
 
 _MARKS: Final = (
     (codecs.BOM_UTF8, "utf-8"),
@@ -150,6 +157,15 @@ def editable_as_package(url: str) -> str:
     requirement = with_name(url)
     log.info("%s is installed as a regular package: images have no editable installs.", requirement)
     return requirement
+
+
+def how_to_download(url: str) -> str:
+    """Return what to do about a file that is named by its URL, without credentials in it."""
+    shown = without_credentials(url)
+    file = PurePosixPath(urlsplit(shown).path).name or "requirements.txt"
+    return (
+        f"Download it, and name what you have: curl -fL -o {shlex.quote(file)} {shlex.quote(shown)}"
+    )
 
 
 def _name_of(address: str, parts: dict[str, str]) -> str:

@@ -43,6 +43,7 @@ def _line_parser() -> _LineParser:
         ["-e", "--editable"],
         ["-i", "--index-url", "--pypi-url"],
         ["--extra-index-url"],
+        ["--package-index"],
         ["-f", "--find-links"],
         ["--no-binary"],
         ["--only-binary"],
@@ -60,6 +61,13 @@ def _line_parser() -> _LineParser:
 def _index_line(option: str) -> Callable[[str], list[str]]:
     # A trailing slash makes no difference for an index, but does for a page of links.
     return lambda url: [f"{option} {checked_url(url, INDEX_SCHEMES).rstrip('/')}"]
+
+
+def _package_index_line(value: str) -> list[str]:
+    name, equals, url = value.partition("=")
+    if not equals:
+        raise ValueError(f"has {value!r}, which should be a package and its index: NAME=URL")
+    return [f"--package-index {_package_name(name)}={checked_url(url, INDEX_SCHEMES).rstrip('/')}"]
 
 
 def _name_lines(option: str) -> Callable[[str], list[str]]:
@@ -100,6 +108,7 @@ _NAMES: Final = {"no_binary": "--no-binary ", "only_binary": "--only-binary "}
 _OPTION_LINES: Final[Mapping[str, Callable[[str], list[str]]]] = {
     "index_url": _index_line("--index-url"),
     "extra_index_url": _index_line("--extra-index-url"),
+    "package_index": _package_index_line,
     "find_links": lambda url: [f"--find-links {checked_url(url, INDEX_SCHEMES)}"],
     "no_binary": _name_lines("--no-binary"),
     "only_binary": _name_lines("--only-binary"),

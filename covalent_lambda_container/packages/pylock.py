@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 import re
-from collections.abc import Callable, Collection, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from typing import Any, Final
 
 from packaging.markers import Marker
@@ -57,9 +57,27 @@ def read_pylock(
         parts += [f"; {marker}"] if marker else []
         parts += [f"--hash={value}" for value in ([] if bare else _hashes(each))]
         yield each.name, " ".join(parts)
-    for index in sorted({each.index for each, _ in packages if each.index}):
-        if index.rstrip("/") != default_index().rstrip("/"):
-            yield "index", f"--extra-index-url {index}"
+    yield from _indexes([each for each, _ in packages], default_index)
+
+
+def _indexes(
+    packages: Sequence[Package], default_index: Callable[[], str]
+) -> Iterator[tuple[str, str]]:
+    """Yield the lines that name the index of each package.
+
+    An index that all packages are from is one more index. Otherwise each package comes from its
+    own: others may be on an index from which they were not locked.
+    """
+    of_index = [each for each in packages if not (each.vcs or each.archive)]
+    named = [each for each in of_index if each.index]
+    indexes = {str(each.index).rstrip("/") for each in named}
+    other = indexes - ({default_index().rstrip("/")} if indexes else set())
+    if len(indexes) == 1 and len(named) == len(of_index):
+        yield from (("index", f"--extra-index-url {index}") for index in other)
+        return
+    for each in named:
+        if str(each.index).rstrip("/") in other:
+            yield each.name, f"--package-index {each.name}={each.index}"
 
 
 def _chosen(lock: Pylock, names: Collection[str]) -> tuple[set[str], set[str]]:

@@ -47,10 +47,15 @@ def read_pyproject(
     except ExceptionGroup as exc:
         raise ValueError(f"has groups that are not valid: {exc.exceptions[0]}") from None
     tool = _table(_table(document, "tool"), "uv")
-    _check_sources(tool, [line for _, line in found])
+    indexes = [each for each in tool.get("index", ()) if isinstance(each, Mapping)]
+    indexes = [each for each in indexes if "url" in each]
+    bound = _bound_to_indexes(tool, [line for _, line in found], indexes)
     yield from found
-    for index in tool.get("index", ()):
-        if isinstance(index, Mapping) and "url" in index:
+    for name, url in bound.items():
+        yield "tool.uv.sources", f"--package-index {name}={url}"
+    for index in indexes:
+        # An explicit one has only what a source takes from it.
+        if not index.get("explicit"):
             option = "--index-url" if index.get("default") else "--extra-index-url"
             yield "tool.uv.index", f"{option} {index['url']}"
 
@@ -112,16 +117,26 @@ def _check_static(project: Mapping[str, Any], field: str) -> None:
         raise ValueError(f"leaves its {field} to its build ('dynamic'), which is not run")
 
 
-def _check_sources(tool: Mapping[str, Any], lines: list[str]) -> None:
-    """Refuse packages that only uv knows the source of."""
-    sources = set(map(canonicalize_name, _table(tool, "sources")))
+def _bound_to_indexes(
+    tool: Mapping[str, Any], lines: list[str], indexes: list[Mapping[str, Any]]
+) -> dict[str, str]:
+    """Return the indexes of packages that come from one only; refuse other sources of uv's."""
+    sources: dict[str, Any] = {
+        canonicalize_name(name): source for name, source in _table(tool, "sources").items()
+    }
+    urls = {str(each["name"]): str(each["url"]) for each in indexes if "name" in each}
+    bound = {}
     for line in lines:
         name = Requirement(line).name
-        if canonicalize_name(name) in sources:
+        source = sources.get(canonicalize_name(name))
+        if isinstance(source, Mapping) and set(source) == {"index"} and source["index"] in urls:
+            bound[name] = urls[source["index"]]
+        elif source is not None:
             raise ValueError(
                 f"has the source of {name} in [tool.uv.sources], which only uv reads: run "
                 "'uv lock', and name uv.lock instead"
             )
+    return bound
 
 
 def _table(document: Mapping[str, Any], name: str) -> Mapping[str, Any]:

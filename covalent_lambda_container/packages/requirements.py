@@ -23,7 +23,10 @@ from covalent_lambda_container.packages.urls import (
     without_credentials,
 )
 
-ADDRESS_OPTIONS: Final = ("--index-url ", "--extra-index-url ", "--find-links ")
+ADDRESS_OPTIONS: Final = (
+    *("--index-url ", "--extra-index-url ", "--find-links "),
+    "--package-index ",
+)
 """Prefixes of the options with addresses of packages."""
 
 _HASH: Final = " --hash="
@@ -181,6 +184,14 @@ def _check_options(options: Iterable[str]) -> None:
             f"{', '.join(sorted(indexes))}.",
             hint="Keep one, and pass the others as --extra-index-url.",
         )
+    bound: dict[str, str] = {}
+    for value in sorted(given.get("--package-index", set())):
+        name, _, url = value.partition("=")
+        if bound.setdefault(name, url) != url:
+            raise RequirementError(
+                f"The requirements have two indexes for the package {name}: {bound[name]}, {url}.",
+                hint="Keep one of the two.",
+            )
     for name in sorted(given.get("--no-binary", set()) & given.get("--only-binary", set())):
         raise RequirementError(
             f"The requirements have both --no-binary {name} and --only-binary {name}.",

@@ -14,8 +14,10 @@ from typing import Final
 
 from covalent_lambda_container.errors import RequirementError
 from covalent_lambda_container.packages.pip_forms import (
+    BY_URL,
     decoded,
     editable_as_package,
+    how_to_download,
     logical_lines,
     with_name,
     with_variables,
@@ -45,7 +47,6 @@ _VARIABLE_HINT: Final = (
     "Write its value, or set it where the file is read: the executor's requirements=['-r FILE'] is "
     "read where the executor is created."
 )
-_DOWNLOAD_HINT: Final = "Download the file, and name where you put it."
 _OWN_CODE_HINT: Final = (
     "Send your own code with the executor's option local_packages or the electron's "
     "ct.DepsModule; packages come from an index, a URL or a git repository."
@@ -289,12 +290,11 @@ class _Reader:
             self._constraints.add(canonical)
 
     def _include(self, name: str, line: str, place: _Position) -> None:
+        if "://" in name:
+            hint = _NOT_HERE_HINT if place.folder is None else ""
+            raise refusal(place.origin, line, BY_URL, f"{how_to_download(name)} {hint}".strip())
         if place.folder is None:
             raise refusal(
                 place.origin, line, "names a file that the dispatcher does not have", _NOT_HERE_HINT
-            )
-        if "://" in name:
-            raise refusal(
-                place.origin, line, "names a file that this machine does not have", _DOWNLOAD_HINT
             )
         self.read_file(place.folder / Path(name).expanduser(), place)

@@ -44,13 +44,23 @@ def joined_options(own: Iterable[str], *others: Iterable[str]) -> tuple[str, ...
     are dropped.
     """
     joined = set(own)
+    bound = {_package_of(line) for line in own} - {""}
     for line in sorted({line for lines in others for line in lines} - joined):
         option, _, value = line.partition(" ")
         if option == "--index-url":
             joined.add(f"--extra-index-url {value}")
+        elif _package_of(line) in bound:
+            continue
         elif f"{_OPPOSITES.get(option)} {value}" not in joined:
             joined.add(line)
+            bound |= {_package_of(line)} - {""}
     return tuple(sorted(joined))
+
+
+def _package_of(line: str) -> str:
+    """Return the package that an option binds to an index, or ``""``."""
+    option, _, value = line.partition(" ")
+    return value.partition("=")[0] if option == "--package-index" else ""
 
 
 def left_open(line: str) -> str:

@@ -205,7 +205,7 @@ def test_the_keyrings_passwords_are_in_the_settings_and_redacted(
         "my-corp=https://four:hunter4@d.example.com/simple",
         "https://e.example.com/",
     )
-    assert found.container_environment("")["UV_DEFAULT_INDEX"] == found.index_url
+    assert found.container_environment("", "")["UV_DEFAULT_INDEX"] == found.index_url
     assert found.redacted("hunter/2 hunter%2F2 hunter3") == "… … …"
 
 
@@ -241,7 +241,7 @@ def test_a_user_in_an_address_gets_the_password_of_netrc(
     monkeypatch.setenv(
         "PIP_EXTRA_INDEX_URL", "https://other@a.example.com/simple https://b.example.com/simple"
     )
-    variables = read_index_settings().container_environment("")
+    variables = read_index_settings().container_environment("", "")
     assert variables["UV_DEFAULT_INDEX"] == "https://one:word1@a.example.com/simple"
     assert variables["UV_INDEX"] == (
         "https://other@a.example.com/simple https://x:y12@b.example.com/simple"
@@ -286,3 +286,21 @@ def test_a_machine_whose_python_has_no_pip_may_have_one_elsewhere(
     program.write_text("#!/bin/sh\necho \"global.index-url='https://index.example.com/simple'\"\n")
     program.chmod(0o755)
     assert read_index_settings().index_url == "https://index.example.com/simple"
+
+
+def test_a_client_certificate_is_read_wherever_it_is_named(
+    pip_conf: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    of_pip, of_uv = tmp_path / "pip.pem", tmp_path / "uv.pem"
+    of_pip.write_bytes(b"one")
+    of_uv.write_bytes(b"two")
+    pip_conf.write_text(f"[global]\nclient-cert = {of_pip}\n")
+    assert read_index_settings().client_certificate == b"one"
+    monkeypatch.setenv("SSL_CLIENT_CERT", str(of_uv))
+    assert read_index_settings().client_certificate == b"two"
+    assert dict(read_index_settings().variables)["SSL_CLIENT_CERT"] == str(of_uv)
+    of_uv.unlink()
+    with pytest.raises(
+        ConfigurationError, match=r"client certificate in \S*uv\.pem cannot be read"
+    ):
+        read_index_settings()

@@ -43,6 +43,14 @@ def workflow(n):
 """
 
 
+LOOPS = """
+
+@ct.lattice(workflow_executor="local")
+def loops(n):
+    return [plural(str(i)) for i in range(n)]
+"""
+
+
 class Account:
     """The account's contents, and a service on it for any options."""
 
@@ -214,6 +222,57 @@ def test_a_failure_does_not_keep_the_others_from_being_made(
     assert prebuild(flow).exit_code == 0
 
 
+def test_a_lattice_that_needs_arguments_does_not_keep_the_others_from_being_made(
+    prebuild: Run, account: Account, flow: str, tmp_path: Path
+) -> None:
+    both = tmp_path / "both.py"
+    both.write_text(FLOW + LOOPS)
+    for planned in (["--plan"], ["--check"], ["--no-push"], []):
+        ended = prebuild(str(both), *planned)
+        assert ended.exit_code == 2
+        assert f"The graph of {both}:loops could not be built" in ended.stderr
+        assert f"""{both}:loops --kwargs '{{"n": …}}'""" in ended.stderr
+        assert "humanize==4.11.0" in ended.stdout
+    assert len(account.builder.pushes) == 2
+    assert prebuild(str(both), "--kwargs", 'loops={"n": 2}', "--check").exit_code == 0
+    assert prebuild(str(both), "--args", "loops=[2]", "--check").exit_code == 0
+
+
+def test_of_several_lattices_each_gets_its_own_arguments(rows: Rows, tmp_path: Path) -> None:
+    both = tmp_path / "both.py"
+    both.write_text(
+        FLOW.replace("[words(n), words(n), ", "[words(i) for i in range(n)] + [") + LOOPS
+    )
+    named = ["--kwargs", 'workflow={"n": 0}', "--args", "loops=[1]"]
+    assert list(rows(str(both), *named, "--plan")) == ["inflection==0.5.1"]
+
+
+def test_what_cannot_be_built_here_does_not_keep_the_others_from_being_built(
+    prebuild: Run, account: Account, flow: str
+) -> None:
+    account.builder.failures.append(ImageBuildError("Build failed: no such package."))
+    ended = prebuild(flow, "--no-push")
+    assert ended.exit_code == ImageBuildError.exit_code
+    assert "Build failed: no such package." in ended.stderr
+    assert ended.stdout.count("covalent-lambda:") == 1
+
+
+def test_an_error_that_all_tasks_have_is_said_once(
+    prebuild: Run, flow: str, tmp_path: Path
+) -> None:
+    mine = tmp_path / "mine.py"
+    mine.write_text("")
+    gone = tmp_path / "gone.py"
+    gone.write_text(FLOW.replace("memory_size=1024", f"local_packages=[{str(mine)!r}]"))
+    with gone.open("a") as file:
+        file.write(f"\nimport os\nos.remove({str(mine)!r})\n")
+    ended = prebuild(str(gone))
+    assert ended.exit_code == 2
+    assert ended.stderr.count("Error: ") == 1
+    assert str(mine) in ended.stderr
+    assert ended.stdout == ""
+
+
 @pytest.mark.parametrize(
     ("arguments", "said"),
     [
@@ -222,6 +281,8 @@ def test_a_failure_does_not_keep_the_others_from_being_made(
         (["FLOW:other"], "its lattices are workflow"),
         (["FLOW", "--args", "[1"], "'[1' is not JSON"),
         (["FLOW", "--kwargs", "[1]"], "'[1]' is not an object"),
+        (["FLOW", "--kwargs", "worklow={}"], "a lattice 'worklow'; the lattices are workflow"),
+        (["FLOW", "--args", "[1]", "--args", "[2]"], "'[2]' is the second one"),
         (["FLOW", "--no-push", "--plan"], "--no-push builds"),
     ],
 )

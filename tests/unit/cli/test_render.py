@@ -46,6 +46,21 @@ def test_a_project_may_stand_for_a_requirements_file(tmp_path: Path) -> None:
     assert "no/pyproject.toml' does not exist" in ended.stderr
 
 
+def test_a_package_of_one_index_is_refused_since_pip_does_not_know_that(tmp_path: Path) -> None:
+    file = tmp_path / "requirements.txt"
+    file.write_text("--package-index six=https://vendor.example.com\nsix\n")
+    ended = render("-r", str(file))
+    assert ended.exit_code == 2
+    assert "six comes from the index https://vendor.example.com and from no other" in ended.stderr
+
+
+def test_a_file_on_the_web_is_refused_with_the_command_that_helps() -> None:
+    ended = render("-r", "https://me:secret@example.com/base.txt")
+    assert ended.exit_code == 2
+    assert "curl -fL -o base.txt 'https://…@example.com/base.txt'" in ended.stderr
+    assert "secret" not in ended.stderr
+
+
 def test_order_and_case_make_no_other_image() -> None:
     one, other = (render(*names, "--json").stdout for names in (("six", "A"), ("a", "SIX")))
     assert json.loads(one)["tag"]

@@ -8,8 +8,13 @@ from typing import Any
 
 import pytest
 
-from covalent_lambda_container.covalent_api.workflow import Workflow, read_workflow
-from covalent_lambda_container.errors import ConfigurationError
+from covalent_lambda_container.covalent_api.workflow import (
+    THE_ONLY_ONE,
+    Arguments,
+    Workflow,
+    read_workflow,
+)
+from covalent_lambda_container.errors import ConfigurationError, RequirementError
 
 HEAD = """
 import covalent as ct
@@ -37,12 +42,20 @@ def inherits(x):
 def read(tmp_path: Path) -> Any:
     """Read a workflow of these lines."""
 
-    def read_lines(lines: str, name: str | None = None, **arguments: Any) -> Workflow:
+    def read_lines(
+        lines: str, name: str | None = None, of: str = THE_ONLY_ONE, **arguments: Any
+    ) -> Workflow:
         path = tmp_path / "flow.py"
         path.write_text(HEAD + lines)
-        return read_workflow(path, name, **arguments)
+        return read_workflow(path, name, {of: Arguments(**arguments)} if arguments else {})
 
     return read_lines
+
+
+def failure(workflow: Workflow) -> str:
+    """Return the text of a workflow's only failure."""
+    (error,) = workflow.failures
+    return str(error)
 
 
 def found(workflow: Workflow) -> dict[str, tuple[str, ...]]:
@@ -167,15 +180,55 @@ def test_a_graph_that_depends_on_its_arguments_asks_for_them(read: Any) -> None:
 def workflow(n):
     return [by_object(i) for i in range(n)]
 """
-    with pytest.raises(ConfigurationError, match=r"""--kwargs '\{"n": …\}'"""):
-        read(lines)
-    assert len(read(lines, kwargs={"n": 3}).tasks) == 3
+    assert """flow.py:workflow --kwargs '{"n": …}'""" in failure(read(lines))
+    workflow = read(lines, kwargs={"n": 3})
+    assert (len(workflow.tasks), workflow.failures) == (3, ())
+
+
+def test_lattices_that_need_no_arguments_are_read_beside_one_that_does(read: Any) -> None:
+    lines = """
+@ct.lattice(workflow_executor="local")
+def loops(n):
+    return [by_object(i) for i in range(n)]
+
+@ct.lattice(workflow_executor="local")
+def plain():
+    return by_name(1)
+"""
+    workflow = read(lines)
+    assert set(found(workflow)) == {"by_name"}
+    assert "flow.py:loops could not be built" in failure(workflow)
+    whole = read(lines, of="loops", kwargs={"n": 2})
+    assert (set(found(whole)), whole.failures) == ({"by_object", "by_name"}, ())
+
+
+def test_tasks_are_read_beside_one_that_cannot_be(read: Any) -> None:
+    workflow = read("""
+@ct.electron(executor=ours, deps_pip=["./mine"])
+def wrong(x):
+    return x
+
+@ct.electron
+@ct.lattice(executor=ours)
+def inner(x):
+    return [by_object(i) for i in range(x)]
+
+@ct.lattice(workflow_executor="local")
+def workflow():
+    return wrong(1), by_name(2), inner(elsewhere(3)), by_object(4)
+""")
+    assert {"by_name", "by_object"} <= set(found(workflow))
+    of_task, of_sublattice = workflow.failures
+    assert isinstance(of_task, RequirementError)
+    assert "flow.py:workflow/wrong: " in str(of_task)
+    assert "./mine" in str(of_task)
+    assert "flow.py:workflow/inner could not be built" in str(of_sublattice)
 
 
 def test_arguments_that_do_not_fit_are_named(read: Any) -> None:
     lines = "@ct.lattice\ndef workflow(n):\n    return by_object(n)\n"
-    with pytest.raises(ConfigurationError, match=r"do not fit .*workflow\(n\): .*'m'"):
-        read(lines, kwargs={"m": 1})
+    assert "'m'" in failure(read(lines, kwargs={"m": 1}))
+    assert "do not fit" in failure(read(lines, kwargs={"m": 1}))
     two = lines + "@ct.lattice\ndef other():\n    return by_object(1)\n"
     with pytest.raises(ConfigurationError, match="has the lattices workflow, other"):
         read(two, args=[1])

@@ -16,6 +16,7 @@ from covalent_lambda_container.images.root_image import RootImage
 from covalent_lambda_container.images.sdk_wheel import required_by
 from covalent_lambda_container.model.image_labels import contents
 from covalent_lambda_container.packages.index_settings import IndexSettings
+from covalent_lambda_container.packages.logins import Login
 from tests.fakes.engine import FakeEngine, FakeInstaller, wheel, write
 from tests.unit.images.conftest import (
     NAME,
@@ -24,6 +25,16 @@ from tests.unit.images.conftest import (
     builder,
     layer,
     spec_of,
+)
+
+ROOT = RootImage(
+    id="1",
+    architecture="x86_64",
+    python=PYTHON,
+    build="b",
+    glibc="2.36",
+    cache_tag="cpython",
+    has_interface=True,
 )
 
 
@@ -53,6 +64,57 @@ def test_what_has_no_wheel_is_built_in_a_container_of_the_images_system(
     assert (system.target, system.name) == ("system", "")
     assert "var/task/only_source.py" in layer(engine.builds[2], "packages/01.tar")
     assert engine.running == 0
+
+
+def test_a_package_of_one_index_comes_from_it_in_a_container_too(
+    engine: FakeEngine, installer: FakeInstaller, tmp_path: Path
+) -> None:
+    seen: list[Any] = []
+
+    def pip(root: Path, arguments: Sequence[str], environment: Mapping[str, str]) -> None:
+        (project,) = [each for each in arguments if each.endswith("pyproject.toml")]
+        text = Path(project).read_text()
+        seen.append((text, environment["UV_INDEX_PACKAGE_INDEX_0_PASSWORD"]))
+        built = wheel("only-source", "3", {"only_source.py": ""}) | SHELF["cloudpickle==3.1.0"]
+        write(Path(arguments[arguments.index("--target") + 1]), built)
+
+    engine.pip = pip
+    login = Login(host="vendor.example.com", username="me", password="hunter2")
+    made = PackageInstaller(
+        engine, installer, lambda: IndexSettings(logins=(login,)), tmp_path / "wheels"
+    )
+    spec = spec_of(
+        "only-source",
+        install_options=("--package-index only-source=https://vendor.example.com/simple",),
+    )
+    scratch = tmp_path / "scratch"
+    scratch.mkdir()
+    made.install(spec, ROOT, lambda: "system", tmp_path / "target", scratch)
+    ((text, password),) = seen
+    assert 'url = "https://vendor.example.com/simple"\nexplicit = true\n' in text
+    assert password == "hunter2"
+
+
+def test_what_builds_identifies_itself_as_this_machine_does(
+    engine: FakeEngine, installer: FakeInstaller, tmp_path: Path
+) -> None:
+    seen: list[bytes] = []
+
+    def pip(root: Path, arguments: Sequence[str], environment: Mapping[str, str]) -> None:
+        seen.append((root / environment["SSL_CLIENT_CERT"].lstrip("/")).read_bytes())
+        built = wheel("only-source", "3", {"only_source.py": ""}) | SHELF["cloudpickle==3.1.0"]
+        write(Path(arguments[arguments.index("--target") + 1]), built)
+
+    engine.pip = pip
+    settings = IndexSettings(client_certificate=b"certificate and key")
+    made = PackageInstaller(engine, installer, lambda: settings, tmp_path / "wheels")
+    spec = spec_of("only-source")
+    target = tmp_path / "target"
+    scratch = tmp_path / "scratch"
+    scratch.mkdir()
+    made.install(spec, ROOT, lambda: "system", target, scratch)
+    assert seen == [b"certificate and key"]
+    assert (target / "only_source.py").exists()
 
 
 def test_covalent_comes_without_its_server_and_its_cap_on_cloudpickle(
@@ -96,15 +158,6 @@ def test_covalent_is_built_here_without_an_engine_where_it_is_what_runs_here(
     packages = PackageInstaller(engine, installer, IndexSettings, tmp_path / "wheels")
     engine.runs_containers = False
     here = metadata.version("covalent")
-    root = RootImage(
-        id="1",
-        architecture="x86_64",
-        python=PYTHON,
-        build="b",
-        glibc="2.36",
-        cache_tag="cpython",
-        has_interface=True,
-    )
 
     def install(version: str) -> None:
         sdk = tmp_path / "wheels" / f"covalent-sdk-{version}-{PYTHON}"
@@ -112,7 +165,7 @@ def test_covalent_is_built_here_without_an_engine_where_it_is_what_runs_here(
         scratch = tmp_path / version
         scratch.mkdir()
         spec = spec_of(covalent_version=version)
-        packages.install(spec, root, pytest.fail, scratch / "target", scratch)
+        packages.install(spec, ROOT, pytest.fail, scratch / "target", scratch)
 
     install(here)
     assert installer.built == [(f"covalent=={here}", {"COVALENT_SDK_ONLY": "1"})]

@@ -7,7 +7,7 @@ import base64
 import pytest
 
 from covalent_lambda_container.packages.index_settings import IndexSettings
-from covalent_lambda_container.packages.logins import Login
+from covalent_lambda_container.packages.logins import Login, git_environment
 
 SECRET = "pass:w/rd%"
 IN_URL = "pass%3Aw%2Frd%25"
@@ -64,7 +64,7 @@ def test_uv_gets_everything_by_its_environment() -> None:
 
 
 def test_pip_elsewhere_gets_what_can_be_reached_from_there() -> None:
-    assert SETTINGS.pip_environment("/ca.pem") == {
+    assert SETTINGS.pip_environment("/ca.pem", "/client.pem") == {
         "PIP_INDEX_URL": INDEX,
         "PIP_EXTRA_INDEX_URL": "https://token0123@extra.example.com/simple",
         "PIP_FIND_LINKS": "https://someone:netrc%20word@links.example.com/",
@@ -77,30 +77,31 @@ def test_pip_elsewhere_gets_what_can_be_reached_from_there() -> None:
 
 
 def test_git_gets_the_credentials_for_its_repositories_and_no_others() -> None:
-    assert SETTINGS.git_environment(
+    assert git_environment(
+        SETTINGS.known_logins,
         [
             "git+https://links.example.com:8443/one.git@main",
             "git+https://links.example.com:8443/two.git",
             "git+https://other.example.com/three.git",
             "git+https://extra.example.com/four.git",
             "git+ssh://git@links.example.com/five.git",
-        ]
+        ],
     ) == {
         "GIT_CONFIG_COUNT": "1",
         "GIT_CONFIG_KEY_0": "url.https://someone:netrc%20word@links.example.com:8443/.insteadOf",
         "GIT_CONFIG_VALUE_0": "https://links.example.com:8443/",
     }
-    assert SETTINGS.git_environment([]) == {}
+    assert git_environment(SETTINGS.known_logins, []) == {}
 
 
 def test_ssh_gets_no_password() -> None:
     login = Login(host="git.example.com", username="git", password="hunter2")
     settings = IndexSettings(logins=(login,))
-    assert settings.git_environment(["git+ssh://git@git.example.com/five.git"]) == {}
+    assert git_environment(settings.known_logins, ["git+ssh://git@git.example.com/five.git"]) == {}
 
 
 def test_without_settings_an_installer_does_as_it_does() -> None:
-    assert IndexSettings().pip_environment("/ca.pem") == {}
+    assert IndexSettings().pip_environment("/ca.pem", "/client.pem") == {}
     assert set(IndexSettings().uv_environment("/ca.pem").values()) == {""}
 
 
@@ -136,7 +137,7 @@ def test_uv_in_a_container_gets_what_is_reachable_from_there() -> None:
         proxies=(("HTTPS_PROXY", "http://proxy.example.com"),),
         logins=(Login(host="corp.example.com", username="me", password="hunter2"),),
     )
-    assert settings.container_environment("/ca.pem") == {
+    assert settings.container_environment("/ca.pem", "/client.pem") == {
         "UV_DEFAULT_INDEX": "https://pypi.example.com/simple",
         "UV_INDEX": "corp=http://me:hunter2@corp.example.com/simple",
         "UV_FIND_LINKS": "https://links.example.com/",
@@ -146,4 +147,18 @@ def test_uv_in_a_container_gets_what_is_reachable_from_there() -> None:
             ("SSL_CERT_FILE", "GIT_SSL_CAINFO", "PIP_CERT", "REQUESTS_CA_BUNDLE"), "/ca.pem"
         ),
     }
-    assert IndexSettings().container_environment("/ca.pem") == {}
+    assert IndexSettings().container_environment("/ca.pem", "/client.pem") == {}
+
+
+def test_installers_in_a_container_identify_themselves_by_the_file_that_is_there() -> None:
+    settings = IndexSettings(
+        client_certificate=b"certificate and key",
+        variables=(("SSL_CLIENT_CERT", "/home/me/client.pem"),),
+    )
+    assert settings.uv_environment("/ca.pem")["SSL_CLIENT_CERT"] == "/home/me/client.pem"
+    assert settings.container_environment("/ca.pem", "/client.pem") == {
+        "SSL_CLIENT_CERT": "/client.pem",
+        "PIP_CLIENT_CERT": "/client.pem",
+    }
+    assert settings.pip_environment("/ca.pem", "/client.pem") == {"PIP_CLIENT_CERT": "/client.pem"}
+    assert "certificate and key" not in repr(settings)

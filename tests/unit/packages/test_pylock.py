@@ -43,6 +43,17 @@ def test_an_index_is_one_more_unless_it_is_the_one_that_everybody_has() -> None:
     assert read(pylock(usual)).options == ()
 
 
+def test_of_several_indexes_each_package_has_its_own() -> None:
+    other = "https://wheels.example.com/cpu/"
+    lock = pylock(package("alpha", index=other) + package("beta", index=default_index()))
+    assert read(lock).options == ("--package-index alpha=https://wheels.example.com/cpu",)
+    lock = pylock(package("alpha", index=other) + package("beta"))
+    assert read(lock).options == (
+        "--package-index alpha=https://wheels.example.com/cpu",
+        f"--package-index beta={INDEX}",
+    )
+
+
 @pytest.mark.parametrize(
     ("wanted", "line"),
     [

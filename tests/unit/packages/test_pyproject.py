@@ -38,6 +38,18 @@ def test_indexes_of_uv_are_known() -> None:
     ]
 
 
+def test_a_package_may_have_an_index_of_its_own() -> None:
+    index = [
+        {"name": "cpu", "url": "https://cpu.example.com", "explicit": True},
+        {"name": "unused", "url": "https://unused.example.com", "explicit": True},
+    ]
+    tool = {"uv": {"index": index, "sources": {"Alpha": {"index": "cpu"}}}}
+    assert lines({"project": PROJECT, "tool": tool}) == [
+        "--package-index alpha=https://cpu.example.com",
+        "alpha",
+    ]
+
+
 @pytest.mark.parametrize(
     ("document", "names", "said"),
     [

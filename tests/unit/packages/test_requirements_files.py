@@ -211,12 +211,45 @@ def test_a_marker_may_be_empty() -> None:
     assert read("scipy~=1.10; \nsix;").packages == ("scipy~=1.10", "six")
 
 
-def test_a_file_of_another_machine_is_not_fetched(tmp_path: Path) -> None:
-    (tmp_path / "a.txt").write_text("-r https://example.com/requirements.txt\n")
-    with pytest.raises(
-        RequirementError, match=r"line 1: .* names a file that this machine does not have"
-    ):
+def test_a_file_named_by_its_url_is_refused_with_the_command_that_helps(tmp_path: Path) -> None:
+    url = "https://user:secret@example.com/some/base.txt?raw=1"
+    (tmp_path / "a.txt").write_text(f"six\n-r {url}\n")
+    with pytest.raises(RequirementError, match=r"line 2: .* names a file by its URL") as refused:
         read_requirements_file(tmp_path / "a.txt")
+    advice = "curl -fL -o base.txt 'https://…@example.com/some/base.txt?raw=1'"
+    assert str(refused.value).endswith(advice)
+    assert "secret" not in str(refused.value)
+    with pytest.raises(RequirementError) as refused:
+        read_requirement_lines(["-c https://example.com/"], origin="DepsPip")
+    assert "curl -fL -o requirements.txt https://example.com/" in str(refused.value)
+    assert "The dispatcher gets only this text" in str(refused.value)
+
+
+def test_a_package_is_bound_to_an_index() -> None:
+    found = read("--package-index My_Torch=https://CPU.example.com/whl/\nmy-torch==1")
+    assert found.options == ("--package-index my-torch=https://cpu.example.com/whl",)
+    assert read("\n".join([*found.options, *found.packages])) == found
+
+
+@pytest.mark.parametrize(
+    ("value", "said"),
+    [
+        ("torch", "should be a package and its index: NAME=URL"),
+        ("=https://a.example.com", "names '', which is no package"),
+        ("torch=file:///srv", "has the URL file:///srv, which should begin with"),
+        ("torch=https://me:secret@a.example.com", "has credentials in its URL, https://…@a"),
+    ],
+)
+def test_a_binding_that_cannot_be_used_is_refused(value: str, said: str) -> None:
+    with pytest.raises(RequirementError) as refused:
+        read(f"--package-index {value}")
+    assert said in str(refused.value)
+    assert "secret" not in str(refused.value)
+
+
+def test_a_package_has_one_index() -> None:
+    with pytest.raises(RequirementError, match=r"two indexes for the package six: .*a\..*b\."):
+        read("--package-index six=https://a.example.com\n--package-index SIX=https://b.example.com")
 
 
 def test_a_constraint_has_no_extras() -> None:

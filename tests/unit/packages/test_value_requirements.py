@@ -45,6 +45,14 @@ def test_a_version_is_left_open_but_not_where_a_package_comes_from(line: str, op
     assert left_open(line) == opened
 
 
+def test_a_packages_index_is_that_of_the_task_then_that_of_its_values() -> None:
+    ours, theirs = (f"--package-index six=https://{n}.example.com" for n in ("a", "b"))
+    assert joined_options([ours], [theirs]) == (ours,)
+    assert joined_options([], [theirs], [ours]) == (ours,)
+    other = "--package-index numpy=https://b.example.com"
+    assert joined_options([ours], [other]) == (other, ours)
+
+
 def test_options_of_values_go_after_those_of_the_task() -> None:
     own = ["--index-url https://own.example.com", "--no-binary numpy"]
     values = ["--index-url https://vendor.example.com", "--only-binary numpy", "--only-binary six"]

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import contextlib
 import io
 import logging
 import os
@@ -42,7 +41,6 @@ def prepare_task(scratch: Scratch) -> None:
     """Set up this process, which runs one task and ends with it."""
     sys.stdout, sys.stderr = _stream(1), _stream(2)
     os.chdir(scratch.work)
-    _seed()
 
 
 def _owner_home() -> str:
@@ -63,14 +61,3 @@ def _stream(descriptor: int) -> io.TextIOWrapper:
         errors="backslashreplace",
         write_through=True,
     )
-
-
-def _seed() -> None:
-    """Reseed numpy's global generator, whose state forks would share.
-
-    Python seeds its own generator after a fork.
-    """
-    random = sys.modules.get("numpy.random")
-    if random is not None:
-        with contextlib.suppress(Exception):
-            random.seed()

@@ -11,7 +11,6 @@ import resource
 import signal
 import socket
 import sys
-from itertools import islice
 from typing import Any, NoReturn
 
 from . import prctl, wire
@@ -39,7 +38,6 @@ def wait_and_run(handler: socket.socket, scratch: Scratch) -> NoReturn:
     status = 1
     try:
         _separate()
-        imported = len(sys.modules)
         prepare_task(scratch)
         message, files, _, _ = socket.recv_fds(handler, _MESSAGE_BYTES, 5)
         if not message:
@@ -51,7 +49,6 @@ def wait_and_run(handler: socket.socket, scratch: Scratch) -> NoReturn:
             os.close(descriptor)
         with open(result_file, "wb", closefd=False) as result:
             answer = execute(lambda: _read(task_file, packed=json.loads(message)["packed"]), result)
-        answer["modules"] = _imported_since(imported, scratch)
         write_all(answer_file, json.dumps(answer).encode())
         for stream in (sys.stdout, sys.stderr):
             with contextlib.suppress(Exception):
@@ -88,16 +85,3 @@ def _read(descriptor: int, *, packed: bool) -> dict[str, Any]:
     if packed:
         return wire.unpack_task(whole)
     return wire.map_leaves(json.loads(whole[:]), base64.b64decode)
-
-
-def _imported_since(before: int, scratch: Scratch) -> list[str]:
-    """Return the modules of the image that the task imported, in the order of their imports."""
-    found = []
-    for name, module in islice(list(sys.modules.items()), before, None):
-        spec = getattr(module, "__spec__", None)
-        origin = getattr(spec, "origin", None)
-        if getattr(spec, "name", None) != name or not isinstance(origin, str):
-            continue
-        if os.path.isabs(origin) and not origin.startswith(f"{scratch.path}/"):
-            found.append(name)
-    return found

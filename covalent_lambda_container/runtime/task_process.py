@@ -162,7 +162,7 @@ class TaskProcess:
     def close(self) -> None:
         """Release what it had; end it if nobody has waited for its end."""
         if not self._has_ended:
-            self._template.end_task(())
+            self._template.end_task()
         self._process.close()
         for descriptor in (*self._outputs, self._answer_file, self.result_file):
             os.close(descriptor)
@@ -176,11 +176,11 @@ class TaskProcess:
             # One that says it is done is not waited for, nor one whose time was up before.
             is_over = bool(ending) or most_s == math.inf
             patience_s = _LAST_S if is_over else max(most_s, _LAST_S)
-            report = self._template.end_task((), wait_s=patience_s)
+            report = self._template.end_task(wait_s=patience_s)
             timed_out = timed_out or (report["status"] is None and not is_over)
         else:
             report = {"status": 0, "peak_kb": _peak_kb(ending)}
-            self._template.end_task(_modules(answer))
+            self._template.end_task()
         self._drain()
         return Ended(
             answer=answer,
@@ -275,18 +275,6 @@ def _peak_kb(ending: bytes) -> int:
         return int(json.loads(ending)["peak_kb"])
     except (KeyError, TypeError, ValueError):
         return 0
-
-
-def _modules(answer: dict[str, Any]) -> list[str]:
-    """Return the modules that a task reports as imported, if they are valid module names."""
-    modules = answer.get("modules")
-    if not isinstance(modules, list):
-        return []
-    return [name for name in modules if isinstance(name, str) and _is_name(name)]
-
-
-def _is_name(name: str) -> bool:
-    return all(part.isidentifier() for part in name.split("."))
 
 
 def _how(status: int) -> str:

@@ -2,16 +2,18 @@
 
 It is forked from the handler before the first invocation, so that its memory, of which every task
 gets a copy, has never held data of another task. It ends processes that a task leaves running,
-empties the folder that tasks write to, imports the modules that they have imported, and then forks
-the next task's process, which waits for its task: all this while the handler delivers an answer or
-is idle.
+empties the folder that tasks write to, and forks the next task's process, which waits for its task:
+all this while the handler delivers an answer or is idle.
+
+It imports nothing for tasks. A module that was imported before a fork would be the same in all of
+them: with the same state of its random generators, without the threads that it had started, and
+regardless of environment variables that a task sets before it imports it.
 """
 
 from __future__ import annotations
 
 import contextlib
 import gc
-import importlib
 import json
 import os
 import select
@@ -21,7 +23,7 @@ import subprocess
 import sys
 import time
 import warnings
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
 from typing import Any
 
 from . import prctl
@@ -30,7 +32,6 @@ from .surroundings import prepare_template
 from .task_main import wait_and_run
 
 _MESSAGE_BYTES = 64 * 1024
-_MODULES_BYTES = 32 * 1024
 _PATIENCE_S = 30.0
 _LOOK_S = 0.1
 """How often the handler looks whether the template was stopped."""
@@ -49,14 +50,12 @@ class Template:
     scratch
         The folder that tasks write to.
     patience_s
-        How long the template may take to import what tasks have imported.
+        How long the template may take to clean up after a task.
     """
 
     def __init__(self, scratch: str, patience_s: float = _PATIENCE_S) -> None:
         self._scratch = Scratch(scratch)
         self._patience_s = patience_s
-        self._imports = True
-        self._known: set[str] = set()
         self._pid = 0
         self._control, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
         for stream in (sys.stdout, sys.stderr):
@@ -73,10 +72,7 @@ class Template:
         """Return the id of the process for the next task, and the connection to it."""
         try:
             return self._next_process()
-        except TemplateEnded as exc:
-            if isinstance(exc.__cause__, TimeoutError):
-                # A module that a task imported hangs when it is imported there.
-                self._imports = False
+        except TemplateEnded:
             self._restart()
             return self._next_process()
 
@@ -90,13 +86,11 @@ class Template:
             raise TemplateEnded
         return json.loads(message)["pid"], socket.socket(fileno=descriptors[0])
 
-    def end_task(self, modules: Iterable[str], *, wait_s: float | None = None) -> dict[str, Any]:
+    def end_task(self, *, wait_s: float | None = None) -> dict[str, Any]:
         """End the task's process, and fork the next one.
 
         Parameters
         ----------
-        modules
-            Modules that the task has imported, to be imported for the next one.
         wait_s
             How long its process may take to end by itself; None to kill it, and not to wait.
 
@@ -106,7 +100,7 @@ class Template:
             ``status`` of the process, None if it did not end in time, and its ``peak_kb``.
         """
         reports = wait_s is not None
-        message = json.dumps({"modules": self._new(modules), "report": reports}).encode()
+        message = json.dumps({"report": reports}).encode()
         try:
             self._control.send(message)
             if wait_s is not None:
@@ -143,24 +137,10 @@ class Template:
                     raise ConnectionError
                 os.kill(self._pid, signal.SIGCONT)
 
-    def _new(self, modules: Iterable[str]) -> list[str]:
-        new, size = list[str](), 0
-        if not self._imports:
-            return new
-        for name in modules:
-            size += len(name) + 4
-            if size > _MODULES_BYTES:
-                break
-            if name not in self._known:
-                new.append(name)
-        self._known.update(new)
-        return new
-
     def _restart(self) -> None:
         """Start another template process, in an interpreter that shares no memory with this one."""
         end_children()
         self._control.close()
-        self._known.clear()
         self._control, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
         with theirs:
             arguments = [str(theirs.fileno()), self._scratch.path, *self._scratch.kept]
@@ -195,7 +175,6 @@ def serve(control: socket.socket, scratch: Scratch) -> None:
             if asked["report"]:
                 report = {"status": status, "peak_kb": usage.ru_maxrss}
                 control.send(json.dumps(report).encode())
-            _import(asked["modules"])
             scratch.renew()
     except ConnectionError:
         # The handler has ended.
@@ -211,7 +190,7 @@ def _fork(control: socket.socket, scratch: Scratch) -> int:
     """Fork a process that waits for its task, and send the handler the connection to it."""
     ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
     with warnings.catch_warnings():
-        # Modules may have started threads when they were imported.
+        # Code in packages' .pth files may have started threads.
         warnings.simplefilter("ignore", DeprecationWarning)
         pid = os.fork()
     if not pid:
@@ -259,28 +238,6 @@ def _stat(pid: int) -> list[str]:
             return file.read().rpartition(")")[2].split()
     except OSError:
         return []
-
-
-def _import(modules: Iterable[str]) -> None:
-    """Import modules that tasks have imported, in advance for the next ones."""
-    if not modules:
-        return
-    environment, folder = dict(os.environ), os.getcwd()
-    with (
-        open(os.devnull, "w", encoding="utf-8") as nowhere,
-        contextlib.redirect_stdout(nowhere),
-        contextlib.redirect_stderr(nowhere),
-    ):
-        for name in modules:
-            if name.partition(".")[0] == __package__:
-                # The task says what it imported; another handler would make templates of its own.
-                continue
-            # If a module cannot be imported here, the task will report it.
-            with contextlib.suppress(BaseException):
-                importlib.import_module(name)
-    os.chdir(folder)
-    os.environ.clear()
-    os.environ.update(environment)
 
 
 if __name__ == "__main__":

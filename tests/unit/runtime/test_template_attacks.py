@@ -94,21 +94,6 @@ def completed(**result: Any) -> Callable[[], None]:
     return forged
 
 
-def many_modules() -> None:
-    names = [f"{'m' * 20}{number}" for number in range(200_000)]
-    forge({"status": "failed", "error": {}, "modules": names})
-
-
-def imports_the_runtime() -> None:
-    names = [
-        "covalent_lambda_runtime.handler",
-        "covalent_lambda_runtime.template",
-        "this",
-        "antigravity",
-    ]
-    forge({"status": "failed", "error": {}, "modules": names})
-
-
 ATTACKS: dict[str, Callable[[], None]] = {
     "folders in folders": deep_folders,
     "a template that is stopped": stop_template,
@@ -120,8 +105,6 @@ ATTACKS: dict[str, Callable[[], None]] = {
     "no text": completed(),
     "a text that is a number": completed(string=5),
     "a text that is half a character": completed(string="\ud800" * 300_000),
-    "many modules": many_modules,
-    "the runtime's own modules": imports_the_runtime,
 }
 
 

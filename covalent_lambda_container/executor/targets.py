@@ -132,8 +132,8 @@ class FunctionTargets:
         self, target: FunctionTarget, task: Task, packages: tuple[LocalPackage, ...]
     ) -> None:
         """Forget a target whose function has turned out not to exist."""
-        self._forget(target.image, target.function)
-        self._targets.forget(self._needs(task, packages))
+        if self._targets.forget(self._needs(task, packages), target):
+            self._forget(target.image, target.function)
 
     def function_spec(self, image: ImageReference) -> FunctionSpec:
         """Return the spec of an image's function.

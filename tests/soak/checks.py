@@ -16,7 +16,7 @@ from covalent_lambda_container.tasks.outcome import Outcome
 from tests.fakes.examples import value_of
 from tests.soak import report
 from tests.soak.faults import DELETED, FULL, KILLED, STOPPED, Faults
-from tests.soak.proxy import BROKEN, CUT_BEFORE, LAMBDA_FAULTS
+from tests.soak.proxy import BROKEN, CUT_BEFORE, ERROR_LOST, LAMBDA_FAULTS
 from tests.soak.report import Report
 from tests.soak.sublattice import is_graph_of
 from tests.soak.work import SIZES, Marks
@@ -28,7 +28,7 @@ _EXPECTED: dict[str, type[LambdaContainerError]] = {
 _NO_CONTAINER = "APIError: 500 Server Error for http+docker"
 """The emulator's engine did not start a container; AWS has no such error."""
 _MAY_HAVE_RUN = "may have run; it was not run again"
-_NOT_PASSED_ON = {CUT_BEFORE, BROKEN}
+_NO_ANSWER = {CUT_BEFORE, BROKEN, ERROR_LOST}
 
 
 class Checks:
@@ -97,7 +97,7 @@ class Checks:
             taken = self._faults.has_taken(self._marks.containers.get(name, ""), since)
             return "its container was ended" if taken and isinstance(exc, InvocationError) else ""
         said = str(exc)
-        if _MAY_HAVE_RUN in said and (met := self._faults.met(node_id) & _NOT_PASSED_ON):
+        if _MAY_HAVE_RUN in said and (met := self._faults.met(node_id) & _NO_ANSWER):
             return f"its request was broken: {min(met)}"
         if "No space left" in said:
             return self._faults.blame((FULL,), since)

@@ -27,6 +27,7 @@ _EXPECTED: dict[str, type[LambdaContainerError]] = {
 }
 _NO_CONTAINER = "APIError: 500 Server Error for http+docker"
 """The emulator's engine did not start a container; AWS has no such error."""
+_NAMES_THE_STACK = ("localhost:", "credentials")
 _MAY_HAVE_RUN = "may have run; it was not run again"
 _NO_ANSWER = {CUT_BEFORE, BROKEN, ERROR_LOST}
 
@@ -103,7 +104,9 @@ class Checks:
             return self._faults.blame((FULL,), since)
         if isinstance(exc, InvocationError) and self._may_lack_container(node_id, exc):
             return self._faults.blame((STOPPED, DELETED, KILLED), since)
-        return self._faults.blame((STOPPED,), since)
+        if isinstance(exc, InvocationError) or any(word in said for word in _NAMES_THE_STACK):
+            return self._faults.blame((STOPPED,), since)
+        return ""
 
     def _may_lack_container(self, node_id: int, exc: InvocationError) -> bool:
         """Return whether this is the error of a task whose container ended before it began."""

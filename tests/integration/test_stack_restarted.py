@@ -23,7 +23,8 @@ def free_port() -> int:
         return port
 
 
-@pytest.mark.parametrize("builder", ["docker", pytest.param("registry", marks=pytest.mark.slow)])
+@pytest.mark.slow
+@pytest.mark.parametrize("builder", ["docker", "registry"])
 def test_the_tasks_that_follow_need_nothing_but_a_dispatch(
     engine: None, root_image: str, tmp_path: Path, cache_dir: str, builder: str
 ):

@@ -128,6 +128,18 @@ def test_what_is_missing_is_created_and_listed(
     assert {row["spec"] for row in made.values()} == account.registry.tags
 
 
+def test_a_reason_is_shown_once_with_the_commands_flags(
+    prebuild: Run, account: Account, flow: str
+) -> None:
+    failure = ImageBuildError("No root.", hint="Check the option base_image.")
+    account.builder.failures += [failure] * 2
+    ended = prebuild(flow, "--jobs", "1")
+    assert ended.exit_code == 4
+    assert ended.stderr.count("No root.") == 1
+    assert ended.stderr.count("failed for the same reason as") == 1
+    assert "--base-image" in ended.stderr
+
+
 def test_a_second_time_nothing_is_made(
     prebuild: Run, rows: Rows, account: Account, flow: str
 ) -> None:

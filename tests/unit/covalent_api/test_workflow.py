@@ -285,7 +285,7 @@ if __name__ == "__main__":
 @pytest.mark.parametrize(
     ("lines", "name", "said"),
     [
-        ("", None, "it has no lattice"),
+        ("", None, "has no lattice."),
         ("@ct.lattice\ndef one():\n    pass\n", "two", "its lattices are one"),
         ("raise SystemExit(3)\n", None, "ended while it was imported, with exit status 3"),
     ],

@@ -50,7 +50,7 @@ def test_it_comes_within_some_five_seconds(watched: dict[str, Any]) -> None:
         assert at - float(line.split()[0]) < 9
 
 
-def test_the_output_in_the_end_is_byte_for_byte_what_the_task_printed(
+def test_the_final_output_is_byte_for_byte_the_tasks(
     watched: dict[str, Any],
 ) -> None:
     for name, seconds in (("live", 18), ("kept", 12)):
@@ -67,7 +67,7 @@ def test_without_the_option_there_is_none_before_the_end(watched: dict[str, Any]
     assert len(printed(watched["seen"]["kept"])) == 1
 
 
-def test_a_task_that_timed_out_leaves_what_it_had_printed(watched: dict[str, Any]) -> None:
+def test_a_task_that_timed_out_keeps_its_output(watched: dict[str, Any]) -> None:
     _, stdout, _, page = watched["seen"]["too_long"][-1]
     assert "line 5" in stdout
     assert "did not end within 12 s" in page

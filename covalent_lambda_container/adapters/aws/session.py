@@ -161,7 +161,7 @@ class AwsClients:
 
     @property
     def generation(self) -> int:
-        """How often the credentials were replaced because AWS refused them."""
+        """The number of times the credentials were replaced because AWS refused them."""
         return self._credentials.generation if self._credentials else 0
 
     def replace_refused(self, generation: int) -> bool:

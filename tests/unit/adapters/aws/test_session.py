@@ -145,7 +145,7 @@ def test_a_denial_names_the_action_to_allow(code: str) -> None:
         ),
     ],
 )
-def test_what_boto3_misses_is_a_matter_of_configuration(error: Exception, said: str) -> None:
+def test_missing_settings_of_boto3_are_configuration_errors(error: Exception, said: str) -> None:
     ours = explained_error(error)
     assert type(ours) is ConfigurationError
     assert "could not create it 'it'." in str(ours)

@@ -194,7 +194,7 @@ def test_ten_thousand_leave_in_time_and_only_the_last_one_stops_the_work() -> No
     asyncio.run(ask())
 
 
-def test_many_who_find_a_value_wrong_have_it_computed_once() -> None:
+def test_a_value_that_many_callers_find_wrong_is_computed_once() -> None:
     async def ask() -> None:
         work: SharedWork[str, object] = SharedWork()
         wrong, right = object(), object()

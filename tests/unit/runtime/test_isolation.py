@@ -112,7 +112,7 @@ def test_a_task_may_remove_its_own_directory(run: Run) -> None:
     assert run(lambda: Path.cwd().rmdir())["status"] == wire.COMPLETED
 
 
-def test_what_was_in_tmp_before_the_first_task_stays(process: Process) -> None:
+def test_files_in_tmp_before_the_first_task_are_kept(process: Process) -> None:
     # As Lambda's own files.
     process.ping()
     assert process.run(lambda: (Path.cwd().parent / "mine").write_text("x"))["error"] is None

@@ -44,6 +44,18 @@ _FILES_ADVICE = (
     "home or the working directory are not there at run time: write to a folder such as /opt/data, "
     "or run the commands before each task with the executor's option bash_deps='runtime'."
 )
+_SOURCE_MESSAGES = (
+    # Of Numba, for cache=True; of inspect.getsource; of torch.jit.
+    "no locator available for file",
+    "could not get source code",
+    "source code not available",
+    "Can't get source for",
+)
+_SOURCE_ADVICE = (
+    "The source of a function that was sent with the task is not in the image: move it to a module "
+    "of your own and add that with the option local_packages, or leave out what needs its source, "
+    "such as Numba's cache=True."
+)
 
 
 def sendable(text: str) -> str:
@@ -126,6 +138,8 @@ def _advice(exc: BaseException) -> str:
             return _ADVICE[cause.errno]
         if _lacks_shared_memory(cause):
             return _SHARED_MEMORY_ADVICE
+        if any(words in safe_str(cause) for words in _SOURCE_MESSAGES):
+            return _SOURCE_ADVICE
         if _is_file_of_a_command(cause):
             return _FILES_ADVICE
         if _is_missing_program(cause):

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import errno
+import inspect
 import multiprocessing.shared_memory
 import multiprocessing.synchronize
 from types import ModuleType
+from typing import Any
 
 import pytest
 
@@ -46,3 +48,23 @@ def own_module() -> ModuleType:
     module = ModuleType("mine")
     module.__file__ = "/var/task/mine.py"
     return module
+
+
+@pytest.mark.parametrize(
+    "error",
+    [
+        RuntimeError("cannot cache function 'f': no locator available for file '<dynamic-code>'"),
+        OSError("could not get source code"),
+        OSError("Can't get source for <function f>. TorchScript requires source access"),
+    ],
+)
+def test_what_needs_the_source_of_a_pickled_function_is_explained(error: Exception) -> None:
+    assert "local_packages" in describe(raised_in(own_module(), error))["advice"]
+
+
+def test_the_standard_librarys_words_about_a_missing_source_are_known() -> None:
+    namespace: dict[str, Any] = {}
+    exec(compile("def f(): pass", "<dynamic-code>", "exec"), namespace)
+    with pytest.raises(OSError) as raised:
+        inspect.getsource(namespace["f"])
+    assert "source of a function" in describe(raised.value)["advice"]

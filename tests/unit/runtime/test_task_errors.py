@@ -6,6 +6,8 @@ import errno
 import inspect
 import multiprocessing.shared_memory
 import multiprocessing.synchronize
+import subprocess
+from pathlib import Path
 from types import ModuleType
 from typing import Any
 
@@ -68,3 +70,23 @@ def test_the_standard_librarys_words_about_a_missing_source_are_known() -> None:
     with pytest.raises(OSError) as raised:
         inspect.getsource(namespace["f"])
     assert "source of a function" in describe(raised.value)["advice"]
+
+
+def test_a_file_of_the_users_machine_is_not_in_the_function(tmp_path: Path) -> None:
+    with pytest.raises(OSError) as raised:
+        (tmp_path / "mine" / "data.csv").open()
+    advice = describe(raised.value)["advice"]
+    assert f"no folder {tmp_path}/mine in the function, which sees no files of your" in advice
+    for there in (tmp_path / "data.csv", Path("data.csv"), Path("mine", "data.csv")):
+        with pytest.raises(OSError) as raised:
+            there.open()
+        assert describe(raised.value)["advice"] == ""
+
+
+def test_a_program_that_is_not_in_the_image_is_named_as_such(tmp_path: Path) -> None:
+    with pytest.raises(OSError) as raised:
+        subprocess.run(["no-such-program"])
+    assert "A program is not in the image" in describe(raised.value)["advice"]
+    with pytest.raises(OSError) as raised:
+        subprocess.run(["true"], cwd=tmp_path / "none")
+    assert "A program is not in the image" not in describe(raised.value)["advice"]

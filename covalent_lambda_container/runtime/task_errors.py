@@ -9,7 +9,8 @@ import traceback
 from collections.abc import Iterator
 from typing import Any
 
-from . import system_packages
+from . import module_names, system_packages
+from .provenance import installed_modules
 
 TEXT_LIMIT = 64 * 1024
 """Characters kept of an error message or a traceback."""
@@ -135,6 +136,9 @@ def _advice(exc: BaseException) -> str:
                     f"The image has {package}, in a version without {cause.name}: name the version "
                     "that has it in ct.DepsPip, the same in all electrons that pass such values on."
                 )
+            meant = module_names.advice(cause.name, installed_modules())
+            if meant and not _is_of_standard_library(package):
+                return meant
             return (
                 f"{cause.name} is not in the image. Name its package in ct.DepsPip, or in the "
                 "option requirements; add a module of your own with the option local_packages, "
@@ -159,6 +163,10 @@ def _advice(exc: BaseException) -> str:
         if _is_refusal_of_aws(cause):
             return _AWS_ADVICE
     return ""
+
+
+def _is_of_standard_library(module: str) -> bool:
+    return module in sys.stdlib_module_names
 
 
 def _lacks_shared_memory(exc: BaseException) -> bool:

@@ -20,7 +20,7 @@ test-unit: $(VENV)/.installed ## run the unit tests (2 min)
 
 test: $(VENV)/.installed $(MOTO)/.installed ## run all tests but the long ones (Docker, 15 min)
 	$(RUN) -m pytest -n auto --durations=10 tests/unit
-	$(RUN) -m pytest -m "not slow" --durations=10 tests/contract tests/integration tests/e2e
+	$(RUN) -m pytest -n 2 --dist loadfile --share-engine -m "not slow" --durations=10 tests/contract tests/integration tests/e2e
 
 lint: $(VENV)/.installed ## check style, formatting and types, as CI does (20 s)
 	$(VENV)/bin/ruff check .

@@ -32,8 +32,26 @@ from covalent_lambda_container.local.root_image import ensure_root_image
 from covalent_lambda_container.local.root_repository import push_root_image
 from covalent_lambda_container.local.stack import LocalStack, local_stack
 
+_shared = contextlib.ExitStack()
+
+
+def pytest_addoption(parser: pytest.Parser) -> None:
+    parser.addoption(
+        "--share-engine",
+        action="store_true",
+        help="provide a Docker engine and the root image once, before the workers of -n start",
+    )
+
+
+def pytest_sessionstart(session: pytest.Session) -> None:
+    # Workers that each started an engine, or built the root image, would do it at the same time.
+    if session.config.getoption("share_engine") and not hasattr(session.config, "workerinput"):
+        _shared.enter_context(docker_engine(print))
+        _local_root_image()
+
 
 def pytest_unconfigure() -> None:
+    _shared.close()
     _scratch.cleanup()
 
 
@@ -53,6 +71,10 @@ def engine() -> Iterator[None]:
 @pytest.fixture(scope="session")
 def root_image(engine: None) -> str:
     """Reference of a root image with this Python."""
+    return _local_root_image()
+
+
+def _local_root_image() -> str:
     version = ".".join(platform.python_version_tuple()[:2])
     with contextlib.closing(docker.from_env()) as client:
         return ensure_root_image(client, version, print)

@@ -82,7 +82,7 @@ class RoleResource(Resource):
         allowed = ", ".join(documents.actions(self._policy))
         return [
             Setting("Lambda may assume it", self._is_trusting, self._trust),
-            Setting(f"it may {allowed}", self._is_allowed, self._allow),
+            Setting(f"it is allowed {allowed}", self._is_allowed, self._allow),
         ]
 
     def obstacles(self) -> list[str]:

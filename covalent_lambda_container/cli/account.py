@@ -202,7 +202,8 @@ def _show(
     }
     if configuration:
         document["configuration"] = configuration
-    output.result(document, *_lines(number, steps, configuration, written=written))
+    lines = _lines(number, steps, configuration, written=written)
+    output.result(document, *output.fitting(lines))
 
 
 def _lines(

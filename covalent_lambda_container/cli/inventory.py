@@ -67,7 +67,9 @@ def list_(given: dict[str, Any], output: Output) -> None:
 
 
 @command()
-@click.option("--dry-run", is_flag=True, help="Show what would be removed, and remove nothing.")
+@click.option(
+    "--dry-run", "--plan", is_flag=True, help="Show what would be removed, and remove nothing."
+)
 @click.option(
     "--keep",
     type=duration,

@@ -137,7 +137,7 @@ def instructions(stack: BackgroundStack, output: Output) -> None:
     section = read_section()
     if any(section.get(name) != value for name, value in stack.options.items()):
         output.note("For workflows and covalent-lambda, in Covalent's configuration:\n")
-        output.note(f"{command_for(stack.options)}\n")
+        output.note(f"  {command_for(stack.options)}\n")
     output.note(
         "Start Covalent's server, which reads its configuration once, and run workflows:\n"
         "  covalent start\n"

@@ -14,7 +14,7 @@ from typing import Any, Final, NoReturn
 import click
 
 from covalent_lambda_container.cli.help import Group
-from covalent_lambda_container.cli.output import styled
+from covalent_lambda_container.cli.output import styled, wrapped
 from covalent_lambda_container.cli.parameters import with_flags
 from covalent_lambda_container.errors import LambdaContainerError
 
@@ -95,6 +95,9 @@ class LazyGroup(Group):
             command = self.get_command(ctx, ctx.invoked_subcommand or "")
             _fail(with_flags(str(exc), command.params if command else ()))
             ctx.exit(exc.exit_code)
+        except click.UsageError as exc:
+            message = wrapped(f"Error: {exc.format_message()}", sys.stderr)
+            raise click.UsageError(message.removeprefix("Error: "), exc.ctx) from exc
         except KeyboardInterrupt:
             _fail("interrupted")
             ctx.exit(_INTERRUPTED)

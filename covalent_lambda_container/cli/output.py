@@ -73,9 +73,14 @@ class Output:
         return Output(self._stderr, self._stderr, progress=False)
 
     def note(self, line: str) -> None:
-        """Write a message."""
+        """Write a message; indented lines, such as commands to copy, are not broken."""
         if not self.quiet:
-            self._write_aside(line)
+            self._write_aside(wrapped(line, self._stderr, indented=False))
+
+    def verbatim(self, text: str) -> None:
+        """Write a message of others, such as a build's output, without breaking its lines."""
+        if not self.quiet:
+            self._write_aside(text)
 
     def warn(self, text: str) -> None:
         """Write a warning, even with ``--quiet``."""
@@ -182,7 +187,7 @@ class _LogHandler(logging.Handler):
         if record.levelno >= logging.WARNING:
             self._output.warn(text)
         else:
-            self._output.note(text)
+            self._output.verbatim(text)
 
 
 def styled(text: str, stream: TextIO, label: str, **style: Any) -> str:
@@ -192,10 +197,17 @@ def styled(text: str, stream: TextIO, label: str, **style: Any) -> str:
     return f"{shown} {text}"
 
 
-def wrapped(text: str, stream: TextIO) -> str:
+def wrapped(text: str, stream: TextIO, *, indented: bool = True) -> str:
     """Return a text whose long lines are broken between words if the stream is a terminal.
 
     The terminal itself would break them in the middle of words.
+
+    Parameters
+    ----------
+    text, stream
+        The text, and where it will be written.
+    indented
+        Whether lines that begin with a space are broken, too.
     """
     if not stream.isatty():
         return text
@@ -203,6 +215,8 @@ def wrapped(text: str, stream: TextIO) -> str:
 
     def wrap(line: str) -> str:
         indent = len(line) - len(line.lstrip())
+        if indent and not indented:
+            return line
         return textwrap.fill(
             line,
             width,

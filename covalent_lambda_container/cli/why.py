@@ -47,9 +47,10 @@ def why(dispatch_id: str, full: bool, server: str | None, output: Output) -> Non
     }
     lines = [f"{failures.name}: {failures.status}, {number_of(failures.nodes, 'failed task')}"]
     if failures.error:
-        lines += ["", *textwrap.indent(failures.error, "  ").splitlines()]
+        shown = textwrap.indent(harmless(failures.error), "  ").splitlines()
+        lines += ["", *output.fitting(shown)]
     for node in failures.nodes:
-        lines += ["", *_lines(node, output, most=None if full else _MOST_LINES)]
+        lines += ["", *failure_lines(node, output, most=None if full else _MOST_LINES)]
     output.result(document, *lines)
     if failures.nodes or failures.error:
         click.get_current_context().exit(1)
@@ -77,16 +78,21 @@ def _document(node: FailedNode) -> dict[str, Any]:
     }
 
 
-def _lines(node: FailedNode, output: Output, *, most: int | None) -> Iterator[str]:
-    place = f"node {node.node_id} of {node.dispatch_id}, executor {node.executor}"
-    reason, *advice = harmless(node.error).splitlines() or ["no error was recorded"]
-    yield f"{output.coloured(node.name, fg='red', bold=True)} ({place})"
-    yield f"  {output.coloured(reason, bold=True)}"
-    yield from (f"  {' ' if number else '→'} {line}" for number, line in enumerate(advice))
-    if node.place:
-        yield f"  ran on: {node.place}"
-    if (packages := _packages(node)) is not None:
-        yield f"  packages: {', '.join(packages) or 'none'}"
+def failure_lines(node: FailedNode, output: Output, *, most: int | None) -> Iterator[str]:
+    """Yield the lines on a failed node, with at most so many of each output; None for all."""
+    name, packages = harmless(node.name), _packages(node)
+    reason, *others = harmless(node.error).splitlines() or ["no error was recorded"]
+    head, reason, *rest = output.fitting(
+        [
+            f"{name} (node {node.node_id} of {node.dispatch_id}, executor {node.executor})",
+            *(f"  {line}" for line in (reason, *others)),
+            *([f"  ran on: {node.place}"] if node.place else ()),
+            *([] if packages is None else [f"  packages: {', '.join(packages) or 'none'}"]),
+        ]
+    )
+    yield head.replace(name, output.coloured(name, fg="red", bold=True), 1)
+    yield output.coloured(reason, bold=True)
+    yield from rest
     # A task that gave no answer left what it had printed: Covalent keeps both streams as stderr.
     stderr = without_stdout(node.stderr, node.stdout)
     for name, text in (("stderr", stderr), ("stdout", node.stdout)):

@@ -207,6 +207,7 @@ class Service:
             memory_mb=options.memory_size,
             poll_interval_s=options.poll_freq,
             cleanup=options.cleanup,
+            prewarmed=options.prewarm,
         )
 
 

@@ -151,7 +151,7 @@ def _row(one: Electron) -> list[str]:
     used = one.used
     if used is None:
         return [one.name, str(one.node_id), one.state.lower(), *[_UNKNOWN] * 5]
-    cost = "not billed" if used.cost_usd is None else dollars(used.cost_usd)
+    cost = _UNKNOWN if used.cost_usd is None else dollars(used.cost_usd)
     return [
         one.name,
         str(one.node_id),

@@ -246,7 +246,7 @@ def rows_of(results: Sequence[Tuned]) -> list[list[str]]:
             str(size.runs),
             seconds(size.duration_s),
             f"{size.peak_memory_mb:.0f} MB",
-            "not billed" if size.cost_usd is None else dollars(size.cost_usd),
+            "–" if size.cost_usd is None else dollars(size.cost_usd),
             one.marks(size),
         ]
         for one in results

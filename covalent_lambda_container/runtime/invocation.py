@@ -29,6 +29,10 @@ _LAST_RESERVE_S = 0.1
 _FOREVER_S = 900.0
 
 
+class TaskNotRead(Exception):
+    """The task could not be read from S3; nothing ran."""
+
+
 class Handler:
     """Answers invocations.
 
@@ -42,6 +46,7 @@ class Handler:
         self._template = Template(scratch)
         self._deliveries = Deliveries()
         self._invocations = 0
+        self._name = os.urandom(8).hex()
 
     def handle(self, event: dict[str, Any], context: Any) -> dict[str, Any]:
         """Answer one invocation.
@@ -53,7 +58,7 @@ class Handler:
             ``cancel_poll_s``, ``inline_limit`` (bytes), ``durable_after_s``, and ``live_url`` with
             ``live_interval_s`` if its output is to be shown while it runs; or ``v`` and ``ping``
             with ``hold_s``. Both may have ``store``, ids of tasks whose answers are to be stored in
-            S3; a ping then waits for ``hold_s``.
+            S3; a ping then waits for ``hold_s``, but not until the function's deadline.
         context
             Lambda's context, for the remaining time; None for a quarter of an hour.
 
@@ -61,7 +66,7 @@ class Handler:
         -------
         dict
             The answer as `wire` defines it, ``{"v", "result_at": "s3"}`` when it went to S3, or
-            ``{"v", "pong", "cold", "stored"}``.
+            ``{"v", "pong", "cold", "environment", "stored"}``.
         """
         started = time.perf_counter()
         _check_version(event)
@@ -71,8 +76,10 @@ class Handler:
         if event.get("store"):
             stored = self._deliveries.store(event["store"], _remaining_s(context))
         if event.get("ping"):
-            time.sleep(event["hold_s"])
-            return {"v": wire.VERSION, "pong": True, "cold": cold, "stored": stored}
+            # Lambda would end the environment, and the answers that it remembers.
+            time.sleep(min(event["hold_s"], _remaining_s(context)))
+            pong = {"v": wire.VERSION, "pong": True, "cold": cold}
+            return pong | {"environment": self._name, "stored": stored}
         task_file = memory_file("task")
         try:
             packed = _receive(event, task_file, _remaining_s(context))
@@ -128,7 +135,10 @@ def _receive(event: dict[str, Any], task_file: int, remaining_s: float) -> bool:
         return False
     from .transfer import download
 
-    download(event["task_url"], task_file, patience_s=remaining_s / 2)
+    try:
+        download(event["task_url"], task_file, patience_s=remaining_s / 2)
+    except OSError as exc:
+        raise TaskNotRead(str(exc)) from None
     return True
 
 

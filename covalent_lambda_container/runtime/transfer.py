@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
+import re
 import time
 import urllib.error
 import urllib.parse
@@ -17,6 +19,8 @@ _LONGEST_DELAY_S = 5.0
 _TIMEOUT_S = 60.0
 _SHORTEST_TIMEOUT_S = 1.0
 _LOOK_TIMEOUT_S = 1.0
+_REASON_BYTES = 4096
+_LONGEST_REASON = 300
 _CHUNK = 1024 * 1024
 _PART = 8 * 1024 * 1024
 _PARTS_AT_ONCE = 4
@@ -38,6 +42,10 @@ class _SystemClock:
 
 
 _CLOCK = _SystemClock()
+
+_TEMPORARY = ("RequestTimeout", "OperationAborted")
+"""S3's codes with status 4xx after which a request may be repeated ("Error responses", S3 API
+reference, read 2026-11)."""
 
 
 def download(
@@ -155,10 +163,10 @@ def _send(
             with urllib.request.urlopen(request, timeout=timeout_s) as answer:
                 return answer.read(), answer.headers
         except urllib.error.HTTPError as exc:
-            exc.close()
-            error = OSError(f"S3 answered {method} with HTTP {exc.code} {exc.reason}")
+            code, reason = _reason(exc)
+            error = OSError(f"S3 answered {method} with HTTP {exc.code} {exc.reason}{reason}")
             # 4xx is final: an expired or foreign URL does not become valid.
-            final = exc.code < 500
+            final = exc.code < 500 and code not in _TEMPORARY
         except (OSError, HTTPException) as exc:
             # The URL contains a signature and must not be in the message.
             error, final = OSError(f"S3 could not be reached for {method}: {exc}"), False
@@ -166,6 +174,20 @@ def _send(
             raise error
         clock.sleep(delay_s)
         delay_s = min(2 * delay_s, _LONGEST_DELAY_S)
+
+
+def _reason(exc: urllib.error.HTTPError) -> tuple[str, str]:
+    """Return S3's code for an error, and what S3 says of it in parentheses; both may be empty.
+
+    The rest of S3's answer shows what was signed.
+    """
+    with exc, contextlib.suppress(OSError, HTTPException):
+        text = exc.read(_REASON_BYTES).decode("utf-8", "replace")
+        found = [re.search(rf"<{tag}>([^<]+)</{tag}>", text) for tag in ("Code", "Message")]
+        said = [match[1] for match in found if match]
+        if said:
+            return said[0], f" ({': '.join(said)[:_LONGEST_REASON]})"
+    return "", ""
 
 
 def _request(

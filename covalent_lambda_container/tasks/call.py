@@ -27,6 +27,8 @@ class Call:
         Seconds between checks for an answer whose connection was lost.
     cleanup
         Whether the task's S3 objects are removed at the end.
+    prewarmed
+        Execution environments that were started before the first task.
     """
 
     function_name: str
@@ -39,6 +41,7 @@ class Call:
     poll_interval_s: float
     cleanup: bool
     image_tag: str = ""
+    prewarmed: int = 0
 
 
 @dataclass(kw_only=True)

@@ -163,8 +163,7 @@ class Invoker:
     ) -> tuple[Any, str]:
         """Return the function's answer, unchecked, and the end of the invocation's log."""
         try:
-            with self._recovery.in_flight(call.function_name):
-                reply = await self._accepted(call, event, cancellation, sign_event)
+            reply = await self._accepted(call, event, cancellation, sign_event)
         except ConnectionLost as exc:
             objects.used.append(objects.result_key)
             return await self._recovery.recover(call, objects, exc), ""
@@ -199,9 +198,10 @@ class Invoker:
                 self._signs.forget_url(call.dispatch_id)
                 event = await sign_event()
             try:
-                return await self._invocations.invoke(
-                    call.function_name, event, timeout_s=call.timeout_s
-                )
+                with self._recovery.in_flight(call.function_name):
+                    return await self._invocations.invoke(
+                        call.function_name, event, timeout_s=call.timeout_s
+                    )
             except NotAccepted as exc:
                 are_replaced = isinstance(exc, CredentialsReplaced)
                 if exc.brief:

@@ -123,7 +123,31 @@ def _explained(call: Call, kind: str, message: str, log: str) -> InvocationError
         return ResultNotStored(
             f"{where} ended, but its result could not be stored in S3: {message}. The task was "
             f"not run again.{logged}",
-            hint="If S3 was unavailable for a while, dispatch the electron again. A larger "
-            "timeout leaves more time for retries.",
+            hint=_s3_advice(message, "s3:PutObject"),
+        )
+    if kind == "TaskNotRead":
+        return InvocationError(
+            f"{where} did not begin: its function could not read it from S3: {message}.{logged}",
+            hint=_s3_advice(message, "s3:GetObject"),
         )
     return FunctionCrashed(f"{where} ended without an answer: {kind}: {message}{logged}")
+
+
+def _s3_advice(said: str, action: str) -> str:
+    """Return advice for a request that a function sent to S3 with a URL of the dispatcher's."""
+    if "xpired" in said:
+        return (
+            "The function's URLs end with the credentials that signed them. Give the dispatcher "
+            "credentials that last longer than its tasks, and check the clock of its machine."
+        )
+    if "HTTP 403" in said:
+        return (
+            f"The function's URLs have the permissions of the dispatcher's identity: allow it "
+            f"{action} on covalent-lambda/* in the bucket, and the KMS key if the bucket has one. "
+            "Check that no policy of the bucket or of a VPC endpoint denies requests from the "
+            "function's network."
+        )
+    return (
+        "If S3 was unavailable for a while, dispatch the electron again. A larger timeout leaves "
+        "more time for retries."
+    )

@@ -46,6 +46,13 @@ _HOLD_S: Final = 1.0
 _HOLD_EACH_S: Final = 0.02
 """How long questions occupy their environments, so that each reaches a different one."""
 
+_LONGEST_HOLD_PART: Final = 0.5
+"""The same, at most, as a part of the function's timeout: Lambda ends an environment whose time is
+up, and the answers in its memory would end with it."""
+
+_QUESTION_S: Final = 60.0
+"""How long a question may take, in addition, to start an environment and to store answers."""
+
 _LONGEST_PAUSE_S: Final = 60.0
 """Longest time between rounds of questions."""
 
@@ -59,22 +66,47 @@ class _Function:
     in_flight
         Invocations in progress.
     environments
-        Most invocations at once: each had its own execution environment.
+        Most accepted invocations at once: each had its own execution environment.
+    started
+        Environments that questions have started.
     used
         When the last invocation ended.
     lost
-        Keys of missing answers, by task id.
+        Keys of missing answers, by task id; those that were not asked for lately come first.
     next_round, pause_s
         When to ask again, and how long to wait after that.
+    hold_factor
+        How much longer than usual questions have to occupy their environments.
     """
 
     in_flight: int = 0
     environments: int = 0
+    started: int = 0
     used: float = 0.0
     lost: dict[str, str] = field(default_factory=dict)
     next_round: float = 0.0
     pause_s: float = 0.0
+    hold_factor: float = 1.0
     round: asyncio.Future[None] | None = None
+
+
+@dataclass(frozen=True, kw_only=True)
+class _Reply:
+    """An environment's reply to a question.
+
+    Parameters
+    ----------
+    environment
+        Its name; None if its image is older than that.
+    stored
+        Tasks whose answers it has stored in S3.
+    cold
+        Whether the question started it.
+    """
+
+    environment: str | None
+    stored: list[str]
+    cold: bool
 
 
 class Recovery:
@@ -84,8 +116,10 @@ class Recovery:
     execution environment that ran it, which stores it in S3 when an event asks for it: every task
     that is sent carries the ids of lost answers, and so do rounds of questions. A round asks all
     environments at once, with one invocation each; these last a moment so that each occupies a
-    different environment. Every function has one round at a time, for all missing answers, and
-    never more questions than known environments.
+    different environment, and longer if some were found to be asked twice. Every function has one
+    round at a time, for all missing answers, and never more questions than known environments.
+    Questions that come while environments are still busy start new ones, at most one for each
+    missing answer.
 
     Parameters
     ----------
@@ -112,17 +146,24 @@ class Recovery:
 
     @contextmanager
     def in_flight(self, function_name: str) -> Iterator[None]:
-        """Count an invocation while the context is open."""
+        """Count an invocation while the context is open, and its environment if it was accepted."""
         function = self._function(function_name)
         if not function.in_flight and self._now() > function.used + _IDLE_S:
-            function.environments = 0
+            function.environments = function.started = 0
         function.in_flight += 1
-        function.environments = max(function.environments, function.in_flight)
+        accepted = True
         try:
             yield
+        except (NotAccepted, FunctionMissing):
+            accepted = False
+            raise
         finally:
+            if accepted:
+                # As many as ever run at once are running when one of them ends. Those that Lambda
+                # is about to refuse are not counted: they have no environment.
+                function.environments = max(function.environments, function.in_flight)
+                function.used = self._now()
             function.in_flight -= 1
-            function.used = self._now()
 
     def instructions(self, function_name: str) -> dict[str, Any]:
         """Return the entry of a task's event for its own answer and for lost ones."""
@@ -150,15 +191,18 @@ class Recovery:
         )
         function = self._function(call.function_name)
         self._last_loss = self._now()
-        if not function.lost:
-            # A short task that may have just begun ends before the first round.
-            function.next_round = self._now() + DURABLE_AFTER_S
-            function.pause_s = call.poll_interval_s
+        # A short task that may have just begun ends before the first round. Older missing answers
+        # may be asked for rarely by now.
+        soon = self._now() + DURABLE_AFTER_S
+        function.next_round = min(function.next_round, soon) if function.lost else soon
+        function.pause_s = call.poll_interval_s
         function.lost[objects.task_id] = objects.result_key
         try:
             return await self._search(call, function, objects, lost)
         finally:
             function.lost.pop(objects.task_id, None)
+            if function.round and not function.lost:
+                function.round.cancel()
 
     async def _search(
         self, call: Call, function: _Function, objects: TaskObjects, lost: ConnectionLost
@@ -181,58 +225,72 @@ class Recovery:
                     + unread,
                 )
             if self._now() >= function.next_round:
-                await self._one_round(call, function)
+                await self._join_round(call, function)
                 if objects.task_id not in function.lost:
                     # An environment says that it has stored the answer. That may be untrue.
                     function.lost[objects.task_id] = objects.result_key
                     continue
-            pause_s = min(call.poll_interval_s, max(deadline - self._now(), 0.1))
-            await self._sleep(min(pause_s, max(function.next_round - self._now(), 0.1)))
+            if function.round is None:
+                pause_s = min(call.poll_interval_s, max(deadline - self._now(), 0.1))
+                await self._sleep(min(pause_s, max(function.next_round - self._now(), 0.1)))
 
-    async def _one_round(self, call: Call, function: _Function) -> None:
-        """Join the function's round of questions; begin one if there is none."""
+    async def _join_round(self, call: Call, function: _Function) -> None:
+        """Wait for the function's round of questions, or a moment; begin one if there is none.
+
+        A question may take minutes. Meanwhile, the answer may arrive in S3, or its time be up.
+        """
         if function.round is None:
             function.round = asyncio.ensure_future(self._ask_all(call, function))
             function.round.add_done_callback(lambda _: setattr(function, "round", None))
-        await asyncio.shield(function.round)
+        await asyncio.wait([function.round], timeout=call.poll_interval_s)
 
     async def _ask_all(self, call: Call, function: _Function) -> None:
-        questions = max(function.environments - function.in_flight, 1)
-        hold_s = 0.0 if questions == 1 else _HOLD_S + questions * _HOLD_EACH_S
+        known = max(function.environments, call.prewarmed) + function.started
+        questions = max(known - function.in_flight, 1)
+        hold_s = 0.0
+        if questions > 1:
+            hold_s = (_HOLD_S + questions * _HOLD_EACH_S) * function.hold_factor
+            hold_s = min(hold_s, _LONGEST_HOLD_PART * call.timeout_s)
         lost = list(function.lost)[:_IDS]
+        for task_id in lost:
+            # The next round begins with the others.
+            function.lost[task_id] = function.lost.pop(task_id)
         event = {"v": wire.VERSION, "ping": True, "hold_s": hold_s, "store": lost}
         content = json.dumps(event).encode()
-        replies = await asyncio.gather(*(self._ask(call, content) for _ in range(questions)))
-        for stored, cold in replies:
-            # While the environments of lost tasks are busy, questions start new ones, which would
-            # answer the next round instead: that round has to reach all of them.
-            function.environments += cold
-            for task_id in stored:
+        asked = [self._ask(call, content, hold_s + _QUESTION_S) for _ in range(questions)]
+        replies = [reply for reply in await asyncio.gather(*asked) if reply]
+        for reply in replies:
+            for task_id in reply.stored:
                 function.lost.pop(task_id, None)
+        # While the environments of lost tasks are busy, questions start new ones, which would
+        # answer the next round instead: that round has to reach all of them.
+        started = min(function.started + sum(reply.cold for reply in replies), len(lost))
+        function.started = max(function.started, started)
+        names = [reply.environment for reply in replies if reply.environment is not None]
+        if len(set(names)) < len(names):
+            function.hold_factor *= 2
         function.next_round = self._now() + function.pause_s
         function.pause_s = min(2 * function.pause_s, _LONGEST_PAUSE_S)
 
-    async def _ask(self, call: Call, event: bytes) -> tuple[list[str], bool]:
-        """Ask one execution environment.
-
-        Returns
-        -------
-        stored : list of str
-            Tasks whose answers it has stored in S3.
-        cold : bool
-            Whether the question started the environment.
-        """
+    async def _ask(self, call: Call, event: bytes, most_s: float) -> _Reply | None:
+        """Ask one execution environment; return its reply, or None if there was none in time."""
+        invocation = self._invocations.invoke(call.function_name, event, timeout_s=call.timeout_s)
         try:
-            reply = await self._invocations.invoke(
-                call.function_name, event, timeout_s=call.timeout_s
-            )
+            reply = await asyncio.wait_for(invocation, most_s)
+        except asyncio.TimeoutError:
+            log.debug("Function %s did not answer a question.", call.function_name)
+            return None
         except (NotAccepted, ConnectionLost, FunctionMissing, LambdaContainerError) as exc:
             log.debug("Function %s could not be asked: %s", call.function_name, exc)
-            return [], False
+            return None
         said = reply.payload if isinstance(reply.payload, dict) else {}
-        stored = said.get("stored")
+        stored, environment = said.get("stored"), said.get("environment")
         ids = stored if isinstance(stored, list) else []
-        return [task for task in ids if isinstance(task, str)], said.get("cold") is True
+        return _Reply(
+            environment=environment if isinstance(environment, str) else None,
+            stored=[task for task in ids if isinstance(task, str)],
+            cold=said.get("cold") is True,
+        )
 
     def _function(self, name: str) -> _Function:
         return self._functions.get().setdefault(name, _Function())

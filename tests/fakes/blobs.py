@@ -44,6 +44,8 @@ class FakeBlobStore(LoopbackServer):
         How many of the next requests over HTTP are answered with status 503.
     failing_reads
         How many of the next reads by the dispatcher fail.
+    denials
+        Whether a policy denies all requests over HTTP.
     """
 
     handler = _Handler
@@ -55,6 +57,7 @@ class FakeBlobStore(LoopbackServer):
         self.hosts: list[str] = []
         self.failing_requests = 0
         self.failing_reads = 0
+        self.denials = False
         self._secret = secrets.token_bytes()
 
     def check(self) -> None:
@@ -115,14 +118,24 @@ class FakeBlobStore(LoopbackServer):
         self.requests.append(f"{method} {key}")
         if self.failing_requests:
             self.failing_requests -= 1
-            return HTTPStatus.SERVICE_UNAVAILABLE, b"SlowDown"
+            return HTTPStatus.SERVICE_UNAVAILABLE, error_text("SlowDown", "Reduce the rate.")
+        if self.denials:
+            return HTTPStatus.FORBIDDEN, error_text("AccessDenied", "Access Denied")
         expires, signature = query.get("expires", ["0"])[0], query.get("signature", [""])[0]
         if not hmac.compare_digest(signature, self._sign(method, key, expires)):
-            return HTTPStatus.FORBIDDEN, b"SignatureDoesNotMatch"
+            return HTTPStatus.FORBIDDEN, error_text("SignatureDoesNotMatch", "Check your key.")
         if int(expires) < time.time():
-            return HTTPStatus.FORBIDDEN, b"Request has expired"
+            return HTTPStatus.FORBIDDEN, error_text("AccessDenied", "Request has expired")
         if method == "PUT":
             self.put(key, body)
             return HTTPStatus.OK, b""
         stored = self.objects.get(key)
-        return (HTTPStatus.NOT_FOUND, b"NoSuchKey") if stored is None else (HTTPStatus.OK, stored)
+        if stored is None:
+            return HTTPStatus.NOT_FOUND, error_text("NoSuchKey", "The key does not exist.")
+        return HTTPStatus.OK, stored
+
+
+def error_text(code: str, message: str) -> bytes:
+    """Return the body of S3's answer to a request that it refuses."""
+    parts = f"<Code>{code}</Code><Message>{message}</Message><AWSAccessKeyId>AKI</AWSAccessKeyId>"
+    return f'<?xml version="1.0"?>\n<Error>{parts}</Error>'.encode()

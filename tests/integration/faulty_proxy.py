@@ -9,6 +9,7 @@ import threading
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
+from http import HTTPStatus
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
 from urllib.parse import urlsplit
@@ -17,6 +18,7 @@ PASS = "pass"
 CUT_BEFORE = "cut before the request was passed on"
 CUT_WHILE_RUNNING = "cut after the request was passed on"
 CUT_ANSWER = "cut in the middle of the answer"
+CUT_WITH_OTHERS = "cut at the same moment as others"
 SLOW = "slow answer"
 THROTTLED = "429"
 BROKEN = "500 without passing the request on"
@@ -36,6 +38,7 @@ class FaultyProxy:
         self._upstream = urlsplit(endpoint).netloc
         self.plan: list[str] = []
         self.passed_on = 0
+        self._held: list[threading.Event] = []
         outer = self
 
         class Handler(BaseHTTPRequestHandler):
@@ -66,6 +69,8 @@ class FaultyProxy:
             threading.Thread(target=self._pass_on, args=(request, body), daemon=True).start()
             time.sleep(0.3)
             self._cut(request)
+        elif fault == CUT_WITH_OTHERS:
+            self._hold(request, body)
         else:
             status, headers, answer = self._pass_on(request, body)
             if fault == BROKEN_AFTER:
@@ -85,6 +90,30 @@ class FaultyProxy:
                 self._cut(request)
             else:
                 request.wfile.write(answer)
+
+    def cut_held(self) -> None:
+        """Cut all connections that wait for others."""
+        for held in self._held:
+            held.set()
+
+    def _hold(self, request: BaseHTTPRequestHandler, body: bytes) -> None:
+        """Keep an answer back until all connections are cut, unless Lambda refuses the request."""
+        ended, refusals = threading.Event(), list[bytes]()
+
+        def pass_on() -> None:
+            status, _, answer = self._pass_on(request, body)
+            if status == HTTPStatus.TOO_MANY_REQUESTS:
+                refusals.append(answer)
+                ended.set()
+
+        self._held.append(ended)
+        threading.Thread(target=pass_on, daemon=True).start()
+        ended.wait()
+        if refusals:
+            self.plan.append(CUT_WITH_OTHERS)
+            self._answer(request, HTTPStatus.TOO_MANY_REQUESTS, "TooManyRequestsException")
+        else:
+            self._cut(request)
 
     def _pass_on(self, request: BaseHTTPRequestHandler, body: bytes) -> Any:
         self.passed_on += 1

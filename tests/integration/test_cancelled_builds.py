@@ -25,11 +25,16 @@ from covalent_lambda_container.files.cache_folder import SCRATCH
 from covalent_lambda_container.options.schema import Options
 from covalent_lambda_container.packages.local_packages import LocalPackage, read_local_packages
 from covalent_lambda_container.packages.requirements import Requirements
+from tests.integration.running_commands import is_running
 
 AT_ONCE_S = 10.0
 """On a busy machine; what is cancelled would take minutes, or never end."""
-SLEEPING = "import time; time.sleep"
-ENDLESS = f"python3 -c '{SLEEPING}(300)'"
+MARKER = f"no_other_test_has_{uuid.uuid4().hex}"
+"""In the command of a build. Docker's cache does not know it, either."""
+
+
+def sleeping(seconds: int) -> str:
+    return f"python3 -c '{MARKER} = 1; import time; time.sleep({seconds})'"
 
 
 @pytest.fixture
@@ -65,17 +70,6 @@ def new_requirement() -> str:
     return f"iniconfig>=2.0,!=9.{uuid.uuid4().int % 10**12}"
 
 
-def running_commands() -> list[str]:
-    """Return what runs in the engine's containers."""
-    found = []
-    with contextlib.closing(docker.from_env()) as client:
-        for container in client.containers.list():
-            # It may end meanwhile.
-            with contextlib.suppress(docker.errors.APIError):
-                found += [line[-1] for line in container.top()["Processes"]]
-    return found
-
-
 async def cancelled_at(
     state: str, targets: FunctionTargets, task: Task, packages: tuple[LocalPackage, ...] = ()
 ) -> float:
@@ -84,7 +78,7 @@ async def cancelled_at(
     asking = asyncio.ensure_future(targets.get(task, packages, cancellation))
     await wait_for(lambda: activity.text.startswith(state) or asking.done())
     if task.commands:
-        await wait_for(lambda: SLEEPING in str(running_commands()))
+        await wait_for(lambda: is_running(MARKER))
     # The installer has started.
     await asyncio.sleep(0 if packages else 0.5)
     assert not asking.done(), f"it never was {state}: {asking}"
@@ -101,7 +95,7 @@ def check_nothing_is_left(options: dict[str, Any], aws: Callable[[str], Any], be
         mine = f"{CONTAINER_LABEL}={os.getpid()}"
         while (
             client.containers.list(filters={"label": mine})
-            or SLEEPING in str(running_commands())
+            or is_running(MARKER)
             or list(Path(options["cache_dir"]).glob(f"{SCRATCH}*"))
         ):
             assert time.monotonic() - began < AT_ONCE_S
@@ -112,7 +106,7 @@ def check_nothing_is_left(options: dict[str, Any], aws: Callable[[str], Any], be
 
 
 CASES = {
-    "docker-command": ("docker", "installing", {"commands": (ENDLESS,)}, {}),
+    "docker-command": ("docker", "installing", {"commands": (sleeping(300),)}, {}),
     "docker-installing": ("docker", "installing", {}, {"index": True}),
     "docker-pushing": ("docker", "pushing", {}, {"large": True}),
     "registry-installing": ("registry", "building the base", {}, {"index": True}),
@@ -168,14 +162,14 @@ def test_an_image_that_another_executor_waits_for_continues(
         "ecr_repository": "cancelled-shared",
         "profile": stack.owner_profile,
     }
-    task = task_of(new_requirement(), commands=(f"python3 -c '{SLEEPING}(6)'",))
+    task = task_of(new_requirement(), commands=(sleeping(6),))
 
     async def run() -> FunctionTarget:
         one = service_for(Options.check(given)).targets
         other = service_for(Options.check(given | {"memory_size": 2048})).targets
         cancellation = Cancellation()
         first = asyncio.ensure_future(one.get(task, (), cancellation))
-        await wait_for(lambda: SLEEPING in str(running_commands()))
+        await wait_for(lambda: is_running(MARKER))
         second = asyncio.ensure_future(other.get(task, (), Cancellation()))
         await asyncio.sleep(1)
         cancellation.request()

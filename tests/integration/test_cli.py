@@ -29,6 +29,7 @@ from covalent_lambda_container.functions.inventory import (
 )
 from covalent_lambda_container.local.child_process import free_port
 from covalent_lambda_container.options.schema import Options
+from tests.integration.running_commands import is_running
 
 PROGRAM = str(Path(sys.executable).with_name("covalent-lambda"))
 TINY = "iniconfig==2.1.0"
@@ -118,14 +119,14 @@ def test_an_interrupted_prebuild_leaves_nothing_half_made(
         [PROGRAM, "prebuild", flow], env=environment, stderr=subprocess.PIPE, text=True
     )
     try:
-        wait_for(lambda: sleeping(marker), 120)
+        wait_for(lambda: is_running(marker), 120)
         process.send_signal(signal.SIGINT)
         _, talk = process.communicate(timeout=10)
     finally:
         process.kill()
     assert process.returncode == 130
     assert talk.endswith("Error: interrupted\n")
-    wait_for(lambda: not sleeping(marker), 20)
+    wait_for(lambda: not is_running(marker), 20)
     assert not containers_of(process.pid)
     assert not list((tmp_path / "cache").glob("covalent-lambda-build-*"))
     assert "image missing" in program("prebuild", flow, "--check", status=3).stdout
@@ -165,18 +166,6 @@ def wait_for(condition: Callable[[], bool], timeout_s: float) -> None:
     while not condition():
         assert time.monotonic() < deadline
         time.sleep(0.2)
-
-
-def sleeping(marker: str) -> bool:
-    """Return whether a build's container runs the command with this marker."""
-    with contextlib.closing(docker.from_env()) as client:
-        for container in client.containers.list(ignore_removed=True):
-            with contextlib.suppress(docker.errors.APIError):
-                # None for one that is just ending.
-                processes = container.top()["Processes"] or []
-                if any(marker in " ".join(line) for line in processes):
-                    return True
-    return False
 
 
 def containers_of(pid: int) -> list[str]:

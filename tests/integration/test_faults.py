@@ -149,7 +149,7 @@ def test_a_killed_container(executor: AWSLambdaContainerExecutor, tight: LocalSt
         await asyncio.sleep(1.5)
         with contextlib.closing(docker.from_env()) as client:
             port = tight.endpoint_url.rpartition(":")[2]
-            for container in client.containers.list():
+            for container in client.containers.list(ignore_removed=True):
                 if container.labels.get("ministack.instance", "").endswith(f":{port}"):
                     container.kill()
         started = time.monotonic()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import os
 import re
 
 import docker
@@ -32,7 +33,8 @@ def test_the_limits_are_hours(root_image: str) -> None:
         running(client.api, root_image, architecture(client), offline=True),
     ):
         assert client.api.timeout > HOURS_S
-        (container,) = client.containers.list(filters={"label": CONTAINER_LABEL})
+        mine = f"{CONTAINER_LABEL}={os.getpid()}"
+        (container,) = client.containers.list(filters={"label": mine})
         (lasts_s,) = re.findall(
             r"sleep\((\d+)\)", " ".join(container.attrs["Config"]["Entrypoint"])
         )

@@ -35,12 +35,15 @@ from tests.integration.faulty_proxy import (
     CUT_ANSWER,
     CUT_BEFORE,
     CUT_WHILE_RUNNING,
+    CUT_WITH_OTHERS,
     SLOW,
     THROTTLED,
     FaultyProxy,
 )
 
 TIMEOUT_S = 20
+MANY = 200
+ENVIRONMENTS = 30
 
 
 class Marks:
@@ -183,6 +186,55 @@ def test_answers_of_connections_that_are_all_cut_at_once_are_all_found(
     outcomes = asyncio.run(run())
     assert [outcome.completed for outcome in outcomes] == [True] * count
     assert [marks[0].count(name) for name in names] == [1] * count
+
+
+@pytest.fixture
+def few_environments(function_name: str, aws: Callable[[str], Any]) -> Iterator[None]:
+    """Let Lambda refuse what exceeds a number of execution environments of the function.
+
+    The engine's network has addresses for some two hundred containers in all, and the emulator
+    answers 64 requests at once. Lambda uses environments for one task after the other as well.
+    """
+    functions = aws("lambda")
+    functions.put_function_concurrency(
+        FunctionName=function_name, ReservedConcurrentExecutions=ENVIRONMENTS
+    )
+    yield
+    functions.delete_function_concurrency(FunctionName=function_name)
+
+
+@pytest.mark.slow
+def test_two_hundred_answers_that_are_lost_at_the_same_moment_are_all_found(
+    invoker: Invoker,
+    call_of: Callable[..., Call],
+    proxy: FaultyProxy,
+    marks: tuple[Marks, int],
+    few_environments: None,
+):
+    proxy.plan = [CUT_WITH_OTHERS] * MANY
+    names = [f"many-{number}" for number in range(MANY)]
+
+    async def cut_when_all_have_begun() -> None:
+        while not all(marks[0].count(name) for name in names):
+            await asyncio.sleep(0.1)
+        proxy.cut_held()
+
+    async def run() -> list[Outcome]:
+        calls = [
+            call_of(name, number % 4 * 0.6, poll_interval_s=2, timeout_s=120)
+            for number, name in enumerate(names)
+        ]
+        cut = asyncio.ensure_future(cut_when_all_have_begun())
+        running = (invoker.run(call, Cancellation()) for call in calls)
+        outcomes = await asyncio.gather(*running, return_exceptions=True)
+        await cut
+        return outcomes
+
+    outcomes = asyncio.run(run())
+    errors = [outcome for outcome in outcomes if not isinstance(outcome, Outcome)]
+    assert errors == []
+    assert [outcome.completed for outcome in outcomes] == [True] * MANY
+    assert [marks[0].count(name) for name in names] == [1] * MANY
 
 
 @pytest.mark.parametrize(

@@ -9,12 +9,14 @@ from covalent_lambda_container.errors import (
     InvocationError,
     LambdaContainerError,
     ResultNotStored,
+    TaskOutOfMemory,
     TaskTimedOut,
 )
 from covalent_lambda_container.tasks.outcome import Outcome
 from tests.fakes.examples import value_of
 from tests.soak import report
 from tests.soak.faults import DELETED, FULL, KILLED, STOPPED, Faults
+from tests.soak.proxy import BROKEN, CUT_BEFORE, LAMBDA_FAULTS
 from tests.soak.report import Report
 from tests.soak.sublattice import is_graph_of
 from tests.soak.work import SIZES, Marks
@@ -22,11 +24,11 @@ from tests.soak.work import SIZES, Marks
 _EXPECTED: dict[str, type[LambdaContainerError]] = {
     "exiting": FunctionCrashed,
     "timed out": TaskTimedOut,
-    "cancelled": TaskTimedOut,
 }
 _NO_CONTAINER = "APIError: 500 Server Error for http+docker"
 """The emulator's engine did not start a container; AWS has no such error."""
 _MAY_HAVE_RUN = "may have run; it was not run again"
+_NOT_PASSED_ON = {CUT_BEFORE, BROKEN}
 
 
 class Checks:
@@ -62,12 +64,14 @@ class Checks:
         elif kind == "printing" and f"line 1999 of {name}" not in outcome.stdout:
             self._notes.violated(report.WRONG, f"{where}: its output is not whole")
 
-    def error(self, name: str, kind: str, exc: LambdaContainerError, since: float) -> None:
+    def error(
+        self, name: str, node_id: int, kind: str, exc: LambdaContainerError, since: float
+    ) -> None:
         """Check an error.
 
         Parameters
         ----------
-        name, kind
+        name, node_id, kind
             The task.
         exc
             The error.
@@ -79,25 +83,31 @@ class Checks:
             self._notes.violated(report.ERROR, f"{where}: no words")
         elif isinstance(exc, _EXPECTED.get(kind, ())):
             return
-        elif self._is_excused(name, exc, since):
-            self._notes.excused += 1
+        elif excuse := self._excuse(name, node_id, exc, since):
+            self._notes.excuse(excuse, f"{where}: {type(exc).__name__}: {exc}")
         elif self._marks.ended[name] or isinstance(exc, ResultNotStored):
             self._notes.violated(report.LOST, f"{where}: {type(exc).__name__}: {exc}")
         else:
             self._notes.violated(report.ERROR, f"{where}: {type(exc).__name__}: {exc}")
 
-    def _is_excused(self, name: str, exc: LambdaContainerError, since: float) -> bool:
-        if self._faults.during((STOPPED,), since):
-            return True
+    def _excuse(self, name: str, node_id: int, exc: LambdaContainerError, since: float) -> str:
+        """Return the fault that hit a task and explains its error; empty if there is none."""
         if self._marks.begun[name]:
             # A container that was killed takes what ran in it along.
-            killed = self._faults.has_taken(self._marks.containers.get(name, ""), since)
-            return killed and isinstance(exc, InvocationError)
+            taken = self._faults.has_taken(self._marks.containers.get(name, ""), since)
+            return "its container was ended" if taken and isinstance(exc, InvocationError) else ""
         said = str(exc)
-        if self._faults.during((FULL,), since) and "No space left" in said:
-            return True
-        if not isinstance(exc, InvocationError):
-            return False
-        if self._faults.during((KILLED, DELETED), since):
-            return True
-        return _MAY_HAVE_RUN in said or _NO_CONTAINER in said
+        if _MAY_HAVE_RUN in said and (met := self._faults.met(node_id) & _NOT_PASSED_ON):
+            return f"its request was broken: {min(met)}"
+        if "No space left" in said:
+            return self._faults.blame((FULL,), since)
+        if isinstance(exc, InvocationError) and self._may_lack_container(node_id, exc):
+            return self._faults.blame((STOPPED, DELETED, KILLED), since)
+        return self._faults.blame((STOPPED,), since)
+
+    def _may_lack_container(self, node_id: int, exc: InvocationError) -> bool:
+        """Return whether this is the error of a task whose container ended before it began."""
+        said = str(exc)
+        was_cut = bool(self._faults.met(node_id) & set(LAMBDA_FAULTS))
+        ended = isinstance(exc, FunctionCrashed | TaskOutOfMemory)
+        return ended or _NO_CONTAINER in said or (was_cut and _MAY_HAVE_RUN in said)

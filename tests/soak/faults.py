@@ -7,7 +7,7 @@ import contextlib
 import os
 import random
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 
 import docker
@@ -21,10 +21,6 @@ STOPPED = "stack stopped, with all it had"
 FULL = "cache_dir full"
 KILLED = "container killed"
 DELETED = "function deleted"
-
-_SETTLES_S = 15.0
-"""How long tasks that begin after the stack has lost everything may still fail of it: they share
-work that began before."""
 
 _AT_PEACE_S = 10.0
 
@@ -42,6 +38,8 @@ class Faults:
         The source of what is random.
     noted
         Is given each fault.
+    hits
+        Faults of requests, by node.
 
     Attributes
     ----------
@@ -56,18 +54,37 @@ class Faults:
         cache_dir: Path,
         choose: random.Random,
         noted: Callable[[str], None],
+        hits: Mapping[int, set[str]],
     ) -> None:
         self._losable = losable
         self._proxies = proxies
         self._cache_dir = cache_dir
         self._random = choose
         self._note = noted
+        self._hits = hits
+        self._blamed: set[int] = set()
         self._times: list[tuple[str, float, float]] = []
         self.killed: set[str] = set()
 
     def during(self, kinds: tuple[str, ...], since: float) -> bool:
         """Return whether there was such a fault between a moment (`time.monotonic`) and now."""
         return any(kind in kinds and until >= since for kind, _, until in self._times)
+
+    def met(self, node_id: int) -> set[str]:
+        """Return the faults of a node's requests."""
+        return self._hits.get(node_id, set())
+
+    def blame(self, kinds: tuple[str, ...], since: float) -> str:
+        """Return the fault of these kinds between a moment and now; empty if there was none.
+
+        A container runs one task: the kill of one explains one error.
+        """
+        for index, (kind, _, until) in enumerate(self._times):
+            if kind in kinds and until >= since and index not in self._blamed:
+                if kind == KILLED:
+                    self._blamed.add(index)
+                return kind
+        return ""
 
     def has_taken(self, container: str, since: float) -> bool:
         """Return whether a container that ran after a moment was ended by a fault."""
@@ -106,14 +123,14 @@ class Faults:
                 await asyncio.to_thread(self._random.choice(usual))
 
     @contextlib.contextmanager
-    def _lasting(self, kind: str, settles_s: float = 0.0) -> Iterator[None]:
+    def _lasting(self, kind: str) -> Iterator[None]:
         self._note(kind)
         index, start = len(self._times), time.monotonic()
         self._times.append((kind, start, float("inf")))
         try:
             yield
         finally:
-            self._times[index] = (kind, start, time.monotonic() + settles_s)
+            self._times[index] = (kind, start, time.monotonic())
 
     def _break_lambda(self) -> None:
         count = self._random.randint(1, 6)
@@ -155,6 +172,6 @@ class Faults:
             time.sleep(self._random.uniform(5, 10))
 
     def _lose_everything(self) -> None:
-        with self._lasting(STOPPED, _SETTLES_S):
+        with self._lasting(STOPPED):
             self.killed.update(container.id[:12] for container in self._losable.containers())
             self._losable.lose()

@@ -7,6 +7,7 @@ it once needed. In the dispatcher's process that would look like a leak of the d
 from __future__ import annotations
 
 import json
+import re
 import socket
 import subprocess
 import sys
@@ -19,6 +20,8 @@ from typing import Any
 
 from tests.soak.proxy import PASS, BreakingProxy
 
+_OBJECT_OF_NODE = re.compile(r"/soak/(\d+)-")
+
 
 class Proxies:
     """Proxies before Lambda and before S3, while the context is open.
@@ -30,7 +33,7 @@ class Proxies:
     for_lambda, for_s3
         Sockets that listen; they are closed here, and served there.
     noted
-        Is given each fault that happened.
+        Is given each fault that happened, and the node that it happened to; None for others.
     """
 
     def __init__(
@@ -38,7 +41,7 @@ class Proxies:
         endpoint: str,
         for_lambda: list[socket.socket],
         for_s3: list[socket.socket],
-        noted: Callable[[str], None],
+        noted: Callable[[str, int | None], None],
     ) -> None:
         listeners = [*for_lambda, *for_s3]
         lists = [",".join(str(one.fileno()) for one in some) for some in (for_lambda, for_s3)]
@@ -81,11 +84,11 @@ class Proxies:
         self._process.stdin.write(json.dumps(order) + "\n")
         self._process.stdin.flush()
 
-    def _read(self, noted: Callable[[str], None]) -> None:
+    def _read(self, noted: Callable[[str, int | None], None]) -> None:
         assert self._process.stdout
         with self._process.stdout as lines:
             for line in lines:
-                noted(line.rstrip("\n"))
+                noted(*json.loads(line))
 
 
 class _Faults:
@@ -101,16 +104,19 @@ class _Faults:
         else:
             self._s3, self._s3_until = order["s3"], time.monotonic() + order["seconds"]
 
-    def of_lambda(self, path: str) -> str:
+    def of_lambda(self, path: str, body: bytes) -> str:
         if not path.endswith("/invocations") or not self._lambda:
             return PASS
-        return self._noted(self._lambda.pop())
+        return self._noted(self._lambda.pop(), json.loads(body).get("node_id"))
 
-    def of_s3(self, _: str) -> str:
-        return self._noted(self._s3) if time.monotonic() < self._s3_until else PASS
+    def of_s3(self, path: str, _: bytes) -> str:
+        if time.monotonic() >= self._s3_until:
+            return PASS
+        node = _OBJECT_OF_NODE.search(path)
+        return self._noted(self._s3, int(node[1]) if node else None)
 
-    def _noted(self, fault: str) -> str:
-        sys.stdout.write(fault + "\n")
+    def _noted(self, fault: str, node: int | None) -> str:
+        sys.stdout.write(json.dumps([fault, node]) + "\n")
         sys.stdout.flush()
         return fault
 

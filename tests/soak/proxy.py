@@ -7,7 +7,7 @@ import random
 import socket
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
@@ -37,7 +37,7 @@ class BreakingProxy:
     listener
         Where it listens, with others on the same port.
     choose
-        Returns what happens to the next request, given its path.
+        Returns what happens to the next request, given its path and body.
     """
 
     def __init__(self, endpoint: str, listener: socket.socket, choose: Any) -> None:
@@ -49,7 +49,7 @@ class BreakingProxy:
 
             def _serve(self) -> None:
                 with suppress(OSError, http.client.HTTPException):
-                    outer._handle(self, choose(self.path))
+                    outer._handle(self, choose)
 
             do_GET = do_POST = do_PUT = do_DELETE = do_HEAD = _serve  # noqa: N815
 
@@ -62,8 +62,9 @@ class BreakingProxy:
         self._server.server_address = listener.getsockname()
         self._server.daemon_threads = True
 
-    def _handle(self, request: BaseHTTPRequestHandler, fault: str) -> None:
+    def _handle(self, request: BaseHTTPRequestHandler, choose: Callable[[str, bytes], str]) -> None:
         body = request.rfile.read(int(request.headers.get("Content-Length", 0)))
+        fault = choose(request.path, body)
         if fault == CUT_BEFORE:
             self._cut(request)
             return

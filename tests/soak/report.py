@@ -60,8 +60,8 @@ class Report:
         What this process held at a quarter of the time and at the end.
     begun, tasks
         Executions that were counted, and tasks.
-    excused
-        Tasks that ended in an error for which a fault is to blame.
+    excuses
+        Errors of tasks for which a fault is to blame, by fault.
     """
 
     seed: int
@@ -71,12 +71,17 @@ class Report:
     held: list[Held] = field(default_factory=list)
     begun: int = 0
     tasks: int = 0
-    excused: int = 0
+    excuses: Counter[str] = field(default_factory=Counter)
 
     def violated(self, kind: str, line: str) -> None:
         """Note something that must not have happened, and say so at once."""
         print(f"VIOLATION {kind}: {line}", flush=True)
         self.violations.append((kind, line))
+
+    def excuse(self, fault: str, line: str) -> None:
+        """Note an error that a fault explains."""
+        print(f"excused by {fault}: {line}", flush=True)
+        self.excuses[fault] += 1
 
     def check_held(self) -> None:
         """Compare what this process holds at the end with what it held early on."""
@@ -91,7 +96,7 @@ class Report:
         lines = [f"seed {self.seed}: {self.tasks} tasks, {self.begun} executions"]
         lines += [f"  {kind:10} {how:18} {n}" for (kind, how), n in sorted(self.outcomes.items())]
         lines += [f"  fault: {name:42} {n}" for name, n in sorted(self.faults.items())]
-        lines += [f"  errors for which a fault is to blame: {self.excused}"]
+        lines += [f"  excused by: {name:37} {n}" for name, n in sorted(self.excuses.items())]
         lines += [f"  held: {' → '.join(map(str, self.held))}"]
         counts = Counter(kind for kind, _ in self.violations)
         kinds = (LOST, TWICE, WRONG, ERROR, LEAK)

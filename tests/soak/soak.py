@@ -7,6 +7,7 @@ import random
 import sys
 import threading
 import time
+from collections import defaultdict
 from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
@@ -47,6 +48,7 @@ class Soak:
         self._options = Options(**options, timeout=TIMEOUT_S, memory_size=1003, poll_freq=1.0)
         self._random = random.Random(seed)
         self._marks = Marks()
+        self._hits: dict[int, set[str]] = defaultdict(set)
         self._system: System
         self._checks: Checks
         self.report = Report(seed)
@@ -66,6 +68,7 @@ class Soak:
                 Path(self._options.cache_dir),
                 random.Random(self.report.seed),
                 self._note,
+                self._hits,
             )
             self._checks = Checks(self._marks, faults, self.report)
             asyncio.run(self._run(faults, minutes * 60))
@@ -77,8 +80,10 @@ class Soak:
         self.report.check_held()
         return self.report
 
-    def _note(self, fault: str) -> None:
+    def _note(self, fault: str, node_id: int | None = None) -> None:
         self.report.faults[fault] += 1
+        if node_id is not None:
+            self._hits[node_id].add(fault)
 
     async def _run(self, faults: Faults, seconds: float) -> None:
         # Whatever is built for the first time is built in peace.
@@ -130,7 +135,7 @@ class Soak:
                 self.report.violated(report.ERROR, f"task {name} ({kind}): cancelled by nobody")
         except LambdaContainerError as exc:
             how = type(exc).__name__
-            self._checks.error(name, kind, exc, began)
+            self._checks.error(name, node_id, kind, exc, began)
         except Exception as exc:
             how = f"raw {type(exc).__name__}"
             self.report.violated(report.ERROR, f"task {name} ({kind}): raw {exc!r}")

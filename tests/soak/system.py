@@ -50,14 +50,14 @@ class LosableStack:
         self._folder = folder
         self._running = ExitStack()
         self.stack = self._running.enter_context(local_stack(folder, _say))
-        self._cores: list[botocore.session.Session] = []
+        self._credentials: list[Any] = []
 
     def session(self) -> boto3.Session:
         """Return a session of its dispatcher."""
         core = botocore.session.Session()
         core.set_config_variable("region", self.stack.region)
         core.set_credentials(*self._keys())
-        self._cores.append(core)
+        self._credentials.append(core.get_credentials())
         return boto3.Session(botocore_session=core)
 
     def lose(self) -> None:
@@ -68,8 +68,7 @@ class LosableStack:
             local_stack(self._folder, _say, port=port)
         )
         # Whoever has this account in AWS keeps its keys.
-        for core in self._cores:
-            credentials: Any = core.get_credentials()
+        for credentials in self._credentials:
             credentials.access_key, credentials.secret_key = self._keys()
 
     def owner(self, service: str) -> Any:
@@ -122,7 +121,10 @@ class System:
 
 @contextlib.contextmanager
 def running_system(
-    losable: LosableStack, options: Options, marks: Marks, noted: Callable[[str], None]
+    losable: LosableStack,
+    options: Options,
+    marks: Marks,
+    noted: Callable[[str, int | None], None],
 ) -> Iterator[System]:
     """Have a system while the context is open.
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Final
@@ -9,6 +10,7 @@ from typing import Final
 from botocore.exceptions import (
     BotoCoreError,
     ClientError,
+    CredentialRetrievalError,
     EndpointConnectionError,
     NoCredentialsError,
     NoRegionError,
@@ -39,6 +41,12 @@ REFUSED_CREDENTIALS: Final = frozenset(
 )
 """Codes of requests that AWS refused because of their credentials, without executing them ("Common
 error types", Lambda API reference, and "Error responses", S3 API reference, read 2026-11)."""
+
+_WRONG_CLOCK: Final = re.compile(
+    r"RequestTimeTooSkewed|RequestExpired|Signature expired|Signature not yet current"
+)
+"""How AWS refuses requests of another time, by code or message: S3's, and all others' ("Error
+responses", S3 API reference; "Troubleshooting AWS SigV4 errors", IAM user guide; read 2026-11)."""
 
 _DENIED: Final = frozenset({"AccessDenied", "AccessDeniedException", "UnauthorizedOperation"})
 
@@ -92,6 +100,12 @@ def explained(
         yield
     except ClientError as exc:
         code, message = error_code(exc), error_message(exc)
+        if _WRONG_CLOCK.search(f"{code}: {message}"):
+            raise ConfigurationError(
+                f"{operation} {subject!r}: AWS refused the time of the request: {code}: {message}",
+                hint="Set the clock of the dispatcher's machine, by NTP for instance: it must not "
+                "differ from AWS's by more than five minutes.",
+            ) from exc
         if code in REFUSED_CREDENTIALS:
             said = f"{code}: {message}".rstrip(".: ")
             raise ConfigurationError(
@@ -110,6 +124,13 @@ def explained(
         raise ConfigurationError(
             f"{str(exc).rstrip('.')}: {failed}.",
             hint="Renew the login: 'aws sso login', for the profile that the dispatcher uses.",
+        ) from exc
+    except CredentialRetrievalError as exc:
+        said = str(exc).rstrip(".\n")
+        raise ConfigurationError(
+            f"{operation} {subject!r}: {said}.",
+            hint="Check what the profile names as the source of its credentials, such as the "
+            "program of credential_process: it must print them as JSON within a minute.",
         ) from exc
     except NoRegionError as exc:
         raise ConfigurationError(

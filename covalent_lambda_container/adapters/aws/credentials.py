@@ -10,6 +10,8 @@ from typing import Any, Final
 from botocore.credentials import Credentials, ReadOnlyCredentials, RefreshableCredentials
 from botocore.exceptions import BotoCoreError, ClientError
 
+from covalent_lambda_container.adapters.aws.credential_source import CredentialSource
+
 _KEPT_S: Final = 60.0
 _KEPT_AT_THE_END_S: Final = 5.0
 """How long credentials are used that were renewed and are about to expire all the same, because
@@ -61,6 +63,7 @@ class SharedRenewals(_Delegating):
         self, renewed: RefreshableCredentials, now: Callable[[], float] = time.monotonic
     ) -> None:
         self._renewed = renewed
+        self._source = CredentialSource(renewed.get_frozen_credentials)
         self._now = now
         self._lock = threading.Lock()
         self._kept: tuple[float, ReadOnlyCredentials] | None = None
@@ -83,7 +86,7 @@ class SharedRenewals(_Delegating):
         with self._lock:
             kept = self._still_kept
             if kept is None:
-                kept = self._renewed.get_frozen_credentials()
+                kept = self._source.get()
                 at_the_end = self._renewed.refresh_needed(_END_S)
                 self._kept = self._now() + (_KEPT_AT_THE_END_S if at_the_end else _KEPT_S), kept
             return kept

@@ -34,6 +34,9 @@ _NAMED_BY: Final = {
 """The option with the name that an operation uses. A policy allows only the names that it was
 printed for: any other is refused, whether it exists or not."""
 
+_NOT_THE_DISPATCHERS: Final = ("operator", "bootstrap")
+"""Policies of people, who often have the dispatcher's profile in Covalent's configuration."""
+
 _REFUSED: Final = re.compile(r"not authorized to perform: ([a-z0-9-]{1,40}:[A-Za-z0-9]{1,60})\b")
 
 _OWN_NAMES: Final = ("localhost", "127.0.0.1")
@@ -52,6 +55,8 @@ def permission_advice(exc: ClientError) -> str:
         if suffices
         else "'covalent-lambda policy --help' lists the policies of this project."
     )
+    if suffices in _NOT_THE_DISPATCHERS:
+        policy += " Or choose an identity that has it with the option profile."
     allow = f"allow {action} to this identity: {policy}"
     option = _NAMED_BY.get(operation)
     if option is None:

@@ -19,6 +19,7 @@ from botocore.httpsession import get_cert_path
 from botocore.utils import get_environ_proxies
 
 from covalent_lambda_container.adapters.aws.aws_errors import explained
+from covalent_lambda_container.adapters.aws.credential_source import CredentialSource
 from covalent_lambda_container.adapters.aws.credentials import CurrentCredentials
 from covalent_lambda_container.adapters.aws.refused_requests import repeat_refused_requests
 from covalent_lambda_container.concurrency.event_loop import PerLoop, in_thread
@@ -70,6 +71,8 @@ class AwsClients:
             self._core = session._session if session else _core_session(target)
             self._session = session or boto3.Session(botocore_session=self._core)
         self._is_readable_again = session is None
+        self._source = CredentialSource(self._core.get_credentials)
+        self._source_again = CredentialSource(self._read_source_again)
         self._arns: dict[int, str] = {}
 
     @functools.cached_property
@@ -127,10 +130,14 @@ class AwsClients:
         # One thread for all tasks that wait for it, whose number may be in the thousands.
         renewals = self._renewals.get()
         if not renewals:
-            renewal = in_thread(credentials.get_frozen_credentials)
+            renewal = in_thread(self._renew, credentials)
             renewals.append(asyncio.ensure_future(renewal))
             renewals[0].add_done_callback(renewals.remove)
         await asyncio.shield(renewals[0])
+
+    def _renew(self, credentials: CurrentCredentials) -> ReadOnlyCredentials:
+        with explained("renew the credentials of", self.target.profile or "default profile"):
+            return credentials.get_frozen_credentials()
 
     def frozen_credentials(self) -> ReadOnlyCredentials:
         """Return the credentials to sign with; does not block after `renew_credentials`.
@@ -162,7 +169,7 @@ class AwsClients:
     @functools.cached_property
     def _credentials(self) -> CurrentCredentials | None:
         with self._lock:
-            found = self._core.get_credentials()
+            found = self._source.get()
             if found is None or isinstance(found, CurrentCredentials):
                 return found
             current = CurrentCredentials(found, self._read_again)
@@ -175,11 +182,14 @@ class AwsClients:
         if not self._is_readable_again:
             return None
         try:
-            # Another session: this one keeps the files that it has read.
-            return _core_session(self.target).get_credentials()
-        except (BotoCoreError, ClientError, ConfigurationError, OSError):
+            return self._source_again.get()
+        except (BotoCoreError, ClientError, ConfigurationError):
             # The refusal says more to the user: the file may be half written.
             return None
+
+    def _read_source_again(self) -> Credentials | None:
+        # Another session: this one keeps the files that it has read.
+        return _core_session(self.target).get_credentials()
 
     @property
     def certificates(self) -> str:

@@ -132,6 +132,7 @@ def test_the_list_as_json_is_exact(run: Run, stores: Any, name: str) -> None:
 
 def test_a_dry_run_removes_nothing(run: Run, stores: Any, name: str) -> None:
     shown = run("gc", "--dry-run")
+    assert run("gc", "--plan").stdout == shown.stdout, "as other commands call it"
     assert shown.exit_code == 0
     assert [line.split()[0] for line in shown.stdout.splitlines()[1:]] == ["function", "image"]
     assert name in stores.functions.states

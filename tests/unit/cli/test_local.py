@@ -44,7 +44,7 @@ def test_both_instructions_lead_to_the_same_place_as_the_same_user() -> None:
         "export AWS_ENDPOINT_URL=http://localhost:4566",
         "export AWS_PROFILE=local",
     ]
-    command = "covalent-lambda config set endpoint_url=http://localhost:4566 profile=local"
+    command = "  covalent-lambda config set endpoint_url=http://localhost:4566 profile=local"
     assert command in stderr.splitlines()
     # A profile in the configuration goes before AWS_PROFILE.
     assert "covalent-lambda list --profile covalent-lambda-local-owner" in stderr

@@ -146,6 +146,22 @@ def test_an_unknown_command_is_answered_with_the_nearest(words: list[str], meant
     assert f"No such command {words[-1]!r}. Did you mean {meant}" in ended.stderr
 
 
+def test_a_usage_error_is_broken_between_words_on_a_terminal(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr(sys.stderr, "isatty", lambda: True)
+    monkeypatch.setenv("COLUMNS", "60")
+    with pytest.raises(SystemExit) as ended:
+        main.cli(["config", "set", "memory_size=abc"], prog_name="covalent-lambda")
+    assert ended.value.code == 2
+    shown = capsys.readouterr().err.partition("Error: ")
+    assert max(map(len, "".join(shown).splitlines())) <= 60
+    said = (
+        "Invalid value for NAME=VALUE: memory_size cannot be 'abc': write it as JSON, such as 512."
+    )
+    assert " ".join(shown[2].split()) == said
+
+
 def test_help_has_commands_and_options_in_sections() -> None:
     shown = CliRunner().invoke(main.cli, ["--help"]).stdout
     headings = re.findall(r"^(\S.*):$", shown, re.MULTILINE)

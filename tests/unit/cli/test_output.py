@@ -90,7 +90,7 @@ def test_what_is_said_meanwhile_stands_above_what_is_drawn(
     monkeypatch.delenv("CI", raising=False)
     terminal = Terminal()
     output = Output(io.StringIO(), terminal, verbose=True)
-    lines = [f"line {number} " + "x" * 100 for number in range(20)]
+    lines = [f"line {number} " + "x" * 50 for number in range(20)]
 
     def talk(part: list[str]) -> None:
         for line in part:
@@ -112,6 +112,33 @@ def test_what_is_said_meanwhile_stands_above_what_is_drawn(
     assert "Error:" in shown
     # Whatever was drawn is erased before a line is written.
     assert len(re.findall(r"(?:\n|\x1b\[2K|\r)line \d+ x", shown)) == len(lines)
+
+
+LONG = (
+    "a sentence that is longer than a terminal of eighty columns, which must not break it in words"
+)
+COMMAND = "  covalent-lambda config set " + " ".join(
+    f"option_{number}=value" for number in range(9)
+)
+
+
+def test_a_terminal_gets_sentences_broken_between_words_and_commands_whole() -> None:
+    terminal = Terminal()
+    output = Output(io.StringIO(), terminal, verbose=True)
+    with output.logging():
+        output.note(f"{LONG}\n{COMMAND}")
+        log.info(LONG)
+    first, second, *others = terminal.getvalue().splitlines()
+    assert f"{first} {second}" == LONG
+    assert len(first) <= 80
+    # What others have written is theirs.
+    assert others == [COMMAND, LONG]
+
+
+def test_a_pipe_gets_every_message_on_one_line() -> None:
+    stderr = io.StringIO()
+    Output(io.StringIO(), stderr).note(LONG)
+    assert stderr.getvalue() == f"{LONG}\n"
 
 
 def test_a_failure_is_said_where_nothing_is_drawn() -> None:

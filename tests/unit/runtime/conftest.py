@@ -81,10 +81,10 @@ class Process:
         """Run a function and return what it returned."""
         return examples.value_of(self.run(function, *args)["result"]["pickle"])
 
-    def ping(self, **question: Any) -> dict[str, Any]:
+    def ping(self, *, timeout_s: float = TIMEOUT_S, **question: Any) -> dict[str, Any]:
         """Ask the handler something; return what it answers."""
         asked = {"v": wire.VERSION, "ping": True, "hold_s": 0} | question
-        return self._invoke(asked, TIMEOUT_S)
+        return self._invoke(asked, timeout_s)
 
     def close(self) -> None:
         self._environment.close()

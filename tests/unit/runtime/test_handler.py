@@ -164,8 +164,17 @@ def test_the_memory_of_a_task_and_its_result_is_measured(
 
 
 def test_a_ping_says_whether_it_started_the_process(process: Process) -> None:
-    assert process.ping() == {"v": 1, "pong": True, "cold": True, "stored": []}
-    assert process.ping() == {"v": 1, "pong": True, "cold": False, "stored": []}
+    first, second = process.ping(), process.ping()
+    assert first.pop("environment") == second.pop("environment") != ""
+    assert first == {"v": 1, "pong": True, "cold": True, "stored": []}
+    assert second == {"v": 1, "pong": True, "cold": False, "stored": []}
+
+
+def test_a_ping_ends_before_the_functions_time_is_up(process: Process) -> None:
+    process.ping()
+    started = time.monotonic()
+    process.ping(hold_s=60, timeout_s=1.2)
+    assert time.monotonic() - started < 1
 
 
 def test_an_answer_that_went_out_inline_is_stored_when_it_was_lost(
@@ -253,7 +262,7 @@ def test_a_large_answer_is_tried_until_the_functions_deadline_is_near(
     assert (answer["status"], answer["result"]) == (wire.NOT_STORED, None)
     assert answer["error"] == {
         "type": "ResultNotStored",
-        "message": "S3 answered PUT with HTTP 503 Service Unavailable",
+        "message": "S3 answered PUT with HTTP 503 Service Unavailable (SlowDown: Reduce the rate.)",
         "traceback": "",
     }
 
@@ -261,4 +270,5 @@ def test_a_large_answer_is_tried_until_the_functions_deadline_is_near(
 def test_a_large_answer_that_s3_refuses_is_not_stored(run: Run, event: dict[str, Any]) -> None:
     forbidden = event | {"result_url": event["result_url"] + "0"}
     answer = run(Large, LIMIT, event=forbidden)
-    assert answer["error"]["message"] == "S3 answered PUT with HTTP 403 Forbidden"
+    said = "S3 answered PUT with HTTP 403 Forbidden (SignatureDoesNotMatch: Check your key.)"
+    assert answer["error"]["message"] == said

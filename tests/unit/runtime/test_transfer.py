@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import tempfile
+from http import HTTPStatus
 
 import pytest
 
 from covalent_lambda_container.runtime.transfer import _request, download, look, upload
 from tests.fakes import FakeBlobStore, FakeClock
+from tests.fakes.blobs import error_text
+from tests.fakes.loopback import LoopbackHandler, LoopbackServer
 
 
 def fetched(url: str, clock: FakeClock | None = None, patience_s: float = 5) -> bytes:
@@ -60,7 +63,9 @@ def test_a_server_error_is_retried(blobs: FakeBlobStore) -> None:
 def test_a_server_that_stays_down_is_given_up_with_its_last_word(blobs: FakeBlobStore) -> None:
     blobs.failing_requests = 99
     clock = FakeClock()
-    with pytest.raises(OSError, match=r"^S3 answered GET with HTTP 503 Service Unavailable$"):
+    with pytest.raises(
+        OSError, match=r"^S3 answered GET with HTTP 503 .*\(SlowDown: Reduce the rate\.\)$"
+    ):
         fetched(blobs.read_url("key", valid_s=60), clock)
     assert clock.now() == 3
     assert clock.sleeps == [0.2, 0.4, 0.8, 1.6]
@@ -79,14 +84,59 @@ def test_an_upload_is_tried_as_long_as_there_is_time(blobs: FakeBlobStore) -> No
 
 
 def test_a_refusal_is_final_and_does_not_show_the_signature(blobs: FakeBlobStore) -> None:
-    with pytest.raises(OSError, match=r"^S3 answered PUT with HTTP 403 Forbidden$"):
+    said = r"^S3 answered PUT with HTTP 403 Forbidden \(SignatureDoesNotMatch: Check your key\.\)$"
+    with pytest.raises(OSError, match=said):
         upload(blobs.read_url("key", valid_s=60), [b"bo", b"dy"])
     assert len(blobs.requests) == 1
 
 
 def test_an_expired_url_is_refused(blobs: FakeBlobStore) -> None:
-    with pytest.raises(OSError, match="403"):
+    with pytest.raises(OSError, match=r"403 Forbidden \(AccessDenied: Request has expired\)"):
         fetched(blobs.read_url("key", valid_s=-1))
+
+
+def test_a_denied_request_is_not_repeated(blobs: FakeBlobStore) -> None:
+    blobs.denials = True
+    with pytest.raises(OSError, match=r"403 Forbidden \(AccessDenied: Access Denied\)"):
+        upload(blobs.write_url("key", valid_s=60), [b"body"], patience_s=800, clock=FakeClock())
+    assert len(blobs.requests) == 1
+
+
+class OneRefusal(LoopbackHandler):
+    """Refuses the first request."""
+
+    fake: Refusing
+
+    def _serve(self) -> None:
+        self.body()
+        contents = self.fake.contents
+        status = HTTPStatus.BAD_REQUEST if contents else HTTPStatus.OK
+        self.answer(status, contents.pop() if contents else b"", {})
+
+    do_PUT = _serve  # noqa: N815 - http.server's name
+
+
+class Refusing(LoopbackServer):
+    handler = OneRefusal
+
+    def __init__(self, content: bytes) -> None:
+        super().__init__()
+        self.contents = [content]
+
+
+def test_a_request_that_took_s3_too_long_is_repeated() -> None:
+    with Refusing(error_text("RequestTimeout", "Idle connections will be closed.")) as server:
+        upload(f"{server.url}/key", [b"body"], clock=FakeClock())
+        assert server.contents == []
+
+
+@pytest.mark.parametrize("content", [b"", b"\xff\xfe", b"<Code></Code>", b"<Code>" + b"x" * 9999])
+def test_an_unreadable_reason_is_left_out(content: bytes) -> None:
+    with (
+        Refusing(content) as server,
+        pytest.raises(OSError, match=r"^S3 answered PUT with HTTP 400 Bad Request$"),
+    ):
+        upload(f"{server.url}/key", [b"body"], clock=FakeClock())
 
 
 def test_an_unreachable_server_is_named_without_its_url() -> None:

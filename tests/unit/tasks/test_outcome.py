@@ -17,6 +17,8 @@ from covalent_lambda_container.errors import (
     TaskTimedOut,
     VersionMismatch,
 )
+from covalent_lambda_container.ports.functions import ACTIVE, FunctionState
+from covalent_lambda_container.tasks.invoker import Invoker
 from tests.fakes import FakeBlobStore, FakeFunctions
 from tests.fakes.examples import call, task
 from tests.unit.tasks.invoking import LARGE, NAME, Runner, answer_of, failure_of
@@ -60,6 +62,42 @@ def test_a_result_that_could_not_be_stored_is_an_error_of_its_own(
     ):
         invoker.run(call(task(bytearray, LARGE), NAME, timeout_s=3))
     assert len(functions.executions) == 1
+
+
+@pytest.mark.parametrize(("argument", "size"), [(LARGE, 0), (0, LARGE)])
+def test_a_function_that_s3_denies_its_objects_says_which_permission_is_missing(
+    invoker: Runner, functions: FakeFunctions, blobs: FakeBlobStore, argument: int, size: int
+) -> None:
+    blobs.denials = True
+    sent = task(lambda _, size: bytearray(size), bytes(argument), size)
+    with pytest.raises(InvocationError, match=r"403 Forbidden \(AccessDenied") as caught:
+        invoker.run(call(sent, NAME, timeout_s=30))
+    assert not isinstance(caught.value, FunctionCrashed), "it would be rerun"
+    assert "of the dispatcher's identity: allow it s3:" in str(caught.value)
+    said = "did not begin: its function could not read it" if argument else "was not run again"
+    assert said in str(caught.value)
+    assert functions.offers == 1
+
+
+def test_a_small_answer_arrives_although_s3_denies_the_function_its_object(
+    invoker: Runner, functions: FakeFunctions, blobs: FakeBlobStore
+) -> None:
+    blobs.denials = True
+    functions.task_duration_s = 42
+    assert invoker.run(call(task(abs, -1), NAME)).completed
+
+
+def test_urls_that_expired_before_the_task_ended_are_named_as_the_reason() -> None:
+    class Expired(FakeBlobStore):
+        def write_url(self, key: str, *, valid_s: int) -> str:
+            return super().write_url(key, valid_s=-1)
+
+    # The answer is too large for the invocation's own.
+    with Expired() as blobs, FakeFunctions() as functions:
+        functions.states[NAME] = FunctionState(state=ACTIVE)
+        expired = Runner(Invoker(functions, blobs))
+        with pytest.raises(ResultNotStored, match="credentials that last longer than its tasks"):
+            expired.run(call(task(bytearray, LARGE), NAME, timeout_s=30))
 
 
 def test_a_task_that_takes_too_long_has_timed_out(invoker: Runner) -> None:

@@ -56,6 +56,8 @@ def test_the_policy_to_print_is_named(operation: str, action: str, policy: str) 
     assert (action_of(operation), policy_with(action)) == (action, policy)
     hint = str(error(refusal(operation)).hint)
     assert f"llow {action} to this identity: 'covalent-lambda policy {policy}' prints" in hint
+    # Its profile is in Covalent's configuration, and commands of people use it, too.
+    assert ("option profile" in hint) is (policy != "dispatcher")
 
 
 def test_an_action_of_no_policy_is_named_all_the_same() -> None:

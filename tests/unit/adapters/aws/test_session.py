@@ -70,6 +70,23 @@ def test_an_error_names_operation_object_code_and_reason() -> None:
 
 
 @pytest.mark.parametrize(
+    ("code", "message"),
+    [
+        ("RequestTimeTooSkewed", "The difference between the request time and now is too large."),
+        ("InvalidSignatureException", "Signature expired: 20261128T1 is now earlier than 2."),
+        ("SignatureDoesNotMatch", "Signature not yet current: 20261128T1 is still later than 2."),
+        ("RequestExpired", "Request has expired."),
+    ],
+)
+def test_a_wrong_clock_is_not_blamed_on_the_credentials(code: str, message: str) -> None:
+    error = explained_error(aws_says(code, message))
+    assert type(error) is ConfigurationError
+    assert error.message.endswith(f"AWS refused the time of the request: {code}: {message}")
+    assert error.hint is not None
+    assert "clock of the dispatcher's machine" in error.hint
+
+
+@pytest.mark.parametrize(
     "code",
     [
         "AuthFailure",

@@ -9,7 +9,7 @@ import traceback
 from collections.abc import Iterator
 from typing import Any
 
-from . import module_names, system_packages
+from . import library_errors, module_names, system_packages
 from .provenance import installed_modules
 
 TEXT_LIMIT = 64 * 1024
@@ -53,19 +53,6 @@ _NO_FOLDER_ADVICE = (
 _NO_PROGRAM_ADVICE = (
     "A program is not in the image: install it with a ct.DepsBash command while the image is "
     "built, or choose a base_image that has it."
-)
-
-_SOURCE_MESSAGES = (
-    # Of Numba, for cache=True; of inspect.getsource; of torch.jit.
-    "no locator available for file",
-    "could not get source code",
-    "source code not available",
-    "Can't get source for",
-)
-_SOURCE_ADVICE = (
-    "The source of a function that was sent with the task is not in the image: move it to a module "
-    "of your own and add that with the option local_packages, or leave out what needs its source, "
-    "such as Numba's cache=True."
 )
 
 
@@ -152,8 +139,8 @@ def _advice(exc: BaseException) -> str:
             return _ADVICE[cause.errno]
         if _lacks_shared_memory(cause):
             return _SHARED_MEMORY_ADVICE
-        if any(words in safe_str(cause) for words in _SOURCE_MESSAGES):
-            return _SOURCE_ADVICE
+        if known := library_errors.advice(safe_str(cause)):
+            return known
         if _is_file_of_a_command(cause):
             return _FILES_ADVICE
         if _is_missing_program(cause):

@@ -11,7 +11,6 @@ from __future__ import annotations
 
 import contextlib
 import gc
-import importlib
 import json
 import os
 import select
@@ -25,6 +24,7 @@ from collections.abc import Iterable, Iterator
 from typing import Any
 
 from . import prctl
+from .advance_imports import import_in_advance
 from .scratch import Scratch
 from .surroundings import prepare_template
 from .task_main import wait_and_run
@@ -195,7 +195,7 @@ def serve(control: socket.socket, scratch: Scratch) -> None:
             if asked["report"]:
                 report = {"status": status, "peak_kb": usage.ru_maxrss}
                 control.send(json.dumps(report).encode())
-            _import(asked["modules"])
+            import_in_advance(asked["modules"])
             scratch.renew()
     except ConnectionError:
         # The handler has ended.
@@ -259,28 +259,6 @@ def _stat(pid: int) -> list[str]:
             return file.read().rpartition(")")[2].split()
     except OSError:
         return []
-
-
-def _import(modules: Iterable[str]) -> None:
-    """Import modules that tasks have imported, in advance for the next ones."""
-    if not modules:
-        return
-    environment, folder = dict(os.environ), os.getcwd()
-    with (
-        open(os.devnull, "w", encoding="utf-8") as nowhere,
-        contextlib.redirect_stdout(nowhere),
-        contextlib.redirect_stderr(nowhere),
-    ):
-        for name in modules:
-            if name.partition(".")[0] == __package__:
-                # The task says what it imported; another handler would make templates of its own.
-                continue
-            # If a module cannot be imported here, the task will report it.
-            with contextlib.suppress(BaseException):
-                importlib.import_module(name)
-    os.chdir(folder)
-    os.environ.clear()
-    os.environ.update(environment)
 
 
 if __name__ == "__main__":

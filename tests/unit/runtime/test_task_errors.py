@@ -90,3 +90,13 @@ def test_a_program_that_is_not_in_the_image_is_named_as_such(tmp_path: Path) -> 
     with pytest.raises(OSError) as raised:
         subprocess.run(["true"], cwd=tmp_path / "none")
     assert "A program is not in the image" not in describe(raised.value)["advice"]
+
+
+def test_data_of_a_library_is_added_while_the_image_is_built() -> None:
+    error = LookupError(
+        "Resource \x1b[93mpunkt_tab\x1b[0m not found.\n  >>> nltk.download('punkt_tab')\n"
+    )
+    advice = describe(raised_in(own_module(), error))["advice"]
+    assert "python3 -m nltk.downloader -d /usr/share/nltk_data punkt_tab" in advice
+    error = OSError("[E050] Can't find model 'en_core_web_sm'. It doesn't seem to be a package")
+    assert "'en_core_web_sm @ https://" in describe(raised_in(own_module(), error))["advice"]

@@ -13,6 +13,8 @@ from typing import NamedTuple
 
 PAGE = Path(__file__).parent / "benchmarks.md"
 ROW_HEIGHT, LEFT, SCALE, TOP = 26, 230, 330, 46
+LONGEST = 1.75
+"""Length of the longest bar, in targets: the rest of the width is for its label."""
 INK, FAINT, PAPER, MET, MISSED = "#1f2937", "#6b7280", "#ffffff", "#2563eb", "#d97706"
 FONT = "DejaVu Sans, Verdana, Helvetica, Arial, sans-serif"
 ROW = re.compile(
@@ -53,10 +55,10 @@ def _number(text: str) -> float:
 def drawing() -> Iterator[str]:
     for number, figure in enumerate(figures()):
         y = TOP + number * ROW_HEIGHT
-        width = min(1.9, figure.share) * SCALE
+        width = min(LONGEST, figure.share) * SCALE
         colour = MET if figure.share <= 1 else MISSED
         value = f"{figure.value:g} {figure.unit}".strip()
-        value += " (bar cut off)" if figure.share > 1.9 else ""
+        value += " (bar cut off)" if figure.share > LONGEST else ""
         yield (
             f'<text x="{LEFT - 10}" y="{y + 14}" font-size="12" fill="{INK}" '
             f'text-anchor="end">{escape(figure.name)}</text>'

@@ -14,6 +14,7 @@ OUTSIDE: Final = (
     *("examples/iris_svm.py", "examples/model_choice.py"),
 )
 """Files that pages link to, beside the README's."""
+_PICTURE: Final = re.compile(r'(<img [^>]*\bsrc="([^"]+\.(?:png|svg))"[^>]*>)')
 PROJECT_PAGES: Final = {"CONTRIBUTING.md": "contributing.md", "SECURITY.md": "reporting.md"}
 """Pages at the root of the repository, and what they are called in the site."""
 
@@ -31,6 +32,11 @@ def on_files(files: Files, config: Any) -> Files:
 def on_page_markdown(markdown: str, **_: Any) -> str:
     """Let links to files at the repository's root lead to their copies in the site."""
     return markdown.replace("](../examples/", "](examples/")
+
+
+def on_page_content(html: str, **_: Any) -> str:
+    """Let pictures lead to themselves: they are wider than pages, and much wider than a phone."""
+    return _PICTURE.sub(r'<a href="\2">\1</a>', html)
 
 
 def _moved(name: str) -> str:

@@ -134,7 +134,7 @@ def open_node(page: Page, running: CovalentServer, dispatch_id: str, node: str |
     for _ in range(10):
         page.open(f"{running.address}/{dispatch_id}")
         # The page asks once, and shows nothing if the server did not answer then.
-        if not page.wait_for(node or "Parameter", 8):
+        if not page.wait_for(node or "Runtime", 8):
             continue
         # The graph moves to its place.
         page.settle(2)

@@ -78,9 +78,23 @@ class SharedWork(Generic[Key, Value]):
             cancellation.check()
             return value
 
-    def forget(self, key: Key) -> None:
-        """Forget a value, so that the next caller computes it again."""
-        self._by_loop.get().pop(key, None)
+    def forget(self, key: Key, value: Value) -> bool:
+        """Forget a value, so that the next caller computes it again.
+
+        Many may find at once that a value has become wrong: the first one forgets it, and the
+        others find that somebody computes, or has computed, another one.
+
+        Returns
+        -------
+        bool
+            Whether it was the value of the key.
+        """
+        flights = self._by_loop.get()
+        flight = flights.get(key)
+        if flight is None or not flight.running.done() or flight.running.result() is not value:
+            return False
+        del flights[key]
+        return True
 
     def forget_done(self, outdated: Callable[[Key], bool]) -> list[Value]:
         """Drop the cached values whose keys are outdated; return them."""

@@ -21,7 +21,7 @@ from covalent_lambda_container.errors import FunctionCrashed, TaskOutOfMemory, T
 from covalent_lambda_container.executor.memory_growth import MemoryGrowth, ran_out
 from covalent_lambda_container.executor.node_progress import Activity, WaitingNode
 from covalent_lambda_container.executor.provenance import verified
-from covalent_lambda_container.executor.targets import FunctionTarget, FunctionTargets
+from covalent_lambda_container.executor.targets import ATTEMPTS, FunctionTarget, FunctionTargets
 from covalent_lambda_container.functions.provisioner import Provisioner
 from covalent_lambda_container.model.specs import FunctionSpec, ImageReference
 from covalent_lambda_container.options.schema import Options
@@ -154,7 +154,7 @@ class Service:
             return _with_raised_memory(outcome, self._options.memory_size)
         waiting = looked_at or WaitingNode()
         packages = await self.targets.local_packages()
-        for attempt in ("first", "last"):
+        for attempts_left in reversed(range(ATTEMPTS)):
             waiting.wait_for(self.targets.activity(task, packages))
             target = await self.targets.get(task, packages, cancellation)
             await self._renew_credentials()
@@ -169,7 +169,7 @@ class Service:
             except FunctionMissing:
                 # The function was deleted since this process last saw it; nothing ran.
                 self.targets.forget(target, task, packages)
-                if attempt == "last":
+                if not attempts_left:
                     raise
         raise AssertionError("unreachable")
 

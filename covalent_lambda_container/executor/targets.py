@@ -7,6 +7,7 @@ import logging
 from collections.abc import Callable, Hashable
 from dataclasses import dataclass
 from functools import partial
+from typing import Final
 
 from covalent_lambda_container.concurrency.cancellable import bound
 from covalent_lambda_container.concurrency.cancellation import Cancellation
@@ -35,6 +36,10 @@ from covalent_lambda_container.ports.stores import BlobStore
 from covalent_lambda_container.progress import ReportProgress
 
 log = logging.getLogger(__name__)
+
+ATTEMPTS: Final = 5
+"""How often images and functions are looked for, or created, that were deleted meanwhile: there may
+be somebody who tidies up, or several dispatchers that find out one after the other."""
 
 Needs = tuple[Hashable, tuple[LocalPackage, ...], int]
 """Key of a prepared function: a task's needs, the user's own code, the images rebuilt."""
@@ -132,8 +137,8 @@ class FunctionTargets:
         self, target: FunctionTarget, task: Task, packages: tuple[LocalPackage, ...]
     ) -> None:
         """Forget a target whose function has turned out not to exist."""
-        self._forget(target.image, target.function)
-        self._targets.forget(self._needs(task, packages))
+        if self._targets.forget(self._needs(task, packages), target):
+            self._forget(target.image, target.function)
 
     def function_spec(self, image: ImageReference) -> FunctionSpec:
         """Return the spec of an image's function.
@@ -184,7 +189,7 @@ class FunctionTargets:
         check()
         words = description([task.name or "an electron"], spec.requirements)
         ensure = partial(self.provisioner.ensure_function, description=words)
-        for attempt in ("first", "last"):
+        for attempts_left in reversed(range(ATTEMPTS)):
             report("looking for the image")
             try:
                 ensure_image = bound(self._ensure_image, cancellation)
@@ -203,7 +208,7 @@ class FunctionTargets:
                 # The remembered image was removed by somebody.
                 log.warning("%s", exc.message)
                 self._forget(spec, function_spec)
-                if attempt == "last":
+                if not attempts_left:
                     raise
             check()
         raise AssertionError("unreachable")

@@ -1,7 +1,6 @@
 """Signs in S3 that notify running tasks of their cancellation.
 
-One object per dispatch lists its cancelled tasks, so that its URL is signed once for all of them.
-The object exists only while a listed task is running.
+One object per dispatch lists its cancelled tasks. It exists only while a listed task is running.
 """
 
 from __future__ import annotations
@@ -9,8 +8,6 @@ from __future__ import annotations
 import json
 import logging
 import threading
-import time
-from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Final
 from weakref import WeakValueDictionary
@@ -23,10 +20,6 @@ log = logging.getLogger(__name__)
 
 POLL_S: Final = 1.0
 """Longest time between a running task's checks for its cancellation."""
-
-_SHARED_S: Final = 60
-"""How long new tasks reuse a URL. A URL expires with the credentials that signed it, which may be
-renewed every few minutes."""
 
 _RETRY_S: Final = 1.0
 """Pause between two attempts to write a sign."""
@@ -100,8 +93,6 @@ class CancelSigns:
     ----------
     blobs
         The bucket that stores them.
-    now
-        Clock; replaced in tests.
     retry_s
         Seconds between attempts to write a sign.
     """
@@ -110,11 +101,9 @@ class CancelSigns:
         self,
         blobs: BlobStore,
         *,
-        now: Callable[[], float] = time.time,
         retry_s: float = _RETRY_S,
     ) -> None:
         self._blobs = blobs
-        self._now = now
         self._retry_s = retry_s
         # Each entry exists as long as one of its dispatch's tasks.
         self._dispatches: WeakValueDictionary[str, _Dispatch] = WeakValueDictionary()
@@ -124,18 +113,12 @@ class CancelSigns:
         return CancelSign(self._dispatch(dispatch_id), task_id, self._retry_s)
 
     def url(self, dispatch_id: str, *, valid_s: int) -> str:
-        """Return a presigned GET URL of a dispatch's sign that is valid at least that long."""
-        dispatch = self._dispatch(dispatch_id)
-        now = self._now()
-        if dispatch.url_ends < now + valid_s:
-            lasts_s = valid_s + _SHARED_S
-            dispatch.url = self._blobs.read_url(dispatch.key, valid_s=lasts_s)
-            dispatch.url_ends = now + lasts_s
-        return dispatch.url
+        """Return a presigned GET URL of a dispatch's sign.
 
-    def forget_url(self, dispatch_id: str) -> None:
-        """Have a dispatch's URL signed again: the credentials have been replaced."""
-        self._dispatch(dispatch_id).url_ends = 0.0
+        Signed for each task: a URL ends with the credentials that signed it, and these may have
+        been replaced since the last task.
+        """
+        return self._blobs.read_url(self._dispatch(dispatch_id).key, valid_s=valid_s)
 
     def _dispatch(self, dispatch_id: str) -> _Dispatch:
         found = self._dispatches.get(dispatch_id)
@@ -150,8 +133,6 @@ class CancelSigns:
 class _Dispatch:
     blobs: BlobStore
     key: str
-    url: str = ""
-    url_ends: float = 0.0
     cancelled: set[str] = field(default_factory=set)
     lock: threading.Lock = field(default_factory=threading.Lock)
     written: frozenset[str] = frozenset()

@@ -195,7 +195,6 @@ class Invoker:
         longest_s = 0.25
         while True:
             if are_replaced:
-                self._signs.forget_url(call.dispatch_id)
                 event = await sign_event()
             try:
                 with self._recovery.in_flight(call.function_name):

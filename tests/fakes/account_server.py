@@ -56,6 +56,8 @@ class Account:
         Text of each invocation's log.
     memory_mb
         Memory that a task needs: it is killed on functions with less.
+    deletions
+        How many of the next tasks find that their function was deleted a moment before.
     pings_at_once
         As many pings must run at once before one of them is answered.
     """
@@ -82,6 +84,7 @@ class Account:
         self.memory_mb = 0
         self.pings_at_once = threading.Barrier(1)
         self.refuses_pings = False
+        self.deletions = 0
 
     def sent(self, operation: str) -> list[Any]:
         return [content for name, _, content in self.requests if name == operation]
@@ -117,6 +120,9 @@ class Account:
             self.functions.append(content["FunctionName"])
             return 201, {}, {}
         name = path.split("/")[3]
+        if operation == "Invoke" and self.deletions:
+            self.deletions -= 1
+            self.functions.clear()
         if name not in self.functions:
             return 404, {"x-amzn-errortype": "ResourceNotFoundException"}, {}
         if operation == "PutFunctionConcurrency":

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import socket
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -12,15 +11,9 @@ import pytest
 
 from covalent_lambda_container import AWSLambdaContainerExecutor
 from covalent_lambda_container.errors import LambdaContainerError
-from covalent_lambda_container.local.background import Background
+from covalent_lambda_container.local.root_repository import push_root_image
+from covalent_lambda_container.local.stack import LocalStack, local_stack
 from tests.electron import Ended, execute, run
-
-
-@pytest.fixture
-def background(engine: None, root_image: str, tmp_path: Path) -> Iterator[Background]:
-    background = Background(tmp_path / "local")
-    yield background
-    background.down()
 
 
 def free_port() -> int:
@@ -30,23 +23,30 @@ def free_port() -> int:
         return port
 
 
-def test_the_tasks_that_follow_need_nothing_but_a_dispatch(background: Background, cache_dir: str):
+@pytest.mark.parametrize("builder", ["docker", pytest.param("registry", marks=pytest.mark.slow)])
+def test_the_tasks_that_follow_need_nothing_but_a_dispatch(
+    engine: None, root_image: str, tmp_path: Path, cache_dir: str, builder: str
+):
     port = free_port()
-    options: dict[str, Any] = dict(background.up(print, port=port).options)
 
-    def executor(**own: Any) -> AWSLambdaContainerExecutor:
-        return AWSLambdaContainerExecutor(**options, cache_dir=cache_dir, **own)
+    def options(stack: LocalStack) -> dict[str, Any]:
+        root = push_root_image(stack, root_image) if builder == "registry" else root_image
+        return {**stack.executor_options(root), "cache_dir": cache_dir, "builder": builder}
 
-    one, other = executor(), executor(memory_size=640, prewarm=1)
-    for known in (one, other):
-        assert run(known, abs, -1).value == 1
-
-    background.down()
+    with local_stack(tmp_path / "stack", print, port=port) as stack:
+        known = options(stack)
+        executors = [
+            AWSLambdaContainerExecutor(**known),
+            AWSLambdaContainerExecutor(**known, memory_size=640, prewarm=1),
+        ]
+        for executor in executors:
+            assert run(executor, abs, -1).value == 1
     with pytest.raises(LambdaContainerError, match=f":{port}"):
-        run(one, abs, -1)
-    assert background.up(print, port=port).options == options
+        run(executors[0], abs, -1)
+    with local_stack(tmp_path / "stack", print, port=port) as stack:
+        assert options(stack) == known
 
-    async def several() -> list[Ended]:
-        return await asyncio.gather(*(execute(known, abs, -1) for known in [one, other] * 3))
+        async def several() -> list[Ended]:
+            return await asyncio.gather(*(execute(one, abs, -1) for one in executors * 3))
 
-    assert [(ended.value, ended.stderr) for ended in asyncio.run(several())] == [(1, "")] * 6
+        assert [ended.value for ended in asyncio.run(several())] == [1] * 6

@@ -16,7 +16,7 @@ from covalent_lambda_container.tasks.outcome import Outcome
 from tests.fakes.examples import value_of
 from tests.soak import report
 from tests.soak.faults import DELETED, FULL, KILLED, STOPPED, Faults
-from tests.soak.proxy import BROKEN, CUT_BEFORE, LAMBDA_FAULTS
+from tests.soak.proxy import BROKEN, CUT_BEFORE, ERROR_LOST, LAMBDA_FAULTS
 from tests.soak.report import Report
 from tests.soak.sublattice import is_graph_of
 from tests.soak.work import SIZES, Marks
@@ -27,8 +27,9 @@ _EXPECTED: dict[str, type[LambdaContainerError]] = {
 }
 _NO_CONTAINER = "APIError: 500 Server Error for http+docker"
 """The emulator's engine did not start a container; AWS has no such error."""
+_NAMES_THE_STACK = ("localhost:", "credentials")
 _MAY_HAVE_RUN = "may have run; it was not run again"
-_NOT_PASSED_ON = {CUT_BEFORE, BROKEN}
+_NO_ANSWER = {CUT_BEFORE, BROKEN, ERROR_LOST}
 
 
 class Checks:
@@ -97,13 +98,15 @@ class Checks:
             taken = self._faults.has_taken(self._marks.containers.get(name, ""), since)
             return "its container was ended" if taken and isinstance(exc, InvocationError) else ""
         said = str(exc)
-        if _MAY_HAVE_RUN in said and (met := self._faults.met(node_id) & _NOT_PASSED_ON):
+        if _MAY_HAVE_RUN in said and (met := self._faults.met(node_id) & _NO_ANSWER):
             return f"its request was broken: {min(met)}"
         if "No space left" in said:
             return self._faults.blame((FULL,), since)
         if isinstance(exc, InvocationError) and self._may_lack_container(node_id, exc):
             return self._faults.blame((STOPPED, DELETED, KILLED), since)
-        return self._faults.blame((STOPPED,), since)
+        if isinstance(exc, InvocationError) or any(word in said for word in _NAMES_THE_STACK):
+            return self._faults.blame((STOPPED,), since)
+        return ""
 
     def _may_lack_container(self, node_id: int, exc: InvocationError) -> bool:
         """Return whether this is the error of a task whose container ended before it began."""

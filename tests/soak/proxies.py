@@ -18,7 +18,7 @@ from contextlib import ExitStack, suppress
 from types import TracebackType
 from typing import Any
 
-from tests.soak.proxy import PASS, BreakingProxy
+from tests.soak.proxy import ERROR_LOST, PASS, BreakingProxy
 
 _OBJECT_OF_NODE = re.compile(r"/soak/(\d+)-")
 
@@ -107,7 +107,10 @@ class _Faults:
     def of_lambda(self, path: str, body: bytes) -> str:
         if not path.endswith("/invocations") or not self._lambda:
             return PASS
-        return self._noted(self._lambda.pop(), json.loads(body).get("node_id"))
+        return self._noted(self._lambda.pop(), _node_of(body))
+
+    def error_lost(self, body: bytes) -> None:
+        self._noted(ERROR_LOST, _node_of(body))
 
     def of_s3(self, path: str, _: bytes) -> str:
         if time.monotonic() >= self._s3_until:
@@ -121,6 +124,11 @@ class _Faults:
         return fault
 
 
+def _node_of(event: bytes) -> int | None:
+    node: int | None = json.loads(event).get("node_id")
+    return node
+
+
 def main(endpoint: str, for_lambda: str, for_s3: str) -> None:
     """Serve until standard input ends."""
     faults = _Faults()
@@ -128,7 +136,8 @@ def main(endpoint: str, for_lambda: str, for_s3: str) -> None:
         for numbers, choose in ((for_lambda, faults.of_lambda), (for_s3, faults.of_s3)):
             for number in numbers.split(","):
                 listener = socket.socket(fileno=int(number))
-                cleanup.enter_context(BreakingProxy(endpoint, listener, choose).running())
+                proxy = BreakingProxy(endpoint, listener, choose, faults.error_lost)
+                cleanup.enter_context(proxy.running())
         for line in sys.stdin:
             faults.take(json.loads(line))
 

@@ -21,6 +21,7 @@ THROTTLED = "429"
 BROKEN = "500"
 UNAVAILABLE = "503"
 SLOW = "slow"
+ERROR_LOST = "cut in the middle of Lambda's report of a failure"
 
 LAMBDA_FAULTS = (CUT_AFTER, CUT_AFTER, CUT_ANSWER, THROTTLED, BROKEN, CUT_BEFORE)
 S3_FAULTS = (UNAVAILABLE, SLOW)
@@ -38,10 +39,20 @@ class BreakingProxy:
         Where it listens, with others on the same port.
     choose
         Returns what happens to the next request, given its path and body.
+    noted
+        Is given the body of each invocation whose answer, Lambda's own report of a failure, was
+        cut: no function has that answer.
     """
 
-    def __init__(self, endpoint: str, listener: socket.socket, choose: Any) -> None:
+    def __init__(
+        self,
+        endpoint: str,
+        listener: socket.socket,
+        choose: Callable[[str, bytes], str],
+        noted: Callable[[bytes], None],
+    ) -> None:
         self._upstream = urlsplit(endpoint).netloc
+        self._noted = noted
         outer = self
 
         class Handler(BaseHTTPRequestHandler):
@@ -77,19 +88,28 @@ class BreakingProxy:
             self._answer(request, 503, [], text)
             return
         if fault == CUT_AFTER:
-            threading.Thread(target=self._pass_on, args=(request, body), daemon=True).start()
+            threading.Thread(target=self._lose, args=(request, body), daemon=True).start()
             time.sleep(random.uniform(0.05, 1.0))
             self._cut(request)
             return
         if fault == SLOW:
             time.sleep(random.uniform(0.5, 3.0))
-        status, headers, answer = self._pass_on(request, body)
+        if fault == CUT_ANSWER:
+            status, headers, answer = self._lose(request, body)
+        else:
+            status, headers, answer = self._pass_on(request, body)
         kept = [
             (name, value)
             for name, value in headers
             if name.lower() not in ("transfer-encoding", "content-length", "connection")
         ]
         self._answer(request, status, kept, answer, half=fault == CUT_ANSWER)
+
+    def _lose(self, request: BaseHTTPRequestHandler, body: bytes) -> Any:
+        reply = self._pass_on(request, body)
+        if any(name.lower() == "x-amz-function-error" for name, _ in reply[1]):
+            self._noted(body)
+        return reply
 
     def _pass_on(self, request: BaseHTTPRequestHandler, body: bytes) -> Any:
         connection = http.client.HTTPConnection(self._upstream, timeout=200)

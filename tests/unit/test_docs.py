@@ -67,6 +67,18 @@ def test_the_site_has_no_broken_link_and_loads_nothing_from_other_hosts(tmp_path
         loaded = Loaded()
         loaded.feed(page.read_text("utf-8"))
         assert loaded.found == set(), page.name
+    # On a phone, a picture is as wide as the phone: it leads to itself.
+    start = (tmp_path / "site" / "index.html").read_text("utf-8")
+    assert '<a href="pictures/building.png"><img' in start
+
+
+def test_labels_of_the_benchmarks_fit_into_their_picture() -> None:
+    picture = (ROOT / "docs" / "benchmarks.svg").read_text("utf-8")
+    width = int(re.findall(r'<svg [^>]*width="(\d+)"', picture)[0])
+    labels = re.findall(r'<text x="([\d.]+)" [^>]*fill="#6b7280">([^<]*)</text>', picture)
+    assert labels
+    # A digit of this font at 12 pixels has 7.7.
+    assert [text for x, text in labels if float(x) + 7.7 * len(text) > width] == []
 
 
 def test_every_page_is_in_the_navigation() -> None:

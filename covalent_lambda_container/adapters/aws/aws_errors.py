@@ -128,7 +128,7 @@ def explained(
     except CredentialRetrievalError as exc:
         said = str(exc).rstrip(".\n")
         raise ConfigurationError(
-            f"{operation} {subject!r}: {said}.",
+            f"{operation} {subject!r}: the source of the credentials failed: {said}.",
             hint="Check what the profile names as the source of its credentials, such as the "
             "program of credential_process: it must print them as JSON within a minute.",
         ) from exc

@@ -40,7 +40,7 @@ def test_work_is_done_once_for_all_callers() -> None:
         assert await asyncio.gather(*asking) == [1] * 20
         assert await work.get("a", make, Cancellation()) == 1
         assert await work.get("b", make, Cancellation()) == 2
-        work.forget("a")
+        assert work.forget("a", 1)
         assert await work.get("a", make, Cancellation()) == 3
         assert make.begun == 3
 
@@ -190,5 +190,31 @@ def test_ten_thousand_leave_in_time_and_only_the_last_one_stops_the_work() -> No
         make.go_on.set()
         ended = await asyncio.gather(*asking, return_exceptions=True)
         assert {type(one) for one in ended} == {Cancelled}
+
+    asyncio.run(ask())
+
+
+def test_many_who_find_a_value_wrong_have_it_computed_once() -> None:
+    async def ask() -> None:
+        work: SharedWork[str, object] = SharedWork()
+        wrong, right = object(), object()
+        values, go_on = [wrong, right], asyncio.Event()
+
+        async def make(_: Cancellation) -> object:
+            value = values.pop(0)
+            if value is right:
+                await go_on.wait()
+            return value
+
+        assert await work.get("a", make, Cancellation()) is wrong
+        assert work.forget("a", wrong)
+        again = asyncio.ensure_future(work.get("a", make, Cancellation()))
+        await asyncio.sleep(0)
+        assert not work.forget("a", wrong), "another one is being computed"
+        go_on.set()
+        assert await again is right
+        assert not work.forget("a", wrong), "another one was computed"
+        assert await work.get("a", make, Cancellation()) is right
+        assert not work.forget("b", wrong)
 
     asyncio.run(ask())

@@ -6,6 +6,7 @@ from typing import Any
 
 import pytest
 
+from covalent_lambda_container.errors import ProvisionError
 from covalent_lambda_container.executor import wiring
 from tests.fakes.account_server import (
     ACCESS_POINT,
@@ -159,3 +160,21 @@ def test_a_function_that_was_deleted_gets_its_reservation_again(
     account.reserved.clear()
     run(executor)
     assert len(account.functions) == len(account.reserved) == 1
+
+
+@pytest.mark.parametrize("deletions", [1, 4])
+def test_a_function_that_is_deleted_again_and_again_is_created_each_time(
+    account: Account, given: dict[str, Any], deletions: int
+) -> None:
+    account.deletions = deletions
+    assert run(Executor(**given))[0] == 5
+    assert account.operations.count("CreateFunction") == 1 + deletions
+
+
+def test_a_function_that_is_always_deleted_is_named(
+    account: Account, given: dict[str, Any]
+) -> None:
+    account.deletions = 99
+    with pytest.raises(ProvisionError, match=r"no longer exists[\s\S]*deleted it"):
+        run(Executor(**given))
+    assert account.operations.count("CreateFunction") == 5

@@ -154,12 +154,17 @@ def text_of(requirement: Requirement) -> str:
 
 def parsed(line: str) -> Requirement:
     """Return the PEP 508 part of a canonical line."""
-    return Requirement(line.partition(_HASH)[0])
+    return Requirement(without_hashes(line))
 
 
 def has_hash(line: str) -> bool:
     """Return whether a canonical line has hashes."""
     return _HASH in line
+
+
+def without_hashes(line: str) -> str:
+    """Return the PEP 508 part of a canonical line as text, for people."""
+    return line.partition(_HASH)[0]
 
 
 def as_constraint(line: str) -> str:

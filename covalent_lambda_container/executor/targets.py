@@ -188,8 +188,7 @@ class FunctionTargets:
         spec = await in_thread(image_spec, self._options, task, packages, self.contents_of)
         await in_thread(self._check_account)
         check()
-        packages = map(without_hashes, spec.requirements)
-        words = description([task.name or "an electron"], packages)
+        words = description([task.name or "an electron"], map(without_hashes, spec.requirements))
         ensure = partial(self.provisioner.ensure_function, description=words)
         for attempts_left in reversed(range(ATTEMPTS)):
             report("looking for the image")

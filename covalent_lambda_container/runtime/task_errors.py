@@ -129,7 +129,7 @@ def _advice(exc: BaseException) -> str:
             return (
                 f"{cause.name} is not in the image. Name its package in ct.DepsPip, or in the "
                 "option requirements; add a module of your own with the option local_packages, "
-                "or send it with ct.DepsModule."
+                "or import it above the electron and send it with ct.DepsModule."
             )
         if isinstance(cause, (ImportError, OSError)):
             library = system_packages.advice(safe_str(cause))

@@ -15,7 +15,7 @@ from covalent_lambda_container import AWSLambdaContainerExecutor
 
 @dataclass(frozen=True)
 class Ended:
-    """How a function ended on the executor."""
+    """The outcome of a function on the executor."""
 
     value: Any
     stdout: str

@@ -1,4 +1,4 @@
-"""How the findings of ``covalent-lambda doctor`` are shown."""
+"""The display of the findings of ``covalent-lambda doctor``."""
 
 from __future__ import annotations
 

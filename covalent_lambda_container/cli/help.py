@@ -15,7 +15,7 @@ Body = Callable[..., Any]
 EXECUTOR_SECTION: Final = "Options of the executor"
 OUTPUT_SECTION: Final = "Output"
 _NEAR: Final = 0.7
-"""How alike names are, of which one is suggested for the other; of 1."""
+"""Least similarity of a suggested name, from 0 to 1."""
 
 
 class SectionOption(click.Option):

@@ -136,7 +136,10 @@ def instructions(stack: BackgroundStack, output: Output) -> None:
     output.note(f"The local stack is running: {stack.options['endpoint_url']}\n")
     section = read_section()
     if any(section.get(name) != value for name, value in stack.options.items()):
-        output.note("For workflows and covalent-lambda, in Covalent's configuration:\n")
+        output.note(
+            "For workflows and covalent-lambda, in Covalent's configuration ('local up "
+            "--configure' does the same):\n"
+        )
         output.note(f"  {command_for(stack.options)}\n")
     output.note(
         "Start Covalent's server, which reads its configuration once, and run workflows:\n"

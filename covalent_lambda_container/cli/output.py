@@ -33,7 +33,7 @@ _FOLDER: Final = Path(__file__).parents[1]
 
 
 class Output:
-    """Where a command's result and its messages go.
+    """The destination of a command's result and its messages.
 
     Parameters
     ----------

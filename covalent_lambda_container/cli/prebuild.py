@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 import click
 
+from covalent_lambda_container.cli.build_failures import BuildFailures
 from covalent_lambda_container.cli.help import command
 from covalent_lambda_container.cli.output import Output, reporting
 from covalent_lambda_container.cli.parameters import (
@@ -150,7 +151,7 @@ def _make(
     before = {status.target: status for status in statuses}
     after = dict(before)
     states: dict[BuildTarget, str] = {}
-    errors: list[LambdaContainerError] = []
+    failures = BuildFailures(output)
     missing = [
         status.target
         for status in statuses
@@ -172,8 +173,7 @@ def _make(
 
         for target, created in in_parallel(work, missing, at_once=jobs):
             if isinstance(created, LambdaContainerError):
-                errors.append(created)
-                output.error(f"{_title(target)}: {created}")
+                failures.add(_title(target), created)
                 states[target] = "failed"
             elif isinstance(created, Exception):
                 raise created
@@ -182,7 +182,7 @@ def _make(
                 rebuilt = created.image != before[target].image
                 states[target] = "built" if rebuilt else "function created"
     _show(list(after.values()), states, output, with_function=with_function)
-    return errors
+    return failures.errors
 
 
 def _build_here(
@@ -192,7 +192,7 @@ def _build_here(
     from covalent_lambda_container.executor.prebuild import build_here, in_parallel
 
     names: dict[BuildTarget, str] = {}
-    errors: list[LambdaContainerError] = []
+    failures = BuildFailures(output)
     service_for = wiring().service_for
     with output.steps() as begin:
 
@@ -209,8 +209,7 @@ def _build_here(
 
         for target, name in in_parallel(work, targets, at_once=jobs):
             if isinstance(name, LambdaContainerError):
-                errors.append(name)
-                output.error(f"{_title(target)}: {name}")
+                failures.add(_title(target), name)
             elif isinstance(name, Exception):
                 raise name
             else:
@@ -221,7 +220,7 @@ def _build_here(
         ["image", "packages", "for"],
         [[name, _packages(target), _users(target)] for target, name in built],
     )
-    return errors
+    return failures.errors
 
 
 def _show(

@@ -1,4 +1,4 @@
-"""Where a command's tasks come from: workflows, requirements files, dispatches."""
+"""The sources of a command's tasks: workflows, requirements files, dispatches."""
 
 from __future__ import annotations
 

@@ -22,10 +22,9 @@ def _sizes(_context: click.Context, _parameter: click.Parameter, text: str) -> l
     wrong = [word for word in words if not word.isdigit()]
     wrong += [str(size) for size in sizes if not least <= size <= most]
     if wrong or len(sizes) < _LEAST_SIZES:
-        seen = f"{wrong[0]!r} is not one" if wrong else f"{text!r} has {len(sizes)}"
+        seen = f"{wrong[0]!r} is not a size" if wrong else f"{text!r} names fewer than two sizes"
         raise click.BadParameter(
-            f"{seen}: use at least {_LEAST_SIZES} sizes from {least} to {most} MB, separated by "
-            "commas."
+            f"{seen}: use at least {_LEAST_SIZES} from {least} to {most} MB, separated by commas."
         )
     return sizes
 

@@ -35,7 +35,7 @@ Sized = tuple[int, Iterable[bytes]]
 
 
 class PickleFile(Protocol):
-    """What `pickletools` reads a pickle from."""
+    """A file from which `pickletools` reads a pickle."""
 
     def read(self, size: int, /) -> bytes:
         """Return so many bytes, or fewer at the end."""

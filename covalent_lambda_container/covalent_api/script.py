@@ -65,10 +65,9 @@ def lattices_of(module: ModuleType, path: Path, name: str | None) -> dict[str, L
         return there
     if name in there:
         return {name: there[name]}
-    seen = f"its lattices are {', '.join(there)}" if there else "it has no lattice"
-    asked = f"a lattice {name!r}" if name else "a lattice"
+    wanted = f" {name!r}: its lattices are {', '.join(there)}" if name and there else ""
     raise ConfigurationError(
-        f"{path} was searched for {asked}: {seen}.",
+        f"{path} has no lattice{wanted}.",
         hint="Lattices are found by their names in the file: @ct.lattice def workflow(…).",
     )
 

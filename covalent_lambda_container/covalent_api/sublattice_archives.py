@@ -23,8 +23,8 @@ _PIECE_CHARACTERS: Final = 1024 * 1024
 _LARGEST_DOCUMENT: Final = 64 * 1024 * 1024
 _LARGEST_HEADER: Final = 1024 * 1024
 _MOST_VALUES: Final = 500_000
-"""What is parsed in one call: bytes and values of JSON. A manifest has two kilobytes and some forty
-values for each node, a hook is a long text."""
+"""Limits of one call of the JSON parser, in bytes and values. A manifest has two kilobytes and some
+forty values for each node, a hook is a long text."""
 _ANY: Final = "*"
 """Allows every executor and every hook."""
 

@@ -1,4 +1,4 @@
-"""Where tasks run: images and functions, prepared once for all tasks with the same needs."""
+"""Images and functions to run tasks on, prepared once for all tasks with the same needs."""
 
 from __future__ import annotations
 
@@ -48,7 +48,7 @@ Needs = tuple[Hashable, tuple[LocalPackage, ...], int]
 
 @dataclass(frozen=True, kw_only=True)
 class FunctionTarget:
-    """Where tasks with the same needs run: an image in the registry, and its function."""
+    """The target of tasks with the same needs: an image in the registry, and its function."""
 
     image: ImageSpec
     function: FunctionSpec

@@ -1,4 +1,4 @@
-"""Where a task ran, as its error or the stderr of its node records it."""
+"""The function and image that a task ran on, as its error or the stderr of its node records it."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ class Place:
 
     @property
     def line(self) -> str:
-        """What the stderr of a failed task says of it."""
+        """The line about it in a failed task's stderr."""
         return f"{_RAN_ON}{self}"
 
 

@@ -26,7 +26,7 @@ REGION: Final = r"(eusc-)?[a-z]{2}((-gov)|(-iso[a-z]?))?-[a-z]+-[0-9]+"
 reference, and botocore's partitions, read 2026-11)."""
 
 HOST_LABEL: Final = re.compile(r"(?!-)[A-Za-z0-9-]{1,63}(?<!-)")
-"""What stands between the dots of an endpoint's host; botocore refuses any other."""
+"""A label of an endpoint's host name, between two dots; botocore refuses any other."""
 
 VARIABLE_NAME: Final = re.compile(r"[A-Za-z][A-Za-z0-9_]+")
 """Names of environment variables ("Environment", Lambda API reference, read 2026-11)."""

@@ -1,4 +1,4 @@
-"""How an option is declared: its type, annotated with everything else.
+"""The declaration of an option: its type, annotated with everything else.
 
 Nothing heavy is imported, so that the command line's help is fast.
 """

@@ -35,7 +35,7 @@ _OWN_TAGS: Final = (OWN_TAG[0], CREATOR_TAG)
 
 REQUIREMENTS: Final = "AWSLambdaContainerExecutor option requirements"
 CONSTRAINTS: Final = "AWSLambdaContainerExecutor option constraints"
-"""Where lines come from, for error messages."""
+"""The origin of lines, for error messages."""
 
 
 def check_requirements(requirements: list[str]) -> list[str]:

@@ -1,4 +1,4 @@
-"""Why an installation failed, in one sentence, and what helps, from the output of uv and pip.
+"""The reason of a failed installation in one sentence, and advice, from the output of uv and pip.
 
 Each function returns the reason, phrased to follow ``"The packages could not be installed: "``, and
 the advice or None.

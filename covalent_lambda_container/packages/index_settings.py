@@ -1,4 +1,4 @@
-"""How an installer reaches its package indexes; images contain none of these settings."""
+"""Settings with which an installer reaches its package indexes; images contain none of them."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ _OF_THIS_MACHINE: Final = ("UV_KEYRING_PROVIDER", "SSL_CLIENT_CERT")
 
 @dataclass(frozen=True, kw_only=True)
 class IndexSettings:
-    """How to reach package indexes.
+    """Settings for reaching package indexes.
 
     An instance may hold passwords. It exists during one build, its ``repr`` shows none of them, and
     it is never stored.

@@ -1,4 +1,4 @@
-"""What uv says of its own lock file, and of indexes: asked without network and configuration."""
+"""Reads uv's lock file with uv itself, without network and configuration, and its indexes."""
 
 from __future__ import annotations
 

@@ -26,7 +26,7 @@ _LONGEST_MESSAGE: Final = 4096
 
 @dataclass(frozen=True, kw_only=True)
 class Outcome:
-    """How a task ended.
+    """The end of a task: its answer, or an error.
 
     Parameters
     ----------

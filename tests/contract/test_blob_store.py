@@ -57,7 +57,7 @@ def http(method: str, url: str, body: bytes | None = None) -> tuple[int, bytes]:
 
 
 @pytest.mark.parametrize("body", [b"", b"\x00\xff" * 10])
-def test_what_is_put_can_be_got(store: BlobStore, key: str, body: bytes) -> None:
+def test_an_object_that_was_put_can_be_read(store: BlobStore, key: str, body: bytes) -> None:
     store.put(key, body)
     assert content(store, key) == body
 

@@ -92,7 +92,7 @@ def found(store: ImageStore, image_id: str) -> StoredImage | None:
     return next((image for image in store.list_images() if image.id == image_id), None)
 
 
-def test_an_image_is_listed_with_what_it_was_made_on(side: Side, value: str) -> None:
+def test_an_image_is_listed_with_its_parent(side: Side, value: str) -> None:
     store, make = side
     name = f"{MARK}:{value}"
     below = make(name)
@@ -145,7 +145,7 @@ def test_an_image_without_a_name_stays_while_something_is_made_on_it(
     assert store.list_images() == []
 
 
-def test_old_images_go_and_young_ones_keep_what_they_are_made_on(
+def test_old_images_are_removed_and_young_ones_keep_their_parents(
     side: Side, value: str, tmp_path: Path
 ) -> None:
     store, make = side

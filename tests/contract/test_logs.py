@@ -55,7 +55,7 @@ def test_a_function_that_wrote_nothing_has_no_last_event(side: Side) -> None:
         list(logs.read(NAME, NOW))
 
 
-def test_what_was_written_since_a_time_is_read_in_order(side: Side) -> None:
+def test_events_since_a_time_are_read_in_order(side: Side) -> None:
     logs, write = side
     for minutes, text in ((30, "old"), (10, "middle"), (1, "new")):
         write(NOW - timedelta(minutes=minutes), text)

@@ -55,7 +55,7 @@ def prebuild(server: CovalentServer, *arguments: str, **environment: str) -> lis
     return result
 
 
-def test_a_dispatcher_without_docker_runs_what_was_prebuilt(without_docker: Dispatcher):
+def test_a_dispatcher_without_docker_runs_prebuilt_images(without_docker: Dispatcher):
     (made,) = prebuild(without_docker.server, str(IRIS), "--kwargs", '{"copies": 2000}')
     assert made["requirements"] == ["scikit-learn==1.7.2"]
     assert "COMPLETED" in without_docker.run(IRIS)
@@ -64,7 +64,7 @@ def test_a_dispatcher_without_docker_runs_what_was_prebuilt(without_docker: Disp
 
 
 @pytest.mark.parametrize("script", ["data_follows.py", "covalent_inside.py"])
-def test_a_finished_dispatch_shows_what_its_tasks_used(dispatcher: Dispatcher, script: str):
+def test_a_finished_dispatch_shows_its_tasks_packages(dispatcher: Dispatcher, script: str):
     before = len(dispatcher.steps("task.invoke"))
     outcome = dispatcher.outcome(script)
     assert outcome["status"] == "COMPLETED"

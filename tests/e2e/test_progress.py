@@ -39,7 +39,7 @@ def command(dispatcher: Any, *arguments: str) -> str:
     return ended.stdout
 
 
-def test_a_node_shows_what_is_done_for_it(watched: dict[str, Any]) -> None:
+def test_a_node_shows_its_progress(watched: dict[str, Any]) -> None:
     *before, last = watched["seen"]
     waiting = [text for text in before if "since" in text]
     assert waiting

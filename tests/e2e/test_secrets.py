@@ -242,7 +242,7 @@ def test_no_password_is_left_by_a_build_without_docker(
                 assert canaries.in_bytes(gzip.decompress(blob)) == set()
 
 
-def test_the_search_finds_what_exists(canaries: Canaries, tmp_path: Path):
+def test_the_search_finds_existing_secrets(canaries: Canaries, tmp_path: Path):
     (tmp_path / "packed").write_bytes(gzip.compress(f"…{canaries.words['url']}…".encode()))
     pair = f"keyring:{canaries.words['keyring']}".encode()
     (tmp_path / "header").write_bytes(b"Basic " + base64.b64encode(pair))

@@ -91,7 +91,7 @@ class FakeFunctions:
 
     @property
     def environments(self) -> int:
-        """How many warm environments there are."""
+        """The number of warm environments."""
         return len(self._idle)
 
     def discard_environments(self) -> None:

@@ -73,7 +73,7 @@ class LoopbackServer:
 
     @property
     def url(self) -> str:
-        """Where it is."""
+        """Its address."""
         return f"{self._scheme}://{self.endpoint}"
 
     def __enter__(self: Server) -> Server:

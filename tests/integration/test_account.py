@@ -100,7 +100,7 @@ def test_an_account_is_set_up_once(covalent_lambda: Run, aws: Any, names: dict[s
     assert {action for each in again.values() for action in each} == {"keep"}
 
 
-def test_what_was_changed_by_hand_is_fixed(covalent_lambda: Run, aws: Any, names: dict[str, str]):
+def test_manual_changes_are_fixed(covalent_lambda: Run, aws: Any, names: dict[str, str]):
     assert covalent_lambda("bootstrap").exit_code == 0
     rule = {
         "ID": "other",
@@ -160,7 +160,7 @@ def test_a_role_that_an_arn_names_is_made_at_its_path(
     assert aws("iam").get_role(RoleName=names["role"])["Role"]["Arn"] == arn
 
 
-def test_what_others_created_stays_until_it_is_adopted(
+def test_resources_of_others_are_unchanged_until_they_are_adopted(
     covalent_lambda: Run, aws: Any, names: dict[str, str]
 ):
     aws("s3").create_bucket(Bucket=names["bucket"])
@@ -181,7 +181,7 @@ def test_what_others_created_stays_until_it_is_adopted(
     assert names["bucket"] not in names_left
 
 
-def test_teardown_asks_and_removes_what_was_created(
+def test_teardown_asks_and_removes_created_resources(
     covalent_lambda: Run, aws: Any, names: dict[str, str]
 ):
     assert covalent_lambda("bootstrap").exit_code == 0

@@ -80,7 +80,7 @@ def workflow(x):
     return str(path)
 
 
-def test_prebuild_makes_what_a_second_one_finds_quickly(program: Any, tmp_path: Path, aws: Any):
+def test_a_second_prebuild_finds_everything_quickly(program: Any, tmp_path: Path, aws: Any):
     flow = workflow(tmp_path / "flow.py", [TINY])
     (made,) = json.loads(program("prebuild", flow, "--json").stdout)
     assert made["state"] in ("built", "function created", "there")
@@ -257,7 +257,7 @@ def test_two_that_start_it_at_once_get_the_same(background: str, environment: An
     assert json.loads(one) == json.loads(other)
 
 
-def test_what_was_created_is_listed_read_and_removed(
+def test_functions_and_images_are_listed_and_removed_and_their_logs_read(
     program: Any, tmp_path: Path, stack: Any, options: dict[str, Any]
 ):
     flow = workflow(tmp_path / "flow.py", ["iniconfig>=2.1,<3"])

@@ -72,7 +72,7 @@ def test_all_is_well(found: Callable[..., dict[str, Finding]], stack: Any):
     assert findings["AWS region"].message == f"us-east-1 at {stack.endpoint_url}"
 
 
-def test_what_a_dispatcher_may_not_see_is_not_a_problem(options: dict[str, Any]):
+def test_missing_permissions_to_look_are_not_a_problem(options: dict[str, Any]):
     findings = {each.name: each for each in diagnose(Options.check(options))}
     assert {findings[name].status for name in HEALTHY_HERE} == {OK}
     assert "objects can be written" in findings["bucket"].message

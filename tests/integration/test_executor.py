@@ -229,7 +229,7 @@ def test_an_image_that_exists_costs_no_docker_call_and_one_of_ecr(
     assert asked == ["before-send.ecr.BatchGetImage"]
 
 
-def test_an_image_in_ecr_says_what_is_in_it(options: Any, cache_dir: str, aws: Any, stack: Any):
+def test_an_image_in_ecr_lists_its_contents(options: Any, cache_dir: str, aws: Any, stack: Any):
     executor = AWSLambdaContainerExecutor(
         **options | {"profile": stack.owner_profile}, cache_dir=cache_dir
     )

@@ -59,7 +59,7 @@ def test_environments_stand_ready_before_the_first_task(options: Any, cache_dir:
     assert environments(f"MARK={mark}") == 3
 
 
-def test_stderr_ends_with_what_the_task_used(options: Any, cache_dir: str):
+def test_stderr_ends_with_the_usage_line(options: Any, cache_dir: str):
     def work() -> None:
         import sys
         import time

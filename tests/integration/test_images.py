@@ -134,7 +134,7 @@ def _is_packages(image: StoredImage) -> bool:
     return all(name.startswith(f"{PACKAGES_REPOSITORY}:") for name in image.names)
 
 
-def test_what_builds_have_left_can_go(spec: ImageSpec, tmp_path: Path):
+def test_files_of_earlier_builds_can_be_removed(spec: ImageSpec, tmp_path: Path):
     # A command of its own: nobody else makes images of this spec, or on them.
     spec = replace(spec, requirements=PACKAGES[-1:], commands=(f": {uuid.uuid4()}",))
     engine, name = OwnImages(spec), f"{NAME}:{spec.tag}"
@@ -187,7 +187,7 @@ def test_an_image_has_its_packages_compiled_and_a_list_of_them(
     assert said.spec == json.loads(spec.json)
 
 
-def test_what_has_no_wheel_is_built_and_nothing_of_the_build_remains(
+def test_a_source_build_leaves_nothing_in_the_image(
     client: docker.DockerClient,
     root_image: str,
     names: list[str],
@@ -269,7 +269,7 @@ def test_a_package_that_nobody_has_says_so(
 
 
 @pytest.mark.parametrize(("offline", "interfaces"), [(True, ["lo"]), (False, ["lo", "eth0"])])
-def test_what_needs_no_network_has_none(
+def test_an_offline_container_has_no_network(
     root_image: str, offline: bool, interfaces: list[str]
 ) -> None:
     names = "import json, socket; print(json.dumps([name for _, name in socket.if_nameindex()]))"
@@ -356,7 +356,7 @@ def test_an_image_for_another_processor(
         assert (elf.content[:4], elf.content[18:20]) == (b"\x7fELF", EM_AARCH64)
 
 
-def test_what_has_no_wheel_for_another_processor_says_so(
+def test_a_missing_wheel_for_another_processor_is_reported(
     arm64_root: str, names: list[str], tmp_path: Path
 ):
     spec = image_spec(

@@ -88,7 +88,7 @@ def function_image(client: docker.DockerClient, root_image: str) -> Iterator[str
     client.images.remove(image.id, force=True)
 
 
-def test_has_what_a_deployment_needs(stack: LocalStack, aws: Callable[[str], Any]):
+def test_has_the_resources_of_a_deployment(stack: LocalStack, aws: Callable[[str], Any]):
     aws("s3").head_bucket(Bucket=stack.bucket)
     aws("ecr").describe_repositories(repositoryNames=[stack.repository])
     role = aws("iam").get_role(RoleName=stack.role_name)["Role"]

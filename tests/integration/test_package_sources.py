@@ -221,7 +221,7 @@ def test_hashes_are_checked(
 
 
 @pytest.mark.parametrize("lines", [["beta"], ["beta", "alpha of another content"]])
-def test_what_has_another_hash_or_none_is_not_installed(
+def test_a_package_with_another_hash_or_none_is_not_installed(
     lines: list[str], index: PrivateIndex, install: Install, monkeypatch: pytest.MonkeyPatch
 ):
     login = f"user:{PASSWORD}"

@@ -117,7 +117,7 @@ PUSHES = tuple(action for action, do in NEEDED_FOR.items() if do is LimitedIdent
 
 
 @pytest.mark.parametrize("action", PUSHES)
-def test_a_push_without_docker_needs_what_dockers_needs(
+def test_a_push_without_docker_needs_the_same_permissions(
     identity: Callable[[Document], LimitedIdentity], action: str, seen_allowed: set[Any]
 ):
     pushes = DISPATCHER
@@ -191,7 +191,7 @@ def test_it_does_not_reach(
     assert denied(lambda: do(identity(document)))
 
 
-def test_what_ci_creates_runs_for_a_dispatcher_that_does_not_build(
+def test_a_dispatcher_that_does_not_build_runs_images_of_ci(
     identity: Callable[[Document], LimitedIdentity], options: dict[str, Any], tmp_path: Path
 ):
     (tmp_path / "requirements.txt").write_text("iniconfig==2.1.0\n")

@@ -37,7 +37,7 @@ def wheel(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return built
 
 
-def test_the_wheel_holds_what_images_are_made_from(wheel: Path):
+def test_the_wheel_contains_the_sources_of_images(wheel: Path):
     names = set(zipfile.ZipFile(wheel).namelist())
     package = "covalent_lambda_container"
     expected = {

@@ -1,4 +1,4 @@
-"""Whether a task ended as it may, given what broke meanwhile."""
+"""Checks that a task ended as the faults during its run allow."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What breaks during a soak, at random, and when it did."""
+"""Random faults during a soak, and their times."""
 
 from __future__ import annotations
 

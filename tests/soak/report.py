@@ -1,4 +1,4 @@
-"""What a soak has shown."""
+"""The report on a soak."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ LEAK = "leak"
 
 
 class Held(NamedTuple):
-    """What this process holds."""
+    """The memory, files and threads of this process."""
 
     memory_mb: float
     files: int
@@ -44,7 +44,7 @@ class Held(NamedTuple):
 
 @dataclass
 class Report:
-    """What a soak has shown.
+    """The report on a soak.
 
     Attributes
     ----------

@@ -1,4 +1,4 @@
-"""What a soak runs on: a stack that can be lost, and a service that reaches it through proxies."""
+"""The system of a soak: a stack that can be lost, and a service that reaches it by proxies."""
 
 from __future__ import annotations
 

@@ -302,7 +302,7 @@ def test_two_executors_share_no_list() -> None:
     assert other.requirements == _EXECUTOR_PLUGIN_DEFAULTS["requirements"] == []
 
 
-def test_run_refuses_what_covalent_does_not_pass() -> None:
+def test_run_refuses_calls_that_covalent_does_not_make() -> None:
     metadata = {"dispatch_id": "dispatch", "node_id": 0}
     with pytest.raises(
         TypeError, match="expects the callable that Covalent's dispatcher assembles"

@@ -95,5 +95,5 @@ def test_the_stub_reads_the_length_of_a_body(name: str):
     assert stub.content_length(b"GET / HTTP/1.1\r\nHost: a") == 0
 
 
-def test_the_stub_refuses_what_it_does_not_know():
+def test_the_stub_refuses_unknown_requests():
     assert stub.aws_answer("POST", "/", b"", b"").startswith(b"HTTP/1.1 501 ")

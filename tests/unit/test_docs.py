@@ -29,7 +29,7 @@ LINK = re.compile(r"\[[^\]]*\]\(([^)\s]+)\)")
         ("make_cost.py", "cost.md"),
     ],
 )
-def test_what_a_script_writes_is_what_exists(script: str, written: str) -> None:
+def test_generated_pages_are_up_to_date(script: str, written: str) -> None:
     made = subprocess.run(
         [sys.executable, ROOT / "docs" / script], capture_output=True, text=True, check=True
     )

@@ -165,7 +165,7 @@ IDS = [module_path(path) for path in FILES]
 
 
 @pytest.mark.parametrize("path", FILES, ids=IDS)
-def test_a_module_imports_only_what_its_folder_may(path: Path) -> None:
+def test_a_module_imports_only_allowed_folders(path: Path) -> None:
     own = layer_of(module_path(path))
     assert own, "say in MAY_IMPORT what it may import"
     assert {layer_of(name) for name in imported_modules(path)} - {own} <= MAY_IMPORT[own]

@@ -182,7 +182,7 @@ def test_advice_stands_in_a_nodes_error_or_else_in_its_stderr(
     ("module", "advice"),
     [("psutil", r"belongs to psutil==[\d.]+: require it with"), ("nosuch", "not in the image")],
 )
-def test_what_this_machine_knows_of_a_missing_module_is_reported(
+def test_the_origin_of_a_missing_module_is_reported(
     executor: Any, module: str, advice: str
 ) -> None:
     def fail(module: str) -> None:

@@ -17,7 +17,7 @@ from tests.fakes.account_server import (
 )
 
 
-def test_stderr_ends_with_what_the_task_used(account: Account, given: dict[str, Any]) -> None:
+def test_stderr_ends_with_the_usage_line(account: Account, given: dict[str, Any]) -> None:
     account.answer["stderr"] = "a warning\n"
     warning, line, nothing = run(Executor(**given))[2].split("\n")
     assert warning == "a warning"

@@ -6,6 +6,7 @@ import re
 from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Final
+from urllib.parse import urlsplit
 
 from botocore.exceptions import (
     BotoCoreError,
@@ -138,7 +139,7 @@ def explained(
             hint="Set the option region, or AWS_DEFAULT_REGION for the dispatcher.",
         ) from exc
     except EndpointConnectionError as exc:
-        url = str(exc.kwargs.get("endpoint_url"))
+        url = "{0.scheme}://{0.netloc}".format(urlsplit(str(exc.kwargs.get("endpoint_url"))))
         raise ConfigurationError(
             f"Nothing answers at {url}: {failed}.", hint=endpoint_advice(url)
         ) from exc

@@ -121,7 +121,7 @@ class CurrentCredentials(_Delegating):
         self._next_reading = float("-inf")
         self.method = found.method
         self.generation = 0
-        """How often they were replaced. Read before they are used, it says what was used."""
+        """The number of replacements. Read before a use, it identifies the credentials used."""
 
     @property
     def are_due(self) -> bool:

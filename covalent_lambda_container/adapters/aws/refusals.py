@@ -39,7 +39,8 @@ _NOT_THE_DISPATCHERS: Final = ("operator", "bootstrap")
 
 _REFUSED: Final = re.compile(r"not authorized to perform: ([a-z0-9-]{1,40}:[A-Za-z0-9]{1,60})\b")
 
-_OWN_NAMES: Final = ("localhost", "127.0.0.1")
+OWN_NAMES: Final = ("localhost", "127.0.0.1")
+"""Names of this machine in endpoints, which are then a local stack's."""
 _REGION: Final = re.compile(r"//[^/]*?\.([a-z]{2,}(?:-[a-z0-9]+)+)\.[a-z0-9.-]*amazonaws\.com")
 
 
@@ -70,7 +71,7 @@ def permission_advice(exc: ClientError) -> str:
 def endpoint_advice(url: str) -> str:
     """Return advice for an endpoint of AWS that cannot be reached."""
     parts = urlsplit(url)
-    if parts.hostname in _OWN_NAMES:
+    if parts.hostname in OWN_NAMES:
         up = f"covalent-lambda local up --port {parts.port}"
         return (
             f"If this is the local stack, start it: {up}\n"

@@ -14,13 +14,19 @@ import boto3
 import botocore.session
 from botocore.config import Config
 from botocore.credentials import Credentials, ReadOnlyCredentials
-from botocore.exceptions import BotoCoreError, ClientError, NoCredentialsError
+from botocore.exceptions import (
+    BotoCoreError,
+    ClientError,
+    EndpointConnectionError,
+    NoCredentialsError,
+)
 from botocore.httpsession import get_cert_path
 from botocore.utils import get_environ_proxies
 
 from covalent_lambda_container.adapters.aws.aws_errors import explained
 from covalent_lambda_container.adapters.aws.credential_source import CredentialSource
 from covalent_lambda_container.adapters.aws.credentials import CurrentCredentials
+from covalent_lambda_container.adapters.aws.refusals import OWN_NAMES
 from covalent_lambda_container.adapters.aws.refused_requests import repeat_refused_requests
 from covalent_lambda_container.concurrency.event_loop import PerLoop, in_thread
 from covalent_lambda_container.errors import ConfigurationError
@@ -40,6 +46,8 @@ _S3_CONNECTIONS: Final = 64
 _RETRIES: Final[Any] = {"mode": "standard", "max_attempts": 3}
 _CONTROL_PLANE_RETRIES: Final[Any] = {"mode": "standard", "max_attempts": 8}
 """boto3's own retries, for calls that may be repeated."""
+_OWN_ATTEMPTS: Final = 4
+"""Attempts where nothing listens on this machine, about four seconds: a stack may be restarting."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -153,7 +161,7 @@ class AwsClients:
 
     @property
     def generation(self) -> int:
-        """How often the credentials were replaced because AWS refused them."""
+        """The number of times the credentials were replaced because AWS refused them."""
         return self._credentials.generation if self._credentials else 0
 
     def replace_refused(self, generation: int) -> bool:
@@ -241,9 +249,21 @@ class AwsClients:
         # boto3 sessions must not create clients in several threads at once.
         with self._lock, explained(f"open an AWS client for {service}"):
             _ = self._credentials
-            return self._session.client(  # type: ignore[call-overload]
+            client = self._session.client(  # type: ignore[call-overload]
                 service, config=config, endpoint_url=self.target.endpoint_url or None
             )
+        if urlsplit(client.meta.endpoint_url).hostname in OWN_NAMES:
+            client.meta.events.register_first("needs-retry", _give_up_early)
+        return client
+
+
+def _give_up_early(attempts: int, caught_exception: Exception | None, **_: Any) -> None:
+    """End boto3's retries of a request that this machine itself refuses: its stack is stopped.
+
+    For Lambda's control plane, they would take most of a minute.
+    """
+    if isinstance(caught_exception, EndpointConnectionError) and attempts >= _OWN_ATTEMPTS:
+        raise caught_exception
 
 
 @functools.lru_cache(maxsize=64)

@@ -22,7 +22,7 @@ TAIL_LINES: Final = 50
 """Lines of output that an error shows."""
 
 _STEP: Final = re.compile(r"Step \d+/\d+ : | ---> |(?:Removing|Removed) intermediate container ")
-"""What the classic builder writes itself: it would push out what a command says. An error has its
+"""Lines of the classic builder itself, which would push out a command's output. An error has its
 command anyway."""
 
 _UNREACHABLE: Final = re.compile(

@@ -50,7 +50,7 @@ def actions(steps: list[account.Step]) -> list[tuple[str, str]]:
     return [(step.action, step.detail) for step in steps]
 
 
-def test_what_is_missing_is_created_with_all_its_settings() -> None:
+def test_missing_resources_are_created_with_all_settings() -> None:
     thing = Thing()
     steps = account.plan_bootstrap([thing])
     assert actions(steps) == [("create", ""), ("set", "private"), ("set", "tidy")]
@@ -70,13 +70,13 @@ def test_the_second_time_nothing_is_done() -> None:
     assert not any(step.changes for step in again)
 
 
-def test_what_was_changed_by_hand_is_set_again() -> None:
+def test_manual_changes_are_undone() -> None:
     thing = Thing(there=True, ours=True)
     thing.holding = {"private"}
     assert actions(account.plan_bootstrap([thing])) == [("keep", "private"), ("set", "tidy")]
 
 
-def test_what_others_created_is_not_changed() -> None:
+def test_resources_of_others_are_not_changed() -> None:
     thing = Thing(there=True)
     steps = account.plan_bootstrap([thing])
     assert [step.action for step in steps] == ["leave", "leave"]
@@ -85,7 +85,7 @@ def test_what_others_created_is_not_changed() -> None:
     assert not thing.ours
 
 
-def test_what_others_created_can_be_adopted() -> None:
+def test_resources_of_others_can_be_adopted() -> None:
     thing = Thing(there=True)
     account.apply(account.plan_bootstrap([thing], adopt=True), lambda _: None)
     assert thing.ours
@@ -100,13 +100,13 @@ def test_the_last_made_is_removed_first() -> None:
     assert not any(thing.there for thing in things)
 
 
-def test_what_others_created_and_what_does_not_exist_is_not_removed() -> None:
+def test_resources_of_others_and_absent_ones_are_not_removed() -> None:
     steps = account.plan_teardown([Thing(there=True), Thing()])
     assert [step.action for step in steps] == ["absent", "leave"]
     assert not any(step.changes for step in steps)
 
 
-def test_nothing_is_removed_if_anything_holds_what_is_others() -> None:
+def test_nothing_is_removed_if_a_resource_has_contents_of_others() -> None:
     free, full = Thing("free", there=True, ours=True), Thing("full", there=True, ours=True)
     full.in_the_way = ["it holds photographs"]
     with pytest.raises(ConfigurationError, match=r"full: it holds photographs(.|\n)*--force"):
@@ -116,6 +116,6 @@ def test_nothing_is_removed_if_anything_holds_what_is_others() -> None:
     assert not full.there
 
 
-def test_a_step_says_what_about_whom() -> None:
+def test_a_step_names_its_action_and_its_resource() -> None:
     step = account.Step("set", "bucket", "jobs", "public access is blocked")
     assert str(step) == "set    bucket jobs: public access is blocked"

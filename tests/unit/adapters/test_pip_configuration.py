@@ -93,7 +93,7 @@ def test_the_environment_wins_over_files_and_uvs_over_pips(
     assert read_index_settings().find_links == ("https://a.example.com", "/b")
 
 
-def test_an_empty_variable_does_not_hide_what_a_file_says(
+def test_an_empty_variable_does_not_hide_a_files_value(
     pip_conf: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     pip_conf.write_text("[global]\nindex-url = https://file.example.com\n")

@@ -103,7 +103,7 @@ def test_a_name_that_nobody_has_is_final(installed: Callable[[str], list[str]]) 
     )
 
 
-def test_what_has_only_a_source_archive_may_be_built(
+def test_a_package_with_only_a_source_archive_may_be_built(
     installed: Callable[[str], list[str]], tmp_path: Path
 ) -> None:
     folder = tmp_path / "index-1" / "beta"
@@ -122,7 +122,7 @@ def test_what_has_only_a_source_archive_may_be_built(
         ("", WheelsMissing, "Wheels are required for `beta`"),
     ],
 )
-def test_what_excludes_the_images_python_is_not_built(
+def test_a_package_that_excludes_the_images_python_is_not_built(
     needed: str,
     raised: type[Exception],
     said: str,

@@ -65,7 +65,9 @@ def test_options_are_set_shown_and_removed() -> None:
         ("s3_bucket_name=Bad_Bucket", "option s3_bucket_name='Bad_Bucket'"),
     ],
 )
-def test_what_cannot_be_set_is_said_and_nothing_is_written(assignment: str, said: str) -> None:
+def test_an_invalid_assignment_is_refused_and_nothing_is_written(
+    assignment: str, said: str
+) -> None:
     before = configuration_file().read_bytes()
     ended = config("set", "region=eu-north-1", assignment)
     assert ended.exit_code == 2
@@ -81,7 +83,7 @@ def test_a_wrong_value_can_be_corrected() -> None:
     assert config("set", "memory_size=128").exit_code == 0
 
 
-def test_what_is_not_an_option_is_shown_and_can_be_removed() -> None:
+def test_unknown_names_are_shown_and_can_be_removed() -> None:
     change_section({"memory": 1024})
     shown = config("show")
     assert "there is no option memory. Did you mean memory_size" in shown.stderr
@@ -100,7 +102,7 @@ def test_values_are_written_as_a_shell_and_toml_take_them(tmp_path: Path) -> Non
 
 
 @pytest.mark.parametrize("flags", [(), ("--all",)])
-def test_what_is_shown_is_what_the_file_has(flags: tuple[str, ...]) -> None:
+def test_the_printed_section_is_the_files_own(flags: tuple[str, ...]) -> None:
     for shown in (config("set", 'environment={"MODE": "b"}'), config("show", *flags)):
         section = toml.loads(shown.stdout)["executors"]["awslambda_container"]
         assert section["environment"] == read_section()["environment"] == {"MODE": "b"}

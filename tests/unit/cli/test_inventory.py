@@ -139,9 +139,7 @@ def test_a_dry_run_removes_nothing(run: Run, stores: Any, name: str) -> None:
     assert stores.registry.tags
 
 
-def test_what_is_superfluous_is_removed_when_it_was_confirmed(
-    run: Run, stores: Any, name: str
-) -> None:
+def test_unused_resources_are_removed_after_confirmation(run: Run, stores: Any, name: str) -> None:
     refused = run("gc", answer="n\n")
     assert refused.exit_code == 1
     assert name in refused.stderr
@@ -153,7 +151,7 @@ def test_what_is_superfluous_is_removed_when_it_was_confirmed(
     assert run("gc", "--yes").stdout == "nothing to remove\n"
 
 
-def test_what_is_used_before_it_was_confirmed_stays(
+def test_resources_used_before_confirmation_are_kept(
     run: Run, stores: Any, name: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def confirm(*_: Any, **__: Any) -> bool:
@@ -166,7 +164,7 @@ def test_what_is_used_before_it_was_confirmed_stays(
     assert stores.registry.tags
 
 
-def test_what_is_younger_stays(run: Run, stores: Any) -> None:
+def test_younger_resources_are_kept(run: Run, stores: Any) -> None:
     assert run("gc", "--yes", "--keep", "36d").stdout == "nothing to remove\n"
     removed = json.loads(run("gc", "--yes", "--keep", "34d", "--json").stdout)
     assert (len(removed["functions"]), len(removed["images"]), removed["removed"]) == (1, 1, True)
@@ -179,7 +177,7 @@ def test_a_time_is_a_number_and_a_unit(run: Run, stores: Any, keep: str) -> None
     assert f"{keep!r} is not a duration: write 30d, 12h, 15m or 45s." in ended.stderr
 
 
-def test_logs_show_what_a_function_wrote(run: Run, stores: Any, name: str) -> None:
+def test_logs_show_a_functions_output(run: Run, stores: Any, name: str) -> None:
     stores.logs.write(name, ago(minutes=5), "hello\n")
     (line,) = run("logs", name).stdout.splitlines()
     assert line.endswith("  hello")

@@ -50,7 +50,7 @@ def test_both_instructions_lead_to_the_same_place_as_the_same_user() -> None:
     assert "covalent-lambda list --profile covalent-lambda-local-owner" in stderr
 
 
-def test_what_is_configured_already_is_not_asked_for() -> None:
+def test_configured_options_are_not_printed_again() -> None:
     change_section(STACK.options)
     assert "config set" not in shown()[1]
 

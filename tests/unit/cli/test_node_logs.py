@@ -67,7 +67,7 @@ def test_lines_come_once_and_whole() -> None:
     ]
 
 
-def test_without_follow_what_exists_is_shown() -> None:
+def test_without_follow_the_existing_output_is_shown() -> None:
     assert shown([node("one\ntw", "war")], follow=False) == [
         ("stdout", "one"),
         ("stdout", "tw"),
@@ -122,7 +122,7 @@ def test_the_output_of_a_task_that_prints_without_end_continues() -> None:
 
 
 @given(st.text(), st.text())
-def test_what_was_added_is_new(before: str, added: str) -> None:
+def test_only_added_lines_are_new(before: str, added: str) -> None:
     assert news(before, before + added) == added
 
 

@@ -24,7 +24,7 @@ def run(body: Any, *arguments: str) -> Result:
     return CliRunner().invoke(command, arguments)
 
 
-def test_whatever_is_printed_meanwhile_is_talk() -> None:
+def test_output_of_others_goes_to_stderr() -> None:
     @click.command()
     @reporting
     def talk(output: Output) -> None:
@@ -82,7 +82,7 @@ def test_progress_is_drawn_on_a_terminal_and_nowhere_else(
         assert shown.splitlines()[1].startswith("[image] 3f2a: done (")
 
 
-def test_what_is_said_meanwhile_stands_above_what_is_drawn(
+def test_messages_appear_above_the_progress_display(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     monkeypatch.setenv("TERM", "xterm")
@@ -161,7 +161,7 @@ def test_quiet_leaves_the_result_warnings_and_errors() -> None:
     assert (ended.stdout, ended.stderr) == ("the answer\n", "Warning: look out\n")
 
 
-def test_verbose_shows_what_is_logged_once() -> None:
+def test_verbose_shows_log_messages_once() -> None:
     @click.command()
     @reporting
     def talk(output: Output) -> None:

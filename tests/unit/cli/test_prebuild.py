@@ -112,7 +112,7 @@ def rows(prebuild: Run) -> Rows:
     return invoke
 
 
-def test_what_is_missing_is_created_and_listed(
+def test_missing_images_and_functions_are_created_and_listed(
     prebuild: Run, rows: Rows, account: Account, flow: str
 ) -> None:
     ended = prebuild(flow, "--kwargs", '{"n": 1}')
@@ -128,6 +128,18 @@ def test_what_is_missing_is_created_and_listed(
     assert {row["spec"] for row in made.values()} == account.registry.tags
 
 
+def test_a_reason_is_shown_once_with_the_commands_flags(
+    prebuild: Run, account: Account, flow: str
+) -> None:
+    failure = ImageBuildError("No root.", hint="Check the option base_image.")
+    account.builder.failures += [failure] * 2
+    ended = prebuild(flow, "--jobs", "1")
+    assert ended.exit_code == 4
+    assert ended.stderr.count("No root.") == 1
+    assert ended.stderr.count("failed for the same reason as") == 1
+    assert "--base-image" in ended.stderr
+
+
 def test_a_second_time_nothing_is_made(
     prebuild: Run, rows: Rows, account: Account, flow: str
 ) -> None:
@@ -137,7 +149,7 @@ def test_a_second_time_nothing_is_made(
     assert (account.builder.builds, account.functions.created) == made
 
 
-def test_what_is_to_be_rebuilt_is_made_although_it_is_there(
+def test_force_rebuild_rebuilds_an_existing_image(
     prebuild: Run, rows: Rows, account: Account, flow: str, tmp_path: Path
 ) -> None:
     prebuild(flow)
@@ -258,7 +270,7 @@ def test_of_several_lattices_each_gets_its_own_arguments(rows: Rows, tmp_path: P
     assert list(rows(str(both), *named, "--plan")) == ["inflection==0.5.1"]
 
 
-def test_what_cannot_be_built_here_does_not_keep_the_others_from_being_built(
+def test_a_failed_local_build_does_not_keep_the_others_from_being_built(
     prebuild: Run, account: Account, flow: str
 ) -> None:
     account.builder.failures.append(ImageBuildError("Build failed: no such package."))
@@ -297,7 +309,7 @@ def test_an_error_that_all_tasks_have_is_said_once(
         (["FLOW", "--no-push", "--plan"], "--no-push builds"),
     ],
 )
-def test_what_cannot_be_done_is_said(
+def test_unusable_arguments_are_reported(
     prebuild: Run, account: Account, flow: str, arguments: list[str], said: str
 ) -> None:
     ended = prebuild(*(argument.replace("FLOW", flow) for argument in arguments))
@@ -333,7 +345,7 @@ def test_an_exception_is_returned_with_its_item() -> None:
 
 
 @pytest.mark.parametrize("version", ["foo", "3", "2.7", "3.12.1"])
-def test_what_is_no_version_of_python_is_an_invalid_option(version: str) -> None:
+def test_an_invalid_python_version_is_refused(version: str) -> None:
     ended = CliRunner().invoke(cli, ["prebuild", "w.py", "--python", version])
     assert ended.exit_code == 2
     assert f"{version!r} is not a Python that functions can have" in ended.stderr

@@ -61,7 +61,7 @@ def names(engine: FakeImageStore) -> list[tuple[str, ...]]:
     return [image.names for image in engine.list_images()]
 
 
-def test_a_dry_run_says_what_would_go_and_removes_nothing(
+def test_a_dry_run_lists_unused_files_and_removes_nothing(
     run: Run, engine: FakeImageStore, archive: Path
 ) -> None:
     shown = run("--dry-run")
@@ -105,7 +105,7 @@ def test_as_json_it_is_exact(run: Run, archive: Path) -> None:
     assert datetime.fromisoformat(image["last_used"]) == OLD
 
 
-def test_what_is_used_before_it_was_confirmed_stays(
+def test_resources_used_before_confirmation_are_kept(
     run: Run, engine: FakeImageStore, archive: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def confirm(*_: Any, **__: Any) -> bool:
@@ -118,7 +118,7 @@ def test_what_is_used_before_it_was_confirmed_stays(
     assert names(engine) == [("python:3.11",)]
 
 
-def test_what_is_younger_stays(run: Run, engine: FakeImageStore, archive: Path) -> None:
+def test_younger_resources_are_kept(run: Run, engine: FakeImageStore, archive: Path) -> None:
     assert run("--yes", "--keep", "41d").stdout == "nothing to remove\n"
     assert archive.exists()
 

@@ -83,7 +83,7 @@ def test_a_flag_goes_before_the_configuration(configured_base: None) -> None:
         (["--python", "3.11.2"], "write 3.10 or later"),
     ],
 )
-def test_what_cannot_be_used_is_named(arguments: list[str], said: str) -> None:
+def test_unusable_arguments_are_named(arguments: list[str], said: str) -> None:
     ended = render(*arguments)
     assert ended.exit_code in (2, 8)
     assert said in ended.stderr

@@ -33,7 +33,7 @@ def workflow(tmp_path: Path) -> str:
     return str(path)
 
 
-def test_it_says_what_will_run_and_asks(workflow: str) -> None:
+def test_the_number_of_runs_is_shown_before_the_question(workflow: str) -> None:
     arguments = ["tune", workflow, "--memory", "512,1024", "--runs", "2"]
     ended = CliRunner().invoke(cli, arguments, input="n\n")
     assert ended.exit_code == 1

@@ -1,4 +1,4 @@
-"""What ``covalent-lambda why`` shows of a task's output."""
+"""The excerpt of a task's output in ``covalent-lambda why``."""
 
 from __future__ import annotations
 

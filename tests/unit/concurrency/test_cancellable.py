@@ -31,7 +31,7 @@ def wait_for_future() -> None:
 @pytest.mark.parametrize(
     "wait", [partial(cancellable.sleep, LONG_S), wait_for_event, wait_for_future]
 )
-def test_what_waits_stops_at_once(wait: Callable[[], object]) -> None:
+def test_waiting_steps_stop_at_once(wait: Callable[[], object]) -> None:
     cancellation, waiting = Cancellation(), threading.Event()
 
     def work() -> object:
@@ -73,7 +73,7 @@ def test_without_a_cancellation_nothing_changes() -> None:
         raise OSError("own")
 
 
-def test_a_failure_before_the_cancellation_stays_what_it_is() -> None:
+def test_a_failure_before_the_cancellation_is_raised_unchanged() -> None:
     with pytest.raises(OSError, match="own"), cancellable.under(Cancellation()):
         raise OSError("own")
 
@@ -104,7 +104,7 @@ def test_pieces_end_with_the_cancellation() -> None:
     assert seen == [0, 1, 2]
 
 
-def test_what_stops_a_step_is_not_called_after_the_step() -> None:
+def test_the_stop_of_a_step_is_not_called_after_the_step() -> None:
     cancellation, stopped = Cancellation(), []
     with cancellable.under(cancellation):
         with cancellable.stopped_by(lambda: stopped.append("step")):

@@ -60,14 +60,14 @@ def test_a_loop_of_another_thread_that_comes_meanwhile_keeps_its_value() -> None
         assert other.run_until_complete(ask()) is value
 
 
-def test_a_thread_does_what_would_block_and_returns_its_result() -> None:
+def test_a_thread_runs_blocking_work_and_returns_its_result() -> None:
     async def ask() -> int:
         return await in_thread(divmod, 17, 5)  # type: ignore[arg-type, return-value]
 
     assert asyncio.run(ask()) == (3, 2)  # type: ignore[comparison-overlap]
 
 
-def test_what_a_thread_raises_is_raised_here() -> None:
+def test_an_exception_in_a_thread_is_raised_in_the_caller() -> None:
     async def ask() -> None:
         await in_thread(divmod, 1, 0)
 

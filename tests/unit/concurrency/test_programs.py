@@ -21,7 +21,7 @@ subprocess.run(["sh", "-c", "echo $$ > pid; sleep 60"])
 """
 
 
-def test_what_a_program_writes_and_its_status_are_returned(tmp_path: Path) -> None:
+def test_a_programs_output_and_status_are_returned(tmp_path: Path) -> None:
     code = "import os, sys; print(os.getcwd()); sys.stderr.write(os.environ['WORD']); sys.exit(3)"
     status, output = run_program(
         [sys.executable, "-c", code], environment={"WORD": "said"}, folder=tmp_path

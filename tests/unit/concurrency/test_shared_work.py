@@ -194,7 +194,7 @@ def test_ten_thousand_leave_in_time_and_only_the_last_one_stops_the_work() -> No
     asyncio.run(ask())
 
 
-def test_many_who_find_a_value_wrong_have_it_computed_once() -> None:
+def test_a_value_that_many_callers_find_wrong_is_computed_once() -> None:
     async def ask() -> None:
         work: SharedWork[str, object] = SharedWork()
         wrong, right = object(), object()
@@ -216,5 +216,22 @@ def test_many_who_find_a_value_wrong_have_it_computed_once() -> None:
         assert not work.forget("a", wrong), "another one was computed"
         assert await work.get("a", make, Cancellation()) is right
         assert not work.forget("b", wrong)
+
+    asyncio.run(ask())
+
+
+def test_work_that_failed_a_moment_ago_has_no_value_to_forget() -> None:
+    async def ask() -> None:
+        work: SharedWork[str, int] = SharedWork()
+        forgotten = []
+
+        async def fail(_: Cancellation) -> int:
+            # Before anybody learns of the failure.
+            asyncio.get_running_loop().call_soon(lambda: forgotten.append(work.forget("a", 1)))
+            raise ValueError
+
+        with pytest.raises(ValueError):
+            await work.get("a", fail, Cancellation())
+        assert forgotten == [False]
 
     asyncio.run(ask())

@@ -123,7 +123,7 @@ class SlowWork:
             raise
 
 
-def test_work_is_cancelled_when_all_who_want_it_have_cancelled() -> None:
+def test_work_is_cancelled_after_all_waiters_have_cancelled() -> None:
     flights: SingleFlight[str, str] = SingleFlight()
     work, cancellations = SlowWork(), [Cancellation() for _ in range(3)]
     with ThreadPoolExecutor(3) as threads:
@@ -147,7 +147,7 @@ def test_work_is_cancelled_when_all_who_want_it_have_cancelled() -> None:
     assert flights.get("key", lambda: "made now") == "made now"
 
 
-def test_one_who_cannot_cancel_keeps_the_work_going() -> None:
+def test_a_waiter_that_cannot_cancel_keeps_the_work_running() -> None:
     flights: SingleFlight[str, str] = SingleFlight()
     work, cancellation = SlowWork(), Cancellation()
     with ThreadPoolExecutor(2) as threads:
@@ -163,7 +163,7 @@ def test_one_who_cannot_cancel_keeps_the_work_going() -> None:
     assert work.times == 1
 
 
-def test_one_who_comes_while_the_work_is_being_stopped_begins_it_again() -> None:
+def test_a_waiter_during_the_stop_starts_the_work_again() -> None:
     flights: SingleFlight[str, str] = SingleFlight()
     cancellation, stopping, may_stop = Cancellation(), threading.Event(), threading.Event()
 

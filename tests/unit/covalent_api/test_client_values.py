@@ -34,14 +34,14 @@ def test_plain_python_needs_nothing(value: Any) -> None:
     assert "requires" not in TransportableObject.make_transportable(value).header
 
 
-def test_what_the_image_has_anyway_is_not_named() -> None:
+def test_packages_of_every_image_are_not_named() -> None:
     import covalent as ct
 
     executor = ct.executor.AWSLambdaContainerExecutor(memory_size=256)
     assert requirements_of([ct.electron, executor]) == []
 
 
-def test_what_only_this_machine_has_is_not_named(
+def test_packages_that_only_this_machine_has_are_not_named(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.syspath_prepend(tmp_path)
@@ -64,7 +64,7 @@ def test_what_only_this_machine_has_is_not_named(
         client_values._owners.cache_clear()
 
 
-def test_what_is_transportable_already_is_not_changed() -> None:
+def test_transportable_objects_are_not_changed() -> None:
     value = TransportableObject(packaging.version.Version("1.0"))
     assert TransportableObject.make_transportable(value) is value
     assert "requires" not in value.header

@@ -54,7 +54,7 @@ def test_a_dictionary_node_is_assembled_as_covalent_would(value: dict[Any, Any])
     assert collected.get_deserialized() == function(*args).get_deserialized() == value
 
 
-def test_a_collection_requires_what_its_elements_require() -> None:
+def test_a_collection_has_the_requirements_of_its_elements() -> None:
     _, node = nodes_of(lattice_of(lambda one: [one(), one()]), ":electron_list:")
     args = [sealed(1), sealed(2), sealed(3)]
     args[0].header["requires"] = ["numpy==2.1"]
@@ -75,7 +75,7 @@ def test_a_collection_has_the_versions_of_the_client() -> None:
     assert header["attrs"] == {"doc": "", "name": ""}
 
 
-def test_what_the_dispatcher_did_not_assemble_is_not_a_collection() -> None:
+def test_other_callables_are_not_collections() -> None:
     assert collection(partial(add, 1), [sealed(1)], {}) is None
 
 

@@ -196,7 +196,7 @@ def test_deps_that_become_part_of_the_image_need_no_covalent() -> None:
     ],
 )
 @pytest.mark.parametrize("order", list(ct.fs.Order))
-def test_a_file_transfer_adds_what_its_strategy_imports(
+def test_a_file_transfer_adds_the_packages_of_its_strategy(
     source: str, target: str, packages: set[str], covalent: bool, order: Any
 ) -> None:
     @ct.electron(files=[ct.fs.FileTransfer(source, target, order=order)])

@@ -140,7 +140,7 @@ LONG: dict[str, Callable[[], Callable[[], object]]] = {
 }
 
 
-def test_the_measurement_sees_who_keeps_the_lock() -> None:
+def test_the_measurement_detects_a_held_lock() -> None:
     content = base64.b64encode(bytes(SIZE))
     assert longest_wait_s(lambda: base64.b64decode(content)) > LONGEST_S
 

@@ -165,7 +165,7 @@ def test_failures_of_a_sublattice_stand_in_place_of_its_node(server: FakeCovalen
     assert inner.task.name == f"{INNER}/use"
 
 
-def test_what_failed_beside_all_nodes_is_the_dispatchs_error(server: FakeCovalentServer) -> None:
+def test_a_failure_outside_of_all_nodes_is_the_dispatchs_error(server: FakeCovalentServer) -> None:
     server.write(server.manifests[OUTER]["assets"]["error"], b"no graph")
     assert read_failures(OUTER, server.url).error == "no graph"
 
@@ -176,7 +176,7 @@ def test_a_dispatch_that_is_not_there_is_named(server: FakeCovalentServer, read:
         read("another", server.url)
 
 
-def test_what_is_not_written_yet_is_empty_and_what_is_lost_is_an_error(
+def test_unwritten_files_are_empty_and_lost_ones_are_errors(
     server: FakeCovalentServer,
 ) -> None:
     server.end(OUTER, "use", "FAILED", stderr="Traceback\n")

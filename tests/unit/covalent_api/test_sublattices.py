@@ -103,7 +103,7 @@ def nodes(manifest: Any) -> Any:
 
 
 @pytest.mark.parametrize("name", ["sub", "sub_local"])
-def test_what_the_client_named_is_accepted(name: str) -> None:
+def test_an_archive_with_the_clients_names_is_accepted(name: str) -> None:
     check_archive(*built(name))
 
 
@@ -190,13 +190,13 @@ FORGED: dict[str, tuple[Callable[[Any, Any], None], str]] = {
 
 
 @pytest.mark.parametrize(("change", "said"), FORGED.values(), ids=FORGED)
-def test_what_the_client_did_not_name_is_refused(change: Any, said: str) -> None:
+def test_a_forged_archive_is_refused(change: Any, said: str) -> None:
     archive, limits = built()
     with pytest.raises(InvocationError, match=said):
         check_archive(changed(archive, change), limits)
 
 
-def test_a_value_may_need_what_is_in_the_image_that_built_the_graph() -> None:
+def test_a_value_may_require_packages_of_the_image_that_built_the_graph() -> None:
     archive, limits = built()
     check_archive(changed(archive, own_header(requires=["numpy==2.1.0"], image="0a")), limits)
 

@@ -117,9 +117,7 @@ def importing() -> Any:
         (add, [(add, ["covalent"])], False),
     ],
 )
-def test_covalent_is_needed_by_what_refers_to_it(
-    function: Any, hooks: list[Any], needs: bool
-) -> None:
+def test_tasks_that_refer_to_covalent_need_it(function: Any, hooks: list[Any], needs: bool) -> None:
     calls = [ct.DepsCall(*hook).apply() for hook in hooks]
     for before, after in ((calls, []), ([], calls)):
         assert read_task(assembled(function, before, after), [], {}).refers_to_covalent is needs
@@ -137,7 +135,7 @@ def test_an_electron_as_an_argument_needs_covalent(named: bool) -> None:
     assert not read_task(assembled(add), [sealed("covalent")], {}).refers_to_covalent
 
 
-def test_a_result_is_what_covalent_would_have_made() -> None:
+def test_a_result_equals_covalents_own() -> None:
     made = sealed([1, 2])
     back = transportable(made.header, made.object_string, made.get_serialized())
     assert back == made

@@ -141,7 +141,7 @@ def workflow():
     assert found(workflow) == {"inner/inherits": ("attrs",)}
 
 
-def test_a_sublattice_of_what_a_task_makes_is_looked_at_with_a_stand_in(read: Any) -> None:
+def test_a_sublattice_of_a_tasks_result_is_read_with_a_placeholder(read: Any) -> None:
     workflow = read(
         """
 @ct.electron
@@ -285,7 +285,7 @@ if __name__ == "__main__":
 @pytest.mark.parametrize(
     ("lines", "name", "said"),
     [
-        ("", None, "it has no lattice"),
+        ("", None, "has no lattice."),
         ("@ct.lattice\ndef one():\n    pass\n", "two", "its lattices are one"),
         ("raise SystemExit(3)\n", None, "ended while it was imported, with exit status 3"),
     ],

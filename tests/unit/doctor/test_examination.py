@@ -42,7 +42,7 @@ def fails(error: BaseException) -> Callable[[], NoReturn]:
         (fails(TimeoutError("slow")), Finding("it", PROBLEM, "TimeoutError: slow")),
     ],
 )
-def test_what_a_check_says_is_found(look: Callable[[], str], finding: Finding) -> None:
+def test_a_check_results_in_a_finding(look: Callable[[], str], finding: Finding) -> None:
     assert examine([Check("it", look)], timeout_s=5) == [finding]
 
 

@@ -62,7 +62,7 @@ def test_without_the_option_it_gets_no_more(account: Account, given: dict[str, A
     assert sizes(account) == [512]
 
 
-def test_retries_are_left_for_what_more_memory_does_not_help(
+def test_retries_are_used_after_the_last_increase_of_memory(
     account: Account, given: dict[str, Any]
 ) -> None:
     account.memory_mb = 10_000

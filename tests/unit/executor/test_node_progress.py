@@ -105,7 +105,7 @@ def test_the_time_since_when_is_shown() -> None:
     assert activity.line.endswith(" UTC)\n")
 
 
-def test_nothing_is_written_for_what_does_not_last() -> None:
+def test_short_steps_are_not_shown() -> None:
     async def scenario(progress: NodeProgress, nodes: Nodes) -> None:
         async with progress.shown("d", 1) as node:
             node.activity.report("looking for the image")
@@ -188,7 +188,7 @@ def test_a_node_that_comes_when_all_have_gone_is_shown_too() -> None:
     assert nodes.of(1) == nodes.of(2) == ["building"]
 
 
-def test_what_a_task_prints_takes_the_place_of_what_is_done_for_it() -> None:
+def test_a_tasks_output_replaces_its_progress() -> None:
     async def scenario(progress: NodeProgress, nodes: Nodes) -> None:
         async with progress.shown("d", 1) as node:
             node.activity.report("running on Lambda")
@@ -230,7 +230,7 @@ def test_output_that_comes_all_the_time_is_shown_at_intervals() -> None:
     assert seen == sorted(seen, key=len)
 
 
-def test_a_task_that_broke_off_leaves_what_it_had_printed() -> None:
+def test_an_interrupted_task_keeps_its_output() -> None:
     async def scenario(progress: NodeProgress, nodes: Nodes) -> None:
         with contextlib.suppress(ValueError):
             async with progress.shown("d", 1) as node:

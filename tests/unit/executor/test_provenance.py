@@ -25,7 +25,9 @@ INSTALLED = frozenset({"numpy==2.1.0", "torch==2.3.0+cpu", "mine @ git+https://e
         "numpy==2.1.0\nRUN id",
     ],
 )
-def test_what_was_not_installed_is_excluded(forged: str, caplog: pytest.LogCaptureFixture) -> None:
+def test_packages_that_were_not_installed_are_excluded(
+    forged: str, caplog: pytest.LogCaptureFixture
+) -> None:
     header = verified(
         {"requires": ["numpy==2.1.0", forged]}, lambda: INSTALLED, "0a", "make (node 0)"
     )
@@ -33,7 +35,7 @@ def test_what_was_not_installed_is_excluded(forged: str, caplog: pytest.LogCaptu
     assert "that were not installed there" in caplog.text
 
 
-def test_what_was_installed_is_kept() -> None:
+def test_installed_packages_are_kept() -> None:
     honest = [
         "mine @ git+https://example.com/a@0a1b",
         "numpy==2.1.0",

@@ -110,7 +110,7 @@ def test_order_and_duplicates_of_networks_make_no_other_function(
     assert len(account.functions) == 1
 
 
-def test_what_concerns_tasks_only_makes_no_other_function(
+def test_options_of_tasks_do_not_change_the_function(
     account: Account, given: dict[str, Any]
 ) -> None:
     for options in ({}, {"prewarm": 1}, {"usage_report": False}):

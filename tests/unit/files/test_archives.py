@@ -43,7 +43,7 @@ def test_bodies_can_be_strung_together() -> None:
         assert archived.getnames() == ["b", "a"]
 
 
-def test_folders_are_named_once_and_before_what_they_hold() -> None:
+def test_folders_come_once_and_before_their_contents() -> None:
     members = [*files({"a/b/c": b"", "a/b/d": b"", "e": b""}), Member(name="f/g/")]
     with opened(b"".join(archive(members, folders=True))) as archived:
         names = [f"{m.name}/" if m.isdir() else m.name for m in archived]

@@ -32,7 +32,7 @@ with scratch(Path(sys.argv[1])) as folder:
 
 
 @pytest.mark.parametrize("umask", [0o022, 0])
-def test_what_is_in_the_folder_is_its_owners_alone(tmp_path: Path, umask: int) -> None:
+def test_only_the_owner_can_read_the_folder(tmp_path: Path, umask: int) -> None:
     before = os.umask(umask)
     try:
         for number, use in enumerate((using, scratch, make_private)):
@@ -62,7 +62,7 @@ def test_a_folder_of_unfinished_files_is_empty_and_goes(tmp_path: Path) -> None:
     assert list((tmp_path / "cache").iterdir()) == []
 
 
-def test_what_a_killed_process_left_is_removed_and_what_a_running_one_has_is_not(
+def test_files_of_killed_processes_are_removed_and_those_of_running_ones_kept(
     tmp_path: Path,
 ) -> None:
     holder = subprocess.Popen(

@@ -66,7 +66,7 @@ def test_values_that_are_nested_too_deep_are_refused(depth: int, kind: str):
 
 
 @pytest.mark.parametrize("document", [b"", b"{", b'"' + b"a" * 100_000, b"\xff" * 70_000 + b'"'])
-def test_what_is_not_json_is_a_value_error(document: bytes):
+def test_invalid_json_is_a_value_error(document: bytes):
     with pytest.raises(ValueError, match=r"."):
         parsed(document)
 

@@ -57,7 +57,7 @@ def test_a_free_lock_is_taken_without_a_word(lock: Path) -> None:
     assert said == []
 
 
-def test_who_holds_a_lock_for_long_is_named_once_and_does_not_stop_others_forever(
+def test_a_long_held_lock_is_reported_once_and_does_not_block_others_forever(
     lock: Path, other: subprocess.Popen[str]
 ) -> None:
     clock = FakeClock()

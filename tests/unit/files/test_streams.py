@@ -13,7 +13,7 @@ from covalent_lambda_container.files.streams import ChunkStream
 
 
 @given(pieces=st.lists(st.binary(max_size=50)), size=st.integers(1, 60))
-def test_what_is_read_is_what_the_pieces_hold(pieces: list[bytes], size: int) -> None:
+def test_the_stream_has_the_bytes_of_its_chunks(pieces: list[bytes], size: int) -> None:
     stream: Any = ChunkStream(iter(pieces))
     buffered = io.BufferedReader(stream)
     read = list(iter(lambda: buffered.read(size), b""))

@@ -5,7 +5,7 @@ from __future__ import annotations
 from covalent_lambda_container.functions.description import Purpose, description, purpose
 
 
-def test_what_is_described_is_read_again() -> None:
+def test_a_description_can_be_read_back() -> None:
     text = description(["flow.py:workflow/train", "other"], ["numpy==2.1.0", "six"])
     assert purpose(text) == Purpose("flow.py:workflow/train, other", "numpy==2.1.0, six")
     assert purpose(description(["train"], [])) == Purpose("train", "no packages")

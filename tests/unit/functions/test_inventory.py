@@ -59,7 +59,7 @@ def names(
     return {e.record.name for e in what.functions}, {i.digest for i in what.images}
 
 
-def test_what_was_not_used_for_a_time_goes_with_its_image() -> None:
+def test_an_unused_function_is_removed_with_its_image() -> None:
     old = ago(days=31)
     assert names(function(modified=old), image(pushed=old)) == ({"f"}, {"sha256:a"})
     assert names(function(modified=old, used=old), image(pushed=old, pulled=old)) == (
@@ -68,7 +68,7 @@ def test_what_was_not_used_for_a_time_goes_with_its_image() -> None:
     )
 
 
-def test_what_is_young_or_was_used_lately_stays() -> None:
+def test_young_and_recently_used_functions_are_kept() -> None:
     old, young = ago(days=31), ago(days=29)
     nothing: tuple[set[str], set[str]] = (set(), set())
     assert names(function(modified=young), image(pushed=old)) == nothing
@@ -84,7 +84,7 @@ def test_an_image_stays_as_long_as_any_function_uses_it() -> None:
     assert names(image(pushed=old), others=frozenset({"sha256:a"})) == (set(), set())
 
 
-def test_what_may_be_running_stays_whatever_is_asked_for() -> None:
+def test_functions_that_may_be_running_are_kept_whatever_the_limit() -> None:
     running = function(modified=ago(days=90), used=ago(minutes=14))
     ended = function(modified=ago(days=90), used=ago(minutes=16))
     assert names(running, keep=timedelta(0)) == (set(), set())
@@ -111,7 +111,7 @@ def test_no_function_that_stays_loses_its_image(
         assert entry.record.name in gone or entry.digest not in lost
 
 
-def test_only_what_is_ours_is_in_the_inventory() -> None:
+def test_the_inventory_has_only_this_projects_functions_and_images() -> None:
     registry, functions, logs = FakeRegistry(), FakeFunctions(), FakeLogs()
     registry.ensure_repository()
     for tag in (TAG, f"{TAG}-r1", "latest", "0123"):

@@ -349,7 +349,7 @@ def test_a_function_is_looked_for_once(provisioner: Provisioner, functions: Fake
     assert functions.states == {}
 
 
-def test_what_was_forgotten_is_recreated(
+def test_forgotten_functions_are_recreated(
     provisioner: Provisioner, functions: FakeFunctions, builder: FakeImageBuilder
 ) -> None:
     provisioner.ensure_image(SPEC)
@@ -362,9 +362,7 @@ def test_what_was_forgotten_is_recreated(
     assert len(builder.builds) == 1, "the image is still in the registry"
 
 
-def test_what_an_image_says_of_itself_is_read_once(
-    provisioner: Provisioner, registry: FakeRegistry
-) -> None:
+def test_an_images_packages_are_read_once(provisioner: Provisioner, registry: FakeRegistry) -> None:
     provisioner.ensure_image(SPEC)
     registry.installed[SPEC.tag] = {"numpy==2.1.0": 1, "mine @ git+https://example.com/a@0a": 2}
     found = provisioner.installed(SPEC)

@@ -46,7 +46,7 @@ def test_every_action_has_a_name_and_a_place_of_its_own(document: Document) -> N
 
 
 @pytest.mark.parametrize("document", EVERYTHING, ids=IDS)
-def test_only_what_knows_no_resource_is_allowed_everywhere(document: Document) -> None:
+def test_only_actions_without_resources_are_allowed_everywhere(document: Document) -> None:
     for stated in document["Statement"]:
         if stated["Resource"] == "*":
             assert all(
@@ -98,7 +98,7 @@ def test_other_partitions_have_other_names() -> None:
     assert all(resource == "*" or resource.startswith("arn:aws-cn:") for resource in resources)
 
 
-def test_what_is_not_used_is_not_allowed() -> None:
+def test_unused_actions_are_not_allowed() -> None:
     allowed = documents.actions(running.dispatcher(NAMES))
     assert "lambda:PutFunctionConcurrency" not in allowed
     assert not [action for action in allowed if action.startswith("ec2:")]

@@ -30,7 +30,7 @@ from tests.unit.images.conftest import (
 )
 
 
-def test_what_a_killed_process_has_left_is_removed_by_a_later_build(
+def test_files_of_a_killed_process_are_removed_by_a_later_build(
     engine: FakeEngine, installer: FakeInstaller, tmp_path: Path
 ) -> None:
     left, users = tmp_path / f"{SCRATCH}left", tmp_path / "build-of-the-users"
@@ -114,7 +114,7 @@ def test_base_packages_and_runtime_are_built_one_on_the_other(
     )
 
 
-def test_an_image_says_what_it_was_made_from_and_what_was_installed(
+def test_an_image_records_its_spec_and_its_installed_packages(
     engine: FakeEngine, installer: FakeInstaller, tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
     spec = spec_of("numpy")
@@ -135,7 +135,7 @@ def test_an_image_of_somebody_else_says_nothing() -> None:
     assert contents({"maintainer": "somebody"}) is None
 
 
-def test_what_was_created_is_not_recreated(
+def test_existing_images_are_not_recreated(
     engine: FakeEngine, installer: FakeInstaller, tmp_path: Path
 ) -> None:
     builder(engine, installer, tmp_path).build(spec_of("numpy"), NAME)

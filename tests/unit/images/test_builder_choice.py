@@ -38,7 +38,7 @@ def test_docker_builds_where_an_engine_answers(
     assert all("permission denied" in line for line in lines)
 
 
-def test_only_what_was_built_is_pushed() -> None:
+def test_only_a_built_image_is_pushed() -> None:
     registry = FakeRegistry()
     builder = FakeImageBuilder(registry)
     with pytest.raises(ImageBuildError, match="was not built here"):
@@ -52,7 +52,7 @@ class Failing(FakeImageBuilder):
         raise ImageBuildError("The root image could not be read.", hint="Log in to its registry.")
 
 
-def test_what_fails_without_an_engine_says_first_that_there_is_none() -> None:
+def test_a_failure_without_an_engine_says_first_that_there_is_none() -> None:
     registry = FakeRegistry()
     choice = DockerOrRegistry(FakeImageBuilder(registry), Failing(registry), lambda: SILENCE)
     with pytest.raises(ImageBuildError, match="No Docker engine answers") as caught:

@@ -76,7 +76,7 @@ def test_whole_files_are_found_and_marked(tmp_path: Path) -> None:
     assert find_kept(tmp_path / "cache" / "absent", "key") is None
 
 
-def test_what_a_killed_process_left_is_not_taken_for_whole(tmp_path: Path) -> None:
+def test_files_of_a_killed_process_are_not_taken_for_complete(tmp_path: Path) -> None:
     # It had not come to the renaming.
     (tmp_path / "kind").mkdir()
     (tmp_path / "kind" / "key").write_bytes(b"half of it")

@@ -49,7 +49,7 @@ def test_a_root_that_does_not_exist_is_pulled(
     assert ROOT in engine.images
 
 
-def test_a_root_is_asked_once_what_it_is(
+def test_a_root_image_is_examined_once(
     engine: FakeEngine, installer: FakeInstaller, tmp_path: Path
 ) -> None:
     for python_version in ("3.8", "3.9"):
@@ -126,7 +126,7 @@ def test_an_image_in_which_there_is_no_python_is_a_mismatch(
         builder(arm64, installer, tmp_path).build(spec_of(architecture="arm64"), NAME)
 
 
-def test_what_has_no_wheel_for_another_processor_is_not_built(
+def test_a_package_without_a_wheel_for_another_processor_is_not_built(
     arm64: FakeEngine, installer: FakeInstaller, tmp_path: Path
 ) -> None:
     spec = spec_of("only-source", architecture="arm64")

@@ -49,7 +49,7 @@ def pip_installs(files: Mapping[str, bytes], seen: list[Any]) -> Any:
 
 
 @pytest.mark.parametrize("requirement", ["only-source", "only-source @ git+https://example.com/a"])
-def test_what_has_no_wheel_is_built_in_a_container_of_the_images_system(
+def test_a_package_without_a_wheel_is_built_in_a_container_of_the_images_system(
     engine: FakeEngine, installer: FakeInstaller, tmp_path: Path, requirement: str
 ) -> None:
     seen: list[Any] = []
@@ -152,7 +152,7 @@ def test_covalent_comes_without_its_server_and_its_cap_on_cloudpickle(
     ]
 
 
-def test_covalent_is_built_here_without_an_engine_where_it_is_what_runs_here(
+def test_covalent_of_this_machines_version_is_built_without_an_engine(
     engine: FakeEngine, installer: FakeInstaller, tmp_path: Path
 ) -> None:
     packages = PackageInstaller(engine, installer, IndexSettings, tmp_path / "wheels")

@@ -21,7 +21,7 @@ def failure(message: str) -> ImageBuildError:
     return caught.value
 
 
-def test_the_command_comes_first_and_then_what_it_said() -> None:
+def test_the_command_comes_before_its_output() -> None:
     error = failure(DOCKER.format("before-002.sh") + "/usr/bin/python3: No module named nltk")
     assert error.message == (
         "DepsBash: the command 'python3 -m nltk.downloader x' ended with status 7.\n"

@@ -85,7 +85,7 @@ def test_files_of_nobody_are_found(tmp_path: Path) -> None:
     assert unclaimed(tmp_path, distributions_in(tmp_path)) == ["one/unlisted.so"]
 
 
-def test_an_image_knows_what_is_in_it(tmp_path: Path) -> None:
+def test_an_image_lists_its_contents(tmp_path: Path) -> None:
     revision = {"vcs": "git", "commit_id": "0a1b"}
     direct = json.dumps({"url": "https://example.com/two.git", "vcs_info": revision})
     write(tmp_path, ONE)
@@ -139,7 +139,7 @@ def test_a_wheel_of_this_machine_is_one_by_name(tmp_path: Path) -> None:
     assert (file.pinned, file.identity) == (index.pinned, index.identity)
 
 
-def test_a_distribution_that_would_replace_what_runs_tasks_is_refused(tmp_path: Path) -> None:
+def test_a_distribution_that_would_replace_the_runtime_is_refused(tmp_path: Path) -> None:
     write(tmp_path, wheel("cloudpickle", "3", {"cloudpickle/__init__.py": ""}))
     check_modules(distributions_in(tmp_path))
     write(tmp_path, wheel("own-client", "1", {"awslambdaric/__init__.py": ""}))

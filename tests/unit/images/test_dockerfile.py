@@ -76,7 +76,7 @@ def test_an_image_without_requirements_says_so() -> None:
     assert rendered == golden("Dockerfile.no-requirements")
 
 
-def test_a_dockerfile_names_what_it_was_made_from_and_what_its_layers_hold() -> None:
+def test_a_dockerfile_names_its_sources_and_the_contents_of_its_layers() -> None:
     layers = [
         Layer(name="01.tar", archives=(package_archive("scipy==1.14.1"),)),
         Layer(

@@ -69,7 +69,7 @@ def test_the_tasks_own_versions_never_are(tmp_path: Path) -> None:
     assert installer.installed == []
 
 
-def test_what_does_not_go_together_in_any_version_is_said_of_the_versions_asked_for(
+def test_a_conflict_in_every_version_names_the_requested_versions(
     tmp_path: Path,
 ) -> None:
     either = frozenset({"numba==0.58", "numpy"})

@@ -89,7 +89,7 @@ def test_two_machines_make_the_same_bytes(tmp_path: Path) -> None:
     assert made[0].name == made[1].name
 
 
-def test_what_another_distribution_has_overwritten_is_not_kept(tmp_path: Path) -> None:
+def test_files_overwritten_by_another_distribution_are_not_kept(tmp_path: Path) -> None:
     write(tmp_path / "stage", ONE)
     write(tmp_path / "stage", wheel("two", "1.0", {"one/data.txt": "of two", "two.py": ""}))
     one, two = map(DistributionPart, distributions_in(tmp_path / "stage"))
@@ -147,7 +147,9 @@ def named(layers: list[list[DistributionPart]]) -> list[list[tuple[str, PartKind
     return [[(each.distribution.name, each.kind) for each in layer] for layer in layers]
 
 
-def test_what_is_large_has_its_own_layer_and_all_else_shares_the_last(tmp_path: Path) -> None:
+def test_large_distributions_have_their_own_layers_and_the_others_share_the_last(
+    tmp_path: Path,
+) -> None:
     sizes = {
         "b": (10, 0),
         "scipy": (8_000_000, 6_000_000),

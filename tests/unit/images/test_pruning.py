@@ -89,7 +89,7 @@ def test_a_revision_is_an_image_of_its_spec(store: FakeImageStore) -> None:
 
 
 @pytest.mark.parametrize("made_on", [BASE, PACKAGES, TASK])
-def test_what_somebody_made_on_an_image_keeps_it(store: FakeImageStore, made_on: str) -> None:
+def test_an_image_with_a_child_of_a_user_is_kept(store: FakeImageStore, made_on: str) -> None:
     # Without a name, it could be a step of a build that goes on elsewhere.
     store.make("science/model:latest", on=image_id(store, made_on), made=OLD)
     order = [TASK, PACKAGES, BASE]
@@ -118,7 +118,7 @@ def test_an_image_of_a_container_is_needed_with_all_below(store: FakeImageStore)
     assert list(old(store)) == [TASK]
 
 
-def test_what_was_lately_made_on_an_image_is_its_use(store: FakeImageStore) -> None:
+def test_a_recent_child_counts_as_use_of_an_image(store: FakeImageStore) -> None:
     later = replace(SPEC, commands=("true",))
     name = f"registry.example.com/covalent-lambda:{later.tag}"
     store.make(name, on=image_id(store, PACKAGES), labels=spec_label(later.json), made=YOUNG)
@@ -167,7 +167,9 @@ def test_images_without_a_name_go_that_builds_have_finished_or_begun(
     assert not {begun, superseded} & set(store.images)
 
 
-def test_what_a_build_may_be_using_stays_whatever_is_asked_for(store: FakeImageStore) -> None:
+def test_images_that_a_build_may_be_using_are_kept_whatever_the_limit(
+    store: FakeImageStore,
+) -> None:
     hours = NOW - timedelta(hours=23)
     store.make(on=image_id(store, BASE), size=30, made=hours)
     assert list(old(store, timedelta(0))) == [TASK, PACKAGES]
@@ -264,7 +266,7 @@ def test_files_go_by_their_last_use(cache: Path) -> None:
     ]
 
 
-def test_what_a_build_may_have_made_stays_whatever_is_asked_for(cache: Path) -> None:
+def test_files_that_a_build_may_have_made_are_kept_whatever_the_limit(cache: Path) -> None:
     write(cache / "package-archives" / "numpy-0123.tar", 50, NOW - timedelta(hours=23))
     assert "package archive" not in {
         each.kind for each in old_files(cache, now=NOW, keep=timedelta(0))
@@ -317,7 +319,7 @@ def test_a_build_that_begins_meanwhile_waits(cache: Path) -> None:
     assert began.is_set()
 
 
-def test_what_was_used_before_builds_ended_stays(cache: Path, store: FakeImageStore) -> None:
+def test_files_used_in_the_meantime_are_kept(cache: Path, store: FakeImageStore) -> None:
     what = old_files(cache, now=NOW, keep=KEEP)
     os.utime(cache / "uv")
 
@@ -328,7 +330,7 @@ def test_what_was_used_before_builds_ended_stays(cache: Path, store: FakeImageSt
     assert (cache / "uv").exists()
 
 
-def test_what_the_engine_needs_after_all_was_not_removed(
+def test_an_image_that_the_engine_refuses_to_remove_is_not_listed(
     store: FakeImageStore, tmp_path: Path
 ) -> None:
     what = old_images(store.list_images(), now=NOW, keep=KEEP)

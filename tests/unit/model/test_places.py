@@ -1,4 +1,4 @@
-"""Where a task ran, found in what a node keeps."""
+"""Finding the function and image of a task in its node."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ PLACE = Place("covalent-20193b0346945e4e-ddf6c09f7176e433", "1" * 32)
 OTHER = Place("covalent-ffffffffffffffff-ffffffffffffffff")
 
 
-def test_the_line_of_the_executor_counts_and_not_what_the_task_printed_before() -> None:
+def test_the_line_of_the_executor_counts_and_not_one_that_the_task_printed() -> None:
     stderr = f"{OTHER.line}\nTraceback …\n{PLACE.line}\nLambda usage: …\n"
     assert recorded_place(stderr, f"ValueError: {OTHER}") == PLACE
 

@@ -88,7 +88,7 @@ def test_unknown_options_are_reported_with_the_nearest_one() -> None:
     assert unknown_names(section) == {"timeot": "Did you mean timeout?", "qqqq": ""}
 
 
-def test_the_executor_warns_once_of_what_is_not_an_option(tmp_path: Path) -> None:
+def test_the_executor_warns_once_about_an_unknown_option(tmp_path: Path) -> None:
     (tmp_path / "covalent.conf").write_text("[executors.awslambda_container]\nmemory = 1024\n")
     script = """
 import covalent as ct

@@ -86,7 +86,7 @@ def test_options_that_need_one_another_are_refused_alone(
     assert len(str(caught.value).splitlines()) == 1
 
 
-def test_what_is_missing_is_missed_where_nothing_was_said_of_it() -> None:
+def test_an_absent_partner_option_is_named_with_the_given_one() -> None:
     with pytest.raises(ConfigurationError, match=r"security_group_ids=\[\]: should be given toge"):
         Options.check({"subnet_ids": ["subnet-0a"]})
 

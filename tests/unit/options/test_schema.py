@@ -154,7 +154,7 @@ def test_defaults_can_stand_in_a_configuration_file() -> None:
 
 
 @pytest.mark.parametrize("name", DEFAULTS)
-def test_every_option_says_what_it_is_for(name: str) -> None:
+def test_every_option_has_a_description(name: str) -> None:
     description = OPTIONS[name].option.description
     assert description
     assert description.endswith(".")

@@ -33,14 +33,14 @@ def test_no_password_is_in_the_text_of_the_settings(secret: str) -> None:
 
 
 @pytest.mark.parametrize("secret", SECRETS)
-def test_no_password_is_in_what_an_installer_says(secret: str) -> None:
+def test_an_installers_output_has_no_password(secret: str) -> None:
     said = f"error: 401 for {INDEX}\nAuthorization: {secret}, '{secret}'"
     shown = SETTINGS.redacted(said)
     assert not any(each in shown for each in SECRETS)
     assert shown.startswith("error: 401 for https://…@index.example.com:8443/simple\n")
 
 
-def test_what_is_no_secret_is_shown() -> None:
+def test_text_without_a_secret_is_shown() -> None:
     said = "Downloading https://index.example.com/simple/a-1.0-py3-none-any.whl (1 kB)"
     assert SETTINGS.redacted(said) == said
 
@@ -63,7 +63,7 @@ def test_uv_gets_everything_by_its_environment() -> None:
     }
 
 
-def test_pip_elsewhere_gets_what_can_be_reached_from_there() -> None:
+def test_pip_elsewhere_gets_only_indexes_that_it_can_reach() -> None:
     assert SETTINGS.pip_environment("/ca.pem", "/client.pem") == {
         "PIP_INDEX_URL": INDEX,
         "PIP_EXTRA_INDEX_URL": "https://token0123@extra.example.com/simple",
@@ -127,7 +127,7 @@ def test_addresses_of_requirements_go_first_and_get_the_credentials_of_their_hos
     assert SETTINGS.joined([]) == SETTINGS
 
 
-def test_uv_in_a_container_gets_what_is_reachable_from_there() -> None:
+def test_uv_in_a_container_gets_only_indexes_that_it_can_reach() -> None:
     settings = IndexSettings(
         ca_bundle=b"authorities",
         index_url="https://pypi.example.com/simple",

@@ -96,7 +96,7 @@ def test_the_first_line_says_why(said: str, reason: str) -> None:
         ("public.ecr.aws/lambda/python:3.12", "dnf install -y gcc gcc-c++"),
     ],
 )
-def test_a_missing_compiler_is_named_with_what_installs_it(
+def test_a_missing_compiler_is_named_with_the_command_that_installs_it(
     said: str, base_image: str, command: str
 ) -> None:
     error = not_built(said, NO_WHEEL, base_image)
@@ -164,7 +164,7 @@ BUILD = """error: Failed to build `annoy==1.17.3`
         ("no words that are known", "annoy could not be built.\nno words that are known"),
     ],
 )
-def test_what_failed_in_the_container_comes_first(said: str, reason: str) -> None:
+def test_the_failure_in_the_container_comes_first(said: str, reason: str) -> None:
     error = not_built(said, NO_WHEEL, "python:3.11")
     assert error.message.startswith(f"The packages could not be installed: {reason}")
     assert "ended with status" not in str(error)
@@ -223,7 +223,7 @@ def test_a_file_that_cannot_be_used_is_no_conflict() -> None:
 
 
 @pytest.mark.parametrize(("said", "reason"), REFUSED)
-def test_what_other_versions_would_not_change_is_no_conflict(said: str, reason: str) -> None:
+def test_a_failure_of_all_versions_is_no_conflict(said: str, reason: str) -> None:
     for error in (unsatisfiable(said, lambda _: "2.4"), not_reached(said)):
         assert error.message.startswith(f"The packages could not be installed: {reason}.")
         assert type(error) is ImageBuildError

@@ -1,4 +1,4 @@
-"""What is shown of the output of uv and pip."""
+"""The excerpt of the output of uv and pip."""
 
 from __future__ import annotations
 

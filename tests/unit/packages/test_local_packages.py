@@ -57,7 +57,7 @@ def test_a_path_is_relative_to_where_the_executor_is_made(
 
 
 @pytest.mark.parametrize("files", [["mypkg/__init__.py"], ["mypkg/part.py"], ["mypkg.py"]])
-def test_a_package_is_found_by_what_it_is_imported_as_and_not_imported(
+def test_a_package_is_found_by_its_import_name_without_importing_it(
     write: Write, monkeypatch: pytest.MonkeyPatch, files: list[str]
 ) -> None:
     folder = write(dict.fromkeys(files, "raise RuntimeError('imported')"), "path")
@@ -89,7 +89,7 @@ def test_a_folder_here_is_taken_where_nothing_of_its_name_can_be_imported(
         ("data.csv", "neither a folder nor a Python file"),
     ],
 )
-def test_what_cannot_be_imported_is_refused(
+def test_a_file_that_cannot_be_imported_is_refused(
     write: Write, tmp_path: Path, entry: str, message: str
 ) -> None:
     write({"project/pyproject.toml": "", "project/src/mypkg/__init__.py": ""}, "")
@@ -182,7 +182,7 @@ def test_the_package_may_itself_be_behind_a_link(write: Write, tmp_path: Path) -
         "left_out.txt",
     ],
 )
-def test_links_to_what_is_no_part_of_the_package_are_excluded_with_a_message(
+def test_links_out_of_the_package_are_excluded_with_a_message(
     write: Write, target: str, caplog: pytest.LogCaptureFixture
 ) -> None:
     folder = write(
@@ -212,7 +212,9 @@ def test_links_to_what_is_no_part_of_the_package_are_excluded_with_a_message(
         ),
     ],
 )
-def test_what_is_not_code_is_refused(write: Write, files: dict[str, str], message: str) -> None:
+def test_packages_without_code_or_too_large_are_refused(
+    write: Write, files: dict[str, str], message: str
+) -> None:
     with pytest.raises(ConfigurationError, match=message):
         names(write(files))
 
@@ -255,7 +257,7 @@ def test_equal_content_is_one_image_wherever_it_is_and_other_content_another(
     assert tag() != image_spec().tag
 
 
-def test_an_edit_is_seen_at_once_and_what_stayed_is_not_read_again(write: Write) -> None:
+def test_an_edit_is_seen_at_once_and_unchanged_files_are_not_read_again(write: Write) -> None:
     folder = write({"__init__.py": "x = 1"})
     (first,) = read_local_packages([str(folder)])
     (again,) = read_local_packages([str(folder)])
@@ -270,7 +272,7 @@ def test_an_edit_is_seen_at_once_and_what_stayed_is_not_read_again(write: Write)
 
 
 @pytest.mark.parametrize("name", ["awslambdaric", "covalent_lambda_runtime", "cloudpickle"])
-def test_a_module_that_would_replace_what_runs_tasks_is_refused(name: str, tmp_path: Path) -> None:
+def test_a_module_that_would_replace_the_runtime_is_refused(name: str, tmp_path: Path) -> None:
     (tmp_path / f"{name}.py").write_text("")
     with pytest.raises(ConfigurationError, match=f"{name} would replace the module"):
         locate(f"./{name}.py", tmp_path)

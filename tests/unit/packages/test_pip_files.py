@@ -45,7 +45,9 @@ def read() -> dict[str, str]:
 
 @pytest.mark.skipif(find_spec("pip") is None, reason="there is no pip to compare with")
 @pytest.mark.parametrize("named", ["", "named.conf", "lost.conf", os.devnull])
-def test_it_is_what_pip_reads(named: str, machine: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_result_is_the_same_as_pips(
+    named: str, machine: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setenv("PIP_EXTRA_INDEX_URL", "https://env.example.com https://more.example.com")
     if named:
         monkeypatch.setenv("PIP_CONFIG_FILE", str(machine / named))

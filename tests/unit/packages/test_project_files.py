@@ -102,9 +102,7 @@ def test_variables_of_uv_do_not_choose_groups(
         ("-r broken/poetry.lock", r"poetry\.lock is a file of another tool"),
     ],
 )
-def test_what_cannot_be_read_is_refused_with_the_reason(
-    line: str, said: str, project: Path
-) -> None:
+def test_an_unreadable_file_is_refused_with_the_reason(line: str, said: str, project: Path) -> None:
     for folder in ("alone", "broken", "bytes"):
         (project / folder).mkdir()
     (project / "alone" / "uv.lock").write_text(UV_LOCK)

@@ -111,7 +111,9 @@ def test_groups_that_are_not_chosen_are_left_out(marker: str, line: str | None) 
         (GIT.replace("https://git", "https://-git"), "pylock.toml, delta: .* begins with '-'"),
     ],
 )
-def test_what_an_image_cannot_have_is_refused_with_the_reason(wanted: str, said: str) -> None:
+def test_packages_that_no_image_can_have_are_refused_with_the_reason(
+    wanted: str, said: str
+) -> None:
     with pytest.raises(RequirementError, match=said) as caught:
         read(pylock(wanted))
     assert "secret" not in str(caught.value)

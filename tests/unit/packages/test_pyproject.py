@@ -80,7 +80,7 @@ def test_a_package_may_have_an_index_of_its_own() -> None:
         ),
     ],
 )
-def test_what_only_a_build_or_uv_knows_is_refused(
+def test_fields_that_only_a_build_or_uv_can_read_are_refused(
     document: dict[str, object], names: list[str], said: str
 ) -> None:
     with pytest.raises(ValueError, match=said):

@@ -67,7 +67,7 @@ def test_hashes_follow_sorted_and_once() -> None:
 
 
 @pytest.mark.parametrize("hashed", ["sha256:0a", "md5:" + "0" * 32, "0a" * 32, ONE + "\n", ""])
-def test_what_pip_takes_for_no_hash_is_refused(hashed: str) -> None:
+def test_a_hash_that_pip_does_not_accept_is_refused(hashed: str) -> None:
     with pytest.raises(RequirementError, match=r"^test: 'numpy==2' has the hash"):
         canonical_requirement("numpy==2", "test", [hashed])
 
@@ -97,7 +97,7 @@ def test_a_hash_needs_a_version(text: str) -> None:
         "name; os_name == '\\\\n'",
     ],
 )
-def test_what_no_image_can_have_is_refused(text: str) -> None:
+def test_a_requirement_that_no_image_can_have_is_refused(text: str) -> None:
     with pytest.raises(RequirementError, match=f"^test: {re.escape(repr(text))} has "):
         canonical_requirement(text, "test")
 

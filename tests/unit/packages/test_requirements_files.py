@@ -117,7 +117,9 @@ def test_options_have_one_canonical_form() -> None:
         ("--only-binary numpy stray", "line 1: "),
     ],
 )
-def test_what_cannot_be_honoured_is_refused_with_its_line(text: str, message: str) -> None:
+def test_an_option_that_cannot_be_honoured_is_refused_with_its_line(
+    text: str, message: str
+) -> None:
     with pytest.raises(RequirementError) as caught:
         read(text)
     assert str(caught.value).startswith(f"requirements.txt, {message}")
@@ -357,12 +359,12 @@ def test_a_url_has_the_name_of_its_archive(line: str, package: str) -> None:
         ("--require-hashes\nsix==1.16.0", "has no hash, which --require-hashes demands"),
     ],
 )
-def test_what_is_refused_is_refused_with_the_true_reason(line: str, said: str) -> None:
+def test_a_refusal_has_the_true_reason(line: str, said: str) -> None:
     with pytest.raises(RequirementError, match=re.escape(said)):
         read(line)
 
 
-def test_what_images_do_anyway_is_not_an_error() -> None:
+def test_options_that_images_imply_are_accepted() -> None:
     hashed = f"six==1.16.0 --hash=sha256:{'0a' * 32}"
     assert read(f"--prefer-binary\n--require-hashes\n{hashed}").packages == (hashed,)
 

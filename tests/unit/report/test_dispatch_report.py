@@ -34,7 +34,7 @@ def test_a_failed_task_is_read_from_its_stderr() -> None:
     assert report.totals.lambda_usd == used.cost_usd
 
 
-def test_waiting_is_what_is_not_running() -> None:
+def test_waiting_time_is_elapsed_time_minus_running_time() -> None:
     report = DispatchReport(dispatch(node(0, usage(duration_ms=2000.0), took_s=12.5)))
     assert report.electrons[0].wait_s == pytest.approx(10.5)
     assert report.totals.elapsed_s == 12.5
@@ -49,7 +49,7 @@ def test_nothing_is_claimed_where_nothing_was_billed() -> None:
     assert "cents" not in report.page.html
 
 
-def test_images_cost_what_ecr_asks_for_a_month() -> None:
+def test_images_have_ecrs_monthly_price() -> None:
     report = DispatchReport(dispatch(node(0), node(1)), {IMAGE: 500_000_000, "sha256:2": 1})
     assert report.totals.images_usd_per_month == pytest.approx(0.5 * USD_PER_IMAGE_GB_MONTH)
     assert DispatchReport(dispatch(node(0)), {}).totals.images_usd_per_month is None
@@ -118,7 +118,7 @@ def test_the_highest_peak_of_electrons_of_one_name_counts() -> None:
     assert "500 of 1024 MB" in advice.reason
 
 
-def test_what_memory_saves_is_the_difference_in_price() -> None:
+def test_savings_of_memory_are_the_difference_in_price() -> None:
     used = usage(peak_memory_mb=400.0)
     (advice,) = DispatchReport(dispatch(node(0, used))).advice
     saved = (used.cost_usd or 0) - (replace(used, memory_mb=512).cost_usd or 0)

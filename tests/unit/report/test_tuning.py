@@ -95,7 +95,7 @@ def test_the_table_marks_the_sizes() -> None:
     assert rows[2][-1] == "cheapest, fastest, knee"
 
 
-def test_it_says_before_what_it_may_cost() -> None:
+def test_the_highest_cost_is_known_beforehand() -> None:
     options = [Options(timeout=100), Options(timeout=10, architecture="arm64")]
     expected = 4 * sum(
         cost_usd(

@@ -298,7 +298,7 @@ def with_a_reason_withheld() -> None:
 
 
 @pytest.mark.parametrize("fall_back", [without_module, without_file, with_a_reason_withheld])
-def test_what_a_fallback_raises_is_not_a_matter_of_what_it_went_without(
+def test_an_error_of_a_fallback_is_not_blamed_on_the_original_error(
     run: Run, fall_back: Any
 ) -> None:
     error = run(fall_back)["error"]

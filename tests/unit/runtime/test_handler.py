@@ -82,7 +82,7 @@ def test_output_counts_towards_the_limit(
     assert len(answer["stdout"]) == 50_002
 
 
-def test_the_longest_output_and_error_never_exceed_what_lambda_carries(run: Run) -> None:
+def test_the_longest_output_and_error_fit_into_lambdas_limit(run: Run) -> None:
     def fail() -> None:
         # Six bytes of JSON for each half of a character outside the BMP.
         for stream in (sys.stdout, sys.stderr):

@@ -113,7 +113,7 @@ def test_a_task_may_remove_its_own_directory(run: Run) -> None:
     assert run(lambda: Path.cwd().rmdir())["status"] == wire.COMPLETED
 
 
-def test_what_was_in_tmp_before_the_first_task_stays(process: Process) -> None:
+def test_files_in_tmp_before_the_first_task_are_kept(process: Process) -> None:
     # As Lambda's own files.
     process.ping()
     assert process.run(lambda: (Path.cwd().parent / "mine").write_text("x"))["error"] is None
@@ -373,7 +373,7 @@ def test_much_output_does_not_block_a_task(run: Run) -> None:
 # -- imports --------------------------------------------------------------------------------------
 
 
-def test_what_a_task_imports_the_ones_after_it_find_imported(
+def test_later_tasks_find_the_imports_of_earlier_ones(
     start: Callable[..., Process], tmp_path: Path
 ) -> None:
     (tmp_path / "slow_module.py").write_text("import os\nOWNER = os.getpid()\n")

@@ -85,7 +85,7 @@ def test_a_task_that_ends_earlier_uploads_nothing(
     assert bucket.requests == []
 
 
-def test_only_what_is_new_is_uploaded(run: Run, event: dict[str, Any], bucket: Uploads) -> None:
+def test_only_new_output_is_uploaded(run: Run, event: dict[str, Any], bucket: Uploads) -> None:
     def work() -> None:
         time.sleep(2 * INTERVAL_S)
         print("late")
@@ -95,7 +95,7 @@ def test_only_what_is_new_is_uploaded(run: Run, event: dict[str, Any], bucket: U
     assert bucket.texts == ["late\n"]
 
 
-def test_what_comes_after_a_pause_comes_at_once(
+def test_output_after_a_pause_is_uploaded_at_once(
     run: Run, event: dict[str, Any], bucket: Uploads
 ) -> None:
     def work() -> float:
@@ -183,7 +183,7 @@ def test_much_output_is_bounded(run: Run, event: dict[str, Any], bucket: Uploads
     assert "bytes left out" in bucket.texts[-1]
 
 
-def test_a_task_that_crashes_has_uploaded_what_it_printed(
+def test_a_crashed_task_has_uploaded_its_output(
     run: Run, event: dict[str, Any], bucket: Uploads
 ) -> None:
     def work() -> None:

@@ -7,7 +7,7 @@ from pathlib import Path
 from covalent_lambda_container.runtime.scratch import Scratch
 
 
-def test_what_lambda_put_there_before_the_first_start_stays(tmp_path: Path) -> None:
+def test_files_of_lambda_from_before_the_first_start_are_kept(tmp_path: Path) -> None:
     (tmp_path / "lambda's own").write_text("x")
     scratch = Scratch(str(tmp_path))
     scratch.renew()
@@ -21,7 +21,7 @@ def test_what_lambda_put_there_before_the_first_start_stays(tmp_path: Path) -> N
     assert list(work.iterdir()) == []
 
 
-def test_what_a_folders_permissions_protect_is_removed(tmp_path: Path) -> None:
+def test_files_in_protected_folders_are_removed(tmp_path: Path) -> None:
     scratch = Scratch(str(tmp_path))
     (tmp_path / "left" / "inside").mkdir(parents=True)
     (tmp_path / "left" / "inside").chmod(0)
@@ -30,7 +30,7 @@ def test_what_a_folders_permissions_protect_is_removed(tmp_path: Path) -> None:
     assert not (tmp_path / "left").exists()
 
 
-def test_what_a_handler_that_crashed_left_is_no_property_of_lambdas(tmp_path: Path) -> None:
+def test_files_of_a_crashed_handler_are_not_taken_for_lambdas(tmp_path: Path) -> None:
     first = Scratch(str(tmp_path))
     first.renew()
     (tmp_path / "a task's").write_text("x")

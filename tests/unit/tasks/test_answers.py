@@ -111,7 +111,7 @@ def test_another_version_is_an_error_of_its_own(version: Any) -> None:
     assert len(str(caught.value)) < 300
 
 
-def test_what_was_not_asked_for_goes_no_further() -> None:
+def test_unexpected_fields_are_dropped() -> None:
     header = {"image": "forged", "py_version": "3.11.2", "evil": 1}
     usage = GOOD["usage"] | {"step": "image.push", "subject": "forged", "time": 0}
     answer = validated(result(header=header) | {"usage": usage, "log_tail": "forged"}, NAME)

@@ -215,7 +215,7 @@ def test_a_task_refused_with_old_credentials_is_signed_again_as_a_whole(
         assert len(signed) == 2 * len(before)
 
 
-def test_patience_ends_with_an_error_that_says_what_to_do(
+def test_the_error_after_the_last_attempt_has_advice(
     invoker: Runner, functions: FakeFunctions, clock: FakeClock
 ) -> None:
     functions.throttle(10_000)

@@ -34,7 +34,7 @@ def test_an_error_that_went_to_s3_survives_a_lost_connection(
     assert outcome.error["type"] == "ZeroDivisionError"
 
 
-def test_what_breaks_the_connection_may_keep_s3_out_of_reach_for_a_while(
+def test_s3_may_be_unreachable_for_a_while_after_a_lost_connection(
     invoker: Runner, functions: FakeFunctions, blobs: FakeBlobStore
 ) -> None:
     functions.task_duration_s = 42

@@ -105,7 +105,7 @@ def test_a_task_that_ends_early_is_not_looked_at() -> None:
     assert bucket.reads == []
 
 
-def test_what_is_uploaded_is_shown_soon() -> None:
+def test_uploaded_output_is_shown_soon() -> None:
     # As a function does whose task prints all the time.
     bucket = Bucket({float(moment): packed("x" * moment) for moment in range(8, 61, 5)})
     seen = shown(bucket, 60)
@@ -134,7 +134,7 @@ def test_an_error_of_s3_is_not_an_error_of_the_task() -> None:
     assert [printed.stdout for _, printed in shown(bucket, 20)] == ["a"]
 
 
-def test_a_task_that_broke_off_shows_what_it_printed_last() -> None:
+def test_an_interrupted_task_shows_its_last_output() -> None:
     bucket = Bucket({7: packed("a"), 19.9: packed("ab")})
     seen = shown(bucket, 20, error=TaskTimedOut("too long"))
     assert seen[-1] == (20, Printed("ab", ""))
@@ -148,7 +148,7 @@ def test_any_bytes_are_read(content: bytes) -> None:
         text.encode()
 
 
-def test_what_is_not_utf_8_is_shown_as_its_bytes() -> None:
+def test_invalid_utf_8_is_shown_as_its_bytes() -> None:
     content = (2).to_bytes(8, "big") + b"a\xff" + "\ud800".encode("utf-8", "surrogatepass")
     assert read_printed(io.BytesIO(content)) == ("a\\xff", "\\xed\\xa0\\x80")
 

@@ -69,12 +69,12 @@ def test_a_distribution_of_this_machine_is_ones_own(install: Install, origin: st
     assert ("local_packages" in advice("ownpkg")) is origin.startswith("file:")
 
 
-def test_what_python_itself_should_have_is_the_root_images_matter() -> None:
+def test_a_missing_module_of_the_standard_library_is_blamed_on_the_root_image() -> None:
     assert "base_image" in advice("tkinter.ttk")
 
 
 @pytest.mark.parametrize("module", ["no_such_module_anywhere", "no_such.module"])
-def test_nothing_is_said_of_what_is_not_known_here(module: str) -> None:
+def test_unknown_modules_have_no_advice(module: str) -> None:
     assert advice(module) == ""
 
 

@@ -120,7 +120,7 @@ def test_a_task_that_takes_too_long_has_timed_out(invoker: Runner) -> None:
         ("Function.ResponseSizeTooLarge", "exceeded maximum (6291556 bytes).", PayloadTooLarge),
     ],
 )
-def test_what_lambda_reports_has_a_name(
+def test_errors_that_lambda_reports_have_their_own_classes(
     invoker: Runner,
     functions: FakeFunctions,
     kind: str,

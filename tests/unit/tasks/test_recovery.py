@@ -54,7 +54,7 @@ def test_environments_that_questions_start_do_not_hide_the_others(
     assert len(pool.executions) == len(set(pool.executions)) == 40
 
 
-def test_who_says_that_it_stored_an_answer_is_not_believed(blobs: FakeBlobStore) -> None:
+def test_a_claim_to_have_stored_an_answer_is_checked(blobs: FakeBlobStore) -> None:
     class Lying(Pool):
         """Its environments claim at first that they have stored every answer."""
 
@@ -111,7 +111,7 @@ def test_after_a_connection_broke_the_answers_of_short_tasks_are_stored_first(
     assert wanted == [1.0, 0.0, 0.0, 1.0]
 
 
-def test_what_a_function_says_it_has_stored_is_not_believed(blobs: FakeBlobStore) -> None:
+def test_a_list_of_stored_answers_is_checked(blobs: FakeBlobStore) -> None:
     class Liar(Pool):
         async def invoke(self, name: str, event: bytes, *, timeout_s: int) -> Reply:
             asked = json.loads(event)

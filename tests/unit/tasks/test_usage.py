@@ -63,14 +63,14 @@ def used(log_tail: str = "", *, handler: dict[str, Any] | None = None, **changes
     return Usage.measured(HANDLER | (handler or {}), replace(FUNCTION, **changes), log_tail)
 
 
-def test_the_line_says_what_was_measured_and_what_it_costs() -> None:
+def test_the_line_has_the_measurements_and_the_cost() -> None:
     assert used().line == (
         "Lambda usage: 1234.0 ms (warm start), billed about 1235 ms, peak memory 101 of 512 MB, "
         "about $0.00001049 (us-east-1 list prices of 2026-11)"
     )
 
 
-def test_what_lambda_reports_goes_before_the_estimate() -> None:
+def test_lambdas_report_takes_precedence_over_the_estimate() -> None:
     line = used(REPORT.format(billed=2001)).line
     assert "billed 2001 ms, " in line
     assert "about $0.00001688 " in line

@@ -58,7 +58,7 @@ def test_all_pages_are_read(logs: FunctionLogs, aws: FakeAwsHttp) -> None:
     assert aws.requests[0][1]["startTime"] == int(START.timestamp() * 1000)
 
 
-def test_what_is_followed_comes_once_though_it_comes_late(
+def test_late_events_are_followed_once(
     logs: FunctionLogs, aws: FakeAwsHttp, clock: FakeClock
 ) -> None:
     aws.json({"events": [event(1, 0), event(3, 20)]})

@@ -97,7 +97,7 @@ def test_a_missing_repository_is_absence(registry: EcrRegistry, aws: FakeAwsHttp
     assert registry.find("tag") is None
 
 
-def test_what_ecr_calls_absent_is_absent(registry: EcrRegistry, aws: FakeAwsHttp) -> None:
+def test_ecrs_codes_for_absent_images_mean_absent(registry: EcrRegistry, aws: FakeAwsHttp) -> None:
     aws.json(answer({}))
     assert registry.find("tag") is None
 

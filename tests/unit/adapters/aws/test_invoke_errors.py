@@ -138,7 +138,7 @@ def test_a_failure_of_lambdas_may_have_started_the_task(
         ("InvalidSecurityGroupIDException", 502),
     ],
 )
-def test_what_lambda_found_before_the_start_is_final(
+def test_errors_that_lambda_found_before_the_start_are_final(
     invocations: LambdaInvocations, aws: Answers, code: str, status: int
 ) -> None:
     aws.error(code, "Lambda was unable to", status)

@@ -175,7 +175,7 @@ def test_a_function_that_stays_pending_is_an_error(
     assert 600 < sum(clock.sleeps) < 605
 
 
-def test_deleting_what_is_gone_is_not_an_error(
+def test_deleting_an_absent_function_is_not_an_error(
     functions: LambdaFunctions, aws: FakeAwsHttp
 ) -> None:
     aws.error("ResourceNotFoundException", status=404)
@@ -204,7 +204,7 @@ def test_a_configuration_error_is_not_hidden(functions: LambdaFunctions, aws: Fa
 # -- reserved concurrency -------------------------------------------------------------------------
 
 
-def test_what_is_reserved_already_is_not_changed(
+def test_an_existing_reservation_is_not_changed(
     functions: LambdaFunctions, aws: FakeAwsHttp
 ) -> None:
     aws.json({"Concurrency": {"ReservedConcurrentExecutions": 7}})

@@ -141,11 +141,11 @@ def test_a_denial_names_the_action_to_allow(code: str) -> None:
         (EndpointConnectionError(endpoint_url="https://aws.example.com"), "option endpoint_url"),
         (
             EndpointConnectionError(endpoint_url="https://aws.example.com/"),
-            "Nothing answers at https://aws.example.com/: could not",
+            "Nothing answers at https://aws.example.com: could not",
         ),
     ],
 )
-def test_what_boto3_misses_is_a_matter_of_configuration(error: Exception, said: str) -> None:
+def test_missing_settings_of_boto3_are_configuration_errors(error: Exception, said: str) -> None:
     ours = explained_error(error)
     assert type(ours) is ConfigurationError
     assert "could not create it 'it'." in str(ours)
@@ -386,3 +386,27 @@ def test_a_profile_that_does_not_exist_is_named(credentials_file: str) -> None:
 def test_a_missing_region_is_reported_with_the_option_to_set(credentials_file: str) -> None:
     with pytest.raises(ConfigurationError, match="Set the option region"):
         _ = AwsClients(AwsTarget(credentials_file=credentials_file)).ecr
+
+
+@pytest.mark.parametrize(("host", "retries"), [("localhost", 3), ("aws.example.com", 8)])
+def test_a_stack_that_is_stopped_is_given_up_soon(
+    credentials_file: str, host: str, retries: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    sleeps: list[float] = []
+    monkeypatch.setattr("time.sleep", sleeps.append)
+    url = f"http://{host}:4566"
+    target = AwsTarget(
+        credentials_file=credentials_file,
+        profile="science",
+        region="eu-central-1",
+        endpoint_url=url,
+    )
+    client = AwsClients(target).functions
+
+    def refuse(**_: Any) -> None:
+        raise EndpointConnectionError(endpoint_url=url)
+
+    client.meta.events.register("before-send", refuse)
+    with pytest.raises(EndpointConnectionError):
+        client.get_account_settings()
+    assert len(sleeps) == retries

@@ -62,7 +62,7 @@ def test_headers_are_botocores(credentials: ReadOnlyCredentials) -> None:
         assert said == f"AWS4-HMAC-SHA256 Credential={auth.scope(request)}, SignedHeaders={names}"
 
 
-def test_what_is_signed_later_does_not_change_what_was_signed_before() -> None:
+def test_later_signatures_do_not_change_earlier_ones() -> None:
     posts = SignedPosts(
         IDENTITIES[0], "eu-west-1", service="lambda", url="https://example.com/", headers={}
     )

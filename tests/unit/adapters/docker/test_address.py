@@ -74,7 +74,7 @@ def test_a_contexts_certificates_are_handed_on_to_child_processes(docker_config:
     }
 
 
-def test_what_a_child_process_is_given_leads_to_the_same_engine(docker_config: Path) -> None:
+def test_a_child_process_uses_the_same_engine(docker_config: Path) -> None:
     add_context(docker_config, "far", "tcp://far.example.com:2376", certificates=True)
     address = engine_address({"DOCKER_CONTEXT": "far"})
     again = engine_address(address.environment)

@@ -281,9 +281,7 @@ def test_an_engine_that_answers_need_not_be_started(
     assert "Start" not in str(caught.value)
 
 
-def test_a_disk_that_is_full_is_answered_with_what_frees_it(
-    engine: DockerEngine, api: FakeDockerApi
-) -> None:
+def test_a_full_disk_has_advice_on_freeing_space(engine: DockerEngine, api: FakeDockerApi) -> None:
     api.statuses = [(500, "write /var/lib/docker/x: no space left on device")]
     with pytest.raises(ImageBuildError, match=r"gc --local"):
         build(engine)

@@ -22,7 +22,7 @@ from tests.unit.adapters.registry.registry_images import (
 )
 
 
-def test_an_image_is_whole_and_says_what_it_is(dispatcher: Dispatcher, server: Any) -> None:
+def test_an_image_is_complete_and_has_its_labels(dispatcher: Dispatcher, server: Any) -> None:
     digest = dispatcher.make("numpy", "small==1")
     held = server.repositories["tasks"]
     manifest, config = manifest_of(server), config_of(server)
@@ -54,7 +54,7 @@ def test_an_image_is_whole_and_says_what_it_is(dispatcher: Dispatcher, server: A
     ]
 
 
-def test_layers_are_what_lambda_unpacks(dispatcher: Dispatcher, server: Any) -> None:
+def test_layers_have_the_form_that_lambda_unpacks(dispatcher: Dispatcher, server: Any) -> None:
     dispatcher.make("numpy", "small==1")
     own = manifest_of(server)["layers"][2:]
     for each in own:
@@ -77,7 +77,9 @@ def test_the_same_archive_is_the_same_blob_without_name_and_time(
     assert blob[:8] == b"\x1f\x8b\x08\x00\x00\x00\x00\x00"
 
 
-def test_what_the_registry_has_is_not_uploaded_again(dispatcher: Dispatcher, server: Any) -> None:
+def test_blobs_that_the_registry_has_are_not_uploaded_again(
+    dispatcher: Dispatcher, server: Any
+) -> None:
     dispatcher.make("numpy")
     before = uploaded(server)
     dispatcher.make("numpy", "small==1", tag="more")

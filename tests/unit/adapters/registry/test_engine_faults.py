@@ -33,7 +33,7 @@ from tests.unit.adapters.registry.registry_images import (
     ],
     ids=lambda fault: f"{fault.method}-{fault.kind}-{fault.status or fault.after_bytes}",
 )
-def test_what_may_pass_is_retried(dispatcher: Dispatcher, server: Any, fault: Fault) -> None:
+def test_temporary_faults_are_retried(dispatcher: Dispatcher, server: Any, fault: Fault) -> None:
     server.faults.append(fault)
     dispatcher.make("numpy")
     assert fault.times == 0

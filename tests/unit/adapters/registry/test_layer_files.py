@@ -93,7 +93,7 @@ def seen(folder: Path, path: str, *layers: tuple[Entry, ...]) -> str | None:
         ([(("b", FILE, "one"),)], None),
     ],
 )
-def test_a_file_is_what_a_container_would_see(
+def test_a_file_is_read_as_a_container_would_see_it(
     tmp_path: Path, layers: list[tuple[Entry, ...]], expected: str | None
 ) -> None:
     assert seen(tmp_path, "/a/f", *layers) == expected

@@ -91,7 +91,7 @@ def test_layers_that_lambda_does_not_accept_are_refused_by_name(
     assert "builder='docker'" in str(caught.value)
 
 
-def test_what_a_root_sets_stays_unless_the_image_sets_it(
+def test_settings_of_the_root_are_kept_unless_the_image_sets_them(
     dispatcher: Dispatcher, server: Any
 ) -> None:
     settings = {
@@ -137,7 +137,7 @@ def test_a_root_with_a_configuration_of_many_megabytes_is_refused(
 
 
 @pytest.mark.parametrize("content", [b"", b"[]", b"{}", b"null", b"\xff", b'{"manifests": 3}'])
-def test_what_is_no_manifest_is_refused_by_the_name_of_the_root(
+def test_an_invalid_manifest_is_refused_with_the_name_of_the_root(
     dispatcher: Dispatcher, server: Any, content: bytes
 ) -> None:
     server.repositories["roots"].manifests["broken"] = (INDEX, content)

@@ -67,7 +67,7 @@ def test_byte_code_does_not_depend_on_other_jobs(tmp_path: Path) -> None:
     assert first == compiled(tmp_path / "second", [*jobs, sorted(SOURCES)[:1]])
 
 
-def test_byte_code_is_what_python_looks_for_and_never_checked(tmp_path: Path) -> None:
+def test_python_finds_the_byte_code_and_never_checks_it(tmp_path: Path) -> None:
     found = compiled(tmp_path, [sorted(SOURCES)])
     expected = {
         f"pkg/__pycache__/{name}.{sys.implementation.cache_tag}.pyc"

@@ -1,0 +1,39 @@
+"""The failures of a command that builds several images: each reason is shown once."""
+
+from __future__ import annotations
+
+import click
+
+from covalent_lambda_container.cli.output import Output
+from covalent_lambda_container.cli.parameters import with_flags
+from covalent_lambda_container.errors import LambdaContainerError
+
+
+class BuildFailures:
+    """Shows failures when they occur, and keeps them.
+
+    Parameters
+    ----------
+    output
+        The output of the command that runs.
+
+    Attributes
+    ----------
+    errors
+        All failures, in the order in which they occurred.
+    """
+
+    def __init__(self, output: Output) -> None:
+        self.errors: list[LambdaContainerError] = []
+        self._output = output
+        self._parameters = click.get_current_context().command.params
+        self._titles: dict[str, str] = {}
+
+    def add(self, title: str, error: LambdaContainerError) -> None:
+        """Show the failure of an image; only its title if another failed for the same reason."""
+        self.errors.append(error)
+        first = self._titles.setdefault(str(error), title)
+        if first == title:
+            self._output.error(f"{title}: {with_flags(str(error), self._parameters)}")
+        else:
+            self._output.error(f"{title}: failed for the same reason as {first}.")

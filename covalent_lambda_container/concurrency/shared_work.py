@@ -35,6 +35,11 @@ class _Flight(Generic[Value]):
             return False
         return self.running.cancelled() or isinstance(self.running.exception(), Cancelled)
 
+    def has_given(self, value: Value) -> bool:
+        """Return whether the work has ended with this very value."""
+        ended = self.running.done() and not self.running.cancelled()
+        return ended and self.running.exception() is None and self.running.result() is value
+
     async def _run(self, work: Work[Value]) -> Value:
         try:
             return await work(self.cancellation)
@@ -91,7 +96,7 @@ class SharedWork(Generic[Key, Value]):
         """
         flights = self._by_loop.get()
         flight = flights.get(key)
-        if flight is None or not flight.running.done() or flight.running.result() is not value:
+        if flight is None or not flight.has_given(value):
             return False
         del flights[key]
         return True

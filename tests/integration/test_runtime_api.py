@@ -34,6 +34,7 @@ def take_environment(seconds: float) -> None:
             api.getresponse().read()
 
 
+@pytest.mark.slow
 def test_an_environment_that_a_task_has_taken_ends_with_that_task(
     options: dict[str, Any], cache_dir: str
 ):

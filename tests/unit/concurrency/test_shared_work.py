@@ -218,3 +218,20 @@ def test_a_value_that_many_callers_find_wrong_is_computed_once() -> None:
         assert not work.forget("b", wrong)
 
     asyncio.run(ask())
+
+
+def test_work_that_failed_a_moment_ago_has_no_value_to_forget() -> None:
+    async def ask() -> None:
+        work: SharedWork[str, int] = SharedWork()
+        forgotten = []
+
+        async def fail(_: Cancellation) -> int:
+            # Before anybody learns of the failure.
+            asyncio.get_running_loop().call_soon(lambda: forgotten.append(work.forget("a", 1)))
+            raise ValueError
+
+        with pytest.raises(ValueError):
+            await work.get("a", fail, Cancellation())
+        assert forgotten == [False]
+
+    asyncio.run(ask())

@@ -277,7 +277,9 @@ def _title(target: BuildTarget) -> str:
 
 
 def _packages(target: BuildTarget) -> str:
-    return _some(target.spec.requirements) or "no packages"
+    from covalent_lambda_container.packages.requirements import without_hashes
+
+    return _some([without_hashes(line) for line in target.spec.requirements]) or "no packages"
 
 
 def _users(target: BuildTarget) -> str:

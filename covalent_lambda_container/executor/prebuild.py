@@ -19,6 +19,7 @@ from covalent_lambda_container.executor.service import Service
 from covalent_lambda_container.functions.description import description
 from covalent_lambda_container.model.specs import ImageReference, ImageSpec
 from covalent_lambda_container.options.schema import Options
+from covalent_lambda_container.packages.requirements import without_hashes
 from covalent_lambda_container.progress import ReportProgress
 
 Item = TypeVar("Item")
@@ -139,7 +140,7 @@ def make(
     name = service.provisioner.ensure_function(
         service.function_spec(image),
         report,
-        description=description(target.names, target.spec.requirements),
+        description=description(target.names, map(without_hashes, target.spec.requirements)),
     )
     return TargetStatus(target=target, image=image, function=name, function_exists=True)
 

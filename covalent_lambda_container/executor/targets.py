@@ -26,6 +26,7 @@ from covalent_lambda_container.model.image_labels import ImageContents
 from covalent_lambda_container.model.specs import FunctionSpec, ImageReference, ImageSpec
 from covalent_lambda_container.options.schema import Options
 from covalent_lambda_container.packages.local_packages import LocalPackage, read_local_packages
+from covalent_lambda_container.packages.requirements import without_hashes
 from covalent_lambda_container.ports.functions import (
     FunctionMissing,
     Functions,
@@ -187,7 +188,7 @@ class FunctionTargets:
         spec = await in_thread(image_spec, self._options, task, packages, self.contents_of)
         await in_thread(self._check_account)
         check()
-        words = description([task.name or "an electron"], spec.requirements)
+        words = description([task.name or "an electron"], map(without_hashes, spec.requirements))
         ensure = partial(self.provisioner.ensure_function, description=words)
         for attempts_left in reversed(range(ATTEMPTS)):
             report("looking for the image")

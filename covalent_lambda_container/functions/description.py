@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable
 from typing import Final, NamedTuple
 
 _CHARACTERS: Final = 256
@@ -27,7 +27,7 @@ class Purpose(NamedTuple):
     packages: str
 
 
-def description(tasks: Sequence[str], requirements: Sequence[str]) -> str:
+def description(tasks: Iterable[str], requirements: Iterable[str]) -> str:
     """Return the description for a function created for these tasks."""
     packages = ", ".join(requirements) or _NOTHING
     text = f"{', '.join(tasks)}: {packages}"

@@ -18,6 +18,7 @@ from covalent_lambda_container.files.archives import Member, files
 from covalent_lambda_container.images.dockerfile import REQUIREMENTS
 from covalent_lambda_container.images.root_image import RootImage
 from covalent_lambda_container.model.specs import ImageSpec
+from covalent_lambda_container.packages.failure_reasons import system_install
 from covalent_lambda_container.packages.index_settings import IndexSettings
 from covalent_lambda_container.packages.installer_output import UNWRAPPED, names_to_build
 from covalent_lambda_container.packages.logins import git_environment
@@ -198,8 +199,8 @@ def _repositories(container: Container, spec: ImageSpec) -> list[str]:
     if not found.strip():
         raise ImageBuildError(
             f"requirement {named[0]!r} is in a git repository, and {spec.base_image} has no git.",
-            hint="Install it when the image is built, with the package manager of the root image: "
-            "ct.DepsBash(['dnf install -y git']), or yum in AWS's images of Python 3.10 and 3.11. "
+            hint="Install it when the image is built: "
+            f"ct.DepsBash([{system_install(spec.base_image, 'git', 'git')!r}]). "
             "Or choose a base_image that has it.",
         )
     return [urls[line] for line in named]

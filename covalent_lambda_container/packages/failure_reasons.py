@@ -57,6 +57,27 @@ _COMPILER: Final = re.compile(
 _HEADER: Final = re.compile(r"fatal error: (?P<header>[^\s:]+): No such file")
 _IMPORT: Final = re.compile(r"ModuleNotFoundError: No module named '(?P<module>[^']+)'")
 _REQUIRED: Final = re.compile(r"Failed to resolve requirements from ")
+_NO_PROGRAM: Final = re.compile(
+    r"(?P<program>pg_config|mysql_config|xml2-config|xslt-config|gdal-config|pkg-config|curl-config)"
+    r"\b[^\n]*?(?:not found|No such file|is not available|not be found)"
+)
+_OF_PROGRAMS: Final = {
+    "pg_config": ("libpq-dev", "libpq-devel"),
+    "mysql_config": ("default-libmysqlclient-dev pkg-config", "mariadb-connector-c-devel"),
+    "xml2-config": ("libxml2-dev", "libxml2-devel"),
+    "xslt-config": ("libxslt1-dev", "libxslt-devel"),
+    "gdal-config": ("libgdal-dev", "gdal-devel"),
+    "pkg-config": ("pkg-config", "pkgconf-pkg-config"),
+    "curl-config": ("libcurl4-openssl-dev", "libcurl-devel"),
+}
+"""Programs that builds ask where a library in C is: packages of Debian and of Amazon Linux."""
+_GIT: Final = re.compile(
+    r"Git operation failed|(?:failed to clone into|failed to fetch (?:branch|commit|into|all))"
+)
+_FATAL: Final = re.compile(
+    r"^\s*(?:fatal|remote|ERROR|error): (?!Failed )(?P<said>.+)$", re.MULTILINE
+)
+_CONFUSED: Final = re.compile(r"hint: `(?P<name>[^`]+)` is often confused for `(?P<meant>[^`]+)`")
 _ERROR_LINE: Final = re.compile(
     r"^\s*(?P<said>(?:[\w.]*(?:Error|Exception)|(?i:fatal )?[Ee]rror|ERROR): (?!Failed ).+)$",
     re.MULTILINE,
@@ -102,6 +123,20 @@ def obstacle(said: str) -> Reason | None:
             "looked for."
         )
     return None
+
+
+def not_fetched(said: str) -> Reason | None:
+    """Return why a git repository could not be fetched; None if that was not the problem."""
+    if not _GIT.search(said):
+        return None
+    why = [each["said"].strip().rstrip(".") for each in _FATAL.finditer(said)]
+    address = re.search(r"@ (git\+[^`\s]+)`", said)
+    where = address[1].removeprefix("git+") if address else "of a requirement"
+    reason = f"the git repository {where} could not be fetched"
+    return reason + (f": {why[-1]}" if why else ""), (
+        "Check its address and revision, and that git can reach it from the machine that builds; a "
+        "private one needs a login: see 'Passwords' in docs/packages.md."
+    )
 
 
 def unknown_name(said: str) -> Reason | None:
@@ -171,11 +206,22 @@ def failed_build(said: str, name: str, base_image: str) -> Reason | None:
     name = match["name"] if match else name or "a package"
     without = f"{name} has no wheel for this image"
     choose = f"choose a version of {name} that has a wheel"
+    if confused := _CONFUSED.search(said):
+        meant = confused["meant"]
+        return f"{confused['name']} is probably not what you mean, which is {meant}", (
+            f"Require {meant} instead."
+        )
+    if asked := _NO_PROGRAM.search(said):
+        debian, amazon = _OF_PROGRAMS[asked["program"]]
+        command = _with_compilers(base_image, debian, amazon)
+        return f"{without}, and its build needs {asked['program']}, of a library in C", (
+            f"Install that when the image is built, ct.DepsBash([{command!r}]); or {choose}."
+        )
     if compiler:
         program = compiler["program"] or compiler["executed"] or compiler["missing"]
         what = f"a compiler ({program})" if program else "a compiler"
         return f"{without}, and its build needs {what}", (
-            f"Install it when the image is built, ct.DepsBash([{_compilers(base_image)!r}]); "
+            f"Install it when the image is built, ct.DepsBash([{_with_compilers(base_image)!r}]); "
             f"{choose}, or a base_image with a compiler."
         )
     if header := _HEADER.search(said):
@@ -216,9 +262,20 @@ def _with_newest(reason: str, package: str, newest: Callable[[str], str]) -> str
     return reason + (f"; the newest for it is {name} {version}" if version else "")
 
 
-def _compilers(base_image: str) -> str:
+def _with_compilers(base_image: str, debian: str = "", amazon: str = "") -> str:
+    return system_install(base_image, f"g++ python3-dev {debian}", f"gcc gcc-c++ {amazon}")
+
+
+def system_install(base_image: str, debian: str, amazon: str) -> str:
+    """Return the command that installs packages of a root image's system.
+
+    Parameters
+    ----------
+    debian, amazon
+        Names of the packages in Debian and in Amazon Linux, separated by spaces.
+    """
     if "lambda/python" in base_image:
         # AWS's images are Amazon Linux 2 up to Python 3.11.
         tool = "yum" if re.search(r":3\.(?:9|1[01])\b", base_image) else "dnf"
-        return f"{tool} install -y gcc gcc-c++"
-    return "apt-get update && apt-get install -y --no-install-recommends g++ python3-dev"
+        return f"{tool} install -y {amazon}".strip()
+    return f"apt-get update && apt-get install -y --no-install-recommends {debian}".strip()

@@ -13,6 +13,7 @@ from covalent_lambda_container.packages.failure_reasons import (
     failed_build,
     in_own_words,
     no_solution,
+    not_fetched,
     obstacle,
     unknown_name,
 )
@@ -73,6 +74,7 @@ def not_built(said: str, wheels_said: str, base_image: str) -> ImageBuildError:
     names = ", ".join(names_to_build(wheels_said))
     reason, hint = (
         obstacle(said)
+        or not_fetched(said)
         or failed_build(said, names, base_image)
         or unknown_name(said)
         or no_solution(said, lambda _: "")

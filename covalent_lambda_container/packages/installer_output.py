@@ -15,7 +15,10 @@ _MAX_LINE: Final = 400
 _LISTED: Final = 3
 """Versions shown of a list."""
 
-_UNIMPORTANT: Final = ("Using CPython", "Resolved ", "   Building ")
+_UNIMPORTANT: Final = (
+    *("Using CPython", "Resolved ", "Prepared ", "   Building ", "      Built "),
+    *("Downloading ", " Downloaded ", "   Updating ", "    Updated "),
+)
 
 _NO_WHEEL: Final = re.compile(r"Wheels are required for `(?P<name>[^`]+)`")
 _VERSION_LINE: Final = re.compile(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import difflib
 import re
 import shlex
 from collections.abc import Callable, Iterable, Mapping
@@ -31,7 +32,10 @@ class _LineParser(argparse.ArgumentParser):
     """Parses the options of one line."""
 
     def error(self, message: str) -> NoReturn:
-        raise ValueError(message)
+        given = re.match(r"unrecognized arguments: (--[\w-]+)", message)
+        known = [name for name in self._option_string_actions if name.startswith("--")]
+        near = difflib.get_close_matches(given[1], known, n=1) if given else []
+        raise ValueError(f"{message}; did you mean {near[0]}?" if near else message)
 
 
 @cache

@@ -38,6 +38,11 @@ _UNSPACED_URL: Final = re.compile(r"^([A-Za-z0-9._-]+(?:\[[^\]]*\])?)@ ")
 # continued line or an escaped character.
 _NOT_ITSELF: Final = re.compile(r"(^|\s)#|\$\{|\\")
 
+_NAME_AND_VERSION: Final = re.compile(
+    r"(?P<name>[A-Za-z0-9._-]+(?:\[[^\]]*\])?)\s*[=\s]\s*(?P<version>v?\d[\w.!+-]*)(=\w+)?"
+)
+"""A pinned package as conda writes it, or without any operator."""
+
 _ALLOWED_HINT: Final = (
     "Write PEP 508 requirements, 'scikit-learn==1.7.2' or 'name @ https://…', optionally with "
     "--hash=sha256:…; of pip's options only --index-url, --extra-index-url, --find-links, "
@@ -102,7 +107,9 @@ def canonical_requirement(text: str, origin: str, hashes: Iterable[str] = ()) ->
         requirement = Requirement(text)
     except _UNREADABLE as exc:
         reason = str(exc).splitlines()[0]
-        raise refusal(origin, text, f"is not a valid requirement: {reason}") from None
+        meant = _meant(text)
+        hint = f"Did you mean {meant!r}? {_ALLOWED_HINT}" if meant else ""
+        raise refusal(origin, text, f"is not a valid requirement: {reason}", hint) from None
     requirement.name = canonicalize_name(requirement.name)
     requirement.extras = {canonicalize_name(extra) for extra in requirement.extras}
     requirement.specifier = SpecifierSet(
@@ -126,6 +133,16 @@ def canonical_requirement(text: str, origin: str, hashes: Iterable[str] = ()) ->
     return canonical + "".join(written)
 
 
+def _meant(text: str) -> str:
+    """Return the requirement that was meant by ``name=1.0``, ``name 1.0`` or ``name=1.0=build``."""
+    match = _NAME_AND_VERSION.fullmatch(text.strip())
+    meant = f"{match['name']}=={match['version']}" if match else ""
+    try:
+        return text_of(Requirement(meant)) if meant else ""
+    except _UNREADABLE:
+        return ""
+
+
 def text_of(requirement: Requirement) -> str:
     """Return a requirement's text, independent of the release of packaging.
 
@@ -137,12 +154,17 @@ def text_of(requirement: Requirement) -> str:
 
 def parsed(line: str) -> Requirement:
     """Return the PEP 508 part of a canonical line."""
-    return Requirement(line.partition(_HASH)[0])
+    return Requirement(without_hashes(line))
 
 
 def has_hash(line: str) -> bool:
     """Return whether a canonical line has hashes."""
     return _HASH in line
+
+
+def without_hashes(line: str) -> str:
+    """Return the PEP 508 part of a canonical line as text, for people."""
+    return line.partition(_HASH)[0]
 
 
 def as_constraint(line: str) -> str:

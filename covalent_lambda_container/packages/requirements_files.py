@@ -292,7 +292,7 @@ class _Reader:
     def _include(self, name: str, line: str, place: _Position) -> None:
         if "://" in name:
             hint = _NOT_HERE_HINT if place.folder is None else ""
-            raise refusal(place.origin, line, BY_URL, f"{how_to_download(name)} {hint}".strip())
+            raise refusal(place.origin, line, BY_URL, f"{how_to_download(name)}\n{hint}".strip())
         if place.folder is None:
             raise refusal(
                 place.origin, line, "names a file that the dispatcher does not have", _NOT_HERE_HINT

@@ -45,7 +45,7 @@ def dump(value: Any, file: BinaryIO) -> list[str]:
     """
     pickler = RecordingPickler(file)
     pickler.dump(value)
-    installed = _installed()
+    installed = installed_modules()
     return sorted({text for module in pickler.modules for text in installed.get(module, ())})
 
 
@@ -69,7 +69,8 @@ class Nowhere:
 
 
 @lru_cache(maxsize=1)
-def _installed() -> dict[str, list[str]]:
+def installed_modules() -> dict[str, list[str]]:
+    """Return the image's top-level modules of packages, with the requirements they belong to."""
     path = os.path.join(os.environ.get("LAMBDA_TASK_ROOT", "/var/task"), MODULES_FILE)
     try:
         with open(path, encoding="utf-8") as file:

@@ -9,7 +9,8 @@ import traceback
 from collections.abc import Iterator
 from typing import Any
 
-from . import system_packages
+from . import library_errors, module_names, system_packages
+from .provenance import installed_modules
 
 TEXT_LIMIT = 64 * 1024
 """Characters kept of an error message or a traceback."""
@@ -43,6 +44,15 @@ _FILES_ADVICE = (
     "ct.DepsBash commands run while the image is built. Files that they write under /tmp, in the "
     "home or the working directory are not there at run time: write to a folder such as /opt/data, "
     "or run the commands before each task with the executor's option bash_deps='runtime'."
+)
+_NO_FOLDER_ADVICE = (
+    "There is no folder {} in the function, which sees no files of your machine. Pass data as an "
+    "argument, or transfer files through S3 or HTTP (ct.fs_strategies); create the folder if the "
+    "task writes there."
+)
+_NO_PROGRAM_ADVICE = (
+    "A program is not in the image: install it with a ct.DepsBash command while the image is "
+    "built, or choose a base_image that has it."
 )
 
 
@@ -113,10 +123,13 @@ def _advice(exc: BaseException) -> str:
                     f"The image has {package}, in a version without {cause.name}: name the version "
                     "that has it in ct.DepsPip, the same in all electrons that pass such values on."
                 )
+            meant = module_names.advice(cause.name, installed_modules())
+            if meant and not _is_of_standard_library(package):
+                return meant
             return (
                 f"{cause.name} is not in the image. Name its package in ct.DepsPip, or in the "
                 "option requirements; add a module of your own with the option local_packages, "
-                "or send it with ct.DepsModule."
+                "or import it above the electron and send it with ct.DepsModule."
             )
         if isinstance(cause, (ImportError, OSError)):
             library = system_packages.advice(safe_str(cause))
@@ -126,24 +139,40 @@ def _advice(exc: BaseException) -> str:
             return _ADVICE[cause.errno]
         if _lacks_shared_memory(cause):
             return _SHARED_MEMORY_ADVICE
+        if known := library_errors.advice(safe_str(cause)):
+            return known
         if _is_file_of_a_command(cause):
             return _FILES_ADVICE
         if _is_missing_program(cause):
-            return (
-                "A program is not in the image: install it with a ct.DepsBash command while the "
-                "image is built, or choose a base_image that has it."
-            )
+            return _NO_PROGRAM_ADVICE
+        if folder := _missing_folder(cause):
+            return _NO_FOLDER_ADVICE.format(folder)
         if _is_refusal_of_aws(cause):
             return _AWS_ADVICE
     return ""
 
 
+def _is_of_standard_library(module: str) -> bool:
+    return module in sys.stdlib_module_names
+
+
 def _lacks_shared_memory(exc: BaseException) -> bool:
     """Return whether /dev/shm is missing, which glibc since 2.34 reports as a missing file."""
-    if not isinstance(exc, OSError):
-        return False
+    return isinstance(exc, OSError) and _raised_in(exc).endswith(_SHARED_MEMORY_MODULES)
+
+
+def _raised_in(exc: BaseException) -> str:
+    """Return the file whose code raised an error, or ``""``."""
     place = [frame.f_code.co_filename for frame, _ in traceback.walk_tb(exc.__traceback__)]
-    return bool(place) and place[-1].endswith(_SHARED_MEMORY_MODULES)
+    return place[-1] if place else ""
+
+
+def _missing_folder(exc: BaseException) -> str:
+    """Return the folder of a missing file, if that is missing as well, or ``""``."""
+    if not isinstance(exc, FileNotFoundError) or not isinstance(exc.filename, str):
+        return ""
+    folder = os.path.dirname(exc.filename)
+    return folder if os.path.isabs(folder) and not os.path.isdir(folder) else ""
 
 
 def _is_file_of_a_command(exc: BaseException) -> bool:
@@ -159,6 +188,9 @@ def _is_file_of_a_command(exc: BaseException) -> bool:
 
 def _is_missing_program(exc: BaseException) -> bool:
     kind = type(exc)
+    if isinstance(exc, FileNotFoundError) and _raised_in(exc).endswith("/subprocess.py"):
+        # The other file that it may name is the working directory.
+        return isinstance(exc.filename, str) and os.sep not in exc.filename
     if (kind.__module__, kind.__name__) != ("subprocess", "CalledProcessError"):
         return False
     return getattr(exc, "returncode", None) == _COMMAND_NOT_FOUND

@@ -44,8 +44,8 @@ def advice(module: str) -> str:
     if place:
         return (
             f"{top} is on the dispatcher's machine, in {place}, and not in the image: add it there "
-            f"with the executor's option local_packages=[{top!r}], or send it with the "
-            f"electron: deps_module=ct.DepsModule({top!r})."
+            f"with the executor's option local_packages=[{top!r}], or import it above "
+            f"the electron and send it with that: deps_module=ct.DepsModule({top!r})."
         )
     return ""
 

@@ -302,6 +302,18 @@ def test_source_is_built_with_the_passwords_of_this_machine(
     assert install(["delta"]) == [f"cloudpickle=={CLOUDPICKLE}", "delta==1.0"]
 
 
+def test_a_package_of_one_index_is_built_from_it_and_no_other_package_comes_from_there(
+    index: PrivateIndex, install: Install, monkeypatch: pytest.MonkeyPatch
+):
+    index.add_source("vendor", "eta")
+    index.add_wheel("vendor", "alpha", "0.1")
+    login = f"user:{PASSWORD}"
+    monkeypatch.setenv("PIP_INDEX_URL", index.url(bridge_address(), "simple", login))
+    bound = f"--package-index eta={index.url(bridge_address(), 'vendor')}"
+    pinned = ["alpha==1.0", f"cloudpickle=={CLOUDPICKLE}", "eta==1.0"]
+    assert install([bound, "alpha", "eta"]) == pinned
+
+
 @pytest.fixture(scope="module")
 def root_with_git(root_image: str) -> Iterator[str]:
     """The root image with this machine's git and what that needs."""

@@ -202,6 +202,17 @@ def test_a_requirements_file_is_a_set_of_its_own(
     assert row["requirements"] == ["pandas==2.2.3"]
 
 
+def test_packages_are_shown_without_their_hashes(
+    prebuild: Run, account: Account, tmp_path: Path
+) -> None:
+    file = tmp_path / "requirements.txt"
+    file.write_text(f"pandas==2.2.3 --hash=sha256:{'0a' * 32}\n")
+    ended = prebuild("-r", str(file))
+    assert ended.exit_code == 0
+    assert "pandas==2.2.3" in ended.stdout
+    assert "sha256:0a" not in ended.stdout + ended.stderr
+
+
 def test_flags_go_before_the_workflows_executors(rows: Rows, account: Account, flow: str) -> None:
     usual = rows(flow, "--plan")
     other = rows(flow, "--plan", "--base-image", "registry.example.com/python", "--python", "3.12")

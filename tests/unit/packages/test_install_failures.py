@@ -254,3 +254,57 @@ def test_an_index_that_is_not_reached_is_explained_by_the_last_cause(
     error = not_reached(said)
     assert error.message.startswith(f"The packages could not be installed: {reason}.")
     assert "can be reached" in str(error)
+
+
+GIT = """   Updating https://git.example.com/mine.git (main)
+error: Failed to download and build `mine @ git+https://git.example.com/mine.git@main`
+  cause: Git operation failed
+  cause: failed to clone into: /tmp/covalent-lambda-install/cache/git-v2/db/2ca991c1a1ac9a13
+  cause: failed to fetch branch or tag `main`
+  cause: process didn't exit successfully: `/usr/bin/git fetch --force` (exit status: 128)
+         --- stderr
+         fatal: unable to access 'https://git.example.com/mine.git/': Could not resolve host
+"""
+
+
+def test_a_repository_that_cannot_be_fetched_is_no_failed_build() -> None:
+    error = not_built(GIT, "", "python:3.11-slim")
+    assert error.message.splitlines()[0] == (
+        "The packages could not be installed: the git repository "
+        "https://git.example.com/mine.git@main could not be fetched: unable to access "
+        "'https://git.example.com/mine.git/': Could not resolve host."
+    )
+    assert "wheel" not in str(error.hint)
+
+
+@pytest.mark.parametrize(
+    ("base_image", "command"),
+    [
+        (
+            "python:3.11-slim",
+            "apt-get install -y --no-install-recommends g++ python3-dev libpq-dev",
+        ),
+        ("public.ecr.aws/lambda/python:3.12", "dnf install -y gcc gcc-c++ libpq-devel"),
+    ],
+)
+@pytest.mark.parametrize(
+    "said", ["Error: pg_config executable not found.", "/bin/sh: 1: pg_config: not found"]
+)
+def test_a_program_that_a_build_asks_is_named_with_its_package(
+    base_image: str, command: str, said: str
+) -> None:
+    output = f"error: Failed to build `psycopg2==2.9.10`\n  cause: it failed\n         {said}\n"
+    error = not_built(output, "", base_image)
+    assert "its build needs pg_config, of a library in C" in error.message.splitlines()[0]
+    assert command in str(error.hint)
+
+
+def test_a_package_that_is_confused_with_another_is_named_so() -> None:
+    output = (
+        "error: Failed to build `sklearn==0.0.post12`\n  cause: The build backend returned it\n"
+        "hint: `sklearn` is often confused for `scikit-learn`. Did you mean to install "
+        "`scikit-learn` instead?\n"
+    )
+    error = not_built(output, "", "python:3.11-slim")
+    assert "sklearn is probably not what you mean, which is scikit-learn" in error.message
+    assert error.hint == "Require scikit-learn instead."

@@ -42,6 +42,24 @@ def test_a_requirement_has_one_canonical_form(written: str, canonical: str) -> N
     assert canonical_requirement(written, "test") == canonical
 
 
+@pytest.mark.parametrize(
+    ("written", "meant"),
+    [
+        ("numpy=2.0", "numpy==2.0"),
+        ("numpy=1.26.4=py311h64a7726_0", "numpy==1.26.4"),
+        ("humanize 4.11.0", "humanize==4.11.0"),
+        ("jax[cpu] = 0.4", "jax[cpu]==0.4"),
+        ("numpy<<2", ""),
+        ("scikit learn", ""),
+        ("numpy=latest", ""),
+    ],
+)
+def test_what_was_meant_by_a_version_without_its_operator_is_said(written: str, meant: str) -> None:
+    with pytest.raises(RequirementError) as refused:
+        canonical_requirement(written, "DepsPip")
+    assert (f"Did you mean {meant!r}?" in str(refused.value)) == bool(meant)
+
+
 def test_hashes_follow_sorted_and_once() -> None:
     line = canonical_requirement("Numpy == 2.1", "test", [LONG, OTHER.upper(), ONE, ONE])
     assert line == f"numpy==2.1 --hash={ONE} --hash={OTHER} --hash={LONG}"

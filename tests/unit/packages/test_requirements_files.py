@@ -428,3 +428,19 @@ def test_a_marker_may_follow_a_url_in_each_way_that_pip_reads(separator: str) ->
     assert read(line).packages == (
         'foo @ https://example.com/a;b/foo-1.0-py3-none-any.whl ; python_version < "4"',
     )
+
+
+@pytest.mark.parametrize(
+    ("line", "meant"),
+    [
+        ("--extra-index https://example.com", "--extra-index-url"),
+        ("six --hashes=sha256:0a", "--hash"),
+        ("--packge-index six=https://example.com", "--package-index"),
+        ("--quiet", ""),
+    ],
+)
+def test_a_misspelt_option_is_answered_with_the_nearest(line: str, meant: str) -> None:
+    with pytest.raises(RequirementError) as refused:
+        read(line)
+    assert "unrecognized arguments" in str(refused.value)
+    assert (f"did you mean {meant}?" in str(refused.value)) == bool(meant)

@@ -28,9 +28,9 @@ MODULES = {
 def _image(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     (tmp_path / MODULES_FILE).write_text(json.dumps(MODULES))
     monkeypatch.setenv("LAMBDA_TASK_ROOT", str(tmp_path))
-    provenance._installed.cache_clear()
+    provenance.installed_modules.cache_clear()
     yield
-    provenance._installed.cache_clear()
+    provenance.installed_modules.cache_clear()
 
 
 def requires(value: Any) -> list[str]:

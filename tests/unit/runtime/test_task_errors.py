@@ -3,9 +3,13 @@
 from __future__ import annotations
 
 import errno
+import inspect
 import multiprocessing.shared_memory
 import multiprocessing.synchronize
+import subprocess
+from pathlib import Path
 from types import ModuleType
+from typing import Any
 
 import pytest
 
@@ -46,3 +50,53 @@ def own_module() -> ModuleType:
     module = ModuleType("mine")
     module.__file__ = "/var/task/mine.py"
     return module
+
+
+@pytest.mark.parametrize(
+    "error",
+    [
+        RuntimeError("cannot cache function 'f': no locator available for file '<dynamic-code>'"),
+        OSError("could not get source code"),
+        OSError("Can't get source for <function f>. TorchScript requires source access"),
+    ],
+)
+def test_what_needs_the_source_of_a_pickled_function_is_explained(error: Exception) -> None:
+    assert "local_packages" in describe(raised_in(own_module(), error))["advice"]
+
+
+def test_the_standard_librarys_words_about_a_missing_source_are_known() -> None:
+    namespace: dict[str, Any] = {}
+    exec(compile("def f(): pass", "<dynamic-code>", "exec"), namespace)
+    with pytest.raises(OSError) as raised:
+        inspect.getsource(namespace["f"])
+    assert "source of a function" in describe(raised.value)["advice"]
+
+
+def test_a_file_of_the_users_machine_is_not_in_the_function(tmp_path: Path) -> None:
+    with pytest.raises(OSError) as raised:
+        (tmp_path / "mine" / "data.csv").open()
+    advice = describe(raised.value)["advice"]
+    assert f"no folder {tmp_path}/mine in the function, which sees no files of your" in advice
+    for there in (tmp_path / "data.csv", Path("data.csv"), Path("mine", "data.csv")):
+        with pytest.raises(OSError) as raised:
+            there.open()
+        assert describe(raised.value)["advice"] == ""
+
+
+def test_a_program_that_is_not_in_the_image_is_named_as_such(tmp_path: Path) -> None:
+    with pytest.raises(OSError) as raised:
+        subprocess.run(["no-such-program"])
+    assert "A program is not in the image" in describe(raised.value)["advice"]
+    with pytest.raises(OSError) as raised:
+        subprocess.run(["true"], cwd=tmp_path / "none")
+    assert "A program is not in the image" not in describe(raised.value)["advice"]
+
+
+def test_data_of_a_library_is_added_while_the_image_is_built() -> None:
+    error = LookupError(
+        "Resource \x1b[93mpunkt_tab\x1b[0m not found.\n  >>> nltk.download('punkt_tab')\n"
+    )
+    advice = describe(raised_in(own_module(), error))["advice"]
+    assert "python3 -m nltk.downloader -d /usr/share/nltk_data punkt_tab" in advice
+    error = OSError("[E050] Can't find model 'en_core_web_sm'. It doesn't seem to be a package")
+    assert "'en_core_web_sm @ https://" in describe(raised_in(own_module(), error))["advice"]

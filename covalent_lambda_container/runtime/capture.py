@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+import codecs
 from collections import deque
 
 HEAD_BYTES = 32 * 1024
 TAIL_BYTES = 96 * 1024
 """Bytes kept of each stream. JSON may need 6 bytes for one byte of output, so two full streams stay
 under 1.6 MB and cannot push an answer over Lambda's limit."""
+
+_CHARACTER_BYTES = 4
+"""Most bytes of a character in UTF-8."""
 
 
 class CapturedOutput:
@@ -46,13 +50,31 @@ class CapturedOutput:
     def text(self) -> str:
         """Return the output, without its middle if it is long.
 
-        Bytes that are not UTF-8 are shown as ``\\xNN``.
+        Bytes that are not UTF-8 are shown as ``\\xNN``. A character of which a part was dropped is
+        left out completely.
         """
+        head, tail = bytes(self._head), b"".join(self._tail)
         if not self._dropped:
-            return _decoded(bytes(self._head) + b"".join(self._tail))
-        cut = f"\n[… {self._dropped} bytes left out …]\n"
-        return _decoded(bytes(self._head)) + cut + _decoded(b"".join(self._tail))
+            return _decoded(head + tail)
+        whole_head, whole_tail = _without_begun_character(head), _without_rest_of_character(tail)
+        left_out = self.size - len(whole_head) - len(whole_tail)
+        return f"{_decoded(whole_head)}\n[… {left_out} bytes left out …]\n{_decoded(whole_tail)}"
 
 
 def _decoded(content: bytes) -> str:
     return content.decode("utf-8", "backslashreplace")
+
+
+def _without_begun_character(content: bytes) -> bytes:
+    """Return text without the bytes of a character at its end that need further ones."""
+    decoder = codecs.getincrementaldecoder("utf-8")("backslashreplace")
+    decoder.decode(content[-_CHARACTER_BYTES:])
+    begun, _ = decoder.getstate()
+    return content[: len(content) - len(begun)]
+
+
+def _without_rest_of_character(content: bytes) -> bytes:
+    """Return text without the bytes at its start that continue a character before them."""
+    first = content[: _CHARACTER_BYTES - 1]
+    rest = next((i for i, byte in enumerate(first) if not 0x80 <= byte < 0xC0), len(first))
+    return content[rest:]

@@ -6,6 +6,7 @@ import re
 import time
 import tracemalloc
 
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -43,6 +44,26 @@ def test_one_byte_more_is_cut_and_the_cut_is_marked() -> None:
     text = captured(b"x" * LIMIT + b"y")
     assert CUT.findall(text) == ["1"]
     assert CUT.sub("", text) == "x" * (LIMIT - 1) + "y"
+
+
+@pytest.mark.parametrize("before", range(4))
+@pytest.mark.parametrize("character", ["é", "…", "😀"])
+def test_no_character_is_cut(character: str, before: int) -> None:
+    written = "x" * before + character * LIMIT
+    text = captured(written.encode())
+    (left_out,) = CUT.findall(text)
+    head, tail = CUT.sub("|", text).split("|")
+    assert "\\x" not in text
+    assert written.startswith(head)
+    assert written.endswith(tail)
+    assert len(f"{head}{tail}".encode()) + int(left_out) == len(written.encode())
+    assert len(head.encode()) > HEAD_BYTES - 4
+    assert len(tail.encode()) > TAIL_BYTES - 4
+
+
+def test_bytes_that_are_no_text_are_shown_next_to_the_cut() -> None:
+    text = captured(b"\xff" * LIMIT + b"y")
+    assert text.startswith(r"\xff" * HEAD_BYTES + "\n[… 1 bytes left out …]\n" + r"\xff")
 
 
 @given(st.lists(st.integers(1, 3 * TAIL_BYTES // 2), max_size=6))

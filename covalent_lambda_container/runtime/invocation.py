@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import signal
 import time
 from typing import Any
 
@@ -11,7 +12,7 @@ from . import wire
 from .delivery import Deliveries
 from .live_output import LiveOutput
 from .memory_file import memory_file, write_all
-from .task_process import Cancellation, Ended, task_process
+from .task_process import Cancellation, Ended, how, task_process
 from .template import Template
 
 _RESERVE_S = 1.0
@@ -164,6 +165,9 @@ def _answer(ended: Ended) -> dict[str, Any]:
         answer |= {"status": wire.FAILED, "error": given["error"]}
     else:
         kind, message = "Runtime.ExitError", ended.how
+        if given.get("status") == wire.CANCELLED:
+            # The signal came from elsewhere than the handler.
+            message = how(signal.SIGUSR1)
         if ended.timed_out:
             # In Lambda's own words.
             kind, message = "Sandbox.Timedout", "Task timed out"

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import builtins
 import errno
 import os
 import sys
 import traceback
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from typing import Any
 
 from . import library_errors, module_names, system_packages
@@ -14,6 +15,9 @@ from .provenance import installed_modules
 
 TEXT_LIMIT = 64 * 1024
 """Characters kept of an error message or a traceback."""
+
+_MOST_CAUSES = 20
+"""Most causes of an error, and errors of a group, that are looked at."""
 
 _COMMAND_NOT_FOUND = 127
 """Exit status of a shell (POSIX, "Exit Status for Commands")."""
@@ -86,22 +90,42 @@ def describe(exc: BaseException) -> dict[str, Any]:
         "traceback": sendable(text[-TEXT_LIMIT:]),
         "advice": _advice(exc),
         "missing_module": _missing_module(exc),
+        "out_of_memory": any(map(_lacked_memory, _causes(exc))),
     }
 
 
-def _causes(exc: BaseException | None) -> Iterator[BaseException]:
-    """Yield an error and those that it was raised from; they may be each other's causes.
+def _causes(exc: BaseException) -> Iterator[BaseException]:
+    """Yield an error, those in it if it is a group, and those that these were raised from.
+
+    They may be each other's causes.
 
     An error that was being handled when another was raised counts as its cause only if both are of
     the same kind, as when a library explains a failed import. Otherwise, the code had an
     alternative to the missing module or file, and failed independently.
     """
-    for _ in range(20):
-        if exc is None:
+    waiting = [exc]
+    for _ in range(_MOST_CAUSES):
+        if not waiting:
             return
+        exc = waiting.pop(0)
         yield exc
-        handled = None if exc.__suppress_context__ else exc.__context__
-        exc = exc.__cause__ or (handled if isinstance(exc, ImportError | OSError) else None)
+        handled = exc.__context__ if isinstance(exc, ImportError | OSError) else None
+        cause = exc.__cause__ or (None if exc.__suppress_context__ else handled)
+        waiting += [*_members(exc), *([cause] if cause else ())]
+
+
+def _members(exc: BaseException) -> Sequence[BaseException]:
+    """Return the errors of a group, such as `asyncio.TaskGroup` raises."""
+    # Python 3.10 has none, but a package of that name that asynchronous libraries use there.
+    groups: Any = getattr(builtins, "BaseExceptionGroup", None) or getattr(
+        sys.modules.get("exceptiongroup"), "BaseExceptionGroup", ()
+    )
+    return exc.exceptions if isinstance(exc, groups) else ()
+
+
+def _lacked_memory(exc: BaseException) -> bool:
+    """Return whether an error is Python's, a library's subclass of it, or the system's own."""
+    return isinstance(exc, MemoryError) or (isinstance(exc, OSError) and exc.errno == errno.ENOMEM)
 
 
 def _missing_module(exc: BaseException) -> str:
@@ -114,7 +138,7 @@ def _missing_module(exc: BaseException) -> str:
 def _advice(exc: BaseException) -> str:
     """Return which option helps if the error, or one of its causes, is typical of Lambda."""
     for cause in _causes(exc):
-        if isinstance(cause, MemoryError):
+        if _lacked_memory(cause):
             return "Raise the option memory_size (MB, up to 10240)."
         if isinstance(cause, ModuleNotFoundError) and cause.name:
             package, _, part = cause.name.partition(".")

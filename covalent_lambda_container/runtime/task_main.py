@@ -60,7 +60,9 @@ def wait_and_run(handler: socket.socket, scratch: Scratch) -> NoReturn:
         handler.send(json.dumps({"peak_kb": peak_kb}).encode())
         status = 0
     except Cancelled:
-        pass
+        # End as the signal would have ended it, so that the handler sees why.
+        signal.signal(signal.SIGUSR1, signal.SIG_DFL)
+        os.kill(os.getpid(), signal.SIGUSR1)
     finally:
         os._exit(status)
 

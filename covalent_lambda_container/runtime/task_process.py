@@ -28,6 +28,8 @@ _SURROGATE = b"\\ud"
 """How the escapes of both halves of a character begin in JSON."""
 _LAST_S = 1.0
 """What a process that has let go of the handler has for its end, if its time is up."""
+_USERS_SIGNALS = (signal.SIGUSR1, signal.SIGUSR2)
+"""Signals whose name says more than their description."""
 _GRACE_S = 0.5
 """Seconds that a cancelled task has to end by itself."""
 
@@ -184,7 +186,7 @@ class TaskProcess:
         self._drain()
         return Ended(
             answer=answer,
-            how=_how(signal.SIGKILL if report["status"] is None else report["status"]),
+            how=how(signal.SIGKILL if report["status"] is None else report["status"]),
             cancelled=cancelled,
             timed_out=timed_out,
             stdout=self._stdout.text(),
@@ -277,9 +279,12 @@ def _peak_kb(ending: bytes) -> int:
         return 0
 
 
-def _how(status: int) -> str:
+def how(status: int) -> str:
+    """Return how a process with this wait status ended, in the words of Lambda's own reports."""
     code = os.waitstatus_to_exitcode(status)
     if code >= 0:
         return f"exit status {code}"
+    if -code in _USERS_SIGNALS:
+        return f"signal: {signal.Signals(-code).name}"
     description = signal.strsignal(-code) or str(-code)
     return f"signal: {description.lower()}"

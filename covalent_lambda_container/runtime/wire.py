@@ -15,8 +15,10 @@ In a Lambda event, each ``P`` is base64 text as Covalent has it. In S3 the same 
     blobs                 raw pickle bytes, one after the other
 
 An answer is ``{"v", "status", "result", "stdout", "stderr", "error", "usage"}``; a packed answer
-has its pickle as blob 0 and, if it is long, the text of its result as blob 1, in UTF-8. When an
-answer went to S3, the invocation returns ``{"v", "result_at": "s3"}`` in its place.
+has its pickle as blob 0 and, if it is long, the text of its result as blob 1, in UTF-8. An error is
+``{"type", "message", "traceback"}`` and, if the task raised it, ``"advice"``, ``"missing_module"``,
+``"out_of_memory"`` and ``"loading"``. When an answer went to S3, the invocation returns
+``{"v", "result_at": "s3"}`` in its place.
 
 While a task runs, its output so far is in S3, if the event has a ``live_url``::
 

@@ -83,6 +83,8 @@ class _Error(_Part):
     traceback: ErrorText
     advice: ErrorText = ""
     missing_module: Name = ""
+    # Without it, the task is not run again: its side effects would be repeated.
+    out_of_memory: bool = False
     loading: bool = False
 
 

@@ -37,9 +37,10 @@ class Outcome:
     stdout, stderr
         The task's output.
     error
-        ``{"type", "message", "traceback", "advice", "missing_module", "loading"}`` of the
-        exception, with empty advice and module if there are none; or None. ``loading`` says whether
-        the function and values were still being unpickled.
+        ``{"type", "message", "traceback", "advice", "missing_module", "out_of_memory", "loading"}``
+        of the exception, with empty advice and module if there are none; or None.
+        ``out_of_memory`` says whether it, or its cause, is a MemoryError or ENOMEM; ``loading``
+        whether the function and values were still being unpickled.
     usage
         The handler's measurements: ``{"cold", "duration_ms", "peak_memory_mb"}``.
     log_tail

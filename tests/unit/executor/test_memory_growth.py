@@ -71,15 +71,28 @@ def test_retries_are_used_after_the_last_increase_of_memory(
     assert sizes(account) == [512, 1024, 1024]
 
 
-def test_pythons_own_error_counts_as_well(account: Account, given: dict[str, Any]) -> None:
-    account.answer |= {
-        "status": "failed",
-        "result": None,
-        "error": {"type": "numpy.exceptions._ArrayMemoryError", "message": "", "traceback": ""},
-    }
+def failed(kind: str, **more: Any) -> dict[str, Any]:
+    """Return the changes of an answer to a task that raised an error."""
+    error = {"type": kind, "message": "", "traceback": "", **more}
+    return {"status": "failed", "result": None, "error": error}
+
+
+def test_an_error_for_lack_of_memory_counts_as_well(
+    account: Account, given: dict[str, Any]
+) -> None:
+    account.answer |= failed("mylib.AllocationFailed", out_of_memory=True)
     _, _, stderr = run_unopened(Executor(**given, max_memory_size=1024))
     assert sizes(account) == [512, 1024]
     assert "(raised from 512 MB)" in stderr
+
+
+@pytest.mark.parametrize("more", [{}, {"out_of_memory": False}])
+def test_an_error_that_is_only_called_so_is_not_rerun(
+    account: Account, given: dict[str, Any], more: dict[str, Any]
+) -> None:
+    account.answer |= failed("mylib.NotEnoughQuantumMemoryError", **more)
+    run_unopened(Executor(**given, max_memory_size=1024))
+    assert sizes(account) == [512]
 
 
 def test_the_loop_does_not_wait_for_a_large_function() -> None:

@@ -207,6 +207,17 @@ def test_a_process_that_keeps_the_output_open_does_not_delay_the_answer(process:
     assert time.monotonic() - started < 5
 
 
+def signal_in_the_end() -> None:
+    """Have a signal sent while the task's output is flushed, after its answer."""
+    flush = sys.stdout.flush
+
+    def flush_and_signal() -> None:
+        flush()
+        os.kill(os.getpid(), signal.SIGUSR1)
+
+    vars(sys.stdout)["flush"] = flush_and_signal
+
+
 @pytest.mark.parametrize(
     ("end", "how"),
     [
@@ -214,6 +225,9 @@ def test_a_process_that_keeps_the_output_open_does_not_delay_the_answer(process:
         (lambda: os.kill(os.getpid(), signal.SIGKILL), "signal: killed"),
         (lambda: ctypes.string_at(0), "signal: segmentation fault"),
         (os.abort, "signal: aborted"),
+        (lambda: os.kill(os.getpid(), signal.SIGUSR1), "signal: SIGUSR1"),
+        (lambda: os.kill(os.getpid(), signal.SIGUSR2), "signal: SIGUSR2"),
+        (signal_in_the_end, "signal: SIGUSR1"),
     ],
 )
 def test_the_handler_answers_for_a_task_that_died(

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import builtins
 import errno
 import inspect
 import multiprocessing.shared_memory
 import multiprocessing.synchronize
 import subprocess
+import sys
 from pathlib import Path
 from types import ModuleType
 from typing import Any
@@ -100,3 +102,63 @@ def test_data_of_a_library_is_added_while_the_image_is_built() -> None:
     assert "python3 -m nltk.downloader -d /usr/share/nltk_data punkt_tab" in advice
     error = OSError("[E050] Can't find model 'en_core_web_sm'. It doesn't seem to be a package")
     assert "'en_core_web_sm @ https://" in describe(raised_in(own_module(), error))["advice"]
+
+
+def raised_from(error: Exception, cause: BaseException) -> Exception:
+    error.__cause__ = cause
+    return error
+
+
+class OfALibrary(MemoryError):
+    """As NumPy and PyArrow have one."""
+
+
+class NotEnoughQuantumMemoryError(ValueError):
+    """An ordinary error, whatever its name."""
+
+
+@pytest.mark.parametrize(
+    ("error", "lacked"),
+    [
+        (MemoryError(), True),
+        (OfALibrary(), True),
+        (OSError(errno.ENOMEM, "Cannot allocate memory"), True),
+        (raised_from(RuntimeError("in a library"), MemoryError()), True),
+        (NotEnoughQuantumMemoryError(), False),
+        (OSError(errno.ENOSPC, "No space left on device"), False),
+        (ValueError("MemoryError"), False),
+    ],
+)
+def test_the_class_says_whether_memory_was_lacking(error: Exception, lacked: bool) -> None:
+    described = describe(error)
+    assert described["out_of_memory"] is lacked
+    assert ("memory_size" in described["advice"]) is lacked
+
+
+@pytest.mark.skipif(sys.version_info < (3, 11), reason="Python has groups of errors since 3.11.")
+def test_advice_is_on_errors_in_groups() -> None:
+    group: Any = vars(builtins)["BaseExceptionGroup"]
+    missing = ModuleNotFoundError("No module named 'absent'", name="absent")
+    for error in (
+        group("several", [missing]),
+        group("several", [ValueError("x"), group("more", [missing])]),
+        group("several", [raised_from(RuntimeError("x"), missing)]),
+        raised_from(RuntimeError("x"), group("several", [missing])),
+    ):
+        described = describe(error)
+        assert described["missing_module"] == "absent"
+        assert "ct.DepsPip" in described["advice"]
+    assert describe(group("several", [ValueError("x"), MemoryError()]))["out_of_memory"] is True
+
+
+def test_advice_is_on_errors_in_groups_of_the_package_for_python_3_10(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    class Group(Exception):
+        exceptions = (ModuleNotFoundError("No module named 'absent'", name="absent"),)
+
+    package = ModuleType("exceptiongroup")
+    vars(package)["BaseExceptionGroup"] = Group
+    monkeypatch.setitem(sys.modules, "exceptiongroup", package)
+    monkeypatch.delattr(builtins, "BaseExceptionGroup", raising=False)
+    assert describe(Group())["missing_module"] == "absent"

@@ -86,6 +86,7 @@ FORGED: dict[str, Any] = {
     "error of numbers": but(status="failed", error={"type": 1, "message": 2, "traceback": 3}),
     "error has a lone surrogate": but(status="failed", error=ERROR | {"message": SURROGATE}),
     "missing module is a number": but(status="failed", error=ERROR | {"missing_module": 5}),
+    "out of memory is a text": but(status="failed", error=ERROR | {"out_of_memory": "yes"}),
     "usage is a list": but(usage=[1]),
     "usage of texts": but(usage={"duration_ms": "x", "cold": 1, "peak_memory_mb": "y"}),
     "usage is not a number": but(usage=GOOD["usage"] | {"duration_ms": float("nan")}),

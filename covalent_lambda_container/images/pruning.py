@@ -15,7 +15,12 @@ from pathlib import Path
 from typing import Final
 
 from covalent_lambda_container.errors import ConfigurationError
-from covalent_lambda_container.files.cache_folder import LONGEST_BUILD_S, SCRATCH, emptying, is_tagged
+from covalent_lambda_container.files.cache_folder import (
+    LONGEST_BUILD_S,
+    SCRATCH,
+    emptying,
+    is_tagged,
+)
 from covalent_lambda_container.model.image_labels import (
     BASE_REPOSITORY,
     PACKAGES_LABEL,

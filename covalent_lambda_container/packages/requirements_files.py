@@ -7,6 +7,7 @@ skip unknown lines, or need every file on disk; here, some files arrive as text.
 from __future__ import annotations
 
 import os
+import re
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -47,6 +48,9 @@ _VARIABLE_HINT: Final = (
     "Write its value, or set it where the file is read: the executor's requirements=['-r FILE'] is "
     "read where the executor is created."
 )
+_LIST_FILE: Final = re.compile(r"[^\s:@]*(\.txt|\.toml|uv\.lock)")
+"""A file that lists packages, without the -r. No package is named like that."""
+
 _OWN_CODE_HINT: Final = (
     "Send your own code with the executor's option local_packages or the electron's "
     "ct.DepsModule; packages come from an index, a URL or a git repository."
@@ -261,6 +265,13 @@ class _Reader:
         """Return the PEP 508 form of a line's requirement, or ``""``."""
         for url in given.get("editable", ()):
             requirement = url
+        if _LIST_FILE.fullmatch(requirement):
+            raise refusal(
+                place.origin,
+                line,
+                "is the name of a file, not of a package",
+                f"To install what the file lists, write '-r {requirement}'.",
+            )
         if requirement.startswith((".", "/", "~", "file:")) or (
             "://" not in requirement and requirement.endswith((".whl", ".tar.gz", ".zip"))
         ):

@@ -58,13 +58,19 @@ class BucketResource(Resource):
     def exists(self) -> bool:
         with explained("look for bucket", self.name, ConfigurationError):
             try:
-                self._s3.head_bucket(Bucket=self.name)
+                found = self._s3.head_bucket(Bucket=self.name).get("BucketRegion")
             except ClientError as exc:
                 if error_code(exc) in ("404", "NoSuchBucket"):
                     return False
                 if error_code(exc) == "403":
                     raise self._taken() from exc
                 raise
+        wanted = self._s3.meta.region_name
+        if found and found != wanted:
+            raise ConfigurationError(
+                f"Bucket {self.name!r} is in region {found}, and the functions are in {wanted}.",
+                hint=f"Name another with --bucket, or the bucket's region with --region {found}.",
+            )
         return True
 
     def is_ours(self) -> bool:

@@ -32,6 +32,12 @@ SCRATCH: Final = "covalent-lambda-build-"
 """Prefix of folders with the unfinished files of builds."""
 
 _LOCK: Final = ".lock"
+_TAG: Final = "CACHEDIR.TAG"
+_SIGNATURE: Final = "Signature: 8a477f597d28d172789f06886806bc55"
+"""Of the Cache Directory Tagging Specification, so that backups leave the folder out."""
+_OWN_TAG: Final = f"""{_SIGNATURE}
+# This folder was created by covalent-lambda-container, which removes what it does not use.
+"""
 _EMPTYING_S: Final = 600.0
 """Removing files takes no longer; after this time, a build continues without the lock."""
 _PRIVATE: Final = 0o700
@@ -48,6 +54,20 @@ def mark_used(path: Path) -> None:
     os.utime(path)
 
 
+def tag(cache: Path) -> None:
+    """Mark a folder as one of ours, from which files may be removed."""
+    if not is_tagged(cache):
+        (cache / _TAG).write_text(_OWN_TAG, "utf-8")
+
+
+def is_tagged(cache: Path) -> bool:
+    """Return whether builds have used a folder; anything in another one is somebody else's."""
+    try:
+        return (cache / _TAG).read_text("utf-8", errors="replace") == _OWN_TAG
+    except OSError:
+        return False
+
+
 @contextmanager
 def using(cache: Path) -> Iterator[None]:
     """Use the folder: nothing is removed from it while the context is open.
@@ -58,6 +78,7 @@ def using(cache: Path) -> Iterator[None]:
         The folder; created if it does not exist.
     """
     make_private(cache)
+    tag(cache)
     file = cache / _LOCK
 
     def waiting(who: str) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import fcntl
+import os
 import pwd
 import time
 from collections.abc import Callable, Iterator
@@ -30,7 +31,8 @@ def locked(
     """Hold the lock of a file while the context is open, or continue without it after a time.
 
     The operating system releases a lock with the process that holds it, however that ends. One
-    that is held for long belongs to a process that hangs, perhaps another user's.
+    that is held for long belongs to a process that hangs, perhaps another user's. Whoever holds
+    the lock may remove the file.
 
     Parameters
     ----------
@@ -58,24 +60,31 @@ def locked(
         When the work is cancelled that waits for the lock.
     """
     kind = fcntl.LOCK_SH if shared else fcntl.LOCK_EX
-    with path.open("ab") as file:
-        begun = clock()
-        is_reported = False
-        while not _taken(file, kind):
-            waited_s = clock() - begun
-            if waited_s >= patience_s:
-                yield None
+    begun = clock()
+    is_reported = False
+    while True:
+        with path.open("ab") as file:
+            while not _taken(file, kind):
+                waited_s = clock() - begun
+                if waited_s >= patience_s:
+                    yield None
+                    return
+                if waited_s >= _SILENT_S and not is_reported:
+                    is_reported = True
+                    waiting(holder(path))
+                sleep(_POLL_S)
+            # Whoever held it may have removed the file, and others lock the one that came after.
+            if _is_at(path, file):
+                yield file
                 return
-            if waited_s >= _SILENT_S and not is_reported:
-                is_reported = True
-                waiting(holder(path))
-            sleep(_POLL_S)
-        yield file
 
 
 def holder(path: Path) -> str:
     """Describe who holds the lock of a file, as well as this system can say."""
-    status = path.stat()
+    try:
+        status = path.stat()
+    except FileNotFoundError:
+        return "another process"
     for line in _system_locks():
         # "1: FLOCK ADVISORY WRITE 1234 08:01:5678 0 EOF" (proc_locks(5)); "->" marks who waits.
         fields = line.split()
@@ -90,6 +99,14 @@ def _taken(file: IO[bytes], kind: int) -> bool:
     except BlockingIOError:
         return False
     return True
+
+
+def _is_at(path: Path, file: IO[bytes]) -> bool:
+    """Return whether an open file is the one that a path leads to."""
+    try:
+        return os.path.samestat(path.stat(), os.fstat(file.fileno()))
+    except FileNotFoundError:
+        return False
 
 
 def _system_locks() -> list[str]:

@@ -192,8 +192,7 @@ class Provisioner:
             if held is None:
                 log.warning("Image %s is built here too: %s is still locked.", spec.tag, file)
             else:
-                # One file per image would add up. A process that waits for this lock looks for the
-                # image first, so it does not matter if a third one creates the file again.
+                # One file per image would add up.
                 cleanup.callback(file.unlink, missing_ok=True)
             yield
 

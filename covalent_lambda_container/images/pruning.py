@@ -15,7 +15,12 @@ from pathlib import Path
 from typing import Final
 
 from covalent_lambda_container.errors import ConfigurationError
-from covalent_lambda_container.files.cache_folder import LONGEST_BUILD_S, SCRATCH, emptying
+from covalent_lambda_container.files.cache_folder import (
+    LONGEST_BUILD_S,
+    SCRATCH,
+    emptying,
+    is_tagged,
+)
 from covalent_lambda_container.model.image_labels import (
     BASE_REPOSITORY,
     PACKAGES_LABEL,
@@ -70,12 +75,16 @@ def old_files(cache: Path, *, now: datetime, keep: timedelta) -> list[Leftover]:
 
     Parameters
     ----------
+    cache
+        The cache folder. One that no build has used has none of our files, whatever their names.
     now
         The current time.
     keep
         How long files are kept after their last use; at least `BUILDING`.
     """
-    found = []
+    found = list[Leftover]()
+    if not is_tagged(cache):
+        return found
     for kind, pattern in _IN_CACHE:
         for path in cache.glob(pattern):
             # Another process may have removed it.

@@ -6,6 +6,7 @@ Works where Covalent itself cannot be imported because the file is not valid.
 from __future__ import annotations
 
 import os
+import re
 import sys
 import tempfile
 from collections.abc import Collection, Mapping
@@ -24,6 +25,8 @@ ALIASES: Final = {"credentials": "credentials_file"}
 """Older names of options that the section may still contain."""
 
 _LOCK_PATIENCE_S: Final = 10.0
+_QUOTED: Final = re.compile(r"[{\['\"`]")
+"""Begins what the parser quotes."""
 
 
 def configuration_file() -> Path:
@@ -104,7 +107,7 @@ def _read(path: Path) -> dict[str, Any]:
         content: dict[str, Any] = toml.loads(path.read_text("utf-8"))
     except FileNotFoundError:
         return {}
-    except (toml.TomlDecodeError, UnicodeDecodeError) as exc:
+    except (ValueError, IndexError) as exc:  # what toml raises for some broken files
         raise invalid_file(exc, path) from exc
     except OSError as exc:
         raise ConfigurationError(f"Covalent's configuration {path} cannot be read: {exc}.") from exc
@@ -128,9 +131,16 @@ def invalid_file(reason: Exception, path: Path | None = None) -> ConfigurationEr
             "safely."
         )
     return ConfigurationError(
-        f"Covalent's configuration {path} is not valid TOML: {reason}.".replace("..", "."),
-        hint=hint,
+        f"Covalent's configuration {path} is not valid TOML{_where_and_why(reason)}.", hint=hint
     )
+
+
+def _where_and_why(reason: Exception) -> str:
+    """Return what a parser says, without what it quotes of the file, which may be a secret."""
+    line = getattr(reason, "lineno", None)
+    where = f" in line {line}" if line else ""
+    why = _QUOTED.split(getattr(reason, "msg", ""), maxsplit=1)[0].strip(" .:?")
+    return f"{where}: {why.removeprefix('What? ')}" if why else where
 
 
 def _replace(path: Path, text: str) -> None:

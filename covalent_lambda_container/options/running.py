@@ -246,6 +246,7 @@ class FunctionOptions:
     ] = []
     cache_dir: Annotated[
         Text,
+        MinLen(1),
         Option(
             "Folder for lock files and for packages that later builds reuse.",
             flag="--cache-dir FOLDER",

@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Final
 
 from covalent_lambda_container.errors import RequirementError
+from covalent_lambda_container.packages.mistaken_files import refuse_files
 from covalent_lambda_container.packages.pip_forms import (
     BY_URL,
     decoded,
@@ -46,10 +47,6 @@ _NOT_HERE_HINT: Final = (
 _VARIABLE_HINT: Final = (
     "Write its value, or set it where the file is read: the executor's requirements=['-r FILE'] is "
     "read where the executor is created."
-)
-_OWN_CODE_HINT: Final = (
-    "Send your own code with the executor's option local_packages or the electron's "
-    "ct.DepsModule; packages come from an index, a URL or a git repository."
 )
 
 
@@ -261,17 +258,7 @@ class _Reader:
         """Return the PEP 508 form of a line's requirement, or ``""``."""
         for url in given.get("editable", ()):
             requirement = url
-        if requirement.startswith((".", "/", "~", "file:")) or (
-            "://" not in requirement and requirement.endswith((".whl", ".tar.gz", ".zip"))
-        ):
-            raise refusal(place.origin, line, "is a folder or file of your machine", _OWN_CODE_HINT)
-        if "@ file:" in requirement:
-            raise refusal(
-                place.origin,
-                line,
-                "is a file of the machine that wrote this list, as conda writes them",
-                "Write the version instead: 'pip list --format=freeze' names versions.",
-            )
+        refuse_files(requirement, line, place.origin)
         try:
             if "editable" in given:
                 return editable_as_package(requirement)

@@ -11,6 +11,7 @@ import pytest
 from click.testing import CliRunner, Result
 
 from covalent_lambda_container.cli.main import cli
+from covalent_lambda_container.errors import ConfigurationError
 from tests.moto import MotoAccount, moto_account
 
 Run = Callable[..., Result]
@@ -99,3 +100,17 @@ def test_a_role_that_others_trust_gets_ours_beside_theirs_repeatedly(
         document(covalent_lambda("bootstrap", "--json"))
         assert trust(iam, moto)["Statement"] == [theirs, ours]
     document(covalent_lambda("teardown", "--yes", "--force", "--json"))
+
+
+def test_a_bucket_of_another_region_is_not_taken_for_the_functions_own(
+    covalent_lambda: Run, moto: MotoAccount
+) -> None:
+    session = boto3.Session(
+        aws_access_key_id="AKIAEXAMPLE", aws_secret_access_key="none", region_name="eu-west-3"
+    )
+    session.client("s3", endpoint_url=moto.endpoint_url).create_bucket(
+        Bucket="elsewhere", CreateBucketConfiguration={"LocationConstraint": "eu-west-3"}
+    )
+    result = covalent_lambda("bootstrap", "--bucket", "elsewhere", "--plan")
+    assert result.exit_code == ConfigurationError.exit_code
+    assert "Bucket 'elsewhere' is in region eu-west-3, and the functions are in" in result.output

@@ -115,13 +115,14 @@ class AwsClients:
 
     @property
     def caller_arn(self) -> str:
-        """ARN of these clients' identity; empty if AWS does not report it."""
+        """ARN of these clients' identity; empty if AWS does not report it now."""
         generation = self.generation
         if generation not in self._arns:
             try:
                 self._arns[generation] = self.sts.get_caller_identity()["Arn"]
             except (BotoCoreError, ClientError):
-                self._arns[generation] = ""
+                # Not remembered: the next one may be answered.
+                return ""
         return self._arns[generation]
 
     @functools.cached_property

@@ -15,6 +15,7 @@ from click.testing import CliRunner, Result
 
 from covalent_lambda_container.cli.main import cli
 from covalent_lambda_container.executor.wiring import LocalBuildStores
+from covalent_lambda_container.files.cache_folder import using
 from covalent_lambda_container.model.image_labels import spec_label
 from tests.fakes import FakeImageStore
 from tests.fakes.examples import image_spec
@@ -37,8 +38,9 @@ def engine() -> FakeImageStore:
 
 @pytest.fixture
 def archive(tmp_path: Path) -> Path:
-    path = tmp_path / "package-archives" / "numpy-0123.tar"
-    path.parent.mkdir()
+    with using(tmp_path):
+        path = tmp_path / "package-archives" / "numpy-0123.tar"
+        path.parent.mkdir()
     path.write_bytes(b"x" * 2_000_000)
     os.utime(path, (OLD.timestamp(),) * 2)
     return path

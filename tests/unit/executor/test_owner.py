@@ -64,6 +64,16 @@ def test_without_an_identity_nothing_runs(account: Account, given: dict[str, Any
     assert len(account.functions) == 1
 
 
+def test_an_identity_that_was_not_known_for_a_moment_is_asked_for_again(
+    account: Account, given: dict[str, Any]
+) -> None:
+    with pytest.raises(ConfigurationError):
+        run_as(account, "", given, isolate="function")
+    account.caller = ALICE
+    run(Executor(**given, isolate="function"))
+    assert len(account.functions) == 1
+
+
 def test_a_session_belongs_to_its_role() -> None:
     assert function_owner(f"{ROLE}/session@example.com") == ROLE
     assert function_owner(ALICE) == ALICE

@@ -111,3 +111,23 @@ def test_a_wait_ends_when_the_work_is_cancelled(lock: Path, other: subprocess.Po
     cancellation.request()
     with pytest.raises(Cancelled):
         waiting.result(5)
+
+
+def test_a_lock_whose_file_was_removed_by_its_holder_is_not_held_twice(
+    lock: Path, other: subprocess.Popen[str]
+) -> None:
+    later = list[subprocess.Popen[str]]()
+
+    def end_and_start() -> None:
+        # While this process waits, the holder removes the file and ends, and a third one comes.
+        lock.unlink()
+        other.communicate()
+        later.append(held(lock))
+
+    clock = FakeClock()
+    clock.after(1, end_and_start)
+    with locked(lock, patience_s=600, waiting=print, clock=clock.now, sleep=clock.sleep) as file:
+        assert file is None
+    later[0].communicate()
+    with locked(lock, patience_s=0, waiting=print) as file:
+        assert file is not None

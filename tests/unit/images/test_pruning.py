@@ -235,6 +235,8 @@ def write(path: Path, size: int, used: datetime = OLD) -> Path:
 def cache(tmp_path: Path) -> Path:
     """A cache folder with something of each kind, 40 days old."""
     cache = tmp_path / "cache"
+    with using(cache):
+        pass
     write(cache / "package-archives" / "numpy-0123.tar", 50)
     write(cache / "byte-code" / "0123", 3)
     for folder in ("wheels/covalent-sdk-0.240-3.11", "uv", "covalent-lambda-build-x"):
@@ -275,6 +277,12 @@ def test_files_that_a_build_may_have_made_are_kept_whatever_the_limit(cache: Pat
 
 def test_a_machine_without_builds_has_left_nothing(tmp_path: Path) -> None:
     assert old_files(tmp_path / "nowhere", now=NOW, keep=KEEP) == []
+
+
+def test_folders_that_no_build_has_used_are_left_alone(tmp_path: Path) -> None:
+    write(tmp_path / "wheels" / "mine-1.0-py3-none-any.whl", 50)
+    write(tmp_path / "CACHEDIR.TAG", 50)
+    assert old_files(tmp_path, now=NOW, keep=KEEP) == []
 
 
 # -- beside others --------------------------------------------------------------------------------

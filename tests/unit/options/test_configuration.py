@@ -77,6 +77,25 @@ def test_two_sections_are_reported_by_their_lines_and_nothing_is_written(path: P
     assert path.read_bytes() == before
 
 
+@pytest.mark.parametrize(
+    ("text", "said"),
+    [
+        ('[a.b]\nc = "s3cret"\n[a.b]\n', "in line 3: b already exists."),
+        ('[a]\n"s3cret" s3cret\n', "in line 2"),
+        ("[a]\ntoken = s3cret\n", "in line 2"),
+        ('[a]\ntoken = "s3cret\n', "in line 2: Unbalanced quotes."),
+        ('token = "\\qs3cret"\n', "in line 1: Reserved escape sequence used."),
+        ("token = {s3cret\n", "is not valid TOML"),
+    ],
+)
+def test_a_broken_file_is_reported_without_its_values(path: Path, text: str, said: str) -> None:
+    path.write_text(text)
+    with pytest.raises(ConfigurationError, match="is not valid TOML") as caught:
+        read_section(path)
+    assert said in str(caught.value)
+    assert "s3cret" not in str(caught.value)
+
+
 def test_a_file_that_cannot_be_written_is_said(tmp_path: Path) -> None:
     (tmp_path / "file").write_text("")
     with pytest.raises(ConfigurationError, match="cannot be changed"):

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import contextlib
+import sys
 import time
 from typing import Any
 
+import cloudpickle
 import pytest
 
 from covalent_lambda_container import AWSLambdaContainerExecutor
@@ -18,6 +20,7 @@ TAKEN_S = 4.0
 
 def take_environment(seconds: float) -> None:
     """Answer this invocation and all that follow; then end as if nothing had been."""
+    import contextlib
     import http.client
     import time
 
@@ -41,6 +44,8 @@ def test_an_environment_that_a_task_has_taken_ends_with_that_task(
     executor = AWSLambdaContainerExecutor(
         **options, cache_dir=cache_dir, memory_size=777, timeout=20, poll_freq=1
     )
+    # This module is not in the image.
+    cloudpickle.register_pickle_by_value(sys.modules[__name__])
     run(executor, abs, -1)
     with pytest.raises(InvocationError, match="unusable answer"):
         run(executor, take_environment, TAKEN_S)

@@ -15,7 +15,7 @@ from covalent_lambda_container.cli.written_files import html_option, write_file
 from covalent_lambda_container.options.limits import MEMORY_MB
 
 if TYPE_CHECKING:
-    from covalent_lambda_container.report.failed_sizes import EndedDispatch
+    from covalent_lambda_container.report.failed_sizes import EndedDispatch, Measurement
 
 _LEAST_SIZES: Final = 2
 
@@ -79,7 +79,7 @@ def tune(
     """
     from covalent_lambda_container.covalent_api.resized import options_in_graph
     from covalent_lambda_container.report import highest_cost, tuning
-    from covalent_lambda_container.report.failed_sizes import refuse_if_all_failed, run_all
+    from covalent_lambda_container.report.failed_sizes import Measurement, refuse_if_all_failed
     from covalent_lambda_container.report.pictures import require_matplotlib
 
     path, lattice = path_and_lattice(workflow)
@@ -100,10 +100,23 @@ def tune(
     )
     if not yes:
         click.confirm("Go on?", abort=True, err=True)
-    ran, failed = run_all(memory, runs, partial(_run, path, lattice, given), output.note)
-    results = tuning.tuned(ran)
-    refuse_if_all_failed(results, failed)
-    for remark in tuning.remarks(ran, results):
+    measured = Measurement()
+    try:
+        measured.run(memory, runs, partial(_run, path, lattice, given), output.note)
+    except BaseException:
+        # What was measured so far is paid for.
+        if tuning.tuned(measured.ran):
+            _show(workflow, measured, html_file, output)
+        raise
+    refuse_if_all_failed(tuning.tuned(measured.ran), measured.failed)
+    _show(workflow, measured, html_file, output)
+
+
+def _show(workflow: str, measured: Measurement, html_file: Path | None, output: Output) -> None:
+    from covalent_lambda_container.report import tuning
+
+    results, failed = tuning.tuned(measured.ran), measured.failed
+    for remark in tuning.remarks(measured.ran, results):
         output.warn(remark)
     document = tuning.document_of(results, failed)
     output.table(document, tuning.COLUMNS, tuning.rows_of(results, failed))

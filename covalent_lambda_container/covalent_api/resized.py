@@ -9,15 +9,18 @@ from pathlib import Path
 from typing import Any, Final
 
 import covalent as ct
+from covalent._shared_files.utils import format_server_url
 from covalent._workflow.lattice import Lattice
 
 from covalent_lambda_container.covalent_api.script import imported, lattices_of
+from covalent_lambda_container.covalent_api.stored_dispatch import errors_of_server
 from covalent_lambda_container.covalent_api.workflow import executor_options
 from covalent_lambda_container.errors import ConfigurationError
 from covalent_lambda_container.model.names import SHORT_NAME
 from covalent_lambda_container.options.schema import Options
 
 _COMPLETED: Final = "COMPLETED"
+_HINT: Final = "Start the server: covalent start"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -58,16 +61,22 @@ def dispatch_resized(
     Raises
     ------
     ConfigurationError
-        The file does not have one such lattice.
+        The file does not have one such lattice, or Covalent's server does not answer.
     """
     with imported(path) as module:
         resized = deepcopy(_one_lattice(module, path, name))
         resized.__class__ = _Resized
         resized.memory_mb = memory_mb
-        dispatch_id = str(ct.dispatch(resized)(*args, **kwargs))
-        result = ct.get_result(
-            dispatch_id, wait=True, workflow_output=False, intermediate_outputs=False
-        )
+        address = format_server_url()
+        with errors_of_server(address, "did not run the workflow", _HINT):
+            dispatch_id = str(ct.dispatch(resized, dispatcher_addr=address)(*args, **kwargs))
+            result = ct.get_result(
+                dispatch_id,
+                wait=True,
+                dispatcher_addr=address,
+                workflow_output=False,
+                intermediate_outputs=False,
+            )
     status = str(result.status)
     if status == _COMPLETED:
         return Ended(dispatch_id=dispatch_id, error="")

@@ -72,40 +72,53 @@ class EndedDispatch:
     failed: Sequence[tuple[str, str]] = ()
 
 
-def run_all(
-    sizes: Sequence[int],
-    runs: int,
-    dispatch: Callable[[int], EndedDispatch],
-    note: Callable[[str], None],
-) -> tuple[list[Run], list[FailedSize]]:
-    """Dispatch a workflow with all sizes; return the runs, and what failed.
+class Measurement:
+    """Dispatches of a workflow with several memory sizes.
 
-    Once a dispatch with a size has failed, this size is not tried again.
-
-    Parameters
+    Attributes
     ----------
-    sizes
-        Memory sizes in MB.
-    runs
-        Dispatches for each size, after one for cold starts.
-    dispatch
-        Dispatches the workflow with a size, and waits for its end.
-    note
-        Called with one line before each dispatch, and after one that failed.
+    ran
+        The runs so far.
+    failed
+        What has failed so far.
     """
-    ran: list[Run] = []
-    failed: list[FailedSize] = []
-    for size in sizes:
-        for number in range(runs + 1):
-            kind = f"run {number} of {runs}" if number else "cold start"
-            note(f"memory_size={size}: {kind}")
-            ended = dispatch(size)
-            ran.append((size, ended.electrons))
-            if ended.error:
-                failed += _failures(ended, size)
-                note(f"memory_size={size} failed. See: covalent-lambda why {ended.dispatch_id}")
-                break
-    return ran, failed
+
+    def __init__(self) -> None:
+        self.ran: list[Run] = []
+        self.failed: list[FailedSize] = []
+
+    def run(
+        self,
+        sizes: Sequence[int],
+        runs: int,
+        dispatch: Callable[[int], EndedDispatch],
+        note: Callable[[str], None],
+    ) -> None:
+        """Dispatch the workflow with all sizes.
+
+        Once a dispatch with a size has failed, this size is not tried again.
+
+        Parameters
+        ----------
+        sizes
+            Memory sizes in MB.
+        runs
+            Dispatches for each size, after one for cold starts.
+        dispatch
+            Dispatches the workflow with a size, and waits for its end.
+        note
+            Called with one line before each dispatch, and after one that failed.
+        """
+        for size in sizes:
+            for number in range(runs + 1):
+                kind = f"run {number} of {runs}" if number else "cold start"
+                note(f"memory_size={size}: {kind}")
+                ended = dispatch(size)
+                self.ran.append((size, ended.electrons))
+                if ended.error:
+                    self.failed += _failures(ended, size)
+                    note(f"memory_size={size} failed. See: covalent-lambda why {ended.dispatch_id}")
+                    break
 
 
 def refuse_if_all_failed(measured: Sequence[object], failed: Sequence[FailedSize]) -> None:

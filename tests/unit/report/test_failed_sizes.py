@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Callable
 
 import pytest
 
@@ -10,9 +11,11 @@ from covalent_lambda_container.errors import ConfigurationError
 from covalent_lambda_container.report.electrons import Electron
 from covalent_lambda_container.report.failed_sizes import (
     EndedDispatch,
+    FailedSize,
+    Measurement,
+    Run,
     in_few_words,
     refuse_if_all_failed,
-    run_all,
 )
 from covalent_lambda_container.report.tuning import document_of, page_of, rows_of, tuned
 from covalent_lambda_container.runtime.task_errors import describe
@@ -65,9 +68,20 @@ class Workflow:
         return EndedDispatch(dispatch_id="d", workflow="workflow", electrons=[one])
 
 
+def measured(
+    sizes: tuple[int, ...],
+    runs: int,
+    dispatch: Callable[[int], EndedDispatch],
+    note: Callable[[str], None] = str,
+) -> tuple[list[Run], list[FailedSize]]:
+    measurement = Measurement()
+    measurement.run(sizes, runs, dispatch, note)
+    return measurement.ran, measurement.failed
+
+
 def test_the_best_size_is_one_of_those_that_completed() -> None:
     workflow, notes = Workflow(needs_mb=1000), []
-    runs, failed = run_all((512, 1024, 2048), 2, workflow, notes.append)
+    runs, failed = measured((512, 1024, 2048), 2, workflow, notes.append)
     assert workflow.sizes == [512] + [1024] * 3 + [2048] * 3
     assert "memory_size=512 failed. See: covalent-lambda why d1" in notes
     results = tuned(runs)
@@ -85,13 +99,26 @@ def test_the_best_size_is_one_of_those_that_completed() -> None:
 
 
 def test_a_size_that_failed_once_is_not_measured() -> None:
-    runs, failed = run_all((512, 1024), 2, Workflow(0, fails_at=(3,)), lambda _: None)
+    runs, failed = measured((512, 1024), 2, Workflow(0, fails_at=(3,)))
     assert [size.memory_mb for size in tuned(runs)[0].sizes] == [1024]
     assert [row[1] for row in rows_of(tuned(runs), failed)] == ["512 MB", "1024 MB"]
 
 
+def test_what_was_measured_before_an_interruption_is_kept() -> None:
+    workflow, measurement = Workflow(0), Measurement()
+
+    def dispatch(memory_mb: int) -> EndedDispatch:
+        if len(workflow.sizes) == 4:
+            raise KeyboardInterrupt
+        return workflow(memory_mb)
+
+    with pytest.raises(KeyboardInterrupt):
+        measurement.run((512, 1024), 2, dispatch, str)
+    assert [size.runs for size in tuned(measurement.ran)[0].sizes] == [2]
+
+
 def test_if_no_size_completed_the_error_says_why() -> None:
-    runs, failed = run_all((512, 1024), 2, Workflow(needs_mb=10_000), lambda _: None)
+    runs, failed = measured((512, 1024), 2, Workflow(needs_mb=10_000))
     with pytest.raises(ConfigurationError) as raised:
         refuse_if_all_failed(tuned(runs), failed)
     assert "512 MB: train: out of memory; 1024 MB: train: out of memory." in str(raised.value)
@@ -104,7 +131,7 @@ def test_an_error_outside_of_all_electrons_is_the_workflows() -> None:
             dispatch_id="d", workflow="workflow", electrons=[], error="it ended as CANCELLED"
         )
 
-    runs, failed = run_all((512,), 2, dispatch, lambda _: None)
+    runs, failed = measured((512,), 2, dispatch)
     assert rows_of(tuned(runs), failed)[0][::6] == ["workflow", "failed: it ended as CANCELLED"]
     (document,) = document_of([], failed)["electrons"]
     assert (document["name"], document["sizes"], document["knee_mb"]) == ("workflow", [], None)

@@ -11,6 +11,7 @@ import click
 from covalent_lambda_container.cli.help import command
 from covalent_lambda_container.cli.output import Output, reporting
 from covalent_lambda_container.cli.parameters import executor_options, files_option, python_option
+from covalent_lambda_container.errors import ConfigurationError
 
 _SPEC_OPTIONS = ("base_image", "architecture", "ca_bundle")
 
@@ -69,6 +70,15 @@ def render(
     if folder is None:
         output.result(document, text.rstrip("\n"))
         return
-    authorities = Path(options.ca_bundle).read_bytes() if options.ca_bundle else None
-    write_context(standalone_context(spec, authorities), folder)
+    write_context(standalone_context(spec, _authorities(options.ca_bundle)), folder)
     output.result({**document, "context": str(folder)}, f"Next: docker build {folder}")
+
+
+def _authorities(ca_bundle: str) -> bytes | None:
+    try:
+        return Path(ca_bundle).expanduser().read_bytes() if ca_bundle else None
+    except OSError as exc:
+        raise ConfigurationError(
+            f"AWSLambdaContainerExecutor option ca_bundle={ca_bundle!r} cannot be read: "
+            f"{exc.strerror}."
+        ) from exc

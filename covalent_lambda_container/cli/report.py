@@ -11,18 +11,13 @@ from covalent_lambda_container.cli.help import command
 from covalent_lambda_container.cli.output import Output, reporting
 from covalent_lambda_container.cli.parameters import ACCOUNT, executor_options
 from covalent_lambda_container.cli.wiring import wiring
+from covalent_lambda_container.cli.written_files import html_option, write_file
 
 
 @command(short="Show the time and cost of a dispatch, and what to change.")
 @click.argument("dispatch_id")
 @click.option("--server", metavar="URL", help="Covalent's server; default: the configured one.")
-@click.option(
-    "--html",
-    "html_file",
-    metavar="FILE",
-    type=click.Path(dir_okay=False, writable=True, path_type=Path),
-    help="Also write the report with pictures to one HTML file, which needs no network.",
-)
+@html_option("the report with pictures")
 @click.option(
     "--images", is_flag=True, help="Also ask ECR for the size of the images, and what it costs."
 )
@@ -47,10 +42,11 @@ def report(
     """
     from covalent_lambda_container.covalent_api.dispatch_nodes import read_nodes
     from covalent_lambda_container.report.dispatch_report import COLUMNS, DispatchReport
+    from covalent_lambda_container.report.pictures import require_matplotlib
 
-    found = DispatchReport(read_nodes(dispatch_id, server), _image_bytes(given) if images else None)
     if html_file is not None:
-        html_file.write_text(found.page.html, "utf-8")
+        require_matplotlib()
+    found = DispatchReport(read_nodes(dispatch_id, server), _image_bytes(given) if images else None)
     if output.as_json:
         output.result(found.document)
     else:
@@ -63,7 +59,7 @@ def report(
         ]
         output.result(None, *output.fitting(lines))
     if html_file is not None:
-        output.note(f"Wrote {html_file}")
+        write_file(html_file, found.page.html, output)
 
 
 def _image_bytes(given: dict[str, Any]) -> dict[str, int]:

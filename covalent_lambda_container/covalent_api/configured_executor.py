@@ -14,6 +14,7 @@ from covalent_lambda_container.errors import ConfigurationError
 from covalent_lambda_container.model.names import SHORT_NAME
 from covalent_lambda_container.options.resolve import resolve, stored
 from covalent_lambda_container.options.schema import Options
+from covalent_lambda_container.options.shown import shown_options
 
 
 class ConfiguredExecutor(AsyncBaseExecutor):
@@ -236,6 +237,10 @@ class ConfiguredExecutor(AsyncBaseExecutor):
         )
         # Covalent stores __dict__ as JSON and gives it to a new instance for every task.
         self.__dict__.update(options.model_dump())
+
+    def __repr__(self) -> str:
+        """Return the class and the options that differ from their defaults."""
+        return f"{type(self).__name__}({shown_options(vars(self))})"
 
     def options(self) -> Options:
         """Return this executor's current options."""

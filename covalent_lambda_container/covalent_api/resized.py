@@ -4,17 +4,31 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from copy import deepcopy
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, Final
 
 import covalent as ct
+from covalent._shared_files.utils import format_server_url
 from covalent._workflow.lattice import Lattice
 
 from covalent_lambda_container.covalent_api.script import imported, lattices_of
+from covalent_lambda_container.covalent_api.stored_dispatch import errors_of_server
 from covalent_lambda_container.covalent_api.workflow import executor_options
 from covalent_lambda_container.errors import ConfigurationError
 from covalent_lambda_container.model.names import SHORT_NAME
 from covalent_lambda_container.options.schema import Options
+
+_COMPLETED: Final = "COMPLETED"
+_HINT: Final = "Start the server: covalent start"
+
+
+@dataclass(frozen=True, kw_only=True)
+class Ended:
+    """A dispatch that has ended: its id, and its error; empty if it completed."""
+
+    dispatch_id: str
+    error: str
 
 
 class _Resized(Lattice):
@@ -39,36 +53,34 @@ def dispatch_resized(
     *,
     args: Sequence[Any],
     kwargs: Mapping[str, Any],
-) -> str:
+) -> Ended:
     """Dispatch a file's lattice with a memory size, and wait until it has ended.
 
     Electrons of sublattices keep their memory size: Covalent builds their graphs later.
 
-    Returns
-    -------
-    str
-        The dispatch id.
-
     Raises
     ------
     ConfigurationError
-        The file does not have one such lattice, or the dispatch did not complete.
+        The file does not have one such lattice, or Covalent's server does not answer.
     """
     with imported(path) as module:
         resized = deepcopy(_one_lattice(module, path, name))
         resized.__class__ = _Resized
         resized.memory_mb = memory_mb
-        dispatch_id = str(ct.dispatch(resized)(*args, **kwargs))
-        result = ct.get_result(
-            dispatch_id, wait=True, workflow_output=False, intermediate_outputs=False
-        )
-    if str(result.status) != "COMPLETED":
-        raise ConfigurationError(
-            f"Dispatch {dispatch_id} with memory_size={memory_mb} ended as {result.status}: "
-            f"{result.error}",
-            hint=f"See: covalent-lambda why {dispatch_id}",
-        )
-    return dispatch_id
+        address = format_server_url()
+        with errors_of_server(address, "did not run the workflow", _HINT):
+            dispatch_id = str(ct.dispatch(resized, dispatcher_addr=address)(*args, **kwargs))
+            result = ct.get_result(
+                dispatch_id,
+                wait=True,
+                dispatcher_addr=address,
+                workflow_output=False,
+                intermediate_outputs=False,
+            )
+    status = str(result.status)
+    if status == _COMPLETED:
+        return Ended(dispatch_id=dispatch_id, error="")
+    return Ended(dispatch_id=dispatch_id, error=str(result.error or f"it ended as {status}"))
 
 
 def options_in_graph(

@@ -207,19 +207,41 @@ def stored_dispatch(dispatch_id: str, server: str | None = None) -> Iterator[Sto
     address = server or format_server_url()
     hint = "Start the server (covalent start), or choose another one with --server."
     try:
-        yield _fetched(dispatch_id, address)
+        with errors_of_server(address, f"did not return dispatch {dispatch_id!r}", hint):
+            yield _fetched(dispatch_id, address)
     except MissingLatticeRecordError as exc:
         raise ConfigurationError(
             f"Covalent's server at {address} has no dispatch {dispatch_id!r}."
         ) from exc
+
+
+@contextmanager
+def errors_of_server(address: str, failure: str, hint: str) -> Iterator[None]:
+    """Raise errors of requests to Covalent's server as errors of this project.
+
+    Parameters
+    ----------
+    address
+        The server's URL.
+    failure
+        What an answering server did wrong.
+    hint
+        Advice.
+
+    Raises
+    ------
+    ConfigurationError
+        The server does not answer, or a request failed.
+    """
+    try:
+        yield
     except RequestsConnectionError as exc:
         raise ConfigurationError(
             f"Covalent's server at {address} does not answer.", hint=hint
         ) from exc
     except (RequestException, URLError) as exc:
         raise ConfigurationError(
-            f"Covalent's server at {address} did not return dispatch {dispatch_id!r}: {exc}",
-            hint=hint,
+            f"Covalent's server at {address} {failure}: {exc}", hint=hint
         ) from exc
 
 

@@ -22,7 +22,7 @@ from collections.abc import Callable
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from types import FrameType
-from typing import Any, Final
+from typing import IO, Any, Final
 
 import docker
 from filelock import FileLock, Timeout
@@ -100,7 +100,8 @@ class Background:
         Raises
         ------
         LocalStackError
-            It did not start (the message has the end of its log), or it runs on a different port.
+            It did not start (the message has the end of its log), it runs on a different port, or
+            nothing can be written to the folder.
         """
         found = self.find()
         if found:
@@ -111,8 +112,7 @@ class Background:
                     hint="Stop it first: covalent-lambda local down",
                 )
             return found
-        self._folder.mkdir(parents=True, exist_ok=True, mode=0o700)
-        with self._log.open("wb") as log:
+        with self._new_log() as log:
             process = subprocess.Popen(
                 [sys.executable, "-m", __spec__.name, str(self._folder), str(port)],
                 stdin=subprocess.DEVNULL,
@@ -157,6 +157,16 @@ class Background:
             time.sleep(_LOOK_INTERVAL_S)
         self._remove_files()
         return was_there
+
+    def _new_log(self) -> IO[bytes]:
+        try:
+            self._folder.mkdir(parents=True, exist_ok=True, mode=0o700)
+            return self._log.open("wb")
+        except OSError as exc:
+            raise LocalStackError(
+                f"The local stack's folder {self._folder} cannot be written to: {exc.strerror}.",
+                hint="Choose another one: --folder",
+            ) from exc
 
     def run(self, port: int) -> None:
         """Run the stack in this process, on a port, until SIGTERM."""

@@ -109,16 +109,29 @@ def time_and_cost(points: Sequence[tuple[int, float, float | None]], knee_mb: in
         return _svg(figure)
 
 
-@contextmanager
-def _figure(rows: int) -> Iterator[tuple[Any, Any]]:
+def require_matplotlib() -> None:
+    """Import what draws the pictures.
+
+    Raises
+    ------
+    ConfigurationError
+        It is not installed.
+    """
     try:
-        import matplotlib as mpl
-        from matplotlib.figure import Figure
+        import matplotlib.figure  # noqa: F401
     except ImportError as exc:
         raise ConfigurationError(
             "Matplotlib, which draws the pictures, is not installed.",
             hint='Install it: pip install "covalent-lambda-container[report]"',
         ) from exc
+
+
+@contextmanager
+def _figure(rows: int) -> Iterator[tuple[Any, Any]]:
+    require_matplotlib()
+    import matplotlib as mpl
+    from matplotlib.figure import Figure
+
     settings: Any = {
         # Text is not converted to paths: small files, and the reader's own fonts.
         "svg.fonttype": "none",

@@ -2,19 +2,18 @@
 
 from __future__ import annotations
 
-import math
 import statistics
 from collections import defaultdict
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any, Final
 
-from covalent_lambda_container.options.schema import Options
 from covalent_lambda_container.report import pictures
 from covalent_lambda_container.report.dispatch_report import dollars, seconds
 from covalent_lambda_container.report.electrons import Electron
+from covalent_lambda_container.report.failed_sizes import FailedSize, Run
 from covalent_lambda_container.report.page import Page
-from covalent_lambda_container.tasks.prices import PRICES_AS_OF, cost_usd
+from covalent_lambda_container.tasks.prices import PRICES_AS_OF
 
 COLUMNS: Final = ("electron", "memory", "warm runs", "duration", "peak memory", "cost", "")
 
@@ -61,7 +60,7 @@ class Tuned:
     electron
         Its name.
     sizes
-        Its sizes, smallest first, without those that have no warm run.
+        Its sizes, smallest first, without those that have no warm run or with which it failed.
     """
 
     electron: str
@@ -115,19 +114,20 @@ class Tuned:
         return ", ".join(name for name, chosen in named.items() if chosen == size)
 
 
-def tuned(runs: Iterable[tuple[int, Sequence[Electron]]]) -> list[Tuned]:
-    """Return every electron of several dispatches at all sizes, without cold runs.
-
-    Parameters
-    ----------
-    runs
-        The memory size of each dispatch, and its electrons.
-    """
+def tuned(runs: Sequence[Run]) -> list[Tuned]:
+    """Return every electron of several dispatches at all sizes, without cold runs."""
+    failed = {
+        (one.name, memory_mb)
+        for memory_mb, electrons in runs
+        for one in electrons
+        if one.state == "FAILED"
+    }
     found: dict[str, dict[int, list[Electron]]] = defaultdict(lambda: defaultdict(list))
     for memory_mb, electrons in runs:
         for one in electrons:
             # Nodes that Covalent adds are not the user's to tune, nor are sublattices' electrons.
-            if one.used and one.used.memory_mb == memory_mb and not one.name.startswith(":"):
+            own = one.name.startswith(":") or (one.name, memory_mb) in failed
+            if one.used and one.used.memory_mb == memory_mb and not own:
                 found[one.name][memory_mb].append(one)
     results = [
         Tuned(
@@ -159,65 +159,8 @@ def _size(memory_mb: int, electrons: Sequence[Electron]) -> Size:
     )
 
 
-def highest_cost_usd(
-    options: Sequence[tuple[Options, int]], sizes: Sequence[int], dispatches: int, region: str
-) -> float:
-    """Return what all invocations cost if every attempt runs into its timeout.
-
-    A task may be run again as often as it has retries, and for each memory size up to its
-    `max_memory_size`.
-
-    Parameters
-    ----------
-    options
-        Of each electron, with its retries.
-    sizes
-        Memory sizes in MB.
-    dispatches
-        Number of dispatches for each size.
-    region
-        The functions' region.
-    """
-    return dispatches * sum(
-        cost_usd(
-            one.timeout * 1000,
-            region=region,
-            memory_mb=memory_mb,
-            architecture=one.architecture,
-            ephemeral_storage_mb=one.ephemeral_storage,
-        )
-        for one, retries in options
-        for size in sizes
-        for memory_mb in _attempts(one, size, retries)
-    )
-
-
-def _attempts(options: Options, memory_mb: int, retries: int) -> list[int]:
-    """Return the memory of each attempt that a task can have, the most expensive ones."""
-    found = [memory_mb]
-    while found[-1] < options.max_memory_size:
-        found.append(min(2 * found[-1], options.max_memory_size))
-    return found + [found[-1]] * retries
-
-
-def upper_bound(usd: float) -> str:
-    """Return a bound in dollars and cents that a sum does not exceed."""
-    cents = math.ceil(round(usd * 100, 9))
-    return "less than $0.01" if usd < 0.01 else f"at most ${cents / 100:.2f}"
-
-
-def remarks(
-    runs: Iterable[tuple[int, Sequence[Electron]]], results: Sequence[Tuned]
-) -> Iterator[str]:
-    """Yield sentences on what the figures do not show.
-
-    Parameters
-    ----------
-    runs
-        As of `tuned`.
-    results
-        What that returned.
-    """
+def remarks(runs: Sequence[Run], results: Sequence[Tuned]) -> Iterator[str]:
+    """Yield sentences on what the figures, which `tuned` returned, do not show."""
     used = [(size, one.name, one.used) for size, electrons in runs for one in electrons if one.used]
     if any(not usage.region for _, _, usage in used):
         yield (
@@ -237,42 +180,71 @@ def remarks(
             )
 
 
-def rows_of(results: Sequence[Tuned]) -> list[list[str]]:
+def rows_of(results: Sequence[Tuned], failed: Sequence[FailedSize] = ()) -> list[list[str]]:
     """Return one row of cells for each electron and size, in the order of `COLUMNS`."""
     return [
-        [
-            one.electron,
-            f"{size.memory_mb} MB",
-            str(size.runs),
-            seconds(size.duration_s),
-            f"{size.peak_memory_mb:.0f} MB",
-            "–" if size.cost_usd is None else dollars(size.cost_usd),
-            one.marks(size),
-        ]
-        for one in results
-        for size in one.sizes
+        row
+        for name in _names(results, failed)
+        for _, row in sorted([*_measured_rows(name, results), *_failed_rows(name, failed)])
     ]
 
 
-def document_of(results: Sequence[Tuned]) -> dict[str, Any]:
+def _names(results: Sequence[Tuned], failed: Sequence[FailedSize]) -> list[str]:
+    """Return the names of all electrons, each once."""
+    names = [one.electron for one in results] + [one.electron for one in failed]
+    return list(dict.fromkeys(names))
+
+
+def _measured_rows(name: str, results: Sequence[Tuned]) -> Iterator[tuple[int, list[str]]]:
+    for one in results:
+        for size in one.sizes if one.electron == name else ():
+            cells = [
+                one.electron,
+                f"{size.memory_mb} MB",
+                str(size.runs),
+                seconds(size.duration_s),
+                f"{size.peak_memory_mb:.0f} MB",
+                "–" if size.cost_usd is None else dollars(size.cost_usd),
+                one.marks(size),
+            ]
+            yield size.memory_mb, cells
+
+
+def _failed_rows(name: str, failed: Sequence[FailedSize]) -> Iterator[tuple[int, list[str]]]:
+    for one in failed:
+        if one.electron == name:
+            unknown = ["–"] * 4
+            yield (
+                one.memory_mb,
+                [name, f"{one.memory_mb} MB", *unknown, f"failed: {one.reason}"],
+            )
+
+
+def document_of(results: Sequence[Tuned], failed: Sequence[FailedSize] = ()) -> dict[str, Any]:
     """Return all figures as JSON."""
+    measured = {one.electron: one for one in results}
     return {
         "prices_as_of": PRICES_AS_OF,
         "electrons": [
-            {
-                "name": one.electron,
-                "sizes": [vars(size) for size in one.sizes],
-                "cheapest_mb": one.cheapest.memory_mb,
-                "fastest_mb": one.fastest.memory_mb,
-                "knee_mb": one.knee.memory_mb,
-                "within_noise": one.within_noise,
-            }
-            for one in results
+            _document(name, measured.get(name))
+            | {"failed": [one.document for one in failed if one.electron == name]}
+            for name in _names(results, failed)
         ],
     }
 
 
-def page_of(title: str, results: Sequence[Tuned]) -> Page:
+def _document(name: str, one: Tuned | None) -> dict[str, Any]:
+    return {
+        "name": name,
+        "sizes": [vars(size) for size in one.sizes] if one else [],
+        "cheapest_mb": one.cheapest.memory_mb if one else None,
+        "fastest_mb": one.fastest.memory_mb if one else None,
+        "knee_mb": one.knee.memory_mb if one else None,
+        "within_noise": one.within_noise if one else None,
+    }
+
+
+def page_of(title: str, results: Sequence[Tuned], failed: Sequence[FailedSize] = ()) -> Page:
     """Return the results as a page with a plot for each electron."""
     return Page(
         title=title,
@@ -296,5 +268,5 @@ def page_of(title: str, results: Sequence[Tuned]) -> Page:
         ],
         table_heading="All sizes",
         columns=COLUMNS,
-        rows=rows_of(results),
+        rows=rows_of(results, failed),
     )

@@ -98,14 +98,17 @@ def test_tune_finds_the_knee_of_a_task_whose_speed_follows_memory(
         "def work():\n"
         "    import os, time\n"
         "    memory = int(os.environ['AWS_LAMBDA_FUNCTION_MEMORY_SIZE'])\n"
+        "    if memory < 256:\n"
+        "        raise MemoryError\n"
         "    time.sleep(0.4 * max(1, 1024 / memory))\n"
         "@ct.lattice\n"
         "def workflow():\n"
         "    return work()\n"
     )
-    arguments = ["tune", f"{workflow}:workflow", "--memory", "256,1024,4096", "--runs", "2"]
+    arguments = ["tune", f"{workflow}:workflow", "--memory", "128,256,1024,4096", "--runs", "2"]
     document = json.loads(command(dispatcher, *arguments, "--yes", "--json"))
     (work,) = document["electrons"]
     assert work["knee_mb"] == 1024
     assert [size["runs"] for size in work["sizes"]] == [2, 2, 2]
     assert all(size["cost_usd"] is None for size in work["sizes"])
+    assert [(one["memory_mb"], one["reason"]) for one in work["failed"]] == [(128, "out of memory")]

@@ -308,3 +308,26 @@ def test_run_refuses_calls_that_covalent_does_not_make() -> None:
         TypeError, match="expects the callable that Covalent's dispatcher assembles"
     ):
         asyncio.run(Executor().run(print, [], {}, metadata))
+
+
+def test_printed_it_shows_the_options_that_differ_from_their_defaults() -> None:
+    assert str(Executor()) == "AWSLambdaContainerExecutor()"
+    executor = Executor(memory_size=1024, requirements=["numpy==2.1"], region="eu-central-1")
+    shown = "(region='eu-central-1', memory_size=1024, requirements=['numpy==2.1'])"
+    assert str(executor) == repr(executor) == f"AWSLambdaContainerExecutor{shown}"
+    assert str(Executor(retries=2)) == "AWSLambdaContainerExecutor(retries=2)"
+    again = Executor().from_dict(executor.to_dict())
+    assert str(again) == str(executor)
+
+
+def test_printed_it_shows_no_values_of_environment_variables() -> None:
+    shown = str(Executor(environment={"TOKEN": "s3cret", "MODE": "fast"}))
+    assert shown == "AWSLambdaContainerExecutor(environment={'TOKEN': …, 'MODE': …})"
+
+
+def test_printed_it_is_short_and_shows_no_password() -> None:
+    executor = Executor(requirements=[f"package-{number}" for number in range(100)])
+    assert len(str(executor)) < 200
+    # Covalent's store may contain anything.
+    vars(executor)["base_image"] = "https://me:s3cret@registry.example.com/image"
+    assert "s3cret" not in str(executor)

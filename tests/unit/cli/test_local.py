@@ -4,11 +4,14 @@ from __future__ import annotations
 
 import io
 from collections.abc import Iterator
+from pathlib import Path
 
 import pytest
+from click.testing import CliRunner
 from covalent._shared_files.config import reload_config
 
 from covalent_lambda_container.cli.local import instructions, undoing
+from covalent_lambda_container.cli.main import cli
 from covalent_lambda_container.cli.output import Output
 from covalent_lambda_container.local.background import BackgroundStack
 from covalent_lambda_container.options.configuration import (
@@ -67,3 +70,10 @@ def test_settings_that_point_to_a_stopped_stack_are_reported_with_a_remedy(
         "  covalent-lambda config unset endpoint_url profile",
         "  unset AWS_ENDPOINT_URL",
     ]
+
+
+def test_a_folder_that_cannot_be_made_is_an_error_that_names_it(tmp_path: Path) -> None:
+    (tmp_path / "file").touch()
+    ended = CliRunner().invoke(cli, ["local", "up", "--folder", f"{tmp_path}/file/stack"])
+    assert ended.exit_code == 9
+    assert f"{tmp_path}/file/stack cannot be written to: Not a directory." in ended.stderr

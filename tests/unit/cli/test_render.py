@@ -111,3 +111,18 @@ def test_a_context_has_every_file_that_its_dockerfile_copies(tmp_path: Path) -> 
     assert (folder / "task" / "covalent_lambda_runtime" / "start.py").is_file()
     again = render("six", "--context", str(folder))
     assert (again.exit_code, "is not empty" in again.stderr) == (2, True)
+
+
+def test_authorities_that_cannot_be_read_are_an_error_that_names_the_option(tmp_path: Path) -> None:
+    for path in (tmp_path, tmp_path / "none.pem"):
+        ended = render("six", "--ca-bundle", str(path), "--context", str(tmp_path / "context"))
+        assert ended.exit_code == 2
+        assert f"--ca-bundle='{path}' cannot be read" in ended.stderr
+
+
+def test_a_context_that_cannot_be_written_is_an_error_that_says_where(tmp_path: Path) -> None:
+    (tmp_path / "file").touch()
+    ended = render("six", "--context", f"{tmp_path}/file/context")
+    assert ended.exit_code == 2
+    assert "The build context cannot be written" in ended.stderr
+    assert f"{tmp_path}/file/context" in ended.stderr

@@ -2,15 +2,23 @@
 
 from __future__ import annotations
 
+import socket
+from collections.abc import Iterator
 from copy import deepcopy
 from pathlib import Path
 
 import covalent as ct
 import pytest
+from covalent._shared_files.config import get_config, set_config
 
-from covalent_lambda_container.covalent_api.resized import _Resized, options_in_graph
+from covalent_lambda_container.covalent_api.resized import (
+    _Resized,
+    dispatch_resized,
+    options_in_graph,
+)
 from covalent_lambda_container.covalent_api.script import imported, lattices_of
 from covalent_lambda_container.covalent_api.workflow import executor_options
+from covalent_lambda_container.errors import ConfigurationError
 
 WORKFLOW = """
 import covalent as ct
@@ -76,3 +84,21 @@ def test_a_resized_lattice_can_be_dispatched() -> None:
 def test_the_electrons_of_the_graph_are_counted(path: Path) -> None:
     options = options_in_graph(path, "workflow", args=[1], kwargs={})
     assert [one.timeout for one, _ in options] == [77, 60]
+
+
+@pytest.fixture
+def no_server() -> Iterator[None]:
+    """A server's address in the configuration that refuses connections."""
+    names = ("dispatcher.address", "dispatcher.port")
+    before = {name: get_config(name) for name in names}
+    with socket.socket() as bound:
+        bound.bind(("127.0.0.1", 0))
+        set_config(dict(zip(names, bound.getsockname(), strict=True)))
+        yield
+    set_config(before)
+
+
+@pytest.mark.usefixtures("no_server")
+def test_a_server_that_does_not_answer_is_an_error_that_says_so(path: Path) -> None:
+    with pytest.raises(ConfigurationError, match=r"127\.0\.0\.1:\d+ does not answer"):
+        dispatch_resized(path, "workflow", 512, args=[1], kwargs={})

@@ -9,15 +9,14 @@ import pytest
 
 from covalent_lambda_container.options.schema import Options
 from covalent_lambda_container.report.electrons import Electron, electrons_of
+from covalent_lambda_container.report.highest_cost import highest_cost_usd, upper_bound
 from covalent_lambda_container.report.tuning import (
     Tuned,
     document_of,
-    highest_cost_usd,
     page_of,
     remarks,
     rows_of,
     tuned,
-    upper_bound,
 )
 from covalent_lambda_container.tasks.prices import cost_usd
 from tests.unit.report.dispatches import node, usage

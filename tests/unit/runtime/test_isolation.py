@@ -252,7 +252,7 @@ def test_the_handler_answers_for_a_task_whose_time_is_up(process: Process) -> No
         signal.pthread_sigmask(signal.SIG_BLOCK, range(1, signal.NSIG))
         time.sleep(60)
 
-    answer = process.run(work, timeout_s=4)
+    answer = process.run(work, timeout_s=8)
     assert answer["status"] == wire.CRASHED
     assert answer["error"]["type"] == "Sandbox.Timedout"
     assert answer["stdout"] == "last words\n"

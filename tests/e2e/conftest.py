@@ -7,7 +7,7 @@ import json
 import os
 import subprocess
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from importlib import metadata
 from pathlib import Path
@@ -97,33 +97,45 @@ class Dispatcher:
         return [step for step in step_log.read(self.journal_file) if step["step"] == name]
 
 
+AsInstalled = Callable[[], contextlib.AbstractContextManager[None]]
+
+
 @pytest.fixture(scope="session")
-def as_installed(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
-    """Show child processes only what an installation brings.
+def as_installed(tmp_path_factory: pytest.TempPathFactory) -> AsInstalled:
+    """Show processes that start while the context is open only what an installation brings.
 
     A dispatcher must do without the packages of tasks, and none may be needed that is not declared.
     An environment of its own would show the same, and take a minute to make.
     """
     folder = tmp_path_factory.mktemp("as-installed")
     (folder / "sitecustomize.py").write_text(HIDE.format(hidden=sorted(not_shipped())))
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setenv("PYTHONPATH", str(folder), prepend=os.pathsep)
-        yield
+
+    @contextlib.contextmanager
+    def shown() -> Iterator[None]:
+        with pytest.MonkeyPatch.context() as patch:
+            patch.setenv("PYTHONPATH", str(folder), prepend=os.pathsep)
+            yield
+
+    return shown
 
 
 @pytest.fixture(scope="session")
 def dispatcher(
     options: dict[str, Any],
     tmp_path_factory: pytest.TempPathFactory,
-    as_installed: None,
+    as_installed: AsInstalled,
 ) -> Iterator[Dispatcher]:
     folder = tmp_path_factory.mktemp("covalent")
     journal_file = folder / "journal"
     executor = options | {"cache_dir": str(folder / "cache")}
-    with covalent_server(
-        folder / "server",
-        {step_log.VARIABLE: str(journal_file)},
-        print,
-        executors={"awslambda_container": executor},
-    ) as server:
+    with contextlib.ExitStack() as running:
+        with as_installed():
+            server = running.enter_context(
+                covalent_server(
+                    folder / "server",
+                    {step_log.VARIABLE: str(journal_file)},
+                    print,
+                    executors={"awslambda_container": executor},
+                )
+            )
         yield Dispatcher(server, journal_file)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import re
 import sys
 from collections.abc import Iterator
@@ -12,7 +13,7 @@ import pytest
 
 from covalent_lambda_container import step_log
 from covalent_lambda_container.local.covalent_server import covalent_server
-from tests.e2e.conftest import Dispatcher
+from tests.e2e.conftest import AsInstalled, Dispatcher
 
 pytestmark = pytest.mark.slow
 
@@ -24,7 +25,7 @@ def dispatcher(
     options: dict[str, Any],
     root_in_registry: str,
     tmp_path_factory: pytest.TempPathFactory,
-    as_installed: None,
+    as_installed: AsInstalled,
 ) -> Iterator[Dispatcher]:
     """A server that has neither Docker's client nor an engine's socket."""
     folder = tmp_path_factory.mktemp("covalent-without-docker")
@@ -42,7 +43,11 @@ def dispatcher(
         "cache_dir": str(folder / "cache"),
     }
     executors = {"awslambda_container": executor}
-    with covalent_server(folder / "server", environment, print, executors=executors) as server:
+    with contextlib.ExitStack() as running:
+        with as_installed():
+            server = running.enter_context(
+                covalent_server(folder / "server", environment, print, executors=executors)
+            )
         yield Dispatcher(server, folder / "journal")
 
 

@@ -15,10 +15,10 @@ help: ## print this list
 demo: $(VENV)/.installed ## run an example on a local stand-in for AWS, with and without Docker (3 min)
 	$(VENV)/bin/covalent-lambda demo examples/iris_svm.py
 
-test-unit: $(VENV)/.installed ## run the unit tests (2 min)
+test-unit: $(VENV)/.installed ## run the unit tests (4 min)
 	$(RUN) -m pytest -n auto tests/unit
 
-test: $(VENV)/.installed $(MOTO)/.installed ## run all tests but the long ones (Docker, 15 min)
+test: $(VENV)/.installed $(MOTO)/.installed ## run all tests but the long ones (Docker, 14 min)
 	$(RUN) -m pytest -n auto --durations=10 tests/unit
 	$(RUN) -m pytest -n 2 --dist loadfile --share-engine -m "not slow" --durations=10 tests/contract tests/integration tests/e2e
 
@@ -40,7 +40,7 @@ docs: $(VENV)/.installed ## write what scripts produce, and build the site with 
 	$(RUN) docs/make_cost.py > docs/cost.md
 	NO_MKDOCS_2_WARNING=1 $(VENV)/bin/mkdocs build --strict --quiet
 
-test-slow: $(VENV)/.installed $(MOTO)/.installed ## run fault injection, bulk tests and a soak (Docker, 15 min)
+test-slow: $(VENV)/.installed $(MOTO)/.installed ## run fault injection, bulk tests and a soak (Docker, 20 min)
 	$(RUN) -m pytest -m "slow$(if $(WITHOUT), and not $(WITHOUT))"
 
 test-engines: $(VENV)/.installed ## run engine tests on newer Docker and podman (root, Debian, 10 min)

@@ -8,6 +8,7 @@ import importlib
 import os
 import signal
 import sys
+import traceback
 from types import FrameType
 from typing import Any, Final, NoReturn
 
@@ -95,14 +96,16 @@ class LazyGroup(Group):
             command = self.get_command(ctx, ctx.invoked_subcommand or "")
             _fail(with_flags(str(exc), command.params if command else ()))
             ctx.exit(exc.exit_code)
+        except click.exceptions.NoArgsIsHelpError:
+            raise
         except click.UsageError as exc:
             message = wrapped(f"Error: {exc.format_message()}", sys.stderr)
             raise click.UsageError(message.removeprefix("Error: "), exc.ctx) from exc
         except KeyboardInterrupt:
             _fail("interrupted")
             ctx.exit(_INTERRUPTED)
-        except ValueError as exc:
-            if type(exc).__name__ != "TomlDecodeError":
+        except (ValueError, IndexError) as exc:
+            if not _is_of_toml(exc):
                 raise
             # Covalent reads its configuration when it is imported.
             from covalent_lambda_container.options.configuration import invalid_file
@@ -110,6 +113,12 @@ class LazyGroup(Group):
             error = invalid_file(exc)
             _fail(str(error))
             ctx.exit(error.exit_code)
+
+
+def _is_of_toml(exc: BaseException) -> bool:
+    """Return whether the parser of Covalent's configuration raised an error, of whatever class."""
+    frames = [frame for frame, _ in traceback.walk_tb(exc.__traceback__)]
+    return bool(frames) and frames[-1].f_globals.get("__name__", "").startswith("toml.")
 
 
 @click.command(cls=LazyGroup, context_settings={"help_option_names": ["-h", "--help"]})

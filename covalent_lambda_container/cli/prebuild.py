@@ -16,6 +16,7 @@ from covalent_lambda_container.cli.parameters import (
     executor_options,
     files_option,
     python_option,
+    with_flags,
 )
 from covalent_lambda_container.cli.task_sources import (
     arguments_options,
@@ -105,12 +106,11 @@ def prebuild(
     tasks = [*found, *tasks_of_files(files, given), *tasks_of_dispatches(dispatches, server)]
     targets, failures = build_targets(tasks, given, python_version, contents_of)
     errors += failures
-    if errors and not targets:
-        for error in errors[:-1]:
-            output.error(str(error))
-        raise errors[-1]
+    last = errors.pop() if errors and not targets else None
     for error in errors:
-        output.error(str(error))
+        output.error(with_flags(str(error), click.get_current_context().command.params))
+    if last is not None:
+        raise last
     if no_push:
         errors += _build_here(targets, jobs, output)
     else:

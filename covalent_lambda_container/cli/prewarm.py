@@ -96,8 +96,10 @@ def _functions_of(
 
     tasks, unread = tasks_of_workflows([workflow], arguments, named, output)
     targets, failures = build_targets(tasks, given, None, contents_of)
-    for failure in (*unread, *failures):
-        raise failure
+    if errors := [*unread, *failures]:
+        for error in errors[:-1]:
+            output.error(str(error))
+        raise errors[-1]
     statuses = [
         look(target, wiring().service_for(target.options), with_function=True) for target in targets
     ]

@@ -55,8 +55,8 @@ def mark_used(path: Path) -> None:
 
 
 def tag(cache: Path) -> None:
-    """Mark a folder as one of ours, from which files may be removed."""
-    if not is_tagged(cache):
+    """Mark a folder as one of ours, from which files may be removed; not another program's."""
+    if not (cache / _TAG).exists():
         (cache / _TAG).write_text(_OWN_TAG, "utf-8")
 
 

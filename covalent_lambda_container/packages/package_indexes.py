@@ -46,9 +46,11 @@ def bound_to_indexes(
     if not settings.package_indexes:
         return dict(requirements), settings
     lines = {name: list(_requirements(text)) for name, text in requirements.items()}
-    direct = {each.name: each for each in lines["requirements.txt"] if not each.url}
+    # A lock may have several versions of a package, for different markers.
+    direct = [each for each in lines["requirements.txt"] if not each.url]
+    names = {each.name for each in direct}
     pinned = {each.name for found in lines.values() for each in found}
-    bound = {name: url for name, url in settings.package_indexes if name in direct}
+    bound = {name: url for name, url in settings.package_indexes if name in names}
     loose = {url: None for name, url in settings.package_indexes if name not in pinned}
     settings = replace(
         settings,
@@ -58,7 +60,7 @@ def bound_to_indexes(
     )
     texts = dict(requirements)
     if bound:
-        texts[PROJECT] = _project([direct[name] for name in sorted(bound)], bound)
+        texts[PROJECT] = _project([each for each in direct if each.name in bound], bound)
     return texts, settings
 
 
@@ -70,10 +72,10 @@ def _project(requirements: Iterable[Requirement], indexes: Mapping[str, str]) ->
     numbers = {url: number for number, url in enumerate(sorted(set(indexes.values())))}
     lines = ["[project]", 'name = "package-indexes"', 'version = "0"', "dependencies = ["]
     sources = ["[tool.uv.sources]"]
-    for each in requirements:
-        lines.append(f"  {json.dumps(text_of(each))},")
-        index = _NAME.format(numbers[indexes[each.name]])
-        sources.append(f"{json.dumps(each.name)} = {{ index = {json.dumps(index)} }}")
+    lines += [f"  {json.dumps(text)}," for text in sorted(map(text_of, requirements))]
+    for name in sorted(indexes):
+        index = _NAME.format(numbers[indexes[name]])
+        sources.append(f"{json.dumps(name)} = {{ index = {json.dumps(index)} }}")
     lines += ["]", *sources]
     for url, number in numbers.items():
         parts = urlsplit(url)
@@ -89,5 +91,6 @@ def _credentials(indexes: Mapping[str, str]) -> dict[str, str]:
     for number, url in enumerate(sorted(set(indexes.values()))):
         if login := login_in(url):
             variables[_VARIABLE.format(number, "USERNAME")] = login.username
-            variables[_VARIABLE.format(number, "PASSWORD")] = login.password
+            if login.password:
+                variables[_VARIABLE.format(number, "PASSWORD")] = login.password
     return variables

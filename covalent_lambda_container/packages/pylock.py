@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import re
+from collections import Counter
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from typing import Any, Final
 
@@ -16,6 +17,18 @@ log = logging.getLogger(__name__)
 _ALGORITHMS: Final = ("sha256", "sha384", "sha512")
 """Hashes that requirements may have, the usual one first."""
 _CHOSEN: Final = re.compile(r'"([^"]*)" (not )?in (extras|dependency_groups)\b')
+_LINUX: Final = {
+    "extra": "",
+    "implementation_name": "cpython",
+    "os_name": "posix",
+    "platform_python_implementation": "CPython",
+    "platform_system": "Linux",
+    "sys_platform": "linux",
+}
+_PYTHONS: Final = tuple(
+    {"python_version": f"3.{minor}", "python_full_version": f"3.{minor}.9"}
+    for minor in range(10, 15)
+)
 _ALWAYS, _NEVER = 'python_version >= "0"', 'python_version < "0"'
 
 
@@ -57,7 +70,7 @@ def read_pylock(
         parts += [f"; {marker}"] if marker else []
         parts += [f"--hash={value}" for value in ([] if bare else _hashes(each))]
         yield each.name, " ".join(parts)
-    yield from _indexes([each for each, _ in packages], default_index)
+    yield from _indexes([each for each, marker in packages if _may_hold(marker)], default_index)
 
 
 def _indexes(
@@ -75,9 +88,30 @@ def _indexes(
     if len(indexes) == 1 and len(named) == len(of_index):
         yield from (("index", f"--extra-index-url {index}") for index in other)
         return
+    several = {
+        name
+        for name, count in Counter(
+            name for name, _ in {(each.name, str(each.index).rstrip("/")) for each in named}
+        ).items()
+        if count > 1
+    }
     for each in named:
-        if str(each.index).rstrip("/") in other:
+        if str(each.index).rstrip("/") not in other:
+            continue
+        if each.name in several:
+            # One index for each package is all that an installer can be told.
+            yield each.name, f"--extra-index-url {each.index}"
+        else:
             yield each.name, f"--package-index {each.name}={each.index}"
+
+
+def _may_hold(marker: str) -> bool:
+    """Return whether a marker may hold in an image, whose Python is not known yet."""
+    return not marker or any(
+        Marker(marker).evaluate({**_LINUX, "platform_machine": machine, **python})
+        for machine in ("x86_64", "aarch64")
+        for python in _PYTHONS
+    )
 
 
 def _chosen(lock: Pylock, names: Collection[str]) -> tuple[set[str], set[str]]:

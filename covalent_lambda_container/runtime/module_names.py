@@ -21,7 +21,7 @@ def advice(missing: str, modules: Mapping[str, Sequence[str]]) -> str:
         The image's top-level modules, with the requirements of their distributions.
     """
     top = missing.partition(".")[0]
-    same = [name for name in modules if name.casefold() == top.casefold()]
+    same = [name for name in modules if name != top and name.casefold() == top.casefold()]
     if same:
         return f"The image has the module {same[0]}: upper and lower case matter in its name."
     for names, requirement in _by_distribution(modules):

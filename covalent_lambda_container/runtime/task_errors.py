@@ -88,8 +88,8 @@ def describe(exc: BaseException) -> dict[str, Any]:
         "type": qualified,
         "message": sendable(safe_str(exc)[:TEXT_LIMIT]),
         "traceback": sendable(text[-TEXT_LIMIT:]),
-        "advice": _advice(exc),
-        "missing_module": _missing_module(exc),
+        "advice": sendable(_advice(exc)[:TEXT_LIMIT]),
+        "missing_module": sendable(_missing_module(exc)[:TEXT_LIMIT]),
         "out_of_memory": any(map(_lacked_memory, _causes(exc))),
     }
 
@@ -142,7 +142,8 @@ def _advice(exc: BaseException) -> str:
             return "Raise the option memory_size (MB, up to 10240)."
         if isinstance(cause, ModuleNotFoundError) and cause.name:
             package, _, part = cause.name.partition(".")
-            if part and package in sys.modules:
+            # A package whose import failed is no longer among the imported modules.
+            if part and (package in sys.modules or package in installed_modules()):
                 return (
                     f"The image has {package}, in a version without {cause.name}: name the version "
                     "that has it in ct.DepsPip, the same in all electrons that pass such values on."

@@ -225,7 +225,8 @@ class Recovery:
                     + unread,
                 )
             if self._now() >= function.next_round:
-                await self._join_round(call, function)
+                most_s = min(call.poll_interval_s, max(deadline - self._now(), 0.1))
+                await self._join_round(call, function, most_s)
                 if objects.task_id not in function.lost:
                     # An environment says that it has stored the answer. That may be untrue.
                     function.lost[objects.task_id] = objects.result_key
@@ -234,15 +235,18 @@ class Recovery:
                 pause_s = min(call.poll_interval_s, max(deadline - self._now(), 0.1))
                 await self._sleep(min(pause_s, max(function.next_round - self._now(), 0.1)))
 
-    async def _join_round(self, call: Call, function: _Function) -> None:
-        """Wait for the function's round of questions, or a moment; begin one if there is none.
+    async def _join_round(self, call: Call, function: _Function, most_s: float) -> None:
+        """Wait for the function's round of questions, or a time; begin one if there is none.
 
         A question may take minutes. Meanwhile, the answer may arrive in S3, or its time be up.
         """
         if function.round is None:
             function.round = asyncio.ensure_future(self._ask_all(call, function))
             function.round.add_done_callback(lambda _: setattr(function, "round", None))
-        await asyncio.wait([function.round], timeout=call.poll_interval_s)
+        asked = function.round
+        await asyncio.wait([asked], timeout=most_s)
+        if asked.done() and not asked.cancelled():
+            asked.result()  # raises what nobody expected
 
     async def _ask_all(self, call: Call, function: _Function) -> None:
         known = max(function.environments, call.prewarmed) + function.started

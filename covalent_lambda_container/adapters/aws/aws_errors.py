@@ -103,7 +103,7 @@ def explained(
         code, message = error_code(exc), error_message(exc)
         if _WRONG_CLOCK.search(f"{code}: {message}"):
             raise ConfigurationError(
-                f"{operation} {subject!r}: AWS refused the time of the request: {code}: {message}",
+                f"AWS refused the time of the request ({code}: {message}): {failed}.",
                 hint="Set the clock of the dispatcher's machine, by NTP for instance: it must not "
                 "differ from AWS's by more than five minutes.",
             ) from exc
@@ -129,7 +129,7 @@ def explained(
     except CredentialRetrievalError as exc:
         said = str(exc).rstrip(".\n")
         raise ConfigurationError(
-            f"{operation} {subject!r}: the source of the credentials failed: {said}.",
+            f"The source of the credentials failed ({said}): {failed}.",
             hint="Check what the profile names as the source of its credentials, such as the "
             "program of credential_process: it must print them as JSON within a minute.",
         ) from exc

@@ -72,7 +72,7 @@ def endpoint_advice(url: str) -> str:
     """Return advice for an endpoint of AWS that cannot be reached."""
     parts = urlsplit(url)
     if parts.hostname in OWN_NAMES:
-        up = f"covalent-lambda local up --port {parts.port}"
+        up = f"covalent-lambda local up{f' --port {parts.port}' if parts.port else ''}"
         return (
             f"If this is the local stack, start it: {up}\n"
             "Otherwise, check the option endpoint_url and the variable AWS_ENDPOINT_URL."

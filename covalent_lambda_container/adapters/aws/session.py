@@ -75,7 +75,8 @@ class AwsClients:
         self.target = target
         self._lock = threading.RLock()
         self._renewals: PerLoop[list[asyncio.Future[ReadOnlyCredentials]]] = PerLoop(list)
-        with explained("open an AWS session with profile", target.profile or "default"):
+        opening = "open an AWS session" + (" with profile" if target.profile else "")
+        with explained(opening, target.profile):
             self._core = session._session if session else _core_session(target)
             self._session = session or boto3.Session(botocore_session=self._core)
         self._is_readable_again = session is None

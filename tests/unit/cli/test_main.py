@@ -186,19 +186,40 @@ def test_help_fits_eighty_columns(words: tuple[str, ...]) -> None:
     assert max(map(len, shown.splitlines())) <= 80
 
 
-def test_an_invalid_configuration_is_said_without_a_traceback(tmp_path: Path) -> None:
-    section = "[executors.awslambda_container]\nregion = 'a'\n"
-    (tmp_path / "covalent.conf").write_text(section * 2)
+SECTION = "[executors.awslambda_container]\nregion = 'a'\n"
+
+
+@pytest.mark.parametrize(
+    ("command", "content", "said"),
+    [
+        (["list"], SECTION * 2, "begins on lines 1 and 3"),
+        # Covalent reads it, and its parser fails in a way of its own.
+        (["prebuild", "workflow.py"], "d = { = 1}\n", "Correct it in an editor"),
+    ],
+)
+def test_an_invalid_configuration_is_said_without_a_traceback(
+    tmp_path: Path, command: list[str], content: str, said: str
+) -> None:
+    (tmp_path / "workflow.py").write_text("import covalent as ct\n")
+    (tmp_path / "covalent.conf").write_text(content)
     ended = subprocess.run(
-        [PROGRAM, "list"],
+        [PROGRAM, *command],
         env=os.environ | {"COVALENT_CONFIG_DIR": str(tmp_path)},
+        cwd=tmp_path,
         capture_output=True,
         text=True,
         check=False,
     )
     assert ended.returncode == 2
     assert ended.stderr.startswith(f"Error: Covalent's configuration {tmp_path}/covalent.conf is")
-    assert "begins on lines 1 and 3" in ended.stderr
+    assert said in ended.stderr
+
+
+@pytest.mark.parametrize("group", ["config", "local"])
+def test_a_group_without_a_command_shows_its_help(group: str) -> None:
+    shown = CliRunner().invoke(main.cli, [group])
+    assert shown.output.startswith("Usage: ")
+    assert "Try" not in shown.output
 
 
 @pytest.mark.parametrize("status", [0, 3])

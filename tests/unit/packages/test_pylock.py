@@ -54,6 +54,30 @@ def test_of_several_indexes_each_package_has_its_own() -> None:
     )
 
 
+def test_indexes_of_other_systems_do_not_count() -> None:
+    elsewhere, here = "https://wheels.example.com/mac", "https://wheels.example.com/cpu"
+    alpha = package("alpha", "sys_platform == 'linux'", index=here)
+    alpha += package("alpha", "sys_platform != 'linux'", index=elsewhere)
+    lock = pylock(alpha + package("beta", index=default_index()))
+    assert read(lock).options == (f"--package-index alpha={here}",)
+
+
+def test_several_indexes_of_one_package_are_more_indexes() -> None:
+    machines = {
+        "x86_64": "https://wheels.example.com/intel",
+        "aarch64": "https://wheels.example.com/arm",
+    }
+    lock = pylock(
+        "".join(
+            package("alpha", f"platform_machine == '{machine}'", index=index)
+            for machine, index in machines.items()
+        )
+    )
+    assert read(lock).options == tuple(
+        sorted(f"--extra-index-url {url}" for url in machines.values())
+    )
+
+
 @pytest.mark.parametrize(
     ("wanted", "line"),
     [

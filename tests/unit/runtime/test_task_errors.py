@@ -5,16 +5,19 @@ from __future__ import annotations
 import builtins
 import errno
 import inspect
+import json
 import multiprocessing.shared_memory
 import multiprocessing.synchronize
 import subprocess
 import sys
+from collections.abc import Iterator
 from pathlib import Path
 from types import ModuleType
 from typing import Any
 
 import pytest
 
+from covalent_lambda_container.runtime import provenance
 from covalent_lambda_container.runtime.task_errors import describe
 
 
@@ -83,6 +86,32 @@ def test_a_file_of_the_users_machine_is_not_in_the_function(tmp_path: Path) -> N
         with pytest.raises(OSError) as raised:
             there.open()
         assert describe(raised.value)["advice"] == ""
+
+
+def test_an_error_about_a_name_of_any_bytes_and_length_can_be_sent() -> None:
+    for folder in ("/data\udce4", "/data" * 100_000):
+        with pytest.raises(OSError) as raised:
+            Path(folder, "x").read_bytes()
+        described = describe(raised.value)
+        assert all(len(json.dumps(part).encode()) < 300_000 for part in described.values())
+        json.dumps(described, ensure_ascii=False).encode()
+
+
+@pytest.fixture
+def image_with_broken(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    """An image that has a module ``broken``, whose import has failed."""
+    (tmp_path / provenance.MODULES_FILE).write_text('{"broken": ["broken==1.0"]}')
+    monkeypatch.setenv("LAMBDA_TASK_ROOT", str(tmp_path))
+    provenance.installed_modules.cache_clear()
+    yield
+    provenance.installed_modules.cache_clear()
+
+
+@pytest.mark.usefixtures("image_with_broken")
+def test_a_package_that_lacks_a_part_of_its_own_is_not_misspelt() -> None:
+    error = ModuleNotFoundError("No module named 'broken._native'", name="broken._native")
+    advice = describe(error)["advice"]
+    assert "The image has broken, in a version without broken._native" in advice
 
 
 def test_a_program_that_is_not_in_the_image_is_named_as_such(tmp_path: Path) -> None:

@@ -111,6 +111,18 @@ def test_a_question_without_a_reply_keeps_no_answer_waiting(blobs: FakeBlobStore
     assert took_s < 100 + 10 + 10, "the function's timeout and a little more"
 
 
+def test_what_nobody_expects_of_a_question_is_raised(blobs: FakeBlobStore) -> None:
+    class Wrong(Watched):
+        async def invoke(self, name: str, event: bytes, *, timeout_s: int) -> Reply:
+            if "ping" in json.loads(event):
+                raise RuntimeError("unexpected")
+            return await super().invoke(name, event, timeout_s=timeout_s)
+
+    pool = Wrong(blobs, "last", 10, cut=1, seconds=[0.2])
+    (ended,) = virtual_time.run(run_all(pool, blobs, 1))
+    assert isinstance(ended, RuntimeError)
+
+
 def test_every_missing_answer_is_asked_for_although_an_event_holds_few_ids(
     blobs: FakeBlobStore,
 ) -> None:

@@ -58,6 +58,15 @@ def explained_error(error: Exception) -> LambdaContainerError:
     return caught.value
 
 
+def test_an_unknown_profile_of_the_environment_is_not_called_the_default(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setenv("AWS_PROFILE", "nope")
+    with pytest.raises(ConfigurationError) as caught:
+        AwsClients(AwsTarget())
+    assert "(nope) could not be found: could not open an AWS session." in str(caught.value)
+
+
 # -- errors ---------------------------------------------------------------------------------------
 
 
@@ -81,7 +90,7 @@ def test_an_error_names_operation_object_code_and_reason() -> None:
 def test_a_wrong_clock_is_not_blamed_on_the_credentials(code: str, message: str) -> None:
     error = explained_error(aws_says(code, message))
     assert type(error) is ConfigurationError
-    assert error.message.endswith(f"AWS refused the time of the request: {code}: {message}")
+    assert error.message.startswith(f"AWS refused the time of the request ({code}: {message})")
     assert error.hint is not None
     assert "clock of the dispatcher's machine" in error.hint
 

@@ -162,7 +162,9 @@ def editable_as_package(url: str) -> str:
 def how_to_download(url: str) -> str:
     """Return what to do about a file that is named by its URL, without credentials in it."""
     shown = without_credentials(url)
-    file = PurePosixPath(urlsplit(shown).path).name or "requirements.txt"
+    # Not urlsplit, which refuses some texts: this one is only shown.
+    path = re.split(r"[?#]", shown.partition("://")[2])[0].partition("/")[2]
+    file = PurePosixPath(path).name or "requirements.txt"
     return (
         f"Download it, and name what you have: curl -fL -o {shlex.quote(file)} {shlex.quote(shown)}"
     )

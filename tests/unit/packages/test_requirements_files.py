@@ -114,6 +114,8 @@ def test_options_have_one_canonical_form() -> None:
         ("reqs.txt", "line 1: 'reqs.txt' is the name of a file, not of a package.\nTo install"),
         ("../reqs.txt", "line 1: '../reqs.txt' is the name of a file, not of a package"),
         ("pyproject.toml", "line 1: 'pyproject.toml' is the name of a file, not of a"),
+        ("-r http://[x/reqs.txt", "line 1: '-r http://[x/reqs.txt' names a file by its URL"),
+        ("-c https://]/", "line 1: '-c https://]/' names a file by its URL"),
         ("uv.lock", "line 1: 'uv.lock' is the name of a file, not of a package"),
         ("./src[x]", "line 1: './src[x]' is a folder"),
         ("https://example.com/name.whl", "line 1: "),

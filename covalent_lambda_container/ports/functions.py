@@ -159,7 +159,13 @@ class Functions(Protocol):
         """
 
     def wait_active(self, name: str) -> FunctionState:
-        """Wait until a function is no longer pending; return its state."""
+        """Wait until a function is no longer pending; return its state.
+
+        Raises
+        ------
+        FunctionMissing
+            The function does not exist.
+        """
 
     def delete(self, name: str) -> None:
         """Delete a function, if it exists."""

@@ -11,9 +11,8 @@ import pytest
 
 from covalent_lambda_container.adapters.aws.ecr import EcrRegistry
 from covalent_lambda_container.adapters.aws.lambda_functions import LambdaFunctions
-from covalent_lambda_container.errors import ProvisionError
 from covalent_lambda_container.model.specs import FunctionSpec, ImageReference
-from covalent_lambda_container.ports.functions import ACTIVE, PENDING, Functions
+from covalent_lambda_container.ports.functions import ACTIVE, PENDING, FunctionMissing, Functions
 from tests.contract.conftest import AWS_SIDES, real_side
 from tests.fakes import FakeFunctions
 from tests.fakes.examples import function_spec
@@ -74,7 +73,7 @@ def test_a_deleted_function_is_gone_and_may_be_deleted_again(side: Side) -> None
 
 def test_a_function_that_does_not_exist_cannot_be_waited_for(side: Side) -> None:
     functions, spec = side
-    with pytest.raises(ProvisionError, match=spec.name):
+    with pytest.raises(FunctionMissing, match=spec.name):
         functions.wait_active(spec.name)
 
 

@@ -57,7 +57,10 @@ class Account:
     memory_mb
         Memory that a task needs: it is killed on functions with less.
     deletions
-        How many of the next tasks find that their function was deleted a moment before.
+        How many of the next requests of an operation find that the function was deleted a moment
+        before.
+    deleted_before
+        That operation.
     pings_at_once
         As many pings must run at once before one of them is answered.
     """
@@ -85,6 +88,7 @@ class Account:
         self.pings_at_once = threading.Barrier(1)
         self.refuses_pings = False
         self.deletions = 0
+        self.deleted_before = "Invoke"
 
     def sent(self, operation: str) -> list[Any]:
         return [content for name, _, content in self.requests if name == operation]
@@ -120,7 +124,7 @@ class Account:
             self.functions.append(content["FunctionName"])
             return 201, {}, {}
         name = path.split("/")[3]
-        if operation == "Invoke" and self.deletions:
+        if operation == self.deleted_before and self.deletions:
             self.deletions -= 1
             self.functions.clear()
         if name not in self.functions:

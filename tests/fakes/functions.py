@@ -9,7 +9,7 @@ from functools import partial
 from typing import Any
 
 from covalent_lambda_container.concurrency.event_loop import in_thread
-from covalent_lambda_container.errors import InvocationError, ProvisionError
+from covalent_lambda_container.errors import InvocationError
 from covalent_lambda_container.model.names import OWN_TAG
 from covalent_lambda_container.model.specs import FunctionSpec
 from covalent_lambda_container.ports.functions import (
@@ -152,7 +152,7 @@ class FakeFunctions:
         with self._lock:
             state = self.states.get(name)
             if state is None:
-                raise ProvisionError(f"wait for function {name!r}: there is no such function")
+                raise FunctionMissing(name)
             if state.state == PENDING:
                 if self._failing_creations:
                     state = FunctionState(state=FAILED, reason=self._failing_creations.pop(0))

@@ -180,8 +180,10 @@ class LambdaFunctions:
 
         Raises
         ------
+        FunctionMissing
+            The function does not exist.
         ProvisionError
-            The function does not exist, or remains Pending for ten minutes.
+            It remains Pending for ten minutes.
         """
         patience_ends = self._now() + _PENDING_PATIENCE_S
         delay_s = 0.1
@@ -191,10 +193,7 @@ class LambdaFunctions:
         while True:
             state = self.find(name)
             if state is None:
-                raise ProvisionError(
-                    f"Function {name} no longer exists.",
-                    hint="Somebody deleted it; the next task creates it again.",
-                )
+                raise FunctionMissing(name)
             if state.state != PENDING:
                 return state
             if self._now() > patience_ends:

@@ -171,6 +171,15 @@ def test_a_function_that_is_deleted_again_and_again_is_created_each_time(
     assert account.operations.count("CreateFunction") == 1 + deletions
 
 
+def test_a_function_that_is_deleted_while_it_is_created_is_created_again(
+    account: Account, given: dict[str, Any]
+) -> None:
+    # The first look finds none, and the second comes after its creation.
+    account.deletions, account.deleted_before = 2, "GetFunction"
+    assert run(Executor(**given))[0] == 5
+    assert account.operations.count("CreateFunction") == 2
+
+
 def test_a_function_that_is_always_deleted_is_named(
     account: Account, given: dict[str, Any]
 ) -> None:

@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-import click
-
 from covalent_lambda_container.cli.output import Output
-from covalent_lambda_container.cli.parameters import with_flags
+from covalent_lambda_container.cli.parameters import with_own_flags
 from covalent_lambda_container.errors import LambdaContainerError
 
 
@@ -26,7 +24,6 @@ class BuildFailures:
     def __init__(self, output: Output) -> None:
         self.errors: list[LambdaContainerError] = []
         self._output = output
-        self._parameters = click.get_current_context().command.params
         self._titles: dict[str, str] = {}
 
     def add(self, title: str, error: LambdaContainerError) -> None:
@@ -34,6 +31,6 @@ class BuildFailures:
         self.errors.append(error)
         first = self._titles.setdefault(str(error), title)
         if first == title:
-            self._output.error(f"{title}: {with_flags(str(error), self._parameters)}")
+            self._output.error(f"{title}: {with_own_flags(str(error))}")
         else:
             self._output.error(f"{title}: failed for the same reason as {first}.")

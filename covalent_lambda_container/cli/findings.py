@@ -7,10 +7,8 @@ import textwrap
 from collections.abc import Iterable, Iterator, Sequence
 from typing import TYPE_CHECKING, Any, Final
 
-import click
-
 from covalent_lambda_container.cli.output import Output
-from covalent_lambda_container.cli.parameters import with_flags
+from covalent_lambda_container.cli.parameters import with_own_flags
 
 if TYPE_CHECKING:
     from covalent_lambda_container.doctor.examination import Finding
@@ -55,21 +53,17 @@ def finding_lines(findings: Sequence[Finding], output: Output) -> Iterator[str]:
         if finding.name != same[0]:
             # One cause is one problem, however many checks it prevents.
             continue
-        first, *others = _broken(_flagged(finding.message), indent, output)
+        first, *others = _broken(with_own_flags(finding.message), indent, output)
         status = output.coloured(f"{finding.status:7}", **_STYLES[finding.status])
         yield f"{status}  {finding.name:{width}}  {first}"
         yield from (indent + line for line in others)
-        for remedy in _flagged(finding.remedy).splitlines():
+        for remedy in with_own_flags(finding.remedy).splitlines():
             begin, *rest = _broken(remedy, f"{indent}  ", output)
             yield f"{indent}→ {begin}"
             yield from (f"{indent}  {line}" for line in rest)
         if same[1:]:
             text = f"For the same reason, not checked: {', '.join(same[1:])}."
             yield from (indent + line for line in _broken(text, indent, output))
-
-
-def _flagged(text: str) -> str:
-    return with_flags(text, click.get_current_context().command.params)
 
 
 def _broken(text: str, indent: str, output: Output) -> list[str]:

@@ -136,6 +136,11 @@ def executor_options(*names: str) -> Callable[[Body], Body]:
 _LISTED: Final = re.compile(r"\boptions? ((?:[a-z0-9_]+(?:, | and | or ))*[a-z0-9_]+)")
 
 
+def with_own_flags(text: str) -> str:
+    """Return an error's text with the flags of the command that runs; see `with_flags`."""
+    return with_flags(text, click.get_current_context().command.params)
+
+
 def with_flags(text: str, parameters: Iterable[click.Parameter]) -> str:
     """Return an error's text with options replaced by the command's flags for them.
 

@@ -16,7 +16,7 @@ from covalent_lambda_container.cli.parameters import (
     executor_options,
     files_option,
     python_option,
-    with_flags,
+    with_own_flags,
 )
 from covalent_lambda_container.cli.task_sources import (
     arguments_options,
@@ -108,7 +108,7 @@ def prebuild(
     errors += failures
     last = errors.pop() if errors and not targets else None
     for error in errors:
-        output.error(with_flags(str(error), click.get_current_context().command.params))
+        output.error(with_own_flags(str(error)))
     if last is not None:
         raise last
     if no_push:

@@ -12,6 +12,7 @@ from typing import Final, NoReturn
 
 from packaging.utils import InvalidName, canonicalize_name
 
+from covalent_lambda_container.packages.index_settings import PACKAGE_INDEX
 from covalent_lambda_container.packages.requirements import refusal
 from covalent_lambda_container.packages.urls import INDEX_SCHEMES, checked_url
 
@@ -47,7 +48,7 @@ def _line_parser() -> _LineParser:
         ["-e", "--editable"],
         ["-i", "--index-url", "--pypi-url"],
         ["--extra-index-url"],
-        ["--package-index"],
+        [PACKAGE_INDEX],
         ["-f", "--find-links"],
         ["--no-binary"],
         ["--only-binary"],
@@ -71,7 +72,7 @@ def _package_index_line(value: str) -> list[str]:
     name, equals, url = value.partition("=")
     if not equals:
         raise ValueError(f"has {value!r}, which should be a package and its index: NAME=URL")
-    return [f"--package-index {_package_name(name)}={checked_url(url, INDEX_SCHEMES).rstrip('/')}"]
+    return [f"{PACKAGE_INDEX} {_package_name(name)}={checked_url(url, INDEX_SCHEMES).rstrip('/')}"]
 
 
 def _name_lines(option: str) -> Callable[[str], list[str]]:

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import logging
 import re
-from collections import Counter
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from typing import Any, Final
 
 from packaging.markers import Marker
 from packaging.pylock import Package, Pylock, PylockValidationError
 from packaging.utils import canonicalize_name
+
+from covalent_lambda_container.packages.index_settings import PACKAGE_INDEX
 
 log = logging.getLogger(__name__)
 
@@ -88,21 +89,17 @@ def _indexes(
     if len(indexes) == 1 and len(named) == len(of_index):
         yield from (("index", f"--extra-index-url {index}") for index in other)
         return
-    several = {
-        name
-        for name, count in Counter(
-            name for name, _ in {(each.name, str(each.index).rstrip("/")) for each in named}
-        ).items()
-        if count > 1
-    }
+    of_package: dict[str, set[str]] = {}
+    for each in named:
+        of_package.setdefault(each.name, set()).add(str(each.index).rstrip("/"))
     for each in named:
         if str(each.index).rstrip("/") not in other:
             continue
-        if each.name in several:
+        if len(of_package[each.name]) > 1:
             # One index for each package is all that an installer can be told.
             yield each.name, f"--extra-index-url {each.index}"
         else:
-            yield each.name, f"--package-index {each.name}={each.index}"
+            yield each.name, f"{PACKAGE_INDEX} {each.name}={each.index}"
 
 
 def _may_hold(marker: str) -> bool:

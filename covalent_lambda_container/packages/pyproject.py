@@ -10,6 +10,8 @@ from packaging.errors import ExceptionGroup
 from packaging.requirements import InvalidRequirement, Requirement
 from packaging.utils import canonicalize_name
 
+from covalent_lambda_container.packages.index_settings import PACKAGE_INDEX
+
 _EXTRAS: Final = "optional-dependencies"
 _NO_PROJECT: Final = (
     "has no table [project] with dependencies: what another tool keeps there, its export command "
@@ -52,7 +54,7 @@ def read_pyproject(
     bound = _bound_to_indexes(tool, [line for _, line in found], indexes)
     yield from found
     for name, url in bound.items():
-        yield "tool.uv.sources", f"--package-index {name}={url}"
+        yield "tool.uv.sources", f"{PACKAGE_INDEX} {name}={url}"
     for index in indexes:
         # An explicit one has only what a source takes from it.
         if not index.get("explicit"):

@@ -16,6 +16,7 @@ from packaging.utils import canonicalize_name
 from packaging.version import Version
 
 from covalent_lambda_container.errors import RequirementError
+from covalent_lambda_container.packages.index_settings import PACKAGE_INDEX
 from covalent_lambda_container.packages.urls import (
     PACKAGE_SCHEMES,
     UnusableUrl,
@@ -25,7 +26,7 @@ from covalent_lambda_container.packages.urls import (
 
 ADDRESS_OPTIONS: Final = (
     *("--index-url ", "--extra-index-url ", "--find-links "),
-    "--package-index ",
+    f"{PACKAGE_INDEX} ",
 )
 """Prefixes of the options with addresses of packages."""
 
@@ -207,7 +208,7 @@ def _check_options(options: Iterable[str]) -> None:
             hint="Keep one, and pass the others as --extra-index-url.",
         )
     bound: dict[str, str] = {}
-    for value in sorted(given.get("--package-index", set())):
+    for value in sorted(given.get(PACKAGE_INDEX, set())):
         name, _, url = value.partition("=")
         if bound.setdefault(name, url) != url:
             raise RequirementError(

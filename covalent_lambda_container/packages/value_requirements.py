@@ -9,6 +9,7 @@ from packaging.requirements import Requirement
 from packaging.specifiers import SpecifierSet
 from packaging.version import Version
 
+from covalent_lambda_container.packages.index_settings import PACKAGE_INDEX
 from covalent_lambda_container.packages.requirements import parsed, text_of
 
 _OPPOSITES: Final = {"--no-binary": "--only-binary", "--only-binary": "--no-binary"}
@@ -60,7 +61,7 @@ def joined_options(own: Iterable[str], *others: Iterable[str]) -> tuple[str, ...
 def _package_of(line: str) -> str:
     """Return the package that an option binds to an index, or ``""``."""
     option, _, value = line.partition(" ")
-    return value.partition("=")[0] if option == "--package-index" else ""
+    return value.partition("=")[0] if option == PACKAGE_INDEX else ""
 
 
 def left_open(line: str) -> str:

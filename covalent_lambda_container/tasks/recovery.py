@@ -36,8 +36,10 @@ _CAUTIOUS_S: Final = 600.0
 _IDLE_S: Final = 600.0
 """Seconds after which an unused execution environment is assumed to be gone."""
 
-_GRACE_S: Final = 10.0
-"""How long to look for an answer after the function's deadline."""
+_GRACE_S: Final = 30.0
+"""How much longer than the function's timeout to look for an answer: a new execution environment
+loads the image and initialises, which takes up to 10 s, before the timeout begins to count (AWS
+Lambda Developer Guide, "Understanding the Lambda execution environment lifecycle")."""
 
 _IDS: Final = 500
 """Most ids of lost answers in one event: 18 KB."""

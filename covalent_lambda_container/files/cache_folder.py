@@ -193,11 +193,16 @@ def emptying(cache: Path, wait: Callable[[], object]) -> Iterator[None]:
 
 
 @contextmanager
-def full_disk_explained(cache: Path) -> Iterator[None]:
-    """Turn the system's error for a full disk into an `ImageBuildError` with advice."""
+def disk_errors_explained(cache: Path) -> Iterator[None]:
+    """Turn errors of a disk that is full, or refuses files, into `ImageBuildError` with advice."""
     try:
         yield
     except OSError as exc:
+        if _is_refused(exc, cache):
+            raise ImageBuildError(
+                f"The image could not be built: {exc}.",
+                hint="Set the option cache_dir to a folder that the dispatcher may write to.",
+            ) from exc
         if exc.errno not in (errno.ENOSPC, errno.EDQUOT):
             raise
         raise ImageBuildError(
@@ -205,6 +210,13 @@ def full_disk_explained(cache: Path) -> Iterator[None]:
             hint=f"Free space in {cache} with 'covalent-lambda gc --local', or set the option "
             "cache_dir to another folder.",
         ) from exc
+
+
+def _is_refused(error: OSError, cache: Path) -> bool:
+    """Return whether the system refuses to write to a file of the cache folder."""
+    refused = error.errno in (errno.EROFS, errno.EACCES, errno.EPERM)
+    named = error.filename if isinstance(error.filename, str | Path) else ""
+    return refused and Path(named).is_relative_to(cache)
 
 
 @contextmanager

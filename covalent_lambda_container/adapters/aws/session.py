@@ -188,7 +188,7 @@ class AwsClients:
             repeat_refused_requests(self._core, current)
             return current
 
-    def _read_again(self) -> Credentials | None:
+    def _read_again(self) -> tuple[Credentials, ReadOnlyCredentials] | None:
         if not self._is_readable_again:
             return None
         try:
@@ -197,9 +197,10 @@ class AwsClients:
             # The refusal says more to the user: the file may be half written.
             return None
 
-    def _read_source_again(self) -> Credentials | None:
+    def _read_source_again(self) -> tuple[Credentials, ReadOnlyCredentials] | None:
         # Another session: this one keeps the files that it has read.
-        return _core_session(self.target).get_credentials()
+        found = _core_session(self.target).get_credentials()
+        return None if found is None else (found, found.get_frozen_credentials())
 
     @property
     def certificates(self) -> str:

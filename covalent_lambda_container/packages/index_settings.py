@@ -225,15 +225,21 @@ class IndexSettings:
     def _secrets(self) -> set[str]:
         """Return all secrets, in each encoding in which a text may contain them."""
         proxies = [login for _, value in self.proxies if (login := login_in(value))]
-        secrets = set[str]()
-        for login in (*self._logins_of_urls, *self.logins, *proxies, *self._logins_of_variables):
-            # A user name without a password may be a token.
-            secret = login.password or login.username
-            # A server may repeat what it was sent, and installers quote its answers and addresses.
-            pair = base64.b64encode(f"{login.username}:{login.password}".encode()).decode()
-            secrets |= {secret, quote(secret, safe=""), quote(secret), pair, quote(pair, safe="")}
-            secrets |= {json.dumps(secret, ensure_ascii=escaped)[1:-1] for escaped in (True, False)}
+        logins = (*self._logins_of_urls, *self.logins, *proxies, *self._logins_of_variables)
+        secrets = {form for login in logins for form in _forms(login)}
         return {secret for secret in secrets if len(secret) >= _SHORTEST_SECRET}
+
+
+def _forms(login: Login) -> set[str]:
+    """Return the secret of a login in each form in which a text may contain it.
+
+    A server may repeat what it was sent, and installers quote its answers and addresses.
+    """
+    # A user name without a password may be a token.
+    secret = login.password or login.username
+    pair = base64.b64encode(f"{login.username}:{login.password}".encode()).decode()
+    escaped = {json.dumps(secret, ensure_ascii=ascii_only)[1:-1] for ascii_only in (True, False)}
+    return escaped | {secret, quote(secret, safe=""), quote(secret), pair, quote(pair, safe="")}
 
 
 def without_local_sources(settings: IndexSettings) -> IndexSettings | None:

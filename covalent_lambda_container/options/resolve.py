@@ -31,7 +31,7 @@ def resolve(given: Mapping[str, Any]) -> Options:
     Parameters
     ----------
     given
-        Values by option name; None, like a missing name, means "not given".
+        Values by option name, as `specified` reads them.
 
     Raises
     ------
@@ -47,16 +47,18 @@ def resolve(given: Mapping[str, Any]) -> Options:
         configured = {}
     _warn_of_unknown(configured)
     ours = {name: configured.get(name) for name in Options.model_fields}
-    # Covalent writes all defaults into the section: one that is empty says nothing.
     ours["credentials_file"] = ours["credentials_file"] or configured.get("credentials")
-    written = {
-        name: value
-        for source in (ours, given)
-        for name, value in source.items()
-        if value is not None
-    }
+    written = specified(ours) | specified(given)
     # Users create executors, and run the command line, where the named files are.
     return Options.check(written, folder=working_folder(written))
+
+
+def specified(values: Mapping[str, Any]) -> dict[str, Any]:
+    """Return the options that have a value; None and ``""`` mean "not given".
+
+    Covalent writes all defaults into its configuration, which has no null.
+    """
+    return {name: value for name, value in values.items() if value is not None and value != ""}
 
 
 def _warn_of_unknown(configured: Mapping[str, Any]) -> None:

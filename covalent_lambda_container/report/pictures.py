@@ -109,7 +109,9 @@ def cost(width: _Width, electrons: Sequence[Electron]) -> str:
     with _figure(width, len(rows)) as (figure, axes):
         for row, (_, usd) in enumerate(rows):
             axes.barh(row, usd * 100, color=RUN, height=0.7)
-        axes.set_yticks(range(len(rows)), [_short(width, name) for name, _ in rows], parse_math=False)
+        axes.set_yticks(
+            range(len(rows)), [_short(width, name) for name, _ in rows], parse_math=False
+        )
         axes.set_xlabel("US cents for Lambda, list price")
         return _svg(figure)
 

@@ -72,8 +72,6 @@ ARGUMENTS = [
     if parameter.kind is not parameter.VAR_KEYWORD
 ]
 FALSY = {
-    "credentials_file": "",
-    "region": "",
     "cleanup": False,
     "requirements": [],
     "constraints": [],

@@ -25,7 +25,6 @@ CONFIGURED = {
     "s3_bucket_name": "configured",
     "architecture": "arm64",
     "base_image": "python:3.11-slim",
-    "memory_size": 1024,
 }
 
 
@@ -42,6 +41,12 @@ def configured() -> Iterator[None]:
 @pytest.mark.parametrize("nothing", [None, ""])
 def test_an_empty_argument_leaves_what_is_configured(name: str, nothing: str | None) -> None:
     assert getattr(resolve({name: nothing}), name) == CONFIGURED[name]
+
+
+@pytest.mark.parametrize("name", ["memory_size", "requirements", "tags", "cleanup"])
+def test_an_empty_string_is_no_number_list_or_mapping(name: str) -> None:
+    with pytest.raises(ConfigurationError, match=f"option {name}=''"):
+        resolve({name: ""})
 
 
 @pytest.mark.usefixtures("configured")

@@ -16,7 +16,7 @@ from covalent_lambda_container.local.covalent_server import covalent_server
 from covalent_lambda_container.local.stack import local_stack
 from tests.e2e.conftest import Dispatcher
 
-OUTCOME = ("COMPLETED", [[5, 2], [7, -4, [0, 1, 2, 3], 3], "octopi"])
+OUTCOME = ("COMPLETED", [[5, 2], [7, -4, 4, 3], "octopi"])
 OUTAGE_S = 5.0
 
 

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import base64
 import json
+import os
 import shutil
 import subprocess
 import tempfile
@@ -184,6 +185,8 @@ def browser() -> Iterator[Page]:
             [PROGRAM, *_FLAGS, f"--user-data-dir={folder}", "about:blank"],
             stdout=subprocess.DEVNULL,
             stderr=subprocess.DEVNULL,
+            # It leaves folders there.
+            env={**os.environ, "TMPDIR": folder},
         )
         try:
             url = _page_url(Path(folder) / "DevToolsActivePort", process)

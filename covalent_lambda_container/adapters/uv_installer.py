@@ -22,7 +22,7 @@ import uv
 
 from covalent_lambda_container.concurrency.programs import run_program
 from covalent_lambda_container.errors import ImageBuildError
-from covalent_lambda_container.files.cache_folder import mark_used
+from covalent_lambda_container.files.cache_folder import make_private, mark_used
 from covalent_lambda_container.packages.failure_reasons import needs_other_python
 from covalent_lambda_container.packages.index_settings import (
     IndexSettings,
@@ -92,6 +92,7 @@ class UvInstaller:
             The requirements cannot be satisfied, or uv failed for another reason; the message has
             the reason and uv's output.
         """
+        make_private(self._cache)
         requirements, settings = bound_to_indexes(requirements, settings)
         for name, text in requirements.items():
             (scratch / name).parent.mkdir(exist_ok=True)

@@ -63,6 +63,9 @@ class StartLimiter:
 async def in_thread(function: Callable[..., Value], *args: Any) -> Value:
     """Run a blocking function in its own thread.
 
+    What ends a thread or a program, such as SystemExit, is raised as a RuntimeError: in a
+    coroutine, it would end the event loop, and with it Covalent's server.
+
     A pool would not do: its size would limit how many tasks run at once, and Python waits for a
     pool's threads at exit, which would keep Covalent's server from stopping while a task runs.
     """
@@ -72,13 +75,9 @@ async def in_thread(function: Callable[..., Value], *args: Any) -> Value:
     def work() -> None:
         try:
             result = function(*args)
-        except StopIteration as exc:
-            # asyncio refuses StopIteration, which would appear to end the coroutine.
-            error = RuntimeError(f"{function!r} raised StopIteration")
-            error.__cause__ = exc
-            settle = functools.partial(_unless_done, ended.set_exception, ended, error)
         except BaseException as exc:
-            settle = functools.partial(_unless_done, ended.set_exception, ended, exc)
+            error = raisable(exc, function)
+            settle = functools.partial(_unless_done, ended.set_exception, ended, error)
         else:
             settle = functools.partial(_unless_done, ended.set_result, ended, result)
         # If the loop was closed meanwhile, nobody is waiting any more.
@@ -87,6 +86,24 @@ async def in_thread(function: Callable[..., Value], *args: Any) -> Value:
 
     threading.Thread(target=work, name="covalent-lambda", daemon=True).start()
     return await ended
+
+
+def raisable(error: BaseException, origin: object) -> Exception:
+    """Return an error that may be raised in another thread or in a coroutine.
+
+    StopIteration would appear to end the coroutine, and asyncio refuses it. Errors other than
+    `Exception` end what raises them: a thread, a program, a task of the event loop.
+
+    Parameters
+    ----------
+    origin
+        What raised it, for the message.
+    """
+    if isinstance(error, Exception) and not isinstance(error, StopIteration):
+        return error
+    wrapped = RuntimeError(f"{origin!r} raised {type(error).__name__}: {error}")
+    wrapped.__cause__ = error
+    return wrapped
 
 
 def _unless_done(settle: Callable[[Any], None], ended: asyncio.Future[Any], value: Any) -> None:

@@ -13,6 +13,7 @@ import functools
 import logging
 import os
 import shutil
+import stat
 import tempfile
 import time
 from collections.abc import Callable, Iterator
@@ -20,8 +21,14 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Final
 
-from covalent_lambda_container.errors import ImageBuildError
-from covalent_lambda_container.files.locks import locked
+from covalent_lambda_container.errors import ConfigurationError, ImageBuildError
+from covalent_lambda_container.files.locks import (
+    locked,
+    opened,
+    owner_of,
+    released,
+    taken,
+)
 
 log = logging.getLogger(__name__)
 
@@ -41,12 +48,69 @@ _OWN_TAG: Final = f"""{_SIGNATURE}
 _EMPTYING_S: Final = 600.0
 """Removing files takes no longer; after this time, a build continues without the lock."""
 _PRIVATE: Final = 0o700
+_LOCKS: Final = "locks"
+_OWN: Final = (
+    *(_LOCK, _TAG, _LOCKS),
+    *("byte-code", "images", "layers", "package-archives", "roots", "uv", "wheels"),
+)
+"""What builds create in the folder."""
 
 
 def make_private(folder: Path) -> None:
-    """Create a folder and its missing parents, accessible only to their owner."""
+    """Create a folder and its missing parents, accessible only to their owner.
+
+    One in a folder that its owner shares with a group is for that group as well.
+    """
     for missing in reversed([each for each in (folder, *folder.parents) if not each.exists()]):
-        missing.mkdir(mode=_PRIVATE, exist_ok=True)
+        missing.mkdir(mode=_mode_in(missing.parent), exist_ok=True)
+
+
+def _mode_in(folder: Path) -> int:
+    """Return the mode of folders in a folder: those of a group if it is one that only they share.
+
+    Packages may be private, whatever the mode of a folder that was there before.
+    """
+    mode = folder.stat().st_mode
+    shared = mode & stat.S_IWGRP and not mode & stat.S_IWOTH
+    return _PRIVATE | stat.S_IRWXG if shared else _PRIVATE
+
+
+def check_owners(cache: Path) -> None:
+    """Refuse a cache folder, or folders and files in it, that others may have put there.
+
+    Whoever can write to it decides what is in images. Folders of earlier releases that everybody
+    could read are made private.
+
+    Raises
+    ------
+    ConfigurationError
+        Somebody else's folder is where anybody may create one.
+    """
+    there = cache.stat()
+    trusted = {os.geteuid(), 0}
+    open_to_all = (there.st_mode | cache.parent.stat().st_mode) & stat.S_IWOTH
+    if there.st_uid not in trusted and open_to_all:
+        raise _foreign(cache, cache)
+    for name in _OWN:
+        inside = cache / name
+        with contextlib.suppress(FileNotFoundError):
+            found = inside.lstat()
+            if found.st_uid not in trusted | {there.st_uid}:
+                if there.st_mode & stat.S_IWOTH:
+                    raise _foreign(inside, cache)
+            elif found.st_uid == os.geteuid() and stat.S_ISDIR(found.st_mode):
+                too_open = stat.S_IMODE(found.st_mode) & ~_mode_in(cache) & 0o777
+                if too_open:
+                    inside.chmod(stat.S_IMODE(found.st_mode) & ~too_open)
+
+
+def _foreign(found: Path, cache: Path) -> ConfigurationError:
+    return ConfigurationError(
+        f"{found} belongs to user {owner_of(found)}, in a folder that all users of this machine "
+        f"may write to: what is in it may be theirs. AWSLambdaContainerExecutor option "
+        f"cache_dir={str(cache)!r}.",
+        hint="Set cache_dir to a folder that only you may write to.",
+    )
 
 
 def mark_used(path: Path) -> None:
@@ -55,17 +119,30 @@ def mark_used(path: Path) -> None:
 
 
 def tag(cache: Path) -> None:
-    """Mark a folder as one of ours, from which files may be removed; not another program's."""
-    if not (cache / _TAG).exists():
-        (cache / _TAG).write_text(_OWN_TAG, "utf-8")
+    """Mark a folder as one of ours, from which files may be removed; not another program's.
+
+    A full disk or a lost machine may have left a part of our mark.
+    """
+    file = cache / _TAG
+    if not file.exists() or (not is_tagged(cache) and _OWN_TAG.startswith(_text(file))):
+        file.write_text(_OWN_TAG, "utf-8")
 
 
 def is_tagged(cache: Path) -> bool:
     """Return whether builds have used a folder; anything in another one is somebody else's."""
     try:
-        return (cache / _TAG).read_text("utf-8", errors="replace") == _OWN_TAG
+        return _text(cache / _TAG) == _OWN_TAG
     except OSError:
         return False
+
+
+def _text(file: Path) -> str:
+    """Return the beginning of a file, long enough to recognise our mark; zeros count as nothing.
+
+    Some file systems leave zeros where a file was written just before the machine went down.
+    """
+    with file.open("rb") as opened:
+        return opened.read(2 * len(_OWN_TAG)).decode("utf-8", "replace").strip("\0")
 
 
 @contextmanager
@@ -78,6 +155,7 @@ def using(cache: Path) -> Iterator[None]:
         The folder; created if it does not exist.
     """
     make_private(cache)
+    check_owners(cache)
     tag(cache)
     file = cache / _LOCK
 
@@ -106,13 +184,12 @@ def emptying(cache: Path, wait: Callable[[], object]) -> Iterator[None]:
     """
     make_private(cache)
     # Closing the file releases the lock, even if this process is killed.
-    with (cache / _LOCK).open("ab") as file:
-        try:
-            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
+    with opened(cache / _LOCK) as file:
+        if not taken(file):
             wait()
             fcntl.flock(file, fcntl.LOCK_EX)
-        yield
+        with released(file):
+            yield
 
 
 @contextmanager
@@ -140,12 +217,12 @@ def scratch(cache: Path) -> Iterator[Path]:
     make_private(cache)
     unnamed = Path(tempfile.mkdtemp(prefix=f".{SCRATCH}", dir=cache))
     made = cache / unnamed.name.removeprefix(".")
-    remove = functools.partial(shutil.rmtree, made, ignore_errors=True)
+    remove = functools.partial(_remove_own, made, os.getpid())
     # Builds run in threads that nobody waits for: their own clean-up may not run.
     atexit.register(remove)
     descriptor = os.open(unnamed, os.O_RDONLY)
     try:
-        fcntl.flock(descriptor, fcntl.LOCK_EX)
+        taken(descriptor)
         # Renamed only now, so that other processes never see it unlocked.
         unnamed.rename(made)
         yield made
@@ -155,9 +232,22 @@ def scratch(cache: Path) -> Iterator[Path]:
         os.close(descriptor)
 
 
+def _remove_own(folder: Path, owner: int) -> None:
+    """Remove a folder, unless this is a fork of the process that owns it."""
+    if os.getpid() == owner:
+        shutil.rmtree(folder, ignore_errors=True)
+
+
 def remove_leftovers(cache: Path) -> None:
-    """Remove folders of `scratch` whose processes no longer run."""
+    """Remove folders of `scratch` and locks of images whose processes no longer run."""
     oldest = time.time() - LONGEST_BUILD_S
+    for file in (cache / _LOCKS).glob("*.lock"):
+        with contextlib.suppress(OSError):
+            if file.stat().st_mtime < oldest:
+                with opened(file) as lock:
+                    # Who waits for it sees that its file is gone, and creates another one.
+                    if taken(lock):
+                        file.unlink()
     for folder in (*cache.glob(f"{SCRATCH}*"), *cache.glob(f".{SCRATCH}*")):
         # Another process may be faster.
         with contextlib.suppress(FileNotFoundError):
@@ -167,11 +257,11 @@ def remove_leftovers(cache: Path) -> None:
 
 
 def _is_abandoned(folder: Path) -> bool:
-    """Return whether no process holds the lock on a folder."""
+    """Return whether no process holds the lock on a folder; False where there are no locks."""
     descriptor = os.open(folder, os.O_RDONLY)
     try:
         fcntl.flock(descriptor, fcntl.LOCK_SH | fcntl.LOCK_NB)
-    except BlockingIOError:
+    except OSError:
         return False
     finally:
         os.close(descriptor)

@@ -13,7 +13,7 @@ from pathlib import Path
 from isal import isal_zlib
 
 from covalent_lambda_container.files.archives import pieces
-from covalent_lambda_container.files.cache_folder import mark_used
+from covalent_lambda_container.files.cache_folder import make_private, mark_used
 
 log = logging.getLogger(__name__)
 
@@ -36,7 +36,7 @@ def keep(made: Path, folder: Path, key: str) -> Path:
 
     Other processes see the whole file or none.
     """
-    folder.mkdir(parents=True, exist_ok=True)
+    make_private(folder)
     return made.replace(folder / _name(made, key))
 
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import logging
 import shutil
-import tempfile
 import zlib
 from collections.abc import Callable
 from importlib import metadata
@@ -16,7 +15,7 @@ from packaging.metadata import parse_email
 from packaging.requirements import Requirement
 from packaging.utils import canonicalize_name
 
-from covalent_lambda_container.files.cache_folder import make_private, mark_used
+from covalent_lambda_container.files.cache_folder import make_private, mark_used, scratch
 from covalent_lambda_container.images.source_builds import (
     CA_FILE,
     CLIENT_FILE,
@@ -87,8 +86,8 @@ class SdkWheels:
             shutil.rmtree(folder, ignore_errors=True)
         if not folder.exists():
             make_private(self._cache)
-            with tempfile.TemporaryDirectory(dir=self._cache) as scratch:
-                made = Path(scratch, "wheels")
+            with scratch(self._cache) as unfinished:
+                made = unfinished / "wheels"
                 if self._engine.runs_containers:
                     self._build_in_container(spec, system(), settings, made)
                 else:

@@ -6,28 +6,39 @@ machine for most users: only their paths are passed on.
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import importlib.util
+import itertools
 import logging
 import os
 import sys
-from collections.abc import Callable, Iterator, Sequence
+import time
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from functools import lru_cache
 from pathlib import Path
-from typing import Final, NamedTuple
+from typing import Final
 
 from covalent_lambda_container.errors import ConfigurationError
+from covalent_lambda_container.packages.ignore_file import IGNORE_FILE, PROJECT_FILES, exclusion
+from covalent_lambda_container.packages.package_files import (
+    FilesChanged,
+    PackageFile,
+    module_file,
+    package_files,
+    read,
+)
 
 log = logging.getLogger(__name__)
 
 MAX_BYTES: Final = 20 * 1024 * 1024
 """Limit on the size of a package. Its files are kept in memory and are part of every build; the
 limit suffices for source code, but not for data."""
+MAX_FILES: Final = 20_000
+"""Limit on the number of files of a package: each is listed for every task."""
 
 _OPTION: Final = "AWSLambdaContainerExecutor option local_packages"
-_IGNORE_FILE: Final = ".dockerignore"
-_PROJECT_FILES: Final = ("pyproject.toml", "setup.py", "setup.cfg")
 RESERVED_MODULES: Final = frozenset(
     {
         *("covalent_lambda_runtime", "awslambdaric", "runtime_client", "snapshot_restore_py"),
@@ -39,6 +50,10 @@ RESERVED_MODULES: Final = frozenset(
 _CACHES: Final = ("__pycache__", "node_modules")
 _CACHE_SUFFIXES: Final = (".pyc", ".pyo", ".egg-info")
 _SHOWN_FILES: Final = 5
+_ATTEMPTS: Final = 4
+_PAUSE_S: Final = 0.2
+"""How often, and after what time, a package is read again that changed meanwhile: editors replace
+files."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -58,15 +73,6 @@ class LocalPackage:
     name: str
     digest: str
     files: tuple[tuple[str, bytes], ...] = field(compare=False, repr=False)
-
-
-class _Entry(NamedTuple):
-    """A file's state in the file system, which changes when its content does."""
-
-    name: str
-    path: str
-    size_bytes: int
-    modified_ns: int
 
 
 def locate(entry: str, folder: Path) -> str:
@@ -135,7 +141,7 @@ def _checked(path: Path, entry: str) -> Path:
             hint="Use a package's import name, or the path of its folder.",
         )
     if path.is_dir():
-        is_project = any((path / name).exists() for name in _PROJECT_FILES)
+        is_project = any((path / name).exists() for name in PROJECT_FILES)
         if (is_project or path.name == "src") and not (path / "__init__.py").exists():
             raise ConfigurationError(
                 f"{where}: {path} has no __init__.py: it contains packages, but is not one.",
@@ -163,56 +169,70 @@ def _read(path_text: str) -> LocalPackage:
             f"{_OPTION}: {path} is not on the dispatcher's machine, where packages are read.",
             hint="Copy it there, or send the module with the electron: ct.DepsModule.",
         )
+    for _ in range(_ATTEMPTS):
+        with contextlib.suppress(FilesChanged):
+            return _read_once(path)
+        time.sleep(_PAUSE_S)
+    raise ConfigurationError(
+        f"{_OPTION}: {path} changes while it is read.",
+        hint="Dispatch again when nothing writes to it.",
+    )
+
+
+def _read_once(path: Path) -> LocalPackage:
     try:
-        entries = tuple(sorted(_entries(path)))
-        _check_size(path, entries)
-        return _content(path.stem, entries)
+        files = tuple(sorted(_files(path)))
+        _check(path, files)
+        return _content(path.stem, files)
+    except FileNotFoundError as exc:
+        raise FilesChanged(str(exc)) from exc
     except OSError as exc:
         raise ConfigurationError(f"{_OPTION}: {path} could not be read: {exc}") from exc
 
 
-def _check_size(path: Path, entries: Sequence[_Entry]) -> None:
-    if not any(entry.name.endswith(".py") for entry in entries):
+def _check(path: Path, files: Sequence[PackageFile]) -> None:
+    if not any(file.name.endswith(".py") for file in files):
         raise ConfigurationError(
-            f"{_OPTION}: {path} has no Python file, or {_IGNORE_FILE} excludes them all."
+            f"{_OPTION}: {path} has no Python file, or {IGNORE_FILE} excludes them all."
         )
-    total = sum(entry.size_bytes for entry in entries)
+    odd = [file.name for file in files if not _is_text(file.name)]
+    if odd:
+        raise ConfigurationError(
+            f"{_OPTION}: {path} has a file whose name is not UTF-8: {odd[0]!r}.",
+            hint=f"Rename it, or exclude it with a {IGNORE_FILE}.",
+        )
+    total = sum(file.size_bytes for file in files)
     if total > MAX_BYTES:
-        largest = sorted(entries, key=lambda entry: entry.size_bytes, reverse=True)
+        largest = sorted(files, key=lambda file: file.size_bytes, reverse=True)
         shown = "".join(f"\n{e.size_bytes:>12,}  {e.name}" for e in largest[:_SHOWN_FILES])
         raise ConfigurationError(
             f"{_OPTION}: {path} has {total:,} bytes; the limit is {MAX_BYTES:,}. "
             f"Its largest files:{shown}",
-            hint=f"Exclude unneeded files with a {_IGNORE_FILE}, and keep data in S3.",
+            hint=f"Exclude unneeded files with a {IGNORE_FILE}, and keep data in S3.",
         )
 
 
 # Every task reads its packages; the content is cached until one of the files has changed.
 @lru_cache(maxsize=8)
-def _content(name: str, entries: tuple[_Entry, ...]) -> LocalPackage:
-    files = tuple((entry.name, Path(entry.path).read_bytes()) for entry in entries)
+def _content(name: str, files: tuple[PackageFile, ...]) -> LocalPackage:
+    contents = tuple((file.name, read(file)) for file in files)
     digest = hashlib.sha256()
-    for file_name, content in files:
+    for file_name, content in contents:
         digest.update(hashlib.sha256(file_name.encode()).digest())
         digest.update(hashlib.sha256(content).digest())
-    return LocalPackage(name=name, digest=digest.hexdigest(), files=files)
+    return LocalPackage(name=name, digest=digest.hexdigest(), files=contents)
 
 
-def _entries(path: Path) -> Iterator[_Entry]:
-    if path.is_dir():
-        yield from _entries_below(path, path.name, _Selection(path))
-    else:
-        yield _entry(path.name, path)
-
-
-def _entries_below(folder: Path, name: str, selection: _Selection) -> Iterator[_Entry]:
-    for path in folder.iterdir():
-        if not selection.has(path):
-            continue
-        if path.is_file():
-            yield _entry(f"{name}/{path.name}", path)
-        elif path.is_dir() and not path.is_symlink():
-            yield from _entries_below(path, f"{name}/{path.name}", selection)
+def _files(path: Path) -> list[PackageFile]:
+    if not path.is_dir():
+        return [module_file(path)]
+    found = list(itertools.islice(package_files(path, _Selection(path).has), MAX_FILES + 1))
+    if len(found) > MAX_FILES:
+        raise ConfigurationError(
+            f"{_OPTION}: {path} has more than {MAX_FILES:,} files.",
+            hint=f"Exclude unneeded ones with a {IGNORE_FILE}, and keep data in S3.",
+        )
+    return found
 
 
 class _Selection:
@@ -220,7 +240,7 @@ class _Selection:
 
     def __init__(self, package: Path) -> None:
         self._package = package
-        self._is_excluded = _exclusion(package)
+        self._is_excluded = exclusion(package)
 
     def has(self, path: Path) -> bool:
         if _is_hidden(path.name) or self._is_excluded(path):
@@ -229,7 +249,11 @@ class _Selection:
 
     def _has_target(self, link: Path) -> bool:
         """Return whether a link leads into the package itself: files elsewhere may be secret."""
-        target, package = link.resolve(), self._package.resolve()
+        try:
+            target, package = link.resolve(), self._package.resolve()
+        except (OSError, RuntimeError):
+            # Links in a circle.
+            return False
         if target.is_relative_to(package):
             inside = target.relative_to(package)
             hidden = any(map(_is_hidden, inside.parts))
@@ -242,43 +266,14 @@ class _Selection:
         return False
 
 
+def _is_text(name: str) -> bool:
+    """Return whether a name is UTF-8; others are decoded to lone surrogates."""
+    try:
+        name.encode()
+    except UnicodeEncodeError:
+        return False
+    return True
+
+
 def _is_hidden(name: str) -> bool:
     return name.startswith(".") or name in _CACHES or name.endswith(_CACHE_SUFFIXES)
-
-
-def _entry(name: str, path: Path) -> _Entry:
-    status = path.stat()
-    return _Entry(name, str(path), status.st_size, status.st_mtime_ns)
-
-
-def _exclusion(package: Path) -> Callable[[Path], bool]:
-    """Return a function that returns whether a file or folder of a package is excluded."""
-    for folder in (package, *package.parents):
-        file = folder / _IGNORE_FILE
-        if file.is_file():
-            return _Exclusion(folder, file.read_text("utf-8")).covers
-        if any((folder / name).exists() for name in (".git", *_PROJECT_FILES)):
-            break
-    return lambda _: False
-
-
-class _Exclusion:
-    """A ``.dockerignore`` file, matched by Docker's own library."""
-
-    def __init__(self, folder: Path, text: str) -> None:
-        # Imported here because `import covalent` imports this module.
-        from docker.utils.build import PatternMatcher
-
-        lines = [line.strip() for line in text.splitlines()]
-        self._folder = folder
-        self._matcher = PatternMatcher([line for line in lines if line and line[0] != "#"])
-
-    def covers(self, path: Path) -> bool:
-        name = path.relative_to(self._folder).as_posix()
-        if not self._matcher.matches(name):  # type: ignore[arg-type] # it takes texts
-            return False
-        # A later line may include something below an excluded folder.
-        return not path.is_dir() or not any(
-            pattern.exclusion and pattern.cleaned_pattern.startswith(f"{name}/")
-            for pattern in self._matcher.patterns
-        )

@@ -3,23 +3,16 @@
 from __future__ import annotations
 
 import asyncio
-import socket
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 from covalent_lambda_container import AWSLambdaContainerExecutor
+from covalent_lambda_container.local.child_process import free_port
 from covalent_lambda_container.local.root_repository import push_root_image
 from covalent_lambda_container.local.stack import LocalStack, local_stack
 from tests.electron import Ended, execute, run
-
-
-def free_port() -> int:
-    with socket.socket() as found:
-        found.bind(("127.0.0.1", 0))
-        port: int = found.getsockname()[1]
-        return port
 
 
 @pytest.mark.slow

@@ -79,7 +79,8 @@ class Checks:
         since
             When the task began, by `time.monotonic`.
         """
-        where = f"task {name} ({kind})"
+        met = ", ".join(sorted(self._faults.met(node_id))) or "none"
+        where = f"task {name} ({kind}; faults of its requests: {met})"
         if not str(exc).strip():
             self._notes.violated(report.ERROR, f"{where}: no words")
         elif isinstance(exc, _EXPECTED.get(kind, ())):

@@ -21,7 +21,7 @@ THROTTLED = "429"
 BROKEN = "500"
 UNAVAILABLE = "503"
 SLOW = "slow"
-ERROR_LOST = "cut in the middle of Lambda's report of a failure"
+ERROR_LOST = "cut in the middle of Lambda's report of a failure or refusal"
 
 LAMBDA_FAULTS = (CUT_AFTER, CUT_AFTER, CUT_ANSWER, THROTTLED, BROKEN, CUT_BEFORE)
 S3_FAULTS = (UNAVAILABLE, SLOW)
@@ -40,8 +40,8 @@ class BreakingProxy:
     choose
         Returns what happens to the next request, given its path and body.
     noted
-        Is given the body of each invocation whose answer, Lambda's own report of a failure, was
-        cut: no function has that answer.
+        Is given the body of each invocation whose answer, Lambda's own report of a failure or a
+        refusal, was cut.
     """
 
     def __init__(
@@ -107,7 +107,8 @@ class BreakingProxy:
 
     def _lose(self, request: BaseHTTPRequestHandler, body: bytes) -> Any:
         reply = self._pass_on(request, body)
-        if any(name.lower() == "x-amz-function-error" for name, _ in reply[1]):
+        # No function has the answer that Lambda itself gave: it refused, or the function failed.
+        if reply[0] >= 400 or any(name.lower() == "x-amz-function-error" for name, _ in reply[1]):
             self._noted(body)
         return reply
 

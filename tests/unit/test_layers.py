@@ -95,7 +95,7 @@ CONFINED = {
     "click": {"cli", "local"},
     "covalent": {"awslambda_container", "covalent_api", "doctor", "local", "options/resolve"},
     "covalent_dispatcher": {"covalent_api", "local"},
-    "docker": {"adapters/docker", "doctor", "local", "packages/local_packages"},
+    "docker": {"adapters/docker", "doctor", "local", "packages/ignore_file"},
     "isal": {"adapters/registry", "files/kept_files"},
     "jinja2": {"images/dockerfile", "report/page"},
     "matplotlib": {"report/pictures"},

@@ -81,7 +81,8 @@ class CredentialSource(Generic[Value]):
             answer.set_result(self._ask())
         except (BotoCoreError, ClientError, LambdaContainerError) as exc:
             answer.set_exception(exc)
-        except Exception as exc:
-            # botocore checks little of what a program prints, and not whether there is one.
+        except BaseException as exc:
+            # botocore checks little of what a program prints, and not whether there is one. A
+            # provider in this process may try to end it.
             said = f"it cannot be read: {type(exc).__name__}: {exc}"
             answer.set_exception(CredentialRetrievalError(provider="their source", error_msg=said))

@@ -9,7 +9,7 @@ from pathlib import Path
 from covalent_lambda_container.adapters.registry.image_record import ImageRecord
 from covalent_lambda_container.adapters.registry.layer_store import LayerStore
 from covalent_lambda_container.errors import ImageBuildError
-from covalent_lambda_container.files.cache_folder import mark_used, scratch
+from covalent_lambda_container.files.cache_folder import make_private, mark_used, scratch
 
 
 class ImageRecords:
@@ -59,7 +59,7 @@ class ImageRecords:
 
     def keep(self, name: str, record: ImageRecord) -> None:
         """Store an image, replacing one of the same name."""
-        self._folder.mkdir(parents=True, exist_ok=True)
+        make_private(self._folder)
         with scratch(self._cache) as folder:
             made = folder / "image"
             made.write_text(f"{_digest(record.json)}\n{name}\n{record.json}", "utf-8")

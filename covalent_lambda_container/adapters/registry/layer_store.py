@@ -14,7 +14,7 @@ from isal import isal_zlib
 
 from covalent_lambda_container.errors import ImageBuildError
 from covalent_lambda_container.files.archives import Content, pieces
-from covalent_lambda_container.files.cache_folder import mark_used, scratch
+from covalent_lambda_container.files.cache_folder import make_private, mark_used, scratch
 
 log = logging.getLogger(__name__)
 
@@ -156,7 +156,7 @@ class LayerStore:
         return found
 
     def _compress(self, archive: Iterable[bytes], key: str, diff_size: int) -> Layer:
-        self._folder.mkdir(parents=True, exist_ok=True)
+        make_private(self._folder)
         packer = isal_zlib.compressobj(_LEVEL, isal_zlib.DEFLATED, _GZIP)
         seen, size = hashlib.sha256(), 0
         with scratch(self._cache) as folder:

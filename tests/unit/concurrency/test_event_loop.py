@@ -118,10 +118,23 @@ def test_few_begin_in_each_turn_and_all_do_in_the_end() -> None:
     assert begun == list(range(1000))
 
 
-def test_a_thread_that_raises_stop_iteration_does_not_stay_silent() -> None:
-    def stop() -> None:
-        raise StopIteration("odd")
+@pytest.mark.parametrize(
+    "kind", [StopIteration, SystemExit, KeyboardInterrupt, GeneratorExit, asyncio.CancelledError]
+)
+def test_what_ends_a_program_or_a_coroutine_is_an_error_of_the_thread_alone(
+    kind: type[BaseException],
+) -> None:
+    def end() -> None:
+        raise kind("odd")
 
-    with pytest.raises(RuntimeError, match="raised StopIteration") as caught:
-        asyncio.run(asyncio.wait_for(in_thread(stop), 5))
-    assert isinstance(caught.value.__cause__, StopIteration)
+    async def main() -> str:
+        with pytest.raises(RuntimeError, match=f"raised {kind.__name__}: odd") as caught:
+            await in_thread(end)
+        assert isinstance(caught.value.__cause__, kind)
+        # A task nobody waits for at the moment would end the loop all the more.
+        ended = asyncio.ensure_future(in_thread(end))
+        await asyncio.wait([ended])
+        assert isinstance(ended.exception(), RuntimeError)
+        return "the loop goes on"
+
+    assert asyncio.run(main()) == "the loop goes on"

@@ -11,13 +11,17 @@ from pathlib import Path
 
 import pytest
 
+from covalent_lambda_container.errors import ConfigurationError
 from covalent_lambda_container.files.cache_folder import (
     SCRATCH,
+    is_tagged,
     make_private,
     remove_leftovers,
     scratch,
     using,
 )
+from covalent_lambda_container.files.kept_files import keep
+from covalent_lambda_container.files.locks import locked
 
 HOLDER = """
 import sys
@@ -81,3 +85,104 @@ def test_files_of_killed_processes_are_removed_and_those_of_running_ones_kept(
             holder.wait()
             remove_leftovers(tmp_path)
             assert list(tmp_path.glob(f"{SCRATCH}*")) == [own]
+
+
+def test_a_fork_removes_none_of_the_unfinished_files(tmp_path: Path) -> None:
+    script = (
+        "import os, sys; from pathlib import Path\n"
+        "from covalent_lambda_container.files.cache_folder import scratch\n"
+        "with scratch(Path(sys.argv[1])) as folder:\n"
+        "    child = os.fork()\n"
+        "    if not child: sys.exit(0)\n"
+        "    os.waitpid(child, 0)\n"
+        "    child = os.fork()\n"
+        "    if not child: raise RuntimeError('leaves the context')\n"
+        "    os.waitpid(child, 0)\n"
+        "    print(folder.exists(), flush=True)\n"
+        "print(folder.exists())\n"
+    )
+    ended = subprocess.run(
+        [sys.executable, "-c", script, str(tmp_path)], capture_output=True, text=True, check=True
+    )
+    assert ended.stdout == "True\nFalse\n"
+
+
+@pytest.mark.parametrize("left", ["", "Signature: 8a477f", "\0" * 150])
+def test_a_mark_that_was_lost_with_the_machine_is_written_again(tmp_path: Path, left: str) -> None:
+    (tmp_path / "CACHEDIR.TAG").write_text(left)
+    with using(tmp_path):
+        assert is_tagged(tmp_path)
+
+
+def test_the_mark_of_another_program_stays(tmp_path: Path) -> None:
+    mark = "Signature: 8a477f597d28d172789f06886806bc55\n# Another program's"
+    (tmp_path / "CACHEDIR.TAG").write_text(mark)
+    with using(tmp_path):
+        assert not is_tagged(tmp_path)
+    assert (tmp_path / "CACHEDIR.TAG").read_text() == mark
+
+
+def test_locks_of_images_go_when_nobody_has_held_them_for_a_day(tmp_path: Path) -> None:
+    old, young, in_use = (tmp_path / "locks" / f"{name}.lock" for name in ("a", "b", "c"))
+    old.parent.mkdir()
+    for file in (old, young, in_use):
+        file.touch()
+    for file in (old, in_use):
+        os.utime(file, (0, 0))
+    with locked(in_use, patience_s=0, waiting=print):
+        remove_leftovers(tmp_path)
+    assert not old.exists()
+    assert young.exists()
+    assert in_use.exists()
+
+
+# -- folders that others can read or write to ----------------------------------------------------
+
+
+@pytest.mark.parametrize(("mode", "inside"), [(0o755, 0o700), (0o1777, 0o700), (0o770, 0o770)])
+def test_what_is_kept_in_a_folder_that_was_there_is_private(
+    tmp_path: Path, mode: int, inside: int
+) -> None:
+    cache = tmp_path / "cache"
+    cache.mkdir()
+    cache.chmod(mode)
+    before = os.umask(0)
+    try:
+        # An earlier release created folders that everybody can read.
+        (cache / "layers").mkdir(0o777)
+        with using(cache), scratch(cache) as unfinished:
+            (unfinished / "file").touch()
+            keep(unfinished / "file", cache / "package-archives", "key")
+    finally:
+        os.umask(before)
+    for name in ("layers", "package-archives"):
+        assert stat.S_IMODE((cache / name).stat().st_mode) == inside
+    assert stat.S_IMODE(cache.stat().st_mode) == mode
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="only root can give files to others")
+@pytest.mark.parametrize("name", ["", "uv", "layers", ".lock", "CACHEDIR.TAG"])
+def test_what_another_user_has_put_into_a_folder_of_all_is_not_used(
+    tmp_path: Path, name: str
+) -> None:
+    everybodys = tmp_path / "tmp"
+    cache = everybodys / "cache"
+    cache.mkdir(parents=True)
+    (everybodys if not name else cache).chmod(0o1777)
+    planted = cache / name
+    if name.startswith(".") or name.isupper():
+        planted.symlink_to(tmp_path / "secret")
+    elif name:
+        planted.mkdir(0o777)
+    os.chown(planted, 65534, 65534, follow_symlinks=False)
+    with (
+        pytest.raises(ConfigurationError, match=r"belongs to user \w+, .*option cache_dir="),
+        using(cache),
+    ):
+        pass
+    assert not (tmp_path / "secret").exists()
+    # In a folder of one's own, where nobody else may write, somebody else's files are on purpose.
+    (everybodys if not name else cache).chmod(0o755)
+    if not name.startswith(".") and not name.isupper():
+        with using(cache):
+            pass

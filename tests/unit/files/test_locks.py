@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import contextlib
+import errno
 import getpass
+import os
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -131,3 +134,79 @@ def test_a_lock_whose_file_was_removed_by_its_holder_is_not_held_twice(
     later[0].communicate()
     with locked(lock, patience_s=0, waiting=print) as file:
         assert file is not None
+
+
+def test_a_process_that_was_forked_meanwhile_does_not_keep_the_lock(lock: Path) -> None:
+    read, write = os.pipe()
+    with locked(lock, patience_s=0, waiting=print):
+        child = os.fork()
+        if not child:
+            # Like a worker of a process pool: it has every file open, and knows of no lock.
+            os.close(write)
+            os.read(read, 1)
+            os._exit(0)
+    os.close(read)
+    try:
+        with locked(lock, patience_s=0, waiting=print) as file:
+            assert file is not None
+    finally:
+        os.close(write)
+        os.waitpid(child, 0)
+
+
+def test_a_fork_that_leaves_the_context_releases_nothing(lock: Path) -> None:
+    child = 0
+    with contextlib.suppress(ZeroDivisionError), locked(lock, patience_s=0, waiting=print):
+        child = os.fork()
+        if not child:
+            raise ZeroDivisionError
+        os.waitpid(child, 0)
+        with locked(lock, patience_s=0, waiting=print) as second:
+            assert second is None
+    if not child:
+        os._exit(0)
+
+
+@pytest.mark.parametrize("kind", ["pipe", "link", "folder"])
+def test_what_is_no_plain_file_is_refused_and_not_waited_for(lock: Path, kind: str) -> None:
+    target = lock.with_name("elsewhere")
+    {
+        "pipe": lambda: os.mkfifo(lock),
+        "link": lambda: lock.symlink_to(target),
+        "folder": lock.mkdir,
+    }[kind]()
+    with pytest.raises(OSError, match=str(lock)), locked(lock, patience_s=0, waiting=print):
+        pass
+    assert not target.exists()
+
+
+WITHOUT_LOCKS = """
+import errno, fcntl, logging, sys
+from pathlib import Path
+
+def flock(file, operation):
+    raise OSError(int(sys.argv[2]), "as a network file system answers")
+
+fcntl.flock = flock
+from covalent_lambda_container.files.cache_folder import emptying, remove_leftovers, scratch, using
+
+logging.basicConfig(format="%(message)s")
+cache = Path(sys.argv[1])
+with using(cache), scratch(cache) as folder:
+    remove_leftovers(cache)
+    print(folder.exists())
+with emptying(cache, print):
+    print("emptied")
+"""
+
+
+@pytest.mark.parametrize("number", [errno.ENOLCK, errno.EOPNOTSUPP, errno.ENOSYS])
+def test_a_file_system_without_locks_is_reported_once_and_used(tmp_path: Path, number: int) -> None:
+    ended = subprocess.run(
+        [sys.executable, "-c", WITHOUT_LOCKS, str(tmp_path / "cache"), str(number)],
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    assert ended.stdout == "True\nemptied\n"
+    assert ended.stderr.count("has no locks") == 1

@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 import os
 import sys
+import threading
 from collections.abc import Callable
 from pathlib import Path
 
@@ -16,9 +17,11 @@ from covalent_lambda_container.errors import ConfigurationError
 from covalent_lambda_container.options.schema import Options
 from covalent_lambda_container.packages.local_packages import (
     MAX_BYTES,
+    MAX_FILES,
     locate,
     read_local_packages,
 )
+from covalent_lambda_container.packages.package_files import FilesChanged, package_files, read
 from tests.fakes.examples import image_spec
 
 Write = Callable[..., Path]
@@ -276,3 +279,111 @@ def test_a_module_that_would_replace_the_runtime_is_refused(name: str, tmp_path:
     (tmp_path / f"{name}.py").write_text("")
     with pytest.raises(ConfigurationError, match=f"{name} would replace the module"):
         locate(f"./{name}.py", tmp_path)
+
+
+# -- what others do to it meanwhile --------------------------------------------------------------
+
+
+def test_what_is_no_plain_file_is_left_out_and_nothing_waits_for_it(write: Write) -> None:
+    folder = write({"__init__.py": ""})
+    os.mkfifo(folder / "pipe.py")
+    (folder / "circle.py").symlink_to("circle.py")
+    (folder / "zeros.py").symlink_to("/dev/zero")
+    assert names(folder) == ["mypkg/__init__.py"]
+
+
+@pytest.mark.parametrize("kind", ["pipe", "link", "endless"])
+def test_a_file_that_is_exchanged_after_its_check_is_not_read(
+    write: Write, tmp_path: Path, kind: str
+) -> None:
+    folder = write({"__init__.py": "", "part/code.py": "mine"})
+    (secret,) = write({"code.py": "secret"}, "other").iterdir()
+    (listed,) = [each for each in package_files(folder, lambda _: True) if "code" in each.name]
+    code = folder / "part" / "code.py"
+    assert read(listed) == b"mine"
+    if kind == "endless":
+        with code.open("a") as file:
+            file.write("x" * 1000)
+    else:
+        code.unlink()
+        os.mkfifo(code) if kind == "pipe" else code.symlink_to(secret)
+    with pytest.raises((FilesChanged, OSError)):
+        read(listed)
+
+
+def test_a_folder_that_becomes_a_link_is_not_followed(write: Write) -> None:
+    folder = write({"__init__.py": "", "part/code.py": "mine"})
+    secrets = write({"code.py": "mine"}, "other")
+    listed = {each.name: each for each in package_files(folder, lambda _: True)}
+    (folder / "part").rename(folder.with_name("moved"))
+    (folder / "part").symlink_to(secrets)
+    with pytest.raises(OSError, match="part"):
+        read(listed["mypkg/part/code.py"])
+
+
+def test_a_package_that_an_editor_is_saving_is_read_when_it_is_saved(write: Write) -> None:
+    folder = write({"__init__.py": "", **{f"m{number}.py": "1" for number in range(300)}})
+
+    def save() -> None:
+        for number in range(300):
+            (folder / f"m{number}.py").unlink()
+
+    saving = threading.Thread(target=save)
+    saving.start()
+    found = names(folder)
+    saving.join()
+    assert "mypkg/__init__.py" in found
+
+
+def test_a_file_whose_name_is_no_text_is_named(write: Write) -> None:
+    folder = write({"__init__.py": ""})
+    Path(os.fsdecode(os.fsencode(folder) + b"/caf\xe9.py")).touch()
+    with pytest.raises(ConfigurationError, match=r"name is not UTF-8: 'mypkg/caf\\udce9.py'"):
+        names(folder)
+
+
+def test_folders_may_be_deeper_than_pythons_stack(write: Write) -> None:
+    folder = write({"__init__.py": ""})
+    deepest = folder
+    for _ in range(1200):
+        deepest /= "a"
+        deepest.mkdir()
+    (deepest / "code.py").touch()
+    try:
+        assert len(names(folder)) == 2
+    finally:
+        # Whoever removes the test's folder afterwards may be recursive.
+        (deepest / "code.py").unlink()
+        while deepest != folder:
+            deepest.rmdir()
+            deepest = deepest.parent
+
+
+def test_too_many_files_are_refused(write: Write) -> None:
+    folder = write({"__init__.py": ""})
+    (folder / "part").mkdir()
+    first = folder / "part" / "0"
+    first.touch()
+    for number in range(1, MAX_FILES + 1):
+        os.link(first, folder / "part" / str(number))
+    with pytest.raises(ConfigurationError, match=r"more than 20,000 files(.|\n)*\.dockerignore"):
+        names(folder)
+
+
+@pytest.mark.parametrize(
+    ("content", "message"),
+    [
+        (b"*.txt\n[z-a]\n", r"invalid pattern '\[z-a\]': bad character range"),
+        (b"*a" * 30, "too many wildcards"),
+        (b"/".join([b"**"] * 30), "too many wildcards"),
+        (b"\xff\xfe*", "cannot be read: 'utf-8' codec"),
+        (b"#" * 300_000, "larger than 262,144 bytes"),
+    ],
+)
+def test_an_ignore_file_that_cannot_be_used_is_refused(
+    write: Write, content: bytes, message: str
+) -> None:
+    folder = write({"__init__.py": "", "a" * 200 + ".py": ""})
+    (folder / ".dockerignore").write_bytes(content)
+    with pytest.raises(ConfigurationError, match=rf"local_packages: \S+\.dockerignore .*{message}"):
+        names(folder)

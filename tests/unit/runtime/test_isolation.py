@@ -449,7 +449,7 @@ import logging, os, queue, random, tempfile, threading
 
 generator = random.Random()
 precision = os.environ.get("PRECISION", "single")
-folder = tempfile.mkdtemp()
+folder = tempfile.mkdtemp(dir=TMP)
 log = logging.getLogger(__name__)
 log.addHandler(logging.StreamHandler())
 doubled, wanted = queue.Queue(), queue.Queue()
@@ -466,7 +466,8 @@ threading.Thread(target=_double, daemon=True).start()
 @pytest.fixture
 def with_stateful(process: Process) -> Process:
     """A handler with that module on its search path."""
-    (process.scratch.parent / "stateful.py").write_text(STATEFUL)
+    text = STATEFUL.replace("TMP", repr(str(process.scratch)))
+    (process.scratch.parent / "stateful.py").write_text(text)
     return process
 
 

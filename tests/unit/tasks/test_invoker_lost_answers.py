@@ -88,7 +88,16 @@ def test_a_task_whose_answer_was_lost_is_an_error_and_does_not_rerun(
         invoker.run(call(task(abs, -1), NAME))
     assert functions.offers == 1
     assert len(functions.executions) == int(arrives)
-    assert 60 + 10 <= clock.now() < 60 + 10 + 2 * 5, "until the function's own deadline"
+    assert 60 + 30 <= clock.now() < 60 + 30 + 2 * 5, "until the function's own deadline"
+
+
+def test_the_start_of_an_environment_is_not_part_of_the_timeout(
+    invoker: Runner, functions: FakeFunctions, clock: FakeClock
+) -> None:
+    functions.task_duration_s = 60 + 20
+    functions.lose_connection()
+    outcome = invoker.run(call(task(abs, -1), NAME))
+    assert value_of(outcome.pickled) == 1
 
 
 def test_the_answer_is_looked_for_as_often_as_was_asked(

@@ -1,0 +1,51 @@
+"""The local stack loses all that it has, and Covalent's server, which uses it, goes on."""
+
+from __future__ import annotations
+
+import contextlib
+import time
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from covalent_lambda_container import step_log
+from covalent_lambda_container.local.child_process import free_port
+from covalent_lambda_container.local.covalent_server import covalent_server
+from covalent_lambda_container.local.stack import local_stack
+from tests.e2e.conftest import Dispatcher
+
+OUTCOME = ("COMPLETED", [[5, 2], [7, -4, 4, 3], "octopi"])
+OUTAGE_S = 5.0
+
+
+@pytest.mark.slow
+def test_workflows_run_before_between_and_after(
+    root_image: str, tmp_path: Path, cache_dir: str
+) -> None:
+    port, journal_file = free_port(), tmp_path / "journal"
+
+    def run_workflow() -> tuple[str, Any]:
+        record = dispatcher.outcome("functions.py")
+        return record["status"], record["result"] or record["nodes"]
+
+    with contextlib.ExitStack() as running, ThreadPoolExecutor() as threads:
+        with local_stack(tmp_path / "stack", print, port=port) as stack:
+            executor = {**stack.executor_options(root_image), "cache_dir": cache_dir}
+            server = running.enter_context(
+                covalent_server(
+                    tmp_path / "server",
+                    {step_log.VARIABLE: str(journal_file)},
+                    print,
+                    executors={"awslambda_container": executor},
+                )
+            )
+            dispatcher = Dispatcher(server, journal_file)
+            assert run_workflow() == OUTCOME
+        meanwhile = threads.submit(run_workflow)
+        time.sleep(OUTAGE_S)
+        with local_stack(tmp_path / "stack", print, port=port) as stack:
+            assert executor.items() >= stack.executor_options(root_image).items()
+            assert meanwhile.result() == OUTCOME
+            assert run_workflow() == OUTCOME

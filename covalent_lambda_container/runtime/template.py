@@ -100,6 +100,7 @@ class Template:
             raise TemplateEnded
         process = socket.socket(fileno=descriptors[0])
         if self._limits.restored() != limits_of(self._pid):
+            # So has the process that it forked.
             process.close()
             raise TemplateEnded
         return json.loads(message)["pid"], process
@@ -158,6 +159,8 @@ class Template:
     def _restart(self) -> None:
         """Start another template process, in an interpreter that shares no memory with this one."""
         end_children()
+        # It inherits them.
+        self._limits.restored()
         self._control.close()
         self._control, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
         with theirs:

@@ -168,7 +168,7 @@ class AWSLambdaContainerExecutor(ConfiguredExecutor):
     ) -> None:
         if not sublattices.builds_sublattice(function):
             return
-        options = self.options().model_dump()
+        options = self.stored()["attributes"]
         image = str(outcome.header[transport.MADE_IN])
         contents = contents_of(image)
         limits = sublattices.limits_of(

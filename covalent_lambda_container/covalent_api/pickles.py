@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 import contextlib
 import io
 import pickle
@@ -26,6 +27,10 @@ _NO_TUPLE: Final = frozenset(
     }
 )
 """Opcodes that push a value other than a tuple."""
+
+_OF_A_REFERENCE: Final = frozenset(
+    {"PROTO", "FRAME", "SHORT_BINUNICODE", "MEMOIZE", "STACK_GLOBAL", "STOP"}
+)
 
 PICKLE_PROTOCOL: Final = 5
 """Highest protocol of every Python that this project supports."""
@@ -107,6 +112,23 @@ def _opcodes(pickled: bytes | PickleFile) -> Iterator[tuple[Any, Any]]:
     with contextlib.suppress(ValueError, OverflowError, struct.error):
         for opcode, argument, _ in pickletools.genops(pickled):  # type: ignore[arg-type]
             yield opcode, argument
+
+
+def is_reference(pickled: bytes, name: tuple[str, str]) -> bool:
+    """Return whether a pickle is a reference to this global, and does nothing else."""
+    opcodes = {opcode.name for opcode, _ in _opcodes(pickled)}
+    return opcodes <= _OF_A_REFERENCE and references(pickled).names == {name}
+
+
+def is_pickle_text(text: str) -> bool:
+    """Return whether a text is the base64 text of a pickle, as `base64` decodes it."""
+    try:
+        for _ in pickletools.genops(base64.b64decode(text)):
+            pass
+    except Exception:
+        # The decoder and the reader of opcodes raise many kinds of errors.
+        return False
+    return True
 
 
 def plain_value(pickled: bytes) -> Any:

@@ -2,41 +2,52 @@
 
 from __future__ import annotations
 
-import base64
-import io
 import json
-import tarfile
-from collections.abc import Mapping
+from collections import Counter
+from collections.abc import Iterable, Mapping
 from typing import Any, Final
 
-from covalent._shared_files.defaults import parameter_prefix, postprocess_prefix
-from covalent._workflow.transport import TransportableObject
-from covalent._workflow.transportable_object import HEADER_OFFSET, TOArchiveUtils
+from covalent._shared_files.defaults import (
+    WAIT_EDGE_NAME,
+    parameter_prefix,
+    postprocess_prefix,
+    sublattice_prefix,
+)
+from covalent._shared_files.schemas.result import ResultSchema
 
-from covalent_lambda_container.covalent_api.sublattices import SublatticeLimits, objects_in
+from covalent_lambda_container.covalent_api.pickles import is_pickle_text
+from covalent_lambda_container.covalent_api.staged_files import SCHEME, StagedFiles, refused
+from covalent_lambda_container.covalent_api.sublattices import (
+    ANY,
+    SublatticeLimits,
+    is_exactly_builder,
+    limits_of,
+    objects_in,
+)
 from covalent_lambda_container.covalent_api.transport import MADE_BY, MADE_IN, PARTS, REQUIRES
 from covalent_lambda_container.errors import InvocationError
 from covalent_lambda_container.model.names import SHORT_NAME
 
-_SCHEME: Final = "file:///"
-_PIECE_CHARACTERS: Final = 1024 * 1024
-_LARGEST_DOCUMENT: Final = 64 * 1024 * 1024
-_LARGEST_HEADER: Final = 1024 * 1024
 _MOST_VALUES: Final = 500_000
-"""Limits of one call of the JSON parser, in bytes and values. A manifest has two kilobytes and some
-forty values for each node, a hook is a long text."""
-_ANY: Final = "*"
-"""Allows every executor and every hook."""
+"""Limit of one call of the JSON parser. A manifest has some forty values for each node, a hook is a
+long text."""
+_NOT_STARTED: Final = "NEW_OBJECT"
+"""The state of a new graph and its nodes. A node with another one, such as PENDING_REUSE, is not
+run: its output in the archive would count as what its executor returned."""
 
 _FREE_OPTIONS: Final = frozenset(
     {
         *("timeout", "memory_size", "ephemeral_storage", "environment", "poll_freq", "cleanup"),
         *("usage_report", "prewarm", "tags", "bash_deps", "architecture", "time_limit", "retries"),
-        *("live_output", "log_stdout", "log_stderr", "max_memory_size"),
+        *("live_output", "max_memory_size"),
     }
 )
 """Options of this executor that a sublattice may choose. The others select the account, files of
 the dispatcher's machine, and the sources of packages."""
+_LOG_FILES: Final = ("log_stdout", "log_stderr")
+"""Options that name files of the dispatcher's machine, to which Covalent writes what a task prints;
+empty for none."""
+_ALLOW_ALL: Final = "allow it with the executor's option sublattice_executors=['*']."
 
 
 def check_archive(text: str, limits: SublatticeLimits) -> None:
@@ -48,102 +59,112 @@ def check_archive(text: str, limits: SublatticeLimits) -> None:
         The archive, base64 text.
     limits
         The executors, hooks and packages that it may use.
+
     Raises
     ------
     InvocationError
         It is not such an archive, or it exceeds the limits; the message names the node.
     """
     try:
-        with tarfile.open(fileobj=_decoded(text), mode="r:") as archive:
-            _check_members(archive)
-            manifests = [name for name in archive.getnames() if name.endswith("manifest.json")]
-            if len(manifests) != 1:
-                raise _refused(f"it has {len(manifests)} manifests")
-            manifest = _json(manifests[0], _content(archive, manifests[0]))
-            _check_manifest(archive, manifest, limits)
+        files = StagedFiles(text)
+        manifests = [name for name in files.names if name.endswith("manifest.json")]
+        if len(manifests) != 1:
+            raise refused(f"it has {len(manifests)} manifests")
+        content = files.document(manifests[0])
+        _check_values(manifests[0], content)
+        # As the server reads it.
+        manifest = ResultSchema.model_validate_json(content).model_dump(mode="json")
+        _check_manifest(files, manifest, limits)
     except InvocationError:
         raise
     except Exception as exc:
         # It may contain anything.
-        raise _refused("it is not an archive of a sublattice") from exc
-
-
-def _decoded(text: str) -> io.BytesIO:
-    """Decode in pieces: the decoder holds the interpreter's lock."""
-    raw = io.BytesIO()
-    for start in range(0, len(text), _PIECE_CHARACTERS):
-        raw.write(base64.b64decode(text[start : start + _PIECE_CHARACTERS], validate=True))
-    raw.seek(0)
-    return raw
-
-
-def _check_members(archive: tarfile.TarFile) -> None:
-    seen = set()
-    for member in archive.getmembers():
-        parts = member.name.split("/")
-        if not (member.isfile() or member.isdir()) or ".." in parts or member.name.startswith("/"):
-            raise _refused(f"it has {member.name[:80]!r}, which is not a plain file in its folder")
-        if member.name in seen:
-            raise _refused(f"it has {member.name[:80]!r} twice")
-        seen.add(member.name)
+        raise refused("it is not an archive of a sublattice") from exc
 
 
 def _check_manifest(
-    archive: tarfile.TarFile, manifest: Mapping[str, Any], limits: SublatticeLimits
+    files: StagedFiles, manifest: Mapping[str, Any], limits: SublatticeLimits
 ) -> None:
-    if manifest["metadata"].get("dispatch_id") or manifest["metadata"].get("root_dispatch_id"):
-        raise _refused("it names a dispatch of its own")
+    if manifest["metadata"]["dispatch_id"] or manifest["metadata"]["root_dispatch_id"]:
+        raise refused("it names a dispatch of its own")
     lattice = manifest["lattice"]
-    owner = f"sublattice {str(lattice['metadata']['name'])[:80]!r}"
-    files = {_SCHEME + member.name for member in archive.getmembers() if member.isfile()}
-    _check_assets(owner, manifest["assets"], files)
-    _check_assets(owner, lattice["assets"], files)
-    for key, names in (
-        ("executor", limits.executors),
-        ("workflow_executor", limits.workflow_executors),
-    ):
-        _check_executor(owner, lattice["metadata"], key, limits, names)
-    _check_hooks(owner, archive, lattice["assets"], limits)
-    for node in lattice["transport_graph"]["nodes"]:
-        name = str(node["metadata"]["name"])
+    owner = f"sublattice {lattice['metadata']['name'][:80]!r}"
+    _check_state(owner, manifest["metadata"])
+    uris = {SCHEME + name for name in files.names}
+    _check_assets(owner, manifest["assets"], uris)
+    _check_assets(owner, lattice["assets"], uris)
+    _check_executors(owner, lattice["metadata"], limits)
+    _check_hooks(owner, files, lattice["assets"], limits)
+    graph = lattice["transport_graph"]
+    _check_groups(graph["nodes"])
+    for node in graph["nodes"]:
+        name = node["metadata"]["name"]
         owner = f"node {name[:80]!r}"
-        _check_assets(owner, node["assets"], files)
-        _check_headers(owner, archive, node["assets"], limits)
-        _check_hooks(owner, archive, node["assets"], limits)
-        if node["metadata"].get("sub_dispatch_id"):
-            raise _refused(f"{owner} names a dispatch that is already running")
+        _check_state(owner, node["metadata"])
+        _check_assets(owner, node["assets"], uris)
+        _check_headers(owner, files, node["assets"], limits)
+        _check_hooks(owner, files, node["assets"], limits)
+        if node["metadata"]["sub_dispatch_id"]:
+            raise refused(f"{owner} names a dispatch that is already running")
         # Covalent does not run parameters, but assigns them an executor.
         if not name.startswith(parameter_prefix):
             last = name.startswith(postprocess_prefix)
             names = limits.workflow_executors if last else limits.executors
             _check_executor(owner, node["metadata"], "executor", limits, names)
+        if name.startswith(sublattice_prefix):
+            _check_nested(owner, files, graph, node, limits)
 
 
-def _check_assets(owner: str, assets: Mapping[str, Any], files: set[str]) -> None:
+def _check_state(owner: str, metadata: Mapping[str, Any]) -> None:
+    if metadata["status"] != _NOT_STARTED:
+        raise refused(f"{owner} is not new, but {metadata['status']}")
+
+
+def _check_groups(nodes: list[Any]) -> None:
+    """Check ids and groups of nodes.
+
+    Covalent runs a group on the executor of its last node, of which a parameter's is not checked.
+    """
+    ids = Counter(node["id"] for node in nodes)
+    groups = Counter(node["metadata"]["task_group_id"] for node in nodes)
+    for node in nodes:
+        group, name = node["metadata"]["task_group_id"], node["metadata"]["name"]
+        is_parameter = name.startswith(parameter_prefix)
+        if ids[node["id"]] > 1 or group not in ids:
+            raise refused(f"node {name[:80]!r} has an id or a group that is not its own")
+        if is_parameter and (groups[group] > 1 or group != node["id"]):
+            raise refused(f"node {name[:80]!r} is in a group with others")
+
+
+def _check_assets(owner: str, assets: Mapping[str, Any], uris: set[str]) -> None:
     for key, asset in assets.items():
         if asset is None:
             continue
-        if asset.get("remote_uri") or (asset.get("uri") and asset["uri"] not in files):
-            raise _refused(f"{owner} has its {key} outside the archive")
+        if asset["remote_uri"] or (asset["uri"] and asset["uri"] not in uris):
+            raise refused(f"{owner} has its {key} outside the archive")
 
 
 def _check_headers(
-    owner: str, archive: tarfile.TarFile, assets: Mapping[str, Any], limits: SublatticeLimits
+    owner: str, files: StagedFiles, assets: Mapping[str, Any], limits: SublatticeLimits
 ) -> None:
     for key in ("value", "output"):
-        content = _asset(archive, assets, key, header_only=True)
-        if content:
-            header = TransportableObject.deserialize(content, header_only=True).header
-            if header.get(PARTS) or header.get(MADE_BY):
-                raise _refused(f"{owner} has in its {key} what only a dispatcher may set")
-            if header.get(MADE_IN, limits.image) != limits.image:
-                raise _refused(f"{owner} has in its {key} a value of another image")
-            for text in header.get(REQUIRES) or ():
-                if text not in limits.pins:
-                    raise _refused(
-                        f"{owner} needs, as its {key} says, {str(text)[:80]!r}, which is not in "
-                        "the image that built the sublattice"
-                    )
+        header = files.header(assets, key)
+        if header.get(PARTS) or header.get(MADE_BY):
+            raise refused(f"{owner} has in its {key} what only a dispatcher may set")
+        if header.get(MADE_IN, limits.image) != limits.image:
+            raise refused(f"{owner} has in its {key} a value of another image")
+        for text in header.get(REQUIRES) or ():
+            if text not in limits.pins:
+                raise refused(
+                    f"{owner} needs, as its {key} says, {str(text)[:80]!r}, which is not in "
+                    "the image that built the sublattice"
+                )
+
+
+def _check_executors(owner: str, metadata: Mapping[str, Any], limits: SublatticeLimits) -> None:
+    """Check the executors of a lattice."""
+    _check_executor(owner, metadata, "executor", limits, limits.executors)
+    _check_executor(owner, metadata, "workflow_executor", limits, limits.workflow_executors)
 
 
 def _check_executor(
@@ -153,74 +174,100 @@ def _check_executor(
     limits: SublatticeLimits,
     names: frozenset[str],
 ) -> None:
-    if _ANY in limits.allowed:
+    if ANY in limits.allowed:
         return
     name, data = metadata[key], metadata.get(f"{key}_data") or {}
     named = {name, data.get("short_name", name)}
-    for each in sorted(map(str, named - names)):
-        raise _refused(
+    _check_named(owner, named - names)
+    if SHORT_NAME not in named:
+        return
+    chosen = data.get("attributes") or {}
+    for option in sorted(set(chosen) - _FREE_OPTIONS):
+        is_known = any(chosen[option] == known.get(option) for known in limits.known_options)
+        if not is_known and not (option in _LOG_FILES and chosen[option] == ""):
+            raise refused(
+                f"{owner} has an executor with another {option[:80]} than its parent's lattice",
+                hint=f"Name that executor in @ct.lattice, or {_ALLOW_ALL}",
+            )
+
+
+def _check_named(owner: str, unknown: Iterable[Any]) -> None:
+    for each in sorted(map(str, unknown)):
+        raise refused(
             f"{owner} requests the executor {each[:80]!r}, which its parent's lattice does not "
             "name",
             hint="If this is intended, allow it with the executor's option "
             f"sublattice_executors=[{each[:80]!r}].",
         )
-    if SHORT_NAME not in named:
-        return
-    chosen = data.get("attributes") or {}
-    for option in sorted(set(chosen) - _FREE_OPTIONS):
-        if not any(chosen[option] == known.get(option) for known in limits.known_options):
-            raise _refused(
-                f"{owner} has an executor with another {option[:80]} than its parent's lattice",
-                hint="Name that executor in @ct.lattice, or allow it with the executor's option "
-                "sublattice_executors=['*'].",
-            )
 
 
 def _check_hooks(
-    owner: str, archive: tarfile.TarFile, assets: Mapping[str, Any], limits: SublatticeLimits
+    owner: str, files: StagedFiles, assets: Mapping[str, Any], limits: SublatticeLimits
 ) -> None:
-    content = _asset(archive, assets, "hooks") if _ANY not in limits.allowed else b""
-    for text in objects_in(_json("hooks", content)) if content else ():
+    content = files.asset(assets, "hooks") if ANY not in limits.allowed else b""
+    if not content:
+        return
+    _check_values("hooks", content)
+    for text in objects_in(json.loads(content)):
         if text not in limits.hooks:
-            raise _refused(
-                f"{owner} has a hook (DepsPip, DepsBash, DepsCall) that the client did not send",
-                hint="If it is created in the sublattice's own body, allow it with the executor's "
-                "option sublattice_executors=['*'].",
-            )
+            raise _unknown_hook(owner)
 
 
-def _asset(
-    archive: tarfile.TarFile, assets: Mapping[str, Any], key: str, *, header_only: bool = False
-) -> bytes:
-    asset = assets.get(key)
-    uri = asset.get("uri") if asset else None
-    return _content(archive, uri.removeprefix(_SCHEME), header_only=header_only) if uri else b""
+def _check_nested(
+    owner: str,
+    files: StagedFiles,
+    graph: Mapping[str, Any],
+    node: Mapping[str, Any],
+    limits: SublatticeLimits,
+) -> None:
+    """Check a sublattice in the sublattice: its own limits may not exceed those of its parent.
+
+    They are read from its arguments, which were made where the archive was made.
+    """
+    if ANY in limits.allowed:
+        return
+    function = files.value(node["assets"], "function")
+    if function is None or not is_exactly_builder(function):
+        raise refused(f"{owner} does not run Covalent's function that builds a sublattice")
+    names = {each["id"]: each["metadata"]["name"] for each in graph["nodes"]}
+    given = sorted(
+        (edge["metadata"]["arg_index"], edge["source"])
+        for edge in graph["links"]
+        if edge["target"] == node["id"]
+        and edge["metadata"]["param_type"] == "arg"
+        and edge["metadata"]["edge_name"] != WAIT_EDGE_NAME
+    )
+    sources = [source for _, source in given[:2]]
+    if len({index for index, _ in given}) < len(given) or not all(
+        names[source].startswith(parameter_prefix) for source in sources
+    ):
+        raise refused(f"{owner} has a lattice that is not in the archive")
+    assets = {each["id"]: each["assets"] for each in graph["nodes"]}
+    values = [files.value(assets[source], "output") for source in sources]
+    nested = limits_of(
+        [value for value in values if value is not None], limits.executor, limits.allowed
+    )
+    _check_executors(owner, nested.parent, limits)
+    _check_named(owner, (nested.executors & _executors_here()) - limits.executors)
+    if any(is_pickle_text(text) for text in nested.hooks - limits.hooks):
+        raise _unknown_hook(owner)
 
 
-def _content(archive: tarfile.TarFile, name: str, *, header_only: bool = False) -> bytes:
-    opened = archive.extractfile(name)
-    if not opened:
-        return b""
-    if not header_only:
-        _check_size(name, archive.getmember(name).size, _LARGEST_DOCUMENT)
-        return opened.read()
-    # The value itself may have hundreds of megabytes.
-    start = opened.read(HEADER_OFFSET)
-    size = TOArchiveUtils.string_offset(start)
-    _check_size(name, size, _LARGEST_HEADER)
-    return start + opened.read(max(size - HEADER_OFFSET, 0))
+def _executors_here() -> frozenset[str]:
+    """Return the names of the executors that this Covalent has."""
+    # Imported here: Covalent imports its plugins, and so this module, while it imports that one.
+    from covalent.executor import _executor_manager
+
+    return frozenset(_executor_manager.executor_plugins_map)
 
 
-def _json(name: str, content: bytes) -> Any:
+def _unknown_hook(owner: str) -> InvocationError:
+    return refused(
+        f"{owner} has a hook (DepsPip, DepsBash, DepsCall) that the client did not send",
+        hint=f"If it is created in the sublattice's own body, {_ALLOW_ALL}",
+    )
+
+
+def _check_values(name: str, content: bytes) -> None:
     if sum(content.count(sign) for sign in (b",", b"[", b"{")) > _MOST_VALUES:
-        raise _refused(f"its {name[:80]!r} has more than {_MOST_VALUES} values")
-    return json.loads(content)
-
-
-def _check_size(name: str, size: int, most: int) -> None:
-    if size > most:
-        raise _refused(f"its {name[:80]!r} has {size} bytes of JSON")
-
-
-def _refused(reason: str, hint: str | None = None) -> InvocationError:
-    return InvocationError(f"The answer of a sublattice's node is refused: {reason}.", hint=hint)
+        raise refused(f"its {name[:80]!r} has more than {_MOST_VALUES} values")

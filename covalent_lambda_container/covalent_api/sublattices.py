@@ -20,12 +20,19 @@ from typing import Any, Final
 from covalent._workflow.transport import TransportableObject
 
 from covalent_lambda_container.covalent_api.long_values import references_of
-from covalent_lambda_container.covalent_api.pickles import plain_value, references
+from covalent_lambda_container.covalent_api.pickles import (
+    is_reference,
+    plain_value,
+    references,
+)
 from covalent_lambda_container.covalent_api.transport import pickle_of
 from covalent_lambda_container.errors import InvocationError
 from covalent_lambda_container.model.names import SHORT_NAME
 
 _BUILDER: Final = ("covalent._workflow.electron", "_build_sublattice_graph")
+ANY: Final = "*"
+"""Allows every executor and every hook."""
+_LONGEST_BUILDER: Final = 4096
 _DEPTH: Final = 6
 """Levels of nested pickles that are searched for hooks."""
 
@@ -103,6 +110,15 @@ class SublatticeLimits:
 def builds_sublattice(function: TransportableObject) -> bool:
     """Return whether a function is Covalent's own that builds a sublattice's graph."""
     return has_builders_name(function) and _BUILDER in references_of(function).names
+
+
+def is_exactly_builder(function: TransportableObject) -> bool:
+    """Return whether a function is that one and nothing else, whatever its pickle does."""
+    return (
+        has_builders_name(function)
+        and len(function.get_serialized()) <= _LONGEST_BUILDER
+        and is_reference(pickle_of(function), _BUILDER)
+    )
 
 
 def has_builders_name(function: TransportableObject) -> bool:

@@ -6,11 +6,14 @@ error, with its traceback.
 
 from __future__ import annotations
 
+import contextlib
+import os
 import platform
 import sys
+import traceback
 from collections.abc import Callable
 from types import CoroutineType
-from typing import Any, BinaryIO
+from typing import Any, BinaryIO, NoReturn
 
 import cloudpickle
 
@@ -46,9 +49,11 @@ def execute(read: Callable[[], dict[str, Any]], result_file: BinaryIO) -> dict[s
         ``status``, ``result`` without its pickle, ``error``.
     """
     answer: dict[str, Any] = {"v": wire.VERSION, "result": None, "error": None}
-    progress = _Progress()
+    progress, own = _Progress(), os.getpid()
     try:
         output = _call(read(), progress)
+        if os.getpid() != own:
+            _end_fork(0)
         answer["result"] = _pickle_result(
             output, result_file, whole_text=progress.builds_sublattice
         )
@@ -57,9 +62,20 @@ def execute(read: Callable[[], dict[str, Any]], result_file: BinaryIO) -> dict[s
         answer["status"] = wire.CANCELLED
     # A task may raise anything, SystemExit included: it is always the task's error.
     except BaseException as exc:
+        if os.getpid() != own:
+            traceback.print_exception(exc)
+            _end_fork(1)
         answer["status"] = wire.FAILED
         answer["error"] = describe(exc) | {"loading": progress.loading}
     return answer
+
+
+def _end_fork(status: int) -> NoReturn:
+    """End a process that the task has forked and let return: the answer is the task's own."""
+    for stream in (sys.stdout, sys.stderr):
+        with contextlib.suppress(Exception):
+            stream.flush()
+    os._exit(status)
 
 
 class _Progress:
@@ -137,7 +153,8 @@ def _pickle_result(output: Any, file: BinaryIO, *, whole_text: bool) -> dict[str
     except Exception as exc:
         raise TypeError(
             f"The task's return value, a {type(output).__qualname__}, cannot be pickled: "
-            f"{safe_str(exc)}"
+            f"{safe_str(exc)}\nReturn data instead: a generator's values as a list, the content of "
+            "a file or a connection."
         ) from exc
     header = {
         "py_version": platform.python_version(),

@@ -30,19 +30,23 @@ class Scratch:
     kept
         Names of files in it that do not belong to tasks, such as Lambda's own. Default: all present
         ones.
+    mode
+        Permissions of the folder itself. Default: the present ones.
 
     Attributes
     ----------
-    path, kept
+    path, kept, mode
         The parameters.
     work
         Empty folder in it, the next task's working directory; replaced by each `renew`.
     """
 
-    def __init__(self, path: str, kept: Iterable[str] | None = None) -> None:
+    def __init__(
+        self, path: str, kept: Iterable[str] | None = None, mode: int | None = None
+    ) -> None:
         self.path = path
         self.kept = frozenset(_strangers(path) if kept is None else kept)
-
+        self.mode = stat.S_IMODE(os.stat(path).st_mode) if mode is None else mode
         self.work = path
 
     @property
@@ -53,6 +57,7 @@ class Scratch:
     def renew(self) -> None:
         """Remove everything that tasks have left, and create the next task's folders."""
         _allow(self.path)
+        self._reset()
         for entry in list(os.scandir(self.path)):
             if entry.name in self.kept:
                 continue
@@ -60,6 +65,19 @@ class Scratch:
         # Libraries create the folders below it.
         os.mkdir(f"{self.path}/{_HOME}")
         self.work = tempfile.mkdtemp(prefix="task-", dir=self.path)
+
+    def _reset(self) -> None:
+        """Give the folder itself the permissions and attributes that it had at first.
+
+        A default ACL would apply to all folders that are created in it.
+        """
+        with contextlib.suppress(OSError, AttributeError):
+            for name in os.listxattr(self.path):
+                with contextlib.suppress(OSError):
+                    os.removexattr(self.path, name)
+        with contextlib.suppress(OSError):
+            if stat.S_IMODE(os.stat(self.path).st_mode) != self.mode:
+                os.chmod(self.path, self.mode)
 
     def _remove(self, entry: os.DirEntry[str]) -> None:
         """Remove an entry; what cannot be removed is left.

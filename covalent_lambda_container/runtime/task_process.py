@@ -15,6 +15,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from .capture import CapturedOutput
+from .descendants import end_descriptors
 from .live_output import LiveOutput, OutputUploads
 from .memory_file import memory_file, write_all
 from .template import Template
@@ -97,6 +98,7 @@ class TaskProcess:
         self._stdout = CapturedOutput()
         self._stderr = CapturedOutput()
         self._pid, self._process = template.next_process()
+        self._ends = end_descriptors(self._pid)
         self._answer_file = memory_file("answer")
         self.result_file = memory_file("result")
         stdout, their_stdout = os.pipe()
@@ -138,7 +140,7 @@ class TaskProcess:
                 upload_at = uploads.due(time.monotonic()) if uploads else None
                 moments = look_at, kill_at, upload_at, time_is_up
                 ready = self._ready([watch] if watch else [], *moments)
-                if self._process in ready:
+                if not {self._process, *self._ends}.isdisjoint(ready):
                     ending = self._ending()
                 now = time.monotonic()
                 if uploads and ending is None:
@@ -166,7 +168,7 @@ class TaskProcess:
         if not self._has_ended:
             self._template.end_task()
         self._process.close()
-        for descriptor in (*self._outputs, self._answer_file, self.result_file):
+        for descriptor in (*self._outputs, *self._ends, self._answer_file, self.result_file):
             os.close(descriptor)
         self._outputs.clear()
 
@@ -199,7 +201,8 @@ class TaskProcess:
         moments = [moment for moment in times if moment is not None]
         until = min(moments)
         timeout = max(until - time.monotonic(), 0) if until < math.inf else None
-        ready, _, _ = select.select([*self._outputs, self._process, *others], [], [], timeout)
+        sources = [*self._outputs, self._process, *self._ends, *others]
+        ready, _, _ = select.select(sources, [], [], timeout)
         for descriptor in [one for one in ready if one in self._outputs]:
             self._pass_on(descriptor)
         return ready
@@ -207,7 +210,7 @@ class TaskProcess:
     def _ending(self) -> bytes:
         """Return the message that the process sends at its end; empty if it sent none."""
         try:
-            return self._process.recv(_MESSAGE_BYTES)
+            return self._process.recv(_MESSAGE_BYTES, socket.MSG_DONTWAIT)
         except OSError:
             return b""
 

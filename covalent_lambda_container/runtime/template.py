@@ -23,10 +23,11 @@ import subprocess
 import sys
 import time
 import warnings
-from collections.abc import Iterator
 from typing import Any
 
 from . import prctl
+from .descendants import end_children, end_of, is_stopped
+from .process_limits import OwnLimits, limits_of
 from .scratch import Scratch
 from .surroundings import prepare_template
 from .task_main import wait_and_run
@@ -38,8 +39,20 @@ _LOOK_S = 0.1
 _MOST_STOPS = 5
 
 
+_RESTARTED = f"""
+import json, sys
+arguments = json.loads(sys.argv[1])
+sys.path[:] = arguments.pop("path")
+from {__name__} import restarted
+restarted(**arguments)
+"""
+
+
 class TemplateEnded(Exception):
-    """The template's process has ended; a task, which has the same user, may have killed it."""
+    """The template's process has ended, or is no longer what it was.
+
+    A task, which has the same user, may have killed it, or lowered its limits.
+    """
 
 
 class Template:
@@ -57,6 +70,7 @@ class Template:
         self._scratch = Scratch(scratch)
         self._patience_s = patience_s
         self._pid = 0
+        self._limits = OwnLimits()
         self._control, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
         for stream in (sys.stdout, sys.stderr):
             stream.flush()
@@ -84,7 +98,12 @@ class Template:
             raise TemplateEnded from exc
         if not message:
             raise TemplateEnded
-        return json.loads(message)["pid"], socket.socket(fileno=descriptors[0])
+        process = socket.socket(fileno=descriptors[0])
+        if self._limits.restored() != limits_of(self._pid):
+            # So has the process that it forked.
+            process.close()
+            raise TemplateEnded
+        return json.loads(message)["pid"], process
 
     def end_task(self, *, wait_s: float | None = None) -> dict[str, Any]:
         """End the task's process, and fork the next one.
@@ -131,7 +150,7 @@ class Template:
         while not select.select([self._control], [], [], _LOOK_S)[0]:
             if time.monotonic() > ends:
                 raise TimeoutError
-            if _is_stopped(self._pid):
+            if is_stopped(self._pid):
                 stops += 1
                 if stops > _MOST_STOPS:
                     raise ConnectionError
@@ -140,17 +159,28 @@ class Template:
     def _restart(self) -> None:
         """Start another template process, in an interpreter that shares no memory with this one."""
         end_children()
+        # It inherits them.
+        self._limits.restored()
         self._control.close()
         self._control, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
         with theirs:
-            arguments = [str(theirs.fileno()), self._scratch.path, *self._scratch.kept]
+            # Not through PYTHONPATH, which the programs that tasks start would see.
+            arguments = {
+                "path": sys.path,
+                "control": theirs.fileno(),
+                "scratch": [self._scratch.path, sorted(self._scratch.kept), self._scratch.mode],
+            }
             started = subprocess.Popen(
-                [sys.executable, "-m", __name__, *arguments],
-                env=os.environ | {"PYTHONPATH": os.pathsep.join(filter(None, sys.path))},
+                [sys.executable, "-c", _RESTARTED, json.dumps(arguments)],
                 stdin=subprocess.DEVNULL,
                 pass_fds=[theirs.fileno()],
             )
         self._pid = started.pid
+
+
+def restarted(control: int, scratch: list[Any]) -> None:
+    """Run a template that is started instead of forked; never returns."""
+    serve(socket.socket(fileno=control), Scratch(*scratch))
 
 
 def serve(control: socket.socket, scratch: Scratch) -> None:
@@ -170,10 +200,10 @@ def serve(control: socket.socket, scratch: Scratch) -> None:
             if not asked["report"]:
                 with contextlib.suppress(ProcessLookupError):
                     os.kill(pid, signal.SIGKILL)
-            _, status, usage = os.wait4(pid, 0)
+            status, peak_kb = end_of(pid)
             end_children()
             if asked["report"]:
-                report = {"status": status, "peak_kb": usage.ru_maxrss}
+                report = {"status": status, "peak_kb": peak_kb}
                 control.send(json.dumps(report).encode())
             scratch.renew()
     except ConnectionError:
@@ -201,44 +231,3 @@ def _fork(control: socket.socket, scratch: Scratch) -> int:
     with ours:
         socket.send_fds(control, [json.dumps({"pid": pid}).encode()], [ours.fileno()])
     return pid
-
-
-def end_children() -> None:
-    """Kill all descendants of this process; orphans among them become its children."""
-    while True:
-        try:
-            pid, _ = os.waitpid(-1, os.WNOHANG)
-        except ChildProcessError:
-            return
-        if pid:
-            continue
-        for child in _children():
-            with contextlib.suppress(ProcessLookupError):
-                os.kill(child, signal.SIGKILL)
-        with contextlib.suppress(ChildProcessError):
-            os.waitpid(-1, 0)
-
-
-def _children() -> Iterator[int]:
-    own = str(os.getpid())
-    for name in os.listdir("/proc"):
-        if name.isdigit() and _stat(int(name))[1:2] == [own]:
-            yield int(name)
-
-
-def _is_stopped(pid: int) -> bool:
-    return _stat(pid)[:1] == ["T"]
-
-
-def _stat(pid: int) -> list[str]:
-    """Return what the kernel says of a process, from its state on; nothing if it is gone."""
-    try:
-        with open(f"/proc/{pid}/stat", encoding="utf-8", errors="replace") as file:
-            # The command's name is in parentheses and may contain anything.
-            return file.read().rpartition(")")[2].split()
-    except OSError:
-        return []
-
-
-if __name__ == "__main__":
-    serve(socket.socket(fileno=int(sys.argv[1])), Scratch(sys.argv[2], sys.argv[3:]))

@@ -56,6 +56,10 @@ def state() -> dict[str, Any]:
         "files": [path.name for path in Path.cwd().parent.iterdir() if path != Path.cwd()],
         "mine": [path.name for path in Path.cwd().iterdir()],
         "recursion": sys.getrecursionlimit(),
+        "scratch": oct(Path.cwd().parent.stat().st_mode),
+        "attributes": os.listxattr(Path.cwd().parent),
+        "limits": [resource.getrlimit(n) for n in (resource.RLIMIT_AS, resource.RLIMIT_CORE)],
+        "processors": os.sched_getaffinity(0),
     }
 
 
@@ -97,6 +101,63 @@ def test_whatever_a_task_changes_the_next_one_finds_it_as_the_first_did(process:
     assert process.value(state) == before
     assert before["files"] == ["home"]
     assert before["mine"] == []
+
+
+def change_the_folder() -> None:
+    scratch = Path.cwd().parent
+    scratch.chmod(0o2757)
+    with contextlib.suppress(OSError):
+        os.setxattr(scratch, "user.left", b"x")
+
+
+def lower_limits() -> None:
+    """Change what the processes of later tasks would inherit."""
+    template = os.getppid()
+    resource.prlimit(template, resource.RLIMIT_NOFILE, (64, 64))
+    resource.prlimit(template, resource.RLIMIT_CORE, (0, 0))
+    os.setpriority(os.PRIO_PROCESS, template, 5)
+    os.sched_setaffinity(template, {0})
+
+
+def lower_the_handlers() -> None:
+    handler = int(Path(f"/proc/{os.getppid()}/stat").read_text().rpartition(")")[2].split()[1])
+    limit = resource.prlimit(handler, resource.RLIMIT_NOFILE)[1]
+    resource.prlimit(handler, resource.RLIMIT_NOFILE, (64, limit))
+    os.sched_setaffinity(handler, {0})
+    # The next one inherits them.
+    os.kill(os.getppid(), signal.SIGKILL)
+
+
+def kill_the_template() -> None:
+    os.kill(os.getppid(), signal.SIGKILL)
+
+
+@pytest.mark.parametrize(
+    "change", [change_the_folder, lower_limits, lower_the_handlers, kill_the_template]
+)
+def test_what_a_task_changes_outside_of_itself_is_as_before(
+    process: Process, change: Callable[[], None]
+) -> None:
+    before = process.value(state)
+    process.run(change)
+    assert [process.value(state) for _ in range(2)] == [before, before]
+
+
+def fork_and_return() -> str:
+    return "its own" if os.fork() else "the fork's"
+
+
+def fork_and_fail() -> str:
+    if not os.fork():
+        raise ValueError("the fork's")
+    time.sleep(0.3)
+    return "its own"
+
+
+@pytest.mark.parametrize("function", [fork_and_return, fork_and_fail])
+def test_a_fork_that_returns_does_not_answer(run: Run, function: Callable[[], str]) -> None:
+    for _ in range(3):
+        assert value_of(run(function)["result"]["pickle"]) == "its own"
 
 
 def test_every_task_starts_in_an_empty_directory_that_is_removed(process: Process) -> None:

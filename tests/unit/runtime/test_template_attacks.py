@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
+import contextlib
+import ctypes
 import json
 import os
+import resource
 import signal
+import struct
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -17,6 +21,8 @@ from tests.unit.runtime.conftest import Process
 
 SOON_S = 15
 ANSWER, RESULT = "answer", "result"
+_PR_SET_PTRACER = 0x59616D61
+_PTRACE_SEIZE = 0x4206
 
 
 def parents(count: int) -> list[int]:
@@ -78,6 +84,44 @@ def comet() -> None:
             os._exit(0)
 
 
+def traced_by_a_child() -> None:
+    """Leave a process that is told of this one's end in its parent's place."""
+    c = ctypes.CDLL(None)
+    c.prctl(_PR_SET_PTRACER, ctypes.c_ulong(-1), 0, 0, 0)
+    traced, (ready, begun) = os.getpid(), os.pipe()
+    if not os.fork():
+        os.setsid()
+        c.ptrace.argtypes = [ctypes.c_long, ctypes.c_long, ctypes.c_void_p, ctypes.c_void_p]
+        c.ptrace(_PTRACE_SEIZE, traced, None, None)
+        os.write(begun, b"!")
+        time.sleep(600)
+    os.read(ready, 1)
+
+
+def traced_and_crash() -> None:
+    traced_by_a_child()
+    os._exit(3)
+
+
+def crash_with_a_child() -> None:
+    """Leave a process that keeps everything open."""
+    if not os.fork():
+        time.sleep(600)
+    os._exit(3)
+
+
+def unusable_tmp() -> None:
+    """Give all that is created in /tmp no permissions."""
+    entries = [struct.pack("<HHI", tag, 0, 0xFFFFFFFF) for tag in (0x01, 0x04, 0x20)]
+    acl = struct.pack("<I", 2) + b"".join(entries)
+    with contextlib.suppress(OSError):
+        os.setxattr(Path.cwd().parent, "system.posix_acl_default", acl)
+
+
+def no_files_for_the_template() -> None:
+    resource.prlimit(os.getppid(), resource.RLIMIT_FSIZE, (0, 0))
+
+
 def huge_answer() -> None:
     os.ftruncate(descriptor(ANSWER), 1 << 42)
     forge(b"{")
@@ -100,6 +144,11 @@ ATTACKS: dict[str, Callable[[], None]] = {
     "a template that is stopped, and a crash": stop_template_and_crash,
     "a template that is stopped again and again": stop_template_for_ever,
     "a process that is another one all the time": comet,
+    "a child that traces the task": traced_by_a_child,
+    "a child that traces the task, and a crash": traced_and_crash,
+    "a child, and a crash": crash_with_a_child,
+    "a folder without permissions": unusable_tmp,
+    "a template that may not write": no_files_for_the_template,
     "a huge answer": huge_answer,
     "a nested answer": nested_answer,
     "no text": completed(),

@@ -27,6 +27,7 @@ from covalent_lambda_container.adapters.aws import partitions
 from covalent_lambda_container.adapters.aws.aws_errors import explained
 from covalent_lambda_container.adapters.aws.credential_source import CredentialSource
 from covalent_lambda_container.adapters.aws.credentials import CurrentCredentials
+from covalent_lambda_container.adapters.aws.debug_logs import hide_secrets
 from covalent_lambda_container.adapters.aws.refusals import OWN_NAMES
 from covalent_lambda_container.adapters.aws.refused_requests import repeat_refused_requests
 from covalent_lambda_container.concurrency.event_loop import PerLoop, in_thread
@@ -74,6 +75,7 @@ class AwsClients:
 
     def __init__(self, target: AwsTarget, session: boto3.Session | None = None) -> None:
         self.target = target
+        hide_secrets()
         self._lock = threading.RLock()
         self._renewals: PerLoop[list[asyncio.Future[ReadOnlyCredentials]]] = PerLoop(list)
         opening = "open an AWS session" + (" with profile" if target.profile else "")

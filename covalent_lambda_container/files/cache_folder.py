@@ -62,7 +62,11 @@ def make_private(folder: Path) -> None:
     One in a folder that its owner shares with a group is for that group as well.
     """
     for missing in reversed([each for each in (folder, *folder.parents) if not each.exists()]):
-        missing.mkdir(mode=_mode_in(missing.parent), exist_ok=True)
+        mode = _mode_in(missing.parent)
+        missing.mkdir(mode=mode, exist_ok=True)
+        if mode != _PRIVATE:
+            # Whatever the umask.
+            missing.chmod(stat.S_IMODE(missing.stat().st_mode) | mode)
 
 
 def _mode_in(folder: Path) -> int:
@@ -115,7 +119,9 @@ def _foreign(found: Path, cache: Path) -> ConfigurationError:
 
 def mark_used(path: Path) -> None:
     """Set the modification time of a file or folder, which records its last use."""
-    os.utime(path)
+    # It may be another user's, of a folder that a group shares.
+    with contextlib.suppress(PermissionError):
+        os.utime(path)
 
 
 def tag(cache: Path) -> None:

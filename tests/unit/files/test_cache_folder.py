@@ -139,17 +139,19 @@ def test_locks_of_images_go_when_nobody_has_held_them_for_a_day(tmp_path: Path) 
 # -- folders that others can read or write to ----------------------------------------------------
 
 
+@pytest.mark.parametrize("umask", [0, 0o022])
 @pytest.mark.parametrize(("mode", "inside"), [(0o755, 0o700), (0o1777, 0o700), (0o770, 0o770)])
 def test_what_is_kept_in_a_folder_that_was_there_is_private(
-    tmp_path: Path, mode: int, inside: int
+    tmp_path: Path, mode: int, inside: int, umask: int
 ) -> None:
     cache = tmp_path / "cache"
     cache.mkdir()
     cache.chmod(mode)
-    before = os.umask(0)
+    # An earlier release created folders that everybody can read.
+    (cache / "layers").mkdir()
+    (cache / "layers").chmod(0o777)
+    before = os.umask(umask)
     try:
-        # An earlier release created folders that everybody can read.
-        (cache / "layers").mkdir(0o777)
         with using(cache), scratch(cache) as unfinished:
             (unfinished / "file").touch()
             keep(unfinished / "file", cache / "package-archives", "key")

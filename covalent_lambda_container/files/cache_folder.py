@@ -48,6 +48,11 @@ _OWN_TAG: Final = f"""{_SIGNATURE}
 _EMPTYING_S: Final = 600.0
 """Removing files takes no longer; after this time, a build continues without the lock."""
 _PRIVATE: Final = 0o700
+_REFUSALS: Final = (
+    *(errno.EACCES, errno.EEXIST, errno.EIO, errno.ELOOP, errno.ENAMETOOLONG, errno.ENOTDIR),
+    *(errno.EPERM, errno.EROFS, errno.ESTALE),
+)
+"""What a system answers that cannot, or may not, write to a folder."""
 _LOCKS: Final = "locks"
 _OWN: Final = (
     *(_LOCK, _TAG, _LOCKS),
@@ -220,7 +225,7 @@ def disk_errors_explained(cache: Path) -> Iterator[None]:
 
 def _is_refused(error: OSError, cache: Path) -> bool:
     """Return whether the system refuses to write to a file of the cache folder."""
-    refused = error.errno in (errno.EROFS, errno.EACCES, errno.EPERM)
+    refused = error.errno in _REFUSALS
     named = error.filename if isinstance(error.filename, str | Path) else ""
     return refused and Path(named).is_relative_to(cache)
 

@@ -10,9 +10,10 @@ from typing import Any
 
 from . import wire
 from .delivery import Deliveries
+from .descendants import how
 from .live_output import LiveOutput
 from .memory_file import memory_file, write_all
-from .task_process import Cancellation, Ended, how, task_process
+from .task_process import Cancellation, Ended, task_process
 from .template import Template
 
 _RESERVE_S = 1.0

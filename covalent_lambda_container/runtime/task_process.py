@@ -15,7 +15,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from .capture import CapturedOutput
-from .descendants import end_descriptors
+from .descendants import end_descriptors, how
 from .live_output import LiveOutput, OutputUploads
 from .memory_file import memory_file, write_all
 from .template import Template
@@ -29,8 +29,8 @@ _SURROGATE = b"\\ud"
 """How the escapes of both halves of a character begin in JSON."""
 _LAST_S = 1.0
 """What a process that has let go of the handler has for its end, if its time is up."""
-_USERS_SIGNALS = (signal.SIGUSR1, signal.SIGUSR2)
-"""Signals whose name says more than their description."""
+_CONTINUE_S = 1.0
+"""How often the process that watches for cancellation is continued, in case the task stopped it."""
 _GRACE_S = 0.5
 """Seconds that a cancelled task has to end by itself."""
 
@@ -138,17 +138,24 @@ class TaskProcess:
             time_is_up = time.monotonic() + most_s
             while ending is None:
                 upload_at = uploads.due(time.monotonic()) if uploads else None
-                moments = look_at, kill_at, upload_at, time_is_up
+                continue_at = time.monotonic() + _CONTINUE_S if watch else None
+                moments = look_at, kill_at, upload_at, continue_at, time_is_up
                 ready = self._ready([watch] if watch else [], *moments)
                 if not {self._process, *self._ends}.isdisjoint(ready):
                     ending = self._ending()
                 now = time.monotonic()
                 if uploads and ending is None:
                     uploads.advance(now)
-                if watch and watch in ready:
+                if watch and watch not in ready:
+                    watch.go_on()
+                elif watch and cancellation:
+                    if watch.has_found():
+                        cancelled, kill_at = True, now + _GRACE_S
+                        self._signal(signal.SIGUSR1)
+                    else:
+                        look_at = now + cancellation.poll_s
                     watches.close()
-                    watch, cancelled, kill_at = None, True, now + _GRACE_S
-                    self._signal(signal.SIGUSR1)
+                    watch = None
                 if ending is None and now >= time_is_up:
                     timed_out = not cancelled
                     time_is_up, kill_at = math.inf, now
@@ -280,14 +287,3 @@ def _peak_kb(ending: bytes) -> int:
         return int(json.loads(ending)["peak_kb"])
     except (KeyError, TypeError, ValueError):
         return 0
-
-
-def how(status: int) -> str:
-    """Return how a process with this wait status ended, in the words of Lambda's own reports."""
-    code = os.waitstatus_to_exitcode(status)
-    if code >= 0:
-        return f"exit status {code}"
-    if -code in _USERS_SIGNALS:
-        return f"signal: {signal.Signals(-code).name}"
-    description = signal.strsignal(-code) or str(-code)
-    return f"signal: {description.lower()}"

@@ -7,7 +7,7 @@ because Covalent shows only ``str(exception)`` to its users.
 from __future__ import annotations
 
 import re
-from typing import ClassVar, Final
+from typing import Any, ClassVar, Final
 
 _CONTROL: Final = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f\u2028\u2029\u202a-\u202e\u2066-\u2069]")
 
@@ -90,9 +90,21 @@ class ProvisionError(LambdaContainerError):
 
 
 class InvocationError(LambdaContainerError):
-    """A task was sent to its function, and no usable answer was returned."""
+    """A task was sent to its function, and no usable answer was returned.
+
+    Attributes
+    ----------
+    usage, log_tail
+        The handler's measurements, and the end of the invocation's log, if the handler could answer
+        for the task, for example because its time was up; else empty.
+    """
 
     exit_code = 7
+
+    def __init__(self, message: str, *, hint: str | None = None) -> None:
+        super().__init__(message, hint=hint)
+        self.usage: dict[str, Any] = {}
+        self.log_tail = ""
 
 
 class UnusableAnswer(InvocationError):

@@ -35,6 +35,10 @@ class TaskNotRead(Exception):
     """The task could not be read from S3; nothing ran."""
 
 
+class TaskNotKept(Exception):
+    """The task was read from S3, but there was no room for it; nothing ran."""
+
+
 class Handler:
     """Answers invocations.
 
@@ -72,6 +76,7 @@ class Handler:
         """
         started = time.perf_counter()
         _check_version(event)
+        self._template.restore_limits()
         self._invocations += 1
         cold = self._invocations == 1
         stored: list[str] = []
@@ -140,7 +145,9 @@ def _receive(event: dict[str, Any], task_file: int, remaining_s: float) -> bool:
     try:
         download(event["task_url"], task_file, patience_s=remaining_s / 2)
     except OSError as exc:
-        raise TaskNotRead(str(exc)) from None
+        # Only the system's own errors have a number: those of S3 and the network are texts.
+        kind = TaskNotRead if exc.errno is None else TaskNotKept
+        raise kind(str(exc)) from None
     return True
 
 

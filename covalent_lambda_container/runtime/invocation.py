@@ -36,7 +36,7 @@ class TaskNotRead(Exception):
 
 
 class TaskNotKept(Exception):
-    """The task was read from S3, but there was no room for it; nothing ran."""
+    """There was no room for the task; nothing ran."""
 
 
 class Handler:
@@ -137,12 +137,12 @@ def _remaining_s(context: Any, *, reserve_s: float = _RESERVE_S) -> float:
 
 def _receive(event: dict[str, Any], task_file: int, remaining_s: float) -> bool:
     """Write the task to a file; return whether it is packed."""
-    if "task" in event:
-        write_all(task_file, json.dumps(event["task"]).encode())
-        return False
-    from .transfer import download
-
     try:
+        if "task" in event:
+            write_all(task_file, json.dumps(event["task"]).encode())
+            return False
+        from .transfer import download
+
         download(event["task_url"], task_file, patience_s=remaining_s / 2)
     except OSError as exc:
         # Only the system's own errors have a number: those of S3 and the network are texts.

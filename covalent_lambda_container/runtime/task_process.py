@@ -99,6 +99,7 @@ class TaskProcess:
         self._stderr = CapturedOutput()
         self._pid, self._process = template.next_process()
         self._ends = end_descriptors(self._pid)
+        self._is_connected = True
         self._answer_file = memory_file("answer")
         self.result_file = memory_file("result")
         stdout, their_stdout = os.pipe()
@@ -141,8 +142,7 @@ class TaskProcess:
                 continue_at = time.monotonic() + _CONTINUE_S if watch else None
                 moments = look_at, kill_at, upload_at, continue_at, time_is_up
                 ready = self._ready([watch] if watch else [], *moments)
-                if not {self._process, *self._ends}.isdisjoint(ready):
-                    ending = self._ending()
+                ending = self._ending(ready)
                 now = time.monotonic()
                 if uploads and ending is None:
                     uploads.advance(now)
@@ -208,18 +208,26 @@ class TaskProcess:
         moments = [moment for moment in times if moment is not None]
         until = min(moments)
         timeout = max(until - time.monotonic(), 0) if until < math.inf else None
-        sources = [*self._outputs, self._process, *self._ends, *others]
+        sources = [*self._outputs, *self._ends, *others]
+        if self._is_connected:
+            sources.append(self._process)
         ready, _, _ = select.select(sources, [], [], timeout)
         for descriptor in [one for one in ready if one in self._outputs]:
             self._pass_on(descriptor)
         return ready
 
-    def _ending(self) -> bytes:
-        """Return the message that the process sends at its end; empty if it sent none."""
-        try:
-            return self._process.recv(_MESSAGE_BYTES, socket.MSG_DONTWAIT)
-        except OSError:
-            return b""
+    def _ending(self, ready: list[Any]) -> bytes | None:
+        """Return the message that the process sent at its end, which is empty if it sent none.
+
+        None if it has not ended. It may have closed the connection, as programs do that replace it.
+        """
+        message = b""
+        if self._is_connected and not {self._process, *self._ends}.isdisjoint(ready):
+            with contextlib.suppress(OSError):
+                message = self._process.recv(_MESSAGE_BYTES, socket.MSG_DONTWAIT)
+            self._is_connected = bool(message)
+        has_ended = self._ends[0] in ready if self._ends else not self._is_connected
+        return message if message or has_ended else None
 
     def _pass_on(self, descriptor: int) -> bool:
         content = os.read(descriptor, _PIPE_BYTES)

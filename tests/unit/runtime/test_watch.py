@@ -166,6 +166,31 @@ def test_a_task_that_was_not_cancelled_cannot_say_so(run: Run) -> None:
     assert run(signal_myself)["status"] == wire.CRASHED
 
 
+def replace_the_process() -> None:
+    os.execv("/bin/sh", ["sh", "-c", "yes | head -c 1000000; sleep 30"])
+
+
+def close_everything() -> None:
+    os.closerange(3, 1000)
+    os.write(1, b"y\n" * 500_000)
+    time.sleep(30)
+
+
+@pytest.mark.parametrize("work", [replace_the_process, close_everything])
+def test_a_task_that_closes_its_connection_goes_on_and_is_cancelled(
+    process: Process, event: dict[str, Any], blobs: FakeBlobStore, work: Callable[[], None]
+) -> None:
+    timer = threading.Timer(1, blobs.put, ("cancel", b'["task 1"]'))
+    timer.start()
+    started = time.monotonic()
+    answer = process.run(work, event=event)
+    timer.join()
+    assert answer["status"] == wire.CANCELLED
+    assert answer["stdout"].endswith("y\ny\n")
+    assert "bytes left out" in answer["stdout"]
+    assert time.monotonic() - started < 5
+
+
 # -- a task that attacks the process that watches --------------------------------------------------
 
 

@@ -35,7 +35,8 @@ HEAD: Final = """\
 Written by `docs/make_options.py` from the code.
 
 The value of an option is the argument of `AWSLambdaContainerExecutor`, or else the one in the
-section `[executors.awslambda_container]` of Covalent's configuration, or else its default:
+section `[executors.awslambda_container]` of Covalent's configuration, or else its default. `None`
+and `""` count as not given:
 
 ```toml
 [executors.awslambda_container]

@@ -1,10 +1,18 @@
-"""The failures of a command that builds several images: each reason is shown once."""
+"""The failures of a command on several tasks or images, which all are shown."""
 
 from __future__ import annotations
+
+from collections.abc import Sequence
 
 from covalent_lambda_container.cli.output import Output
 from covalent_lambda_container.cli.parameters import with_own_flags
 from covalent_lambda_container.errors import LambdaContainerError
+
+
+def show_all(errors: Sequence[LambdaContainerError], output: Output) -> None:
+    """Show errors, with the running command's flags for options."""
+    for error in errors:
+        output.error(with_own_flags(str(error)))
 
 
 class BuildFailures:

@@ -112,11 +112,12 @@ def write(given: dict[str, Any], output: Output) -> None:
         configuration_file,
         read_section,
     )
+    from covalent_lambda_container.options.resolve import specified
     from covalent_lambda_container.options.schema import Options
     from covalent_lambda_container.options.working_folder import working_folder
 
     known = {name: value for name, value in read_section().items() if name in OPTIONS}
-    values = known | given
+    values = specified(known) | given
     Options.check(values, folder=working_folder(values))
     change_section(given)
     output.note(f"# {configuration_file()}")

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 import click
 
-from covalent_lambda_container.cli.build_failures import BuildFailures
+from covalent_lambda_container.cli.build_failures import BuildFailures, show_all
 from covalent_lambda_container.cli.help import command
 from covalent_lambda_container.cli.output import Output, reporting
 from covalent_lambda_container.cli.parameters import (
@@ -16,7 +16,6 @@ from covalent_lambda_container.cli.parameters import (
     executor_options,
     files_option,
     python_option,
-    with_own_flags,
 )
 from covalent_lambda_container.cli.task_sources import (
     arguments_options,
@@ -106,11 +105,9 @@ def prebuild(
     tasks = [*found, *tasks_of_files(files, given), *tasks_of_dispatches(dispatches, server)]
     targets, failures = build_targets(tasks, given, python_version, contents_of)
     errors += failures
-    last = errors.pop() if errors and not targets else None
-    for error in errors:
-        output.error(with_own_flags(str(error)))
-    if last is not None:
-        raise last
+    show_all(errors, output)
+    if errors and not targets:
+        click.get_current_context().exit(errors[0].exit_code)
     if no_push:
         errors += _build_here(targets, jobs, output)
     else:

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from covalent_lambda_container.cli.build_failures import show_all
 from covalent_lambda_container.cli.help import command
 from covalent_lambda_container.cli.output import Output, reporting
 from covalent_lambda_container.cli.parameters import ACCOUNT, executor_options
@@ -97,9 +98,8 @@ def _functions_of(
     tasks, unread = tasks_of_workflows([workflow], arguments, named, output)
     targets, failures = build_targets(tasks, given, None, contents_of)
     if errors := [*unread, *failures]:
-        for error in errors[:-1]:
-            output.error(str(error))
-        raise errors[-1]
+        show_all(errors, output)
+        click.get_current_context().exit(errors[0].exit_code)
     statuses = [
         look(target, wiring().service_for(target.options), with_function=True) for target in targets
     ]

@@ -31,19 +31,26 @@ class Ended:
     error: str
 
 
-class _Resized(Lattice):
-    """A lattice whose electrons on the executor get a memory size when its graph is built."""
-
-    memory_mb: int
+class _Built(Lattice):
+    """A lattice whose graph is dispatched as it is."""
 
     def build_graph(self, *args: Any, **kwargs: Any) -> None:
-        """Build the graph as Covalent does, then change the options of the executors in it."""
-        super().build_graph(*args, **kwargs)
-        nodes = self.transport_graph._graph.nodes
-        for node in nodes:
-            metadata = nodes[node]["metadata"]
-            if metadata["executor"] == SHORT_NAME:
-                metadata["executor_data"] = _with_memory(metadata["executor_data"], self.memory_mb)
+        """Keep the graph; called by `covalent.dispatch`."""
+
+
+def resized(
+    lattice: Lattice, memory_mb: int, *, args: Sequence[Any], kwargs: Mapping[str, Any]
+) -> Lattice:
+    """Return a copy of a lattice with its graph, whose electrons have a memory size.
+
+    Electrons of sublattices keep theirs: Covalent builds their graphs later.
+    """
+    built, own = _graph_of(lattice, args, kwargs)
+    for node in own:
+        metadata = node["metadata"]
+        metadata["executor_data"] = _with_memory(metadata["executor_data"], memory_mb)
+    built.__class__ = _Built
+    return built
 
 
 def dispatch_resized(
@@ -56,7 +63,7 @@ def dispatch_resized(
 ) -> Ended:
     """Dispatch a file's lattice with a memory size, and wait until it has ended.
 
-    Electrons of sublattices keep their memory size: Covalent builds their graphs later.
+    Electrons of sublattices keep their memory size.
 
     Raises
     ------
@@ -64,12 +71,11 @@ def dispatch_resized(
         The file does not have one such lattice, or Covalent's server does not answer.
     """
     with imported(path) as module:
-        resized = deepcopy(_one_lattice(module, path, name))
-        resized.__class__ = _Resized
-        resized.memory_mb = memory_mb
+        # Outside of what follows: the lattice may send requests of its own.
+        lattice = resized(_one_lattice(module, path, name), memory_mb, args=args, kwargs=kwargs)
         address = format_server_url()
         with errors_of_server(address, "did not run the workflow", _HINT):
-            dispatch_id = str(ct.dispatch(resized, dispatcher_addr=address)(*args, **kwargs))
+            dispatch_id = str(ct.dispatch(lattice, dispatcher_addr=address)(*args, **kwargs))
             result = ct.get_result(
                 dispatch_id,
                 wait=True,
@@ -94,15 +100,22 @@ def options_in_graph(
         The file does not have one such lattice.
     """
     with imported(path) as module:
-        lattice = deepcopy(_one_lattice(module, path, name))
-        lattice.build_graph(*args, **kwargs)
-        nodes = lattice.transport_graph._graph.nodes
+        _, own = _graph_of(_one_lattice(module, path, name), args, kwargs)
         return [
-            _options_and_retries(nodes[node]["metadata"]["executor_data"])
-            for node in nodes
-            if nodes[node]["metadata"]["executor"] == SHORT_NAME
-            and not nodes[node]["name"].startswith(":")
+            _options_and_retries(node["metadata"]["executor_data"])
+            for node in own
+            if not node["name"].startswith(":")
         ]
+
+
+def _graph_of(
+    lattice: Lattice, args: Sequence[Any], kwargs: Mapping[str, Any]
+) -> tuple[Lattice, list[dict[str, Any]]]:
+    """Return a copy of a lattice with its graph, and those of its nodes on the executor."""
+    built = deepcopy(lattice)
+    built.build_graph(*args, **kwargs)
+    nodes = built.transport_graph._graph.nodes.values()
+    return built, [node for node in nodes if node["metadata"]["executor"] == SHORT_NAME]
 
 
 def _one_lattice(module: Any, path: Path, name: str | None) -> Lattice:

@@ -18,6 +18,7 @@ from covalent_lambda_container.executor.image_spec import (
 from covalent_lambda_container.executor.service import Service
 from covalent_lambda_container.functions.description import description
 from covalent_lambda_container.model.specs import ImageReference, ImageSpec
+from covalent_lambda_container.options.resolve import specified
 from covalent_lambda_container.options.schema import Options
 from covalent_lambda_container.packages.requirements import without_hashes
 from covalent_lambda_container.progress import ReportProgress
@@ -91,14 +92,14 @@ def build_targets(
     Parameters
     ----------
     given
-        Options that override those of the tasks' executors; None for those not given.
+        Options that override those of the tasks' executors, as `specified` reads them.
     python_version
         Minor version of Python that overrides that of the tasks.
     contents_of
         Returns, for options, the function that reads the contents of images in their registry;
         used for tasks with values as arguments.
     """
-    changes = {name: value for name, value in given.items() if value is not None}
+    changes = specified(given)
     targets: dict[tuple[str, str], BuildTarget] = {}
     failures: dict[str, LambdaContainerError] = {}
     for item in tasks:

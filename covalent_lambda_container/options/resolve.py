@@ -10,12 +10,15 @@ from typing import Any, Final
 
 from covalent_lambda_container.model.names import SECTION
 from covalent_lambda_container.options.configuration import unknown_names
+from covalent_lambda_container.options.declarations import OPTIONS
 from covalent_lambda_container.options.schema import Options
 from covalent_lambda_container.options.working_folder import working_folder
 
 log = logging.getLogger(__name__)
 
 _NAMES: Final = tuple(Options.model_fields)
+
+_TEXTS: Final = {name for name, declared in OPTIONS.items() if declared.type is str}
 
 _OWN_NAME: Final = "lambda_role_name"
 """Every release of this executor stored it, and no other executor has it."""
@@ -31,7 +34,7 @@ def resolve(given: Mapping[str, Any]) -> Options:
     Parameters
     ----------
     given
-        Values by option name; None, like a missing name, means "not given".
+        Values by option name, as `specified` reads them.
 
     Raises
     ------
@@ -47,16 +50,22 @@ def resolve(given: Mapping[str, Any]) -> Options:
         configured = {}
     _warn_of_unknown(configured)
     ours = {name: configured.get(name) for name in Options.model_fields}
-    # Covalent writes all defaults into the section: one that is empty says nothing.
     ours["credentials_file"] = ours["credentials_file"] or configured.get("credentials")
-    written = {
-        name: value
-        for source in (ours, given)
-        for name, value in source.items()
-        if value is not None
-    }
+    written = specified(ours) | specified(given)
     # Users create executors, and run the command line, where the named files are.
     return Options.check(written, folder=working_folder(written))
+
+
+def specified(values: Mapping[str, Any]) -> dict[str, Any]:
+    """Return the options that have a value; None means "not given", and so does ``""`` for text.
+
+    Covalent writes all defaults into its configuration, which has no null.
+    """
+    return {
+        name: value
+        for name, value in values.items()
+        if value is not None and not (value == "" and name in _TEXTS)
+    }
 
 
 def _warn_of_unknown(configured: Mapping[str, Any]) -> None:

@@ -34,8 +34,7 @@ _SUBJECT: Final = re.compile(r"^(Input|String|List|Dictionary) (?=should )")
 class Options(FunctionOptions, IndexOptions, ImageOptions, TaskOptions, AccountOptions, BaseModel):
     """All options of the executor, validated; every value is plain JSON.
 
-    An empty string means "not given", as it does in Covalent's configuration file, which has no
-    null.
+    An empty string is the default of options that AWS, pip or boto3 choose a value for.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid", validate_default=True)

@@ -42,15 +42,17 @@ class Unreachable(NotAccepted):
         super().__init__(said, hint, brief=True)
 
 
-class CredentialsReplaced(NotAccepted):
-    """The credentials were refused, and others were found.
+class CredentialsRefused(NotAccepted):
+    """Credentials that had been accepted were refused: they have been, or are being, replaced.
 
     What was signed with the old ones, such as URLs in the event, has to be signed again.
     """
 
     def __init__(self, said: str) -> None:
         super().__init__(
-            said, "Check the options credentials_file, profile and region.", brief=True
+            said,
+            "Check the options credentials_file, profile and region, or renew the login.",
+            brief=True,
         )
 
 

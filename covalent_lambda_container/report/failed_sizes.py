@@ -18,7 +18,7 @@ _REASONS: Final = {
     "Raise the option timeout": "timed out",
 }
 """Advice in errors, and the error in few words."""
-_TASK: Final = re.compile(r"^Task \S+ on function \S+(?: \(image \S+\))? ")
+_TASK: Final = re.compile(r"^The task | \(task \S+ on function \S+(?: \(image \S+\))?\)")
 _REASON_CHARACTERS: Final = 60
 
 

@@ -10,6 +10,7 @@ import jinja2
 from markupsafe import Markup
 
 from covalent_lambda_container.report.advice import Advice
+from covalent_lambda_container.report.pictures import Picture
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -25,7 +26,7 @@ class Page:
     notes
         Sentences below them.
     pictures
-        SVG elements with their headings; empty ones are omitted.
+        Pictures with their headings; empty ones are omitted.
     advice
         Suggested changes.
     table_heading, columns, rows
@@ -36,7 +37,7 @@ class Page:
     subtitle: str
     cards: Sequence[tuple[str, str]]
     notes: Sequence[str] = ()
-    pictures: Sequence[tuple[str, str]] = ()
+    pictures: Sequence[tuple[str, Picture]] = ()
     advice: Sequence[Advice] = field(default_factory=tuple)
     table_heading: str = ""
     columns: Sequence[str] = ()
@@ -48,6 +49,10 @@ class Page:
         environment = jinja2.Environment(
             loader=jinja2.FileSystemLoader(Path(__file__).parent), autoescape=True
         )
-        return environment.get_template("page.html.j2").render(
-            **(vars(self) | {"pictures": [(name, Markup(svg)) for name, svg in self.pictures]})  # noqa: S704 - drawn by Matplotlib, which escapes texts
-        )
+        # Matplotlib, which has drawn them, escapes texts.
+        pictures = [
+            (name, Markup(picture.wide), Markup(picture.narrow))  # noqa: S704
+            for name, picture in self.pictures
+            if picture.wide
+        ]
+        return environment.get_template("page.html.j2").render(vars(self) | {"pictures": pictures})

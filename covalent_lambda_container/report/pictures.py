@@ -1,13 +1,18 @@
-"""Pictures as SVG text, drawn by Matplotlib."""
+"""Pictures as SVG text, drawn by Matplotlib, each once for wide and once for narrow pages.
+
+Scaled to the width of a phone, text for wide pages could not be read.
+"""
 
 from __future__ import annotations
 
+import functools
 import io
 import re
 from collections import defaultdict
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
-from typing import Any, Final
+from dataclasses import dataclass
+from typing import Any, Concatenate, Final, ParamSpec
 
 from covalent_lambda_container.errors import ConfigurationError
 from covalent_lambda_container.report.electrons import Electron
@@ -15,19 +20,47 @@ from covalent_lambda_container.report.electrons import Electron
 _INK: Final = "#010203"
 """Placeholder for the colour of the page's text, so that pictures fit light and dark pages."""
 WAIT, RUN, FAILED, PAID = "#9aa5b1", "#2563eb", "#dc2626", "#cbd5e1"
-_WIDTH_INCHES: Final = 9.0
 _ROW_INCHES: Final = 0.26
 MOST_ROWS: Final = 120
-_NAME_CHARACTERS: Final = 28
 
 
-def timeline(electrons: Sequence[Electron]) -> str:
+@dataclass(frozen=True)
+class _Width:
+    inches: float
+    name_characters: int
+
+
+_WIDE: Final = _Width(9.0, name_characters=28)
+_NARROW: Final = _Width(4.2, name_characters=16)
+
+
+@dataclass(frozen=True)
+class Picture:
+    """An SVG element for wide pages and one for narrow pages; empty if there is nothing to show."""
+
+    wide: str
+    narrow: str
+
+
+P = ParamSpec("P")
+
+
+def _drawn(draw: Callable[Concatenate[_Width, P], str]) -> Callable[P, Picture]:
+    @functools.wraps(draw)
+    def both(*args: P.args, **kwargs: P.kwargs) -> Picture:
+        return Picture(*(draw(width, *args, **kwargs) for width in (_WIDE, _NARROW)))
+
+    return both
+
+
+@_drawn
+def timeline(width: _Width, electrons: Sequence[Electron]) -> str:
     """Draw when each electron waited and when it ran."""
     shown = [one for one in electrons if one.started][:MOST_ROWS]
     if not shown:
         return ""
     origin = min(one.started for one in shown if one.started)
-    with _figure(len(shown)) as (figure, axes):
+    with _figure(width, len(shown)) as (figure, axes):
         for row, one in enumerate(shown):
             if one.started is None:
                 continue
@@ -40,29 +73,31 @@ def timeline(electrons: Sequence[Electron]) -> str:
                 continue
             axes.barh(row, elapsed - run, left=start, color=WAIT, height=0.7)
             axes.barh(row, run, left=start + elapsed - run, color=colour, height=0.7)
-        _name_rows(axes, shown)
+        _name_rows(width, axes, shown)
         axes.set_xlabel("seconds since the first electron started")
         _legend(axes, {"waiting": WAIT, "running": RUN, "failed": FAILED})
         return _svg(figure)
 
 
-def memory(electrons: Sequence[Electron]) -> str:
+@_drawn
+def memory(width: _Width, electrons: Sequence[Electron]) -> str:
     """Draw the memory that each electron used, and the memory paid for."""
     shown = [one for one in electrons if one.used][:MOST_ROWS]
     if not shown:
         return ""
-    with _figure(len(shown)) as (figure, axes):
+    with _figure(width, len(shown)) as (figure, axes):
         for row, one in enumerate(shown):
             if one.used:
                 axes.barh(row, one.used.memory_mb, color=PAID, height=0.7)
                 axes.barh(row, one.used.peak_memory_mb, color=RUN, height=0.7)
-        _name_rows(axes, shown)
+        _name_rows(width, axes, shown)
         axes.set_xlabel("MB")
         _legend(axes, {"used": RUN, "paid for": PAID})
         return _svg(figure)
 
 
-def cost(electrons: Sequence[Electron]) -> str:
+@_drawn
+def cost(width: _Width, electrons: Sequence[Electron]) -> str:
     """Draw the cost of electrons, grouped by name; nothing if nothing was billed."""
     sums: dict[str, float] = defaultdict(float)
     for one in electrons:
@@ -71,15 +106,20 @@ def cost(electrons: Sequence[Electron]) -> str:
     rows = sorted(sums.items(), key=lambda item: -item[1])[:MOST_ROWS]
     if not rows:
         return ""
-    with _figure(len(rows)) as (figure, axes):
+    with _figure(width, len(rows)) as (figure, axes):
         for row, (_, usd) in enumerate(rows):
             axes.barh(row, usd * 100, color=RUN, height=0.7)
-        axes.set_yticks(range(len(rows)), [_short(name) for name, _ in rows], parse_math=False)
+        axes.set_yticks(
+            range(len(rows)), [_short(width, name) for name, _ in rows], parse_math=False
+        )
         axes.set_xlabel("US cents for Lambda, list price")
         return _svg(figure)
 
 
-def time_and_cost(points: Sequence[tuple[int, float, float | None]], knee_mb: int) -> str:
+@_drawn
+def time_and_cost(
+    width: _Width, points: Sequence[tuple[int, float, float | None]], knee_mb: int
+) -> str:
     """Draw the duration and cost of a task at several memory sizes.
 
     Parameters
@@ -89,14 +129,17 @@ def time_and_cost(points: Sequence[tuple[int, float, float | None]], knee_mb: in
     knee_mb
         The size to mark.
     """
-    with _figure(10) as (figure, axes):
+    with _figure(width, 10) as (figure, axes):
         sizes = [size for size, _, _ in points]
         axes.invert_yaxis()
         axes.plot(sizes, [seconds for _, seconds, _ in points], "o-", color=RUN)
         axes.set_ylim(bottom=0)
         axes.set_xlabel("memory_size in MB")
         axes.set_ylabel("seconds", color=RUN)
+        # Sizes are mostly doubled: labels of the small ones would lie on each other.
+        axes.set_xscale("log")
         axes.set_xticks(sizes, [str(size) for size in sizes])
+        axes.set_xticks([], minor=True)
         axes.axvline(knee_mb, color=WAIT, linestyle="--")
         prices = [usd for _, _, usd in points if usd is not None]
         if len(prices) == len(points):
@@ -127,7 +170,7 @@ def require_matplotlib() -> None:
 
 
 @contextmanager
-def _figure(rows: int) -> Iterator[tuple[Any, Any]]:
+def _figure(width: _Width, rows: int) -> Iterator[tuple[Any, Any]]:
     require_matplotlib()
     import matplotlib as mpl
     from matplotlib.figure import Figure
@@ -135,7 +178,8 @@ def _figure(rows: int) -> Iterator[tuple[Any, Any]]:
     settings: Any = {
         # Text is not converted to paths: small files, and the reader's own fonts.
         "svg.fonttype": "none",
-        "svg.hashsalt": "covalent-lambda",
+        # Elements of all pictures of a page need names of their own.
+        "svg.hashsalt": f"covalent-lambda {width.inches}",
         "font.family": "sans-serif",
         "font.size": 9,
         "text.color": _INK,
@@ -146,7 +190,7 @@ def _figure(rows: int) -> Iterator[tuple[Any, Any]]:
     }
     with mpl.rc_context(settings):
         height = max(1.4, rows * _ROW_INCHES + 0.9)
-        figure = Figure(figsize=(_WIDTH_INCHES, height), layout="constrained")
+        figure = Figure(figsize=(width.inches, height), layout="constrained")
         axes = figure.add_subplot()
         axes.set_axisbelow(True)
         axes.grid(axis="x", alpha=0.25)
@@ -160,24 +204,24 @@ def _plain(axes: Any) -> None:
         axes.spines[side].set_visible(False)
 
 
-def _name_rows(axes: Any, electrons: Sequence[Electron]) -> None:
-    labels = [f"{_short(one.name)}  {one.node_id}" for one in electrons]
+def _name_rows(width: _Width, axes: Any, electrons: Sequence[Electron]) -> None:
+    labels = [f"{_short(width, one.name)}  {one.node_id}" for one in electrons]
     # Names are arbitrary: a $ does not begin a formula.
     axes.set_yticks(range(len(labels)), labels, parse_math=False)
     axes.set_ylim(len(labels) - 0.4, -0.6)
 
 
-def _short(name: str) -> str:
-    return name if len(name) <= _NAME_CHARACTERS else f"{name[: _NAME_CHARACTERS - 1]}…"
+def _short(width: _Width, name: str) -> str:
+    most = width.name_characters
+    return name if len(name) <= most else f"{name[: most - 1]}…"
 
 
 def _legend(axes: Any, colours: dict[str, str]) -> None:
     from matplotlib.patches import Patch
 
-    axes.legend(
+    axes.figure.legend(
         handles=[Patch(color=colour, label=name) for name, colour in colours.items()],
-        loc="lower left",
-        bbox_to_anchor=(0, 1),
+        loc="outside upper center",
         ncols=len(colours),
         frameon=False,
     )

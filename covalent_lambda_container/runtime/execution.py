@@ -153,7 +153,8 @@ def _pickle_result(output: Any, file: BinaryIO, *, whole_text: bool) -> dict[str
     except Exception as exc:
         raise TypeError(
             f"The task's return value, a {type(output).__qualname__}, cannot be pickled: "
-            f"{safe_str(exc)}"
+            f"{safe_str(exc)}\nReturn data instead: a generator's values as a list, the content of "
+            "a file or a connection."
         ) from exc
     header = {
         "py_version": platform.python_version(),

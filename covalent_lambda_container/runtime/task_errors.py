@@ -54,6 +54,11 @@ _NO_FOLDER_ADVICE = (
     "argument, or transfer files through S3 or HTTP (ct.fs_strategies); create the folder if the "
     "task writes there."
 )
+_NO_FILE_ADVICE = (
+    "There is no file {} in the function. A task begins in a folder of its own, and "
+    "sees neither files of your machine nor those that other tasks wrote. Pass data as arguments "
+    "and results, or transfer files through S3 or HTTP (ct.fs_strategies)."
+)
 _NO_PROGRAM_ADVICE = (
     "A program is not in the image: install it with a ct.DepsBash command while the image is "
     "built, or choose a base_image that has it."
@@ -172,6 +177,8 @@ def _advice(exc: BaseException) -> str:
             return _NO_PROGRAM_ADVICE
         if folder := _missing_folder(cause):
             return _NO_FOLDER_ADVICE.format(folder)
+        if file := _missing_data(cause):
+            return _NO_FILE_ADVICE.format(file)
         if _is_refusal_of_aws(cause):
             return _AWS_ADVICE
     return ""
@@ -197,7 +204,15 @@ def _missing_folder(exc: BaseException) -> str:
     if not isinstance(exc, FileNotFoundError) or not isinstance(exc.filename, str):
         return ""
     folder = os.path.dirname(exc.filename)
-    return folder if os.path.isabs(folder) and not os.path.isdir(folder) else ""
+    return "" if os.path.isdir(folder or os.curdir) else folder
+
+
+def _missing_data(exc: BaseException) -> str:
+    """Return a missing file where tasks write files, or ``""``: elsewhere, packages have theirs."""
+    if not isinstance(exc, FileNotFoundError) or not isinstance(exc.filename, str):
+        return ""
+    path = exc.filename
+    return path if not os.path.isabs(path) or path.startswith("/tmp/") else ""
 
 
 def _is_file_of_a_command(exc: BaseException) -> bool:

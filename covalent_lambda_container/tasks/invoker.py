@@ -17,7 +17,7 @@ from covalent_lambda_container.concurrency.event_loop import BRIEF_BYTES, in_thr
 from covalent_lambda_container.errors import InvocationError, LambdaContainerError, UnusableAnswer
 from covalent_lambda_container.ports.functions import (
     ConnectionLost,
-    CredentialsReplaced,
+    CredentialsRefused,
     Invocations,
     NotAccepted,
     Reply,
@@ -195,11 +195,11 @@ class Invoker:
         sign_event: Callable[[], Awaitable[bytes]],
     ) -> Reply:
         """Send the task until Lambda accepts it; never again after that."""
-        are_replaced = False
+        are_refused = False
         started = reached = self._now()
         longest_s = 0.25
         while True:
-            if are_replaced:
+            if are_refused:
                 event = await sign_event()
             try:
                 with self._recovery.in_flight(call.function_name):
@@ -207,7 +207,7 @@ class Invoker:
                         call.function_name, event, timeout_s=call.timeout_s
                     )
             except NotAccepted as exc:
-                are_replaced = isinstance(exc, CredentialsReplaced)
+                are_refused = isinstance(exc, CredentialsRefused)
                 if exc.brief:
                     since, patience_s = reached, UNREACHABLE_PATIENCE_S
                 else:

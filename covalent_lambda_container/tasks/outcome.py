@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass, field
 from typing import Any, Final
 
@@ -22,6 +23,12 @@ from covalent_lambda_container.tasks.usage import Usage
 
 _LONGEST_MESSAGE: Final = 4096
 """Characters shown of Lambda's report, which a task can influence."""
+_LAMBDAS_LINE: Final = re.compile(
+    r"^(?:(?:START|END|REPORT) RequestId: |INIT_START |RESTORE_|(?:EXTENSION|TELEMETRY|LOGS)\t"
+    r"|XRAY |.*\(rapid\) ).*\n?",
+    re.MULTILINE,
+)
+"""What Lambda, or the emulator in the image, adds to a function's log: it helps no one here."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -103,42 +110,46 @@ def failure_of(call: Call, reply: Reply) -> InvocationError:
 
 def _explained(call: Call, kind: str, message: str, log: str) -> InvocationError:
     kind, message = kind[:_LONGEST_MESSAGE], message[:_LONGEST_MESSAGE]
-    logged = f"\nLast log lines:\n{log[-_LONGEST_MESSAGE:].strip()}" if log.strip() else ""
+    printed = _LAMBDAS_LINE.sub("", log[-_LONGEST_MESSAGE:]).strip()
+    logged = f"\nLast log lines:\n{printed}" if printed else ""
+    # Before anything that a task can influence: see `recorded_place`.
     place = Place(call.function_name, call.image_tag)
-    where = f"Task {call.dispatch_id}:{call.node_id} on {place}"
+    where = f"(task {call.dispatch_id}:{call.node_id} on {place})"
     if kind == "Sandbox.Timedout" or "Task timed out" in message:
         return TaskTimedOut(
-            f"{where} did not end within {call.timeout_s} s.{logged}",
+            f"The task did not end within {call.timeout_s} s {where}.{logged}",
             hint="Raise the option timeout (up to 900 s), or memory_size: CPU grows with it.",
         )
     if kind == "Runtime.OutOfMemory" or "signal: killed" in message:
         return TaskOutOfMemory(
-            f"{where} was killed: most likely it needed more than its {call.memory_mb} MB "
+            f"The task was killed {where}: most likely it needed more than its {call.memory_mb} MB "
             f"({message}).{logged}",
             hint="Raise the option memory_size (up to 10240 MB), or set max_memory_size: the task "
             "is then rerun with twice the memory, up to that limit.",
         )
     if kind == "Function.ResponseSizeTooLarge":
         return PayloadTooLarge(
-            f"{where} answered with more than Lambda transmits: {message}{logged}"
+            f"The task answered with more than Lambda transmits {where}: {message}{logged}"
         )
     if kind == "ResultNotStored":
         return ResultNotStored(
-            f"{where} ended, but its result could not be stored in S3: {message}. The task was "
+            f"The task {where} ended, but its result could not be stored in S3: {message}. It was "
             f"not run again.{logged}",
             hint=_s3_advice(message, "s3:PutObject"),
         )
     if kind == "TaskNotRead":
         return InvocationError(
-            f"{where} did not begin: its function could not read it from S3: {message}.{logged}",
+            f"The task {where} did not begin: its function could not read it from S3: "
+            f"{message}.{logged}",
             hint=_s3_advice(message, "s3:GetObject"),
         )
     if kind == "TaskNotKept":
         return InvocationError(
-            f"{where} did not begin: its function could not keep it in memory: {message}.{logged}",
+            f"The task {where} did not begin: its function could not keep it in memory: "
+            f"{message}.{logged}",
             hint="Raise the option memory_size, or ephemeral_storage if /tmp is full.",
         )
-    return FunctionCrashed(f"{where} ended without an answer: {kind}: {message}{logged}")
+    return FunctionCrashed(f"The task ended without an answer {where}: {kind}: {message}{logged}")
 
 
 def _s3_advice(said: str, action: str) -> str:

@@ -28,7 +28,8 @@ def test_workflows_run_before_between_and_after(
 
     def run_workflow() -> tuple[str, Any]:
         record = dispatcher.outcome("functions.py")
-        return record["status"], record["result"] or record["nodes"]
+        errors = [node["error"] for node in record["nodes"].values() if node["error"]]
+        return record["status"], record["result"] or errors
 
     with contextlib.ExitStack() as running, ThreadPoolExecutor() as threads:
         with local_stack(tmp_path / "stack", print, port=port) as stack:

@@ -18,7 +18,7 @@ from covalent_lambda_container.ports.functions import (
     INACTIVE,
     PENDING,
     ConnectionLost,
-    CredentialsReplaced,
+    CredentialsRefused,
     FunctionMissing,
     FunctionRecord,
     FunctionState,
@@ -110,7 +110,7 @@ class FakeFunctions:
 
     def refuse_old_credentials(self) -> None:
         """Refuse the next task, whose credentials are then replaced."""
-        self._refusals.append(CredentialsReplaced("UnrecognizedClientException"))
+        self._refusals.append(CredentialsRefused("UnrecognizedClientException"))
 
     def be_unreachable(self, times: int) -> None:
         """Let so many connections fail before anything is sent."""

@@ -16,6 +16,14 @@ from tests.unit.report.test_tuning import SIZES, runs_of
 
 pytestmark = pytest.mark.skipif(chromium.PROGRAM is None, reason="needs chromium")
 
+PICTURES = """
+[...document.querySelectorAll('svg')].filter(one => one.getClientRects().length).map(one => [
+  one.getBoundingClientRect().right,
+  Math.min(...[...one.querySelectorAll('text')].map(text => text.getBoundingClientRect().height)),
+])
+"""
+"""The right edge of each picture that is shown, and the height of its smallest text, in pixels."""
+
 LONG = "a_name_of_an_electron_that_is_longer_than_what_a_narrow_page_has_room_for"
 
 
@@ -57,6 +65,12 @@ def test_a_page_loads_without_an_error_or_a_request(
     assert browser.problems == []
     assert browser.requests == [file.as_uri()]
     assert browser.evaluate("document.images.length + document.querySelectorAll('svg').length")
+    # Pictures are seen whole, and their text can be read.
+    pictures = browser.evaluate(PICTURES)
+    assert pictures
+    for right, text_height in pictures:
+        assert right <= width
+        assert text_height >= 9
     # No scrolling sideways, save within a table.
     assert browser.evaluate("document.documentElement.scrollWidth") <= width
     colour = browser.evaluate("getComputedStyle(document.body).backgroundColor")

@@ -196,7 +196,7 @@ def test_the_origin_of_a_missing_module_is_reported(
 def test_a_task_that_could_not_be_run_is_our_error(executor: Any, functions: FakeFunctions) -> None:
     problem = {"errorType": "Runtime.ExitError", "errorMessage": "exit status 1"}
     functions.reply_next_with(Reply(payload=problem, function_error="Unhandled"))
-    with pytest.raises(FunctionCrashed, match="Task dispatch:3 on function name"):
+    with pytest.raises(FunctionCrashed, match="task dispatch:3 on function name"):
         asyncio.run(run(executor, abs, -1))
 
 

@@ -122,6 +122,9 @@ class CurrentCredentials(_Delegating):
         self.method = found.method
         self.generation = 0
         """The number of replacements. Read before a use, it identifies the credentials used."""
+        self.were_accepted = False
+        """Whether AWS has ever accepted them. If it refuses them later, somebody is replacing them:
+        new ones may be found soon, or not be known everywhere yet."""
 
     @property
     def are_due(self) -> bool:

@@ -33,7 +33,7 @@ from covalent_lambda_container.errors import InvocationError, UnusableAnswer
 from covalent_lambda_container.files.json_documents import UNQUOTED_BYTES, TooManyValues, parsed
 from covalent_lambda_container.ports.functions import (
     ConnectionLost,
-    CredentialsReplaced,
+    CredentialsRefused,
     Reply,
 )
 
@@ -90,7 +90,7 @@ class LambdaInvocations:
         ------
         NotAccepted
             The function was not started: throttled, not ready, not reached (`Unreachable`), or
-            refused with credentials that have been replaced since (`CredentialsReplaced`).
+            refused with credentials that had been accepted before (`CredentialsRefused`).
         FunctionMissing
             The function does not exist.
         ConnectionLost
@@ -105,9 +105,10 @@ class LambdaInvocations:
         if answer.status != _OK:
             headers = dict(answer.headers.items())
             error = self._refusals.error(name, answer.status, headers, answer.content)
-            await self._replace_credentials(error, generation)
+            await self._check_credentials(error, generation)
             with explained(_OPERATION, name, InvocationError):
                 raise error
+        self._clients.note_accepted()
         try:
             payload = await _parsed(answer.content)
         except TooManyValues as exc:
@@ -130,12 +131,12 @@ class LambdaInvocations:
                 return self._signed(url, event)
             return await in_thread(self._signed, url, event)
 
-    async def _replace_credentials(self, error: Exception, generation: int) -> None:
-        """Raise `CredentialsReplaced` if old credentials were refused, and there are new ones."""
+    async def _check_credentials(self, error: Exception, generation: int) -> None:
+        """Raise `CredentialsRefused` if there are new credentials, or the old ones were right."""
         if not isinstance(error, ClientError) or error_code(error) not in REFUSED_CREDENTIALS:
             return
         if await in_thread(self._clients.replace_refused, generation):
-            raise CredentialsReplaced(f"AWS refused the credentials: {error}") from error
+            raise CredentialsRefused(f"AWS refused the credentials: {error}") from error
 
     def _signed(self, url: str, event: bytes) -> dict[str, str]:
         credentials, second = self._clients.frozen_credentials(), int(time.time())

@@ -23,6 +23,7 @@ from botocore.exceptions import (
 from botocore.httpsession import get_cert_path
 from botocore.utils import get_environ_proxies
 
+from covalent_lambda_container.adapters.aws import partitions
 from covalent_lambda_container.adapters.aws.aws_errors import explained
 from covalent_lambda_container.adapters.aws.credential_source import CredentialSource
 from covalent_lambda_container.adapters.aws.credentials import CurrentCredentials
@@ -172,9 +173,18 @@ class AwsClients:
         Returns
         -------
         bool
-            Whether there are others now, with which a refused request may be sent again.
+            Whether a refused request may be sent again: there are others now, or soon, since the
+            refused ones had been accepted before.
         """
-        return self._credentials is not None and self._credentials.replace_refused(generation)
+        credentials = self._credentials
+        return credentials is not None and (
+            credentials.replace_refused(generation) or credentials.were_accepted
+        )
+
+    def note_accepted(self) -> None:
+        """Note that AWS has accepted the credentials."""
+        if self._credentials:
+            self._credentials.were_accepted = True
 
     @functools.cached_property
     def _credentials(self) -> CurrentCredentials | None:
@@ -219,7 +229,7 @@ class AwsClients:
 
     def is_aws(self, url: str) -> bool:
         """Return whether a URL is AWS's own, in any partition."""
-        return (urlsplit(url).hostname or "").endswith(self._aws_domains())
+        return partitions.is_aws(self._core, url)
 
     def registry_of(self, account: str) -> str:
         """Return the host of an account's registry, without calling AWS.
@@ -228,24 +238,8 @@ class AwsClients:
         ("Amazon ECR private registry", read 2026-11).
         """
         meta: Any = self.ecr.meta
-        (domain,) = (
-            partition["outputs"]["dnsSuffix"]
-            for partition in self._partitions
-            if partition["id"] == meta.partition
-        )
+        domain = partitions.domain_of(self._core, meta.partition)
         return self.registry_host or f"{account}.dkr.ecr.{meta.region_name}.{domain}"
-
-    def _aws_domains(self) -> tuple[str, ...]:
-        """Return the domains of AWS's own host names, in all partitions."""
-        return tuple(
-            f".{partition['outputs'][name]}"
-            for partition in self._partitions
-            for name in ("dnsSuffix", "dualStackDnsSuffix")
-        )
-
-    @property
-    def _partitions(self) -> Any:
-        return self._core.get_data("partitions")["partitions"]
 
     def _client(self, service: str, config: Config) -> Any:
         # boto3 sessions must not create clients in several threads at once.

@@ -244,6 +244,39 @@ def workflow(x):
     assert stores.functions.states[warmed["function"]] == FunctionState(state=ACTIVE)
 
 
+@pytest.mark.parametrize("command", [["prewarm", "-n", "3"], ["prebuild"]])
+def test_every_error_of_a_workflow_names_the_commands_flags(
+    run: Run, tmp_path: Path, command: list[str]
+) -> None:
+    path = tmp_path / "flow.py"
+    path.write_text("""
+import covalent as ct
+
+def on(region):
+    executor = ct.executor.AWSLambdaContainerExecutor()
+    executor.region = region
+    return executor
+
+@ct.electron(executor=on("mars"))
+def first(x):
+    return x
+
+@ct.electron(executor=on("venus"))
+def second(x):
+    return x
+
+@ct.lattice(workflow_executor="local")
+def workflow(x):
+    return second(first(x))
+""")
+    ended = run(*command, str(path))
+    assert ended.exit_code == 2
+    assert ended.stdout == ""
+    shown = [line for line in ended.stderr.splitlines() if "--region" in line]
+    assert ["mars" in shown[0], "venus" in shown[1]] == [True, True]
+    assert len(shown) == 2
+
+
 def test_an_empty_account_is_said_to_be_empty(run: Run, stores: Any, name: str) -> None:
     stores.functions.delete(name)
     stores.registry.remove_images([image.digest for image in stores.registry.list_images()])

@@ -17,5 +17,10 @@ def test_the_record_of_a_result_names_the_function() -> None:
 def test_a_failed_task_has_it_in_its_stderr_or_its_error() -> None:
     place = Place(NAME, "1" * 32)
     assert function_of(node(header={}, stderr=f"KeyError: 1\n{place.line}\n")) == NAME
-    assert function_of(node(header={}, error=f"Task d:0 on {place} did not end")) == NAME
+    assert (
+        function_of(
+            node(header={}, error=f"The task did not end within 1 s (task d:0 on {place}).")
+        )
+        == NAME
+    )
     assert function_of(node(header={}, error="Build of x failed")) == ""

@@ -7,14 +7,14 @@ from collections.abc import Iterator
 from copy import deepcopy
 from pathlib import Path
 
-import covalent as ct
 import pytest
 from covalent._shared_files.config import get_config, set_config
+from requests.exceptions import ConnectionError as RequestsConnectionError
 
 from covalent_lambda_container.covalent_api.resized import (
-    _Resized,
     dispatch_resized,
     options_in_graph,
+    resized,
 )
 from covalent_lambda_container.covalent_api.script import imported, lattices_of
 from covalent_lambda_container.covalent_api.workflow import executor_options
@@ -57,11 +57,8 @@ def path(tmp_path: Path) -> Path:
 def test_only_memory_changes_and_only_on_this_executor(path: Path) -> None:
     with imported(path) as module:
         (lattice,) = lattices_of(module, path, None).values()
-        resized = deepcopy(lattice)
-        resized.__class__ = _Resized
-        resized.memory_mb = 3008
         # As `covalent.dispatch` does.
-        copy = deepcopy(resized)
+        copy = deepcopy(resized(lattice, 3008, args=[1], kwargs={}))
         copy.build_graph(1)
         nodes = copy.transport_graph._graph.nodes
         by_name = {nodes[node]["name"]: nodes[node]["metadata"] for node in nodes}
@@ -75,10 +72,6 @@ def test_only_memory_changes_and_only_on_this_executor(path: Path) -> None:
         assert 256 in [
             executor_options(nodes[node]["metadata"]["executor_data"]).memory_size for node in nodes
         ]
-
-
-def test_a_resized_lattice_can_be_dispatched() -> None:
-    assert issubclass(_Resized, type(ct.lattice(lambda: None)))
 
 
 def test_the_electrons_of_the_graph_are_counted(path: Path) -> None:
@@ -101,4 +94,15 @@ def no_server() -> Iterator[None]:
 @pytest.mark.usefixtures("no_server")
 def test_a_server_that_does_not_answer_is_an_error_that_says_so(path: Path) -> None:
     with pytest.raises(ConfigurationError, match=r"127\.0\.0\.1:\d+ does not answer"):
+        dispatch_resized(path, "workflow", 512, args=[1], kwargs={})
+
+
+@pytest.mark.usefixtures("no_server")
+def test_a_request_of_the_lattice_itself_is_not_one_to_the_server(path: Path) -> None:
+    path.write_text(
+        WORKFLOW.replace("import covalent", "import requests\nimport covalent", 1).replace(
+            "    return elsewhere(", "    requests.get('http://127.0.0.1:1')\n    return elsewhere("
+        )
+    )
+    with pytest.warns(UserWarning, match="manipulating"), pytest.raises(RequestsConnectionError):
         dispatch_resized(path, "workflow", 512, args=[1], kwargs={})

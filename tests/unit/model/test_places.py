@@ -15,7 +15,9 @@ def test_the_line_of_the_executor_counts_and_not_one_that_the_task_printed() -> 
 
 def test_the_error_of_a_task_without_an_answer_names_it() -> None:
     for place in (PLACE, OTHER):
-        error = f"Task d:3 on {place} did not end within 1 s.\nLast log lines:\non {OTHER}"
+        error = (
+            f"The task did not end within 1 s (task d:3 on {place}).\nLast log lines:\non {OTHER}"
+        )
         assert recorded_place("", error) == place
 
 

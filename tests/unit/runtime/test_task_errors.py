@@ -48,7 +48,7 @@ def test_shared_memory_is_missing_however_the_c_library_reports_it(
 
 def test_a_missing_file_of_the_tasks_own_is_not_about_shared_memory() -> None:
     error = FileNotFoundError(errno.ENOENT, "No such file or directory", "data.csv")
-    assert describe(raised_in(own_module(), error))["advice"] == ""
+    assert "shared memory" not in describe(raised_in(own_module(), error))["advice"]
 
 
 def own_module() -> ModuleType:
@@ -82,10 +82,20 @@ def test_a_file_of_the_users_machine_is_not_in_the_function(tmp_path: Path) -> N
         (tmp_path / "mine" / "data.csv").open()
     advice = describe(raised.value)["advice"]
     assert f"no folder {tmp_path}/mine in the function, which sees no files of your" in advice
-    for there in (tmp_path / "data.csv", Path("data.csv"), Path("mine", "data.csv")):
+    with pytest.raises(OSError) as raised:
+        Path("mine", "data.csv").read_text()
+    assert "no folder mine in the function" in describe(raised.value)["advice"]
+
+
+def test_a_file_that_another_task_wrote_is_not_in_the_function() -> None:
+    for path in (Path("/tmp/absent-data.csv"), Path("data.csv")):
         with pytest.raises(OSError) as raised:
-            there.open()
-        assert describe(raised.value)["advice"] == ""
+            path.open()
+        assert f"no file {path} in the function" in describe(raised.value)["advice"]
+    # A package's own file is missing for another reason.
+    with pytest.raises(OSError) as raised:
+        (Path(inspect.__file__).parent / "absent.csv").open()
+    assert describe(raised.value)["advice"] == ""
 
 
 def test_an_error_about_a_name_of_any_bytes_and_length_can_be_sent() -> None:

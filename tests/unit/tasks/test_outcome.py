@@ -25,6 +25,16 @@ from tests.fakes import FakeBlobStore, FakeFunctions
 from tests.fakes.examples import call, task
 from tests.unit.tasks.invoking import LARGE, NAME, Runner, answer_of, failure_of
 
+LOG = (
+    "INIT_START Runtime Version: provided.al2\tRuntime Version ARN: arn:aws:lambda\n"
+    "START RequestId: 5ba7b391-fb0a Version: $LATEST\n"
+    "28 Nov 2026 23:13:23,583 [INFO] (rapid) INIT START(type: on-demand, phase: init)\n"
+    "last words\n"
+    "END RequestId: 5ba7b391-fb0a\n"
+    "REPORT RequestId: 5ba7b391-fb0a\tDuration: 2729.93 ms\tBilled Duration: 2730 ms\n"
+)
+"""A log as `LogResult` has it: Lambda's own lines, and one that the task printed."""
+
 
 def test_a_process_that_ends_by_itself_has_crashed(invoker: Runner) -> None:
     def end() -> None:
@@ -152,23 +162,25 @@ def test_errors_that_lambda_reports_have_their_own_classes(
     message: str,
     error: type[InvocationError],
 ) -> None:
-    functions.reply_next_with(failure_of(kind, message, "START\nlast words\n"))
+    functions.reply_next_with(failure_of(kind, message, LOG))
     with pytest.raises(InvocationError) as caught:
         invoker.run(call(task(abs, -1), NAME))
     assert type(caught.value) is error
     text = str(caught.value)
-    assert f"Task dispatch:7 on function {NAME}" in text
-    assert "Last log lines:\nSTART\nlast words" in text
+    assert text.startswith("The task ")
+    assert f"(task dispatch:7 on function {NAME}" in text
+    assert "Last log lines:\nlast words" in text
     if error in (FunctionCrashed, PayloadTooLarge, TaskOutOfMemory):
         assert message in text
     if error in (TaskTimedOut, TaskOutOfMemory):
         assert "Raise the option" in text
 
 
+@pytest.mark.parametrize("log", [" \n", LOG.replace("last words\n", "")])
 def test_a_failure_without_a_log_says_nothing_of_one(
-    invoker: Runner, functions: FakeFunctions
+    invoker: Runner, functions: FakeFunctions, log: str
 ) -> None:
-    functions.reply_next_with(failure_of("Runtime.ExitError", "exit status 1", " \n"))
+    functions.reply_next_with(failure_of("Runtime.ExitError", "exit status 1", log))
     with pytest.raises(FunctionCrashed, match=r"Runtime.ExitError: exit status 1$"):
         invoker.run(call(task(abs, -1), NAME))
 

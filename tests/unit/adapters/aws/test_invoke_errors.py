@@ -155,8 +155,9 @@ def test_any_other_refusal_is_final(invocations: LambdaInvocations, aws: Answers
 
 
 def test_refused_credentials_are_a_matter_of_configuration(
-    invocations: LambdaInvocations, aws: Answers
+    aws: Answers, server: FakeAwsServer, tmp_path: Path
 ) -> None:
+    invocations = LambdaInvocations(clients_of(tmp_path, server.url))
     aws.error("ExpiredTokenException", "The security token included in the request is expired")
     with pytest.raises(ConfigurationError, match="renew the login"):
         invoke(invocations)

@@ -196,8 +196,8 @@ def test_an_arn_of_a_role_is_not_changed(functions: LambdaFunctions) -> None:
 
 
 def test_a_configuration_error_is_not_hidden(functions: LambdaFunctions, aws: FakeAwsHttp) -> None:
-    aws.error("ExpiredTokenException", status=403)
-    with pytest.raises(ConfigurationError, match="AWS refused the credentials"):
+    aws.error("RequestExpired", status=403)
+    with pytest.raises(ConfigurationError, match="AWS refused the time of the request"):
         functions.create(SPEC)
 
 

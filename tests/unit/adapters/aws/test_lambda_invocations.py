@@ -22,7 +22,7 @@ from covalent_lambda_container.adapters.aws.session import AwsClients, AwsTarget
 from covalent_lambda_container.errors import ConfigurationError, InvocationError, UnusableAnswer
 from covalent_lambda_container.ports.functions import (
     ConnectionLost,
-    CredentialsReplaced,
+    CredentialsRefused,
     Reply,
 )
 from tests.fakes.aws_server import Answer, FakeAwsServer, HangUp, Request
@@ -280,13 +280,24 @@ def test_a_key_that_was_rotated_is_read_again_when_the_old_one_is_refused(
     path = tmp_path / "credentials"
     path.write_text(path.read_text().replace("AKI", "AKINEW"))
     aws.error("UnrecognizedClientException", "The security token is invalid.", 403)
-    with pytest.raises(CredentialsReplaced, match="refused the credentials"):
+    with pytest.raises(CredentialsRefused, match="refused the credentials"):
         invoke(invocations)
     # Sent again by who can sign the event's URLs again.
     assert len(aws.requests) == 2
     aws.json({"v": 2})
     assert invoke(invocations).payload == {"v": 2}
     assert "Credential=AKINEW/" in aws.requests[-1].headers["Authorization"]
+
+
+def test_credentials_that_were_accepted_may_be_replaced_soon(
+    aws: Answers, server: FakeAwsServer, tmp_path: Path
+) -> None:
+    invocations = LambdaInvocations(clients_of(tmp_path, server.url))
     aws.error("UnrecognizedClientException", "The security token is invalid.", 403)
     with pytest.raises(ConfigurationError, match="refused the credentials"):
+        invoke(invocations)
+    aws.json({})
+    invoke(invocations)
+    aws.error("UnrecognizedClientException", "The security token is invalid.", 403)
+    with pytest.raises(CredentialsRefused, match="refused the credentials"):
         invoke(invocations)

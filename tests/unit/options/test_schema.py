@@ -116,6 +116,8 @@ BAD = [
     ("base_image", "python\x00", "should be "),
     ("base_image", "-v", "should be "),
     ("base_image", "http://x", "should be an image's reference without https://"),
+    ("base_image", "me:hunter2@example.com/python", "='…@example.com/python': should be "),
+    ("base_image", "token@example.com/python:3.11", "='…@example.com/python:3.11': should be "),
     ("base_image", "registry.example.com//python", "should be "),
     ("base_image", "${PATH}", "should be "),
     ("pip_index_url", "pypi.example.com", "begin with one of https://, http://"),

@@ -25,7 +25,7 @@ _CHARACTERS = re.compile(r"[A-Za-z0-9\-._~:/?#\[\]@!$&()*+,;=%]+")
 _USERINFO = re.compile(r"(?<=://)([^/\s?#]*|[^/\s]*:\S*)@")
 
 
-_LOGIN = re.compile(r"^[^/\s]+@(?!sha256:)(?=[^@]*$)")
+_LOGIN = re.compile(r"^\S+@(?!sha256:)")
 
 
 class UnusableUrl(ValueError):

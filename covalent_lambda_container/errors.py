@@ -6,7 +6,22 @@ because Covalent shows only ``str(exception)`` to its users.
 
 from __future__ import annotations
 
-from typing import ClassVar
+import re
+from typing import Any, ClassVar, Final
+
+_CONTROL: Final = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f\u2028\u2029\u202a-\u202e\u2066-\u2069]")
+
+
+def harmless(text: str) -> str:
+    """Return a text with its control characters, except tabs and line breaks, shown as text.
+
+    Tasks, packages and servers could otherwise move the cursor, change the terminal's title, or
+    hide what was printed. For lines that were overwritten, as progress bars do, only the last state
+    is shown.
+    """
+    lines = text.replace("\r\n", "\n").split("\n")
+    last = [line.rstrip("\r").rpartition("\r")[2] for line in lines]
+    return _CONTROL.sub(lambda found: ascii(found[0])[1:-1], "\n".join(last))
 
 
 class LambdaContainerError(Exception):
@@ -22,7 +37,7 @@ class LambdaContainerError(Exception):
     Attributes
     ----------
     message, hint
-        The parameters; the exception's text contains both.
+        The parameters, without control characters; the exception's text contains both.
     exit_code
         Exit status of a command that fails with this error.
     """
@@ -30,9 +45,10 @@ class LambdaContainerError(Exception):
     exit_code: ClassVar[int] = 1
 
     def __init__(self, message: str, *, hint: str | None = None) -> None:
-        self.message = message
-        self.hint = hint
-        super().__init__(f"{message}\n{hint}" if hint else message)
+        # Shown in logs and terminals; it may quote what a function, a package or a server said.
+        self.message = harmless(message)
+        self.hint = harmless(hint) if hint else hint
+        super().__init__(f"{self.message}\n{self.hint}" if self.hint else self.message)
 
 
 class ConfigurationError(LambdaContainerError):
@@ -74,9 +90,21 @@ class ProvisionError(LambdaContainerError):
 
 
 class InvocationError(LambdaContainerError):
-    """A task was sent to its function, and no usable answer was returned."""
+    """A task was sent to its function, and no usable answer was returned.
+
+    Attributes
+    ----------
+    usage, log_tail
+        The handler's measurements, and the end of the invocation's log, if the handler could answer
+        for the task, for example because its time was up; else empty.
+    """
 
     exit_code = 7
+
+    def __init__(self, message: str, *, hint: str | None = None) -> None:
+        super().__init__(message, hint=hint)
+        self.usage: dict[str, Any] = {}
+        self.log_tail = ""
 
 
 class UnusableAnswer(InvocationError):

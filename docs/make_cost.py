@@ -63,8 +63,9 @@ nothing causes no PUT, and GETs for ${silent_hour:.4f} an hour. `live_output=Fal
 ## What a dispatch did cost
 
 The last line of each task's stderr has its share, and [`covalent-lambda report`](watching.md#after-it-has-run) sums
-them up. Both leave out attempts that crashed, timed out or were cancelled, prewarming and logs. `covalent-lambda report --images` asks
-ECR for the size of the images.
+them up. This includes tasks that crashed or whose time was up, as far as their function could answer for them. Both
+leave out attempts that were rerun, tasks that were cancelled or whose function was ended by Lambda, prewarming and
+logs. `covalent-lambda report --images` asks ECR for the size of the images.
 """
 
 

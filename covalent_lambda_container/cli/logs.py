@@ -15,8 +15,8 @@ from covalent_lambda_container.cli.help import command
 from covalent_lambda_container.cli.node_logs import show_nodes
 from covalent_lambda_container.cli.output import Output, reporting
 from covalent_lambda_container.cli.parameters import ACCOUNT, duration, executor_options
-from covalent_lambda_container.cli.task_text import harmless
 from covalent_lambda_container.cli.wiring import wiring
+from covalent_lambda_container.errors import harmless
 
 if TYPE_CHECKING:
     from covalent_lambda_container.covalent_api.dispatch_nodes import DispatchNode

@@ -8,8 +8,7 @@ from dataclasses import asdict, dataclass, field
 from typing import TYPE_CHECKING, Final
 
 from covalent_lambda_container.cli.output import Output
-from covalent_lambda_container.cli.task_text import harmless
-from covalent_lambda_container.errors import LambdaContainerError
+from covalent_lambda_container.errors import LambdaContainerError, harmless
 
 if TYPE_CHECKING:
     from covalent_lambda_container.covalent_api.node_outputs import (

@@ -11,7 +11,7 @@ import click
 from covalent_lambda_container.cli.formats import number_of
 from covalent_lambda_container.cli.help import command
 from covalent_lambda_container.cli.output import Output, reporting
-from covalent_lambda_container.cli.task_text import harmless
+from covalent_lambda_container.errors import harmless
 
 if TYPE_CHECKING:
     from covalent_lambda_container.covalent_api.failures import FailedNode

@@ -60,6 +60,12 @@ class Activity:
         between = "\n" if stdout and stderr and not stdout.endswith("\n") else ""
         self.printed = Printed(stdout, f"{stdout}{between}{stderr}")
 
+    def show_below(self, line: str) -> None:
+        """Show a line below the task's output."""
+        stdout, stderr = self.printed or _NOTHING
+        between = "\n" if stderr and not stderr.endswith("\n") else ""
+        self.printed = Printed(stdout, f"{stderr}{between}{line}\n")
+
     @property
     def shown(self) -> Printed:
         """The text for a node's stdout and stderr."""

@@ -17,7 +17,12 @@ from covalent_lambda_container.concurrency.cancellation import Cancellation
 from covalent_lambda_container.concurrency.event_loop import in_thread
 from covalent_lambda_container.covalent_api.task import Task
 from covalent_lambda_container.covalent_api.transport import REQUIRES, USAGE
-from covalent_lambda_container.errors import FunctionCrashed, TaskOutOfMemory, TaskTimedOut
+from covalent_lambda_container.errors import (
+    FunctionCrashed,
+    InvocationError,
+    TaskOutOfMemory,
+    TaskTimedOut,
+)
 from covalent_lambda_container.executor.memory_growth import MemoryGrowth, ran_out
 from covalent_lambda_container.executor.node_progress import Activity, WaitingNode
 from covalent_lambda_container.executor.provenance import verified
@@ -166,6 +171,12 @@ class Service:
                     show = running.show if looked_at and self._options.live_output else None
                     outcome = await self._invoker.run(call, cancellation, show)
                 return await self._accounted(outcome, target, task, f"{dispatch_id}:{node_id}")
+            except InvocationError as exc:
+                used = _usage(exc, target)
+                if used and looked_at and self._options.usage_report:
+                    # Covalent is given an error, and no output.
+                    running.show_below(used.line)
+                raise
             except FunctionMissing:
                 # The function was deleted since this process last saw it; nothing ran.
                 self.targets.forget(target, task, packages)
@@ -226,13 +237,16 @@ def _with_usage(outcome: Outcome, target: FunctionTarget, task: str) -> Outcome:
     The record names its task, since Covalent and post-processing pass headers on.
     """
     header = dict(outcome.header)
-    used = None
-    if outcome.usage:
-        used = Usage.measured(
-            outcome.usage, target.function, outcome.log_tail, image_tag=target.image.tag
-        )
+    used = _usage(outcome, target)
+    if used:
         header[USAGE] = used.record | {"task": task}
     else:
         # The function's own entry there is not trusted.
         header.pop(USAGE, None)
     return replace(outcome, header=header, used=used)
+
+
+def _usage(ended: Outcome | InvocationError, target: FunctionTarget) -> Usage | None:
+    if not ended.usage:
+        return None
+    return Usage.measured(ended.usage, target.function, ended.log_tail, image_tag=target.image.tag)

@@ -10,6 +10,8 @@ import time
 from collections.abc import Iterator
 
 _LONGEST_PAUSE_S = 0.02
+_USERS_SIGNALS = (signal.SIGUSR1, signal.SIGUSR2)
+"""Signals whose name says more than their description."""
 
 
 def end_descriptors(pid: int) -> list[int]:
@@ -86,3 +88,14 @@ def _stat(pid: int) -> list[str]:
             return file.read().rpartition(")")[2].split()
     except OSError:
         return []
+
+
+def how(status: int) -> str:
+    """Return how a process with this wait status ended, in the words of Lambda's own reports."""
+    code = os.waitstatus_to_exitcode(status)
+    if code >= 0:
+        return f"exit status {code}"
+    if -code in _USERS_SIGNALS:
+        return f"signal: {signal.Signals(-code).name}"
+    description = signal.strsignal(-code) or str(-code)
+    return f"signal: {description.lower()}"

@@ -10,9 +10,10 @@ from typing import Any
 
 from . import wire
 from .delivery import Deliveries
+from .descendants import how
 from .live_output import LiveOutput
 from .memory_file import memory_file, write_all
-from .task_process import Cancellation, Ended, how, task_process
+from .task_process import Cancellation, Ended, task_process
 from .template import Template
 
 _RESERVE_S = 1.0
@@ -32,6 +33,10 @@ _FOREVER_S = 900.0
 
 class TaskNotRead(Exception):
     """The task could not be read from S3; nothing ran."""
+
+
+class TaskNotKept(Exception):
+    """There was no room for the task; nothing ran."""
 
 
 class Handler:
@@ -71,6 +76,7 @@ class Handler:
         """
         started = time.perf_counter()
         _check_version(event)
+        self._template.restore_limits()
         self._invocations += 1
         cold = self._invocations == 1
         stored: list[str] = []
@@ -131,15 +137,17 @@ def _remaining_s(context: Any, *, reserve_s: float = _RESERVE_S) -> float:
 
 def _receive(event: dict[str, Any], task_file: int, remaining_s: float) -> bool:
     """Write the task to a file; return whether it is packed."""
-    if "task" in event:
-        write_all(task_file, json.dumps(event["task"]).encode())
-        return False
-    from .transfer import download
-
     try:
+        if "task" in event:
+            write_all(task_file, json.dumps(event["task"]).encode())
+            return False
+        from .transfer import download
+
         download(event["task_url"], task_file, patience_s=remaining_s / 2)
     except OSError as exc:
-        raise TaskNotRead(str(exc)) from None
+        # Only the system's own errors have a number: those of S3 and the network are texts.
+        kind = TaskNotRead if exc.errno is None else TaskNotKept
+        raise kind(str(exc)) from None
     return True
 
 

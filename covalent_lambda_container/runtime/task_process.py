@@ -15,7 +15,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from .capture import CapturedOutput
-from .descendants import end_descriptors
+from .descendants import end_descriptors, how
 from .live_output import LiveOutput, OutputUploads
 from .memory_file import memory_file, write_all
 from .template import Template
@@ -29,8 +29,8 @@ _SURROGATE = b"\\ud"
 """How the escapes of both halves of a character begin in JSON."""
 _LAST_S = 1.0
 """What a process that has let go of the handler has for its end, if its time is up."""
-_USERS_SIGNALS = (signal.SIGUSR1, signal.SIGUSR2)
-"""Signals whose name says more than their description."""
+_CONTINUE_S = 1.0
+"""How often the process that watches for cancellation is continued, in case the task stopped it."""
 _GRACE_S = 0.5
 """Seconds that a cancelled task has to end by itself."""
 
@@ -99,6 +99,7 @@ class TaskProcess:
         self._stderr = CapturedOutput()
         self._pid, self._process = template.next_process()
         self._ends = end_descriptors(self._pid)
+        self._is_connected = True
         self._answer_file = memory_file("answer")
         self.result_file = memory_file("result")
         stdout, their_stdout = os.pipe()
@@ -138,17 +139,23 @@ class TaskProcess:
             time_is_up = time.monotonic() + most_s
             while ending is None:
                 upload_at = uploads.due(time.monotonic()) if uploads else None
-                moments = look_at, kill_at, upload_at, time_is_up
+                continue_at = time.monotonic() + _CONTINUE_S if watch else None
+                moments = look_at, kill_at, upload_at, continue_at, time_is_up
                 ready = self._ready([watch] if watch else [], *moments)
-                if not {self._process, *self._ends}.isdisjoint(ready):
-                    ending = self._ending()
+                ending = self._ending(ready)
                 now = time.monotonic()
                 if uploads and ending is None:
                     uploads.advance(now)
-                if watch and watch in ready:
+                if watch and watch not in ready:
+                    watch.go_on()
+                elif watch and cancellation:
+                    if watch.has_found():
+                        cancelled, kill_at = True, now + _GRACE_S
+                        self._signal(signal.SIGUSR1)
+                    else:
+                        look_at = now + cancellation.poll_s
                     watches.close()
-                    watch, cancelled, kill_at = None, True, now + _GRACE_S
-                    self._signal(signal.SIGUSR1)
+                    watch = None
                 if ending is None and now >= time_is_up:
                     timed_out = not cancelled
                     time_is_up, kill_at = math.inf, now
@@ -201,18 +208,26 @@ class TaskProcess:
         moments = [moment for moment in times if moment is not None]
         until = min(moments)
         timeout = max(until - time.monotonic(), 0) if until < math.inf else None
-        sources = [*self._outputs, self._process, *self._ends, *others]
+        sources = [*self._outputs, *self._ends, *others]
+        if self._is_connected:
+            sources.append(self._process)
         ready, _, _ = select.select(sources, [], [], timeout)
         for descriptor in [one for one in ready if one in self._outputs]:
             self._pass_on(descriptor)
         return ready
 
-    def _ending(self) -> bytes:
-        """Return the message that the process sends at its end; empty if it sent none."""
-        try:
-            return self._process.recv(_MESSAGE_BYTES, socket.MSG_DONTWAIT)
-        except OSError:
-            return b""
+    def _ending(self, ready: list[Any]) -> bytes | None:
+        """Return the message that the process sent at its end, which is empty if it sent none.
+
+        None if it has not ended. It may have closed the connection, as programs do that replace it.
+        """
+        message = b""
+        if self._is_connected and not {self._process, *self._ends}.isdisjoint(ready):
+            with contextlib.suppress(OSError):
+                message = self._process.recv(_MESSAGE_BYTES, socket.MSG_DONTWAIT)
+            self._is_connected = bool(message)
+        has_ended = self._ends[0] in ready if self._ends else not self._is_connected
+        return message if message or has_ended else None
 
     def _pass_on(self, descriptor: int) -> bool:
         content = os.read(descriptor, _PIPE_BYTES)
@@ -280,14 +295,3 @@ def _peak_kb(ending: bytes) -> int:
         return int(json.loads(ending)["peak_kb"])
     except (KeyError, TypeError, ValueError):
         return 0
-
-
-def how(status: int) -> str:
-    """Return how a process with this wait status ended, in the words of Lambda's own reports."""
-    code = os.waitstatus_to_exitcode(status)
-    if code >= 0:
-        return f"exit status {code}"
-    if -code in _USERS_SIGNALS:
-        return f"signal: {signal.Signals(-code).name}"
-    description = signal.strsignal(-code) or str(-code)
-    return f"signal: {description.lower()}"

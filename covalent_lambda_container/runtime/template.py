@@ -82,6 +82,10 @@ class Template:
         prctl.hide_memory()
         prctl.adopt_orphans()
 
+    def restore_limits(self) -> None:
+        """Restore the handler's own limits, which a task may have lowered, as far as possible."""
+        self._limits.restored()
+
     def next_process(self) -> tuple[int, socket.socket]:
         """Return the id of the process for the next task, and the connection to it."""
         try:

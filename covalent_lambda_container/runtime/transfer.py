@@ -72,7 +72,11 @@ def download(
 
     def fill(start: int) -> int:
         part, size = _part(url, start, ends, clock)
-        os.pwrite(descriptor, part, start)
+        view, place = memoryview(part), start
+        while view:
+            # All of it, or the system says why not.
+            written = os.pwrite(descriptor, view, place)
+            view, place = view[written:], place + written
         return size
 
     size = fill(0)

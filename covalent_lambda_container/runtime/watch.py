@@ -9,6 +9,8 @@ import signal
 import time
 from collections.abc import Callable
 
+_FOUND = b"!"
+
 
 class CancelWatch:
     """A process that polls an object in S3 which lists cancelled tasks.
@@ -36,7 +38,7 @@ class CancelWatch:
             try:
                 while not _lists(look, url, task_id):
                     time.sleep(interval_s)
-                os.write(theirs, b"!")
+                os.write(theirs, _FOUND)
             finally:
                 os._exit(0)
         os.close(theirs)
@@ -44,6 +46,18 @@ class CancelWatch:
     def fileno(self) -> int:
         """Return the descriptor that becomes readable when the task was cancelled."""
         return self._found
+
+    def has_found(self) -> bool:
+        """Return whether the task was cancelled, if the descriptor is readable.
+
+        Otherwise the process has ended; the task, which has the same user, may have killed it.
+        """
+        return os.read(self._found, 1) == _FOUND
+
+    def go_on(self) -> None:
+        """Continue the process, which the task may have stopped."""
+        with contextlib.suppress(ProcessLookupError):
+            os.kill(self._pid, signal.SIGCONT)
 
     def close(self) -> None:
         """End the process."""

@@ -14,7 +14,7 @@ from typing import Any, Final
 from covalent_lambda_container import progress, step_log
 from covalent_lambda_container.concurrency.cancellation import Cancellation
 from covalent_lambda_container.concurrency.event_loop import BRIEF_BYTES, in_thread
-from covalent_lambda_container.errors import InvocationError, LambdaContainerError
+from covalent_lambda_container.errors import InvocationError, LambdaContainerError, UnusableAnswer
 from covalent_lambda_container.ports.functions import (
     ConnectionLost,
     CredentialsRefused,
@@ -110,6 +110,11 @@ class Invoker:
                 answer = await in_thread(validated, given, call.function_name)
             else:
                 answer = validated(given, call.function_name)
+            if answer["status"] == wire.CANCELLED and not cancellation.requested:
+                raise UnusableAnswer(
+                    f"Function {call.function_name} returned an unusable answer: its task was "
+                    "cancelled, which nobody has requested.",
+                )
             facts = {"function": call.function_name, "status": answer["status"]}
             facts |= answer["usage"]
             step_log.record("task.invoke", f"{call.dispatch_id}:{call.node_id}", started, facts)

@@ -5,10 +5,16 @@ from __future__ import annotations
 import importlib.util
 import json
 import sys
+import threading
+import time
 from importlib import metadata
 from typing import Final
 
 COVALENT: Final = "covalent"
+
+_FRESH_S: Final = 60.0
+"""How long the distributions that were found are remembered: reading the lists of their files takes
+a second, and all tasks of a wide lattice may miss the same module."""
 
 
 def advice(module: str) -> str:
@@ -21,6 +27,9 @@ def advice(module: str) -> str:
     module
         The full name, as in ModuleNotFoundError: ``"google.cloud.storage"``.
     """
+    if not all(part.isidentifier() for part in module.split(".")):
+        # A function may report anything.
+        return ""
     top = module.partition(".")[0]
     if top in sys.stdlib_module_names:
         return (
@@ -50,10 +59,40 @@ def advice(module: str) -> str:
     return ""
 
 
+class _Owners:
+    """The distributions of this machine, by what they install at the top level."""
+
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+        self._read_at = 0.0
+        self._path: list[str] = []
+        self._found: dict[str, list[metadata.Distribution]] = {}
+
+    def of(self, top: str) -> list[metadata.Distribution]:
+        """Return the distributions with a module or folder of this name."""
+        with self._lock:
+            now = time.monotonic()
+            if self._path != sys.path or now > self._read_at + _FRESH_S:
+                self._found, self._read_at, self._path = self._read(), now, list(sys.path)
+            return self._found.get(top, [])
+
+    @staticmethod
+    def _read() -> dict[str, list[metadata.Distribution]]:
+        found: dict[str, list[metadata.Distribution]] = {}
+        for distribution in metadata.distributions():
+            tops = {file.parts[0].partition(".")[0] for file in distribution.files or ()}
+            for top in tops:
+                found.setdefault(top, []).append(distribution)
+        return found
+
+
+_owners: Final = _Owners()
+
+
 def _owner(module: str) -> metadata.Distribution | None:
     """Find the distribution that installed a module."""
     path = module.replace(".", "/")
-    for distribution in metadata.distributions():
+    for distribution in _owners.of(module.partition(".")[0]):
         for file in distribution.files or ():
             if file.as_posix().startswith((f"{path}/", f"{path}.")):
                 return distribution

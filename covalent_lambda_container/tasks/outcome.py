@@ -84,7 +84,9 @@ def outcome_of(call: Call, answer: dict[str, Any]) -> Outcome:
     if status in (wire.CRASHED, wire.NOT_STORED):
         error, printed = answer["error"], answer["stdout"] + answer["stderr"]
         log = answer.get("log_tail") or printed
-        raise _explained(call, error["type"], error["message"], log)
+        problem = _explained(call, error["type"], error["message"], log)
+        problem.usage, problem.log_tail = answer.get("usage") or {}, answer.get("log_tail", "")
+        raise problem
     result = answer.get("result") or {}
     return Outcome(
         completed=status == wire.COMPLETED,
@@ -140,6 +142,12 @@ def _explained(call: Call, kind: str, message: str, log: str) -> InvocationError
             f"The task {where} did not begin: its function could not read it from S3: "
             f"{message}.{logged}",
             hint=_s3_advice(message, "s3:GetObject"),
+        )
+    if kind == "TaskNotKept":
+        return InvocationError(
+            f"The task {where} did not begin: its function could not keep it in memory: "
+            f"{message}.{logged}",
+            hint="Raise the option memory_size, or ephemeral_storage if /tmp is full.",
         )
     return FunctionCrashed(f"The task ended without an answer {where}: {kind}: {message}{logged}")
 

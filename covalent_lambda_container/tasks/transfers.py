@@ -8,6 +8,7 @@ import time
 from collections.abc import Awaitable, Callable
 from typing import Any, Final, TypeVar
 
+from covalent_lambda_container import progress
 from covalent_lambda_container.concurrency.event_loop import PerLoop, in_thread
 from covalent_lambda_container.errors import LambdaContainerError, UnusableAnswer
 from covalent_lambda_container.ports.stores import BlobStore
@@ -67,7 +68,12 @@ class Transfers:
         return await self.run(self._blobs.read, key, read_answer)
 
     async def patient_answer(self, key: str) -> dict[str, Any] | None:
-        """Return an answer that is only in S3: errors are retried for a minute."""
+        """Return an answer that is only in S3: errors are retried for a minute.
+
+        So are refusals. The task has run, and its answer is nowhere else; new credentials and
+        changed policies take effect within seconds. S3 does not refuse an object because it is
+        absent, since the dispatcher may list the bucket (`S3Bucket.check`).
+        """
         patience_ends = self._now() + UNREACHABLE_PATIENCE_S
         while True:
             try:
@@ -78,4 +84,5 @@ class Transfers:
                 if self._now() + LONGEST_DELAY_S > patience_ends:
                     raise
                 log.warning("Reading S3 object %s again: %s", key, exc)
+                progress.report(f"waiting for S3: {exc.message}")
             await self._sleep(LONGEST_DELAY_S)

@@ -11,7 +11,7 @@ from typing import Any, Final
 from covalent_lambda_container.model.specs import FunctionSpec
 from covalent_lambda_container.tasks.prices import PRICES_AS_OF, cost_usd, region_of
 
-_REPORT = re.compile(r"^REPORT RequestId: .*?\bBilled Duration: (\d+) ms\b", re.MULTILINE)
+_REPORT = re.compile(r"^REPORT RequestId: .*?\bBilled Duration: (\d{1,9}) ms\b", re.MULTILINE)
 
 
 def parse_report(log_tail: str) -> int | None:

@@ -12,7 +12,7 @@ from typing import Any
 
 import pytest
 
-from covalent_lambda_container.cli.task_text import harmless
+from covalent_lambda_container.errors import harmless
 from covalent_lambda_container.tasks.usage import parse_line
 
 Shown = list[tuple[float, str, str, str]]

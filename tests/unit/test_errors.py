@@ -21,6 +21,14 @@ def test_a_hint_is_part_of_the_message() -> None:
     assert str(LambdaContainerError("What was seen.")) == "What was seen."
 
 
+def test_an_error_is_harmless_on_a_terminal_whatever_it_quotes() -> None:
+    said = "\x1b]0;title\x07 \x1b[2J\x9b31m \u202egnp.exe 10%\r50%"
+    error = LambdaContainerError(f"It said {said}\n\tmore", hint=said)
+    assert str(error) == f"{error.message}\n{error.hint}"
+    assert not any(sign in str(error) for sign in "\x1b\x07\x9b\u202e\r")
+    assert error.message.endswith("50%\n\tmore")
+
+
 @pytest.mark.parametrize("kind", KINDS)
 def test_every_error_has_an_exit_status_and_a_meaning(kind: type[LambdaContainerError]) -> None:
     assert 1 <= kind.exit_code < 64

@@ -2,12 +2,21 @@
 
 from __future__ import annotations
 
+import asyncio
+from functools import partial
 from typing import Any
 
 import pytest
+from covalent._workflow.transport import TransportableObject
+from covalent.executor.utils.wrappers import wrapper_fn
 
+from covalent_lambda_container.concurrency.cancellation import Cancellation
+from covalent_lambda_container.covalent_api.task import read_task
+from covalent_lambda_container.errors import TaskTimedOut
+from covalent_lambda_container.executor.node_progress import WaitingNode
+from covalent_lambda_container.executor.wiring import service_for
 from covalent_lambda_container.model.places import recorded_place
-from covalent_lambda_container.tasks.usage import Usage
+from covalent_lambda_container.tasks.usage import Usage, parse_line
 from tests.fakes.account_server import (
     REPORT,
     Account,
@@ -118,3 +127,22 @@ def test_the_record_has_the_function_and_the_tag_of_its_image(
     assert used is not None
     assert used.function in account.functions
     assert len(used.image_tag) == 32
+
+
+@pytest.mark.parametrize("printed", ["", "before the end"])
+def test_a_task_whose_time_was_up_has_its_report_below_what_it_printed(
+    account: Account, given: dict[str, Any], printed: str
+) -> None:
+    error = {"type": "Sandbox.Timedout", "message": "Task timed out", "traceback": ""}
+    account.answer |= {"status": "crashed", "result": None, "error": error, "stderr": printed}
+    service = service_for(Executor(**given).options())
+    function = partial(wrapper_fn, TransportableObject(abs), [], [])
+    sent = read_task(function, [TransportableObject(-5)], {})
+    node = WaitingNode()
+    with pytest.raises(TaskTimedOut):
+        asyncio.run(service.run(sent, "dispatch", 0, cancellation=Cancellation(), waiting=node))
+    *above, line, nothing = node.activity.shown.stderr.split("\n")
+    assert (above, nothing) == ([printed] if printed else [], "")
+    used = parse_line(f"{line}\n", architecture="x86_64", ephemeral_storage_mb=512, timeout_s=60)
+    assert used is not None
+    assert (used.duration_ms, used.memory_mb) == (1234.5, 512)

@@ -10,9 +10,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from covalent_lambda_container.cli.node_logs import news, node_lines
-from covalent_lambda_container.cli.task_text import harmless
 from covalent_lambda_container.covalent_api.node_outputs import DispatchOutput, NodeOutput
-from covalent_lambda_container.errors import ConfigurationError
+from covalent_lambda_container.errors import ConfigurationError, harmless
 from covalent_lambda_container.runtime.capture import CapturedOutput
 
 

@@ -8,14 +8,17 @@ import os
 import re
 import signal
 import socket
+import threading
 import time
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 import pytest
 
 from covalent_lambda_container.runtime import wire
 from tests.fakes import FakeBlobStore
+from tests.fakes.examples import value_of
 from tests.unit.runtime.conftest import Process, Run
 
 
@@ -161,3 +164,75 @@ def test_a_task_that_was_not_cancelled_cannot_say_so(run: Run) -> None:
         time.sleep(30)
 
     assert run(signal_myself)["status"] == wire.CRASHED
+
+
+def replace_the_process() -> None:
+    os.execv("/bin/sh", ["sh", "-c", "yes | head -c 1000000; sleep 30"])
+
+
+def close_everything() -> None:
+    os.closerange(3, 1000)
+    os.write(1, b"y\n" * 500_000)
+    time.sleep(30)
+
+
+@pytest.mark.parametrize("work", [replace_the_process, close_everything])
+def test_a_task_that_closes_its_connection_goes_on_and_is_cancelled(
+    process: Process, event: dict[str, Any], blobs: FakeBlobStore, work: Callable[[], None]
+) -> None:
+    timer = threading.Timer(1, blobs.put, ("cancel", b'["task 1"]'))
+    timer.start()
+    started = time.monotonic()
+    answer = process.run(work, event=event)
+    timer.join()
+    assert answer["status"] == wire.CANCELLED
+    assert answer["stdout"].endswith("y\ny\n")
+    assert "bytes left out" in answer["stdout"]
+    assert time.monotonic() - started < 5
+
+
+# -- a task that attacks the process that watches --------------------------------------------------
+
+
+def signal_watchers(number: int) -> int:
+    """Send a signal to the handler's other children; return how many there are."""
+
+    def parent(pid: int) -> int:
+        return int(Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[1])
+
+    template, found = os.getppid(), 0
+    handler = parent(template)
+    for pid in (int(path.name) for path in Path("/proc").iterdir() if path.name.isdigit()):
+        with contextlib.suppress(OSError):
+            if parent(pid) == handler and pid != template:
+                os.kill(pid, number)
+                found += 1
+    return found
+
+
+def attack_watchers(number: int, seconds: float) -> int:
+    time.sleep(0.3)
+    found = signal_watchers(number)
+    time.sleep(seconds)
+    return found
+
+
+def test_a_task_whose_watching_process_died_is_not_cancelled(
+    process: Process, event: dict[str, Any]
+) -> None:
+    answer = process.run(attack_watchers, signal.SIGKILL, 0.3, event=event)
+    assert answer["status"] == wire.COMPLETED
+    assert value_of(answer["result"]["pickle"]) == 1
+
+
+@pytest.mark.parametrize("number", [signal.SIGKILL, signal.SIGSTOP])
+def test_a_task_that_attacks_the_watching_process_can_be_cancelled(
+    process: Process, event: dict[str, Any], blobs: FakeBlobStore, number: int
+) -> None:
+    timer = threading.Timer(1, blobs.put, ("cancel", b'["task 1"]'))
+    timer.start()
+    started = time.monotonic()
+    answer = process.run(attack_watchers, number, 20, event=event)
+    timer.join()
+    assert answer["status"] == wire.CANCELLED
+    assert time.monotonic() - started < 6

@@ -155,6 +155,14 @@ class Forger:
         return Reply(payload=self._payload)
 
 
+def test_a_cancellation_that_nobody_requested_is_unusable(
+    blobs: FakeBlobStore, clock: FakeClock
+) -> None:
+    invoker = Invoker(Forger(but(status="cancelled")), blobs, sleep=clock.pause, now=clock.now)
+    with pytest.raises(UnusableAnswer, match="which nobody has requested"):
+        asyncio.run(invoker.run(call(task(abs, -1), NAME), Cancellation()))
+
+
 @pytest.mark.parametrize("answer", FORGED.values(), ids=FORGED)
 def test_a_task_ends_with_that_error(answer: Any, blobs: FakeBlobStore, clock: FakeClock) -> None:
     invoker = Invoker(Forger(answer), blobs, sleep=clock.pause, now=clock.now)

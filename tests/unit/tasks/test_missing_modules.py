@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+import time
 from collections.abc import Callable
 from pathlib import Path
 
@@ -82,3 +83,16 @@ def test_covalent_is_no_package_to_name() -> None:
     text = advice("covalent._workflow.electron")
     assert "DepsPip" not in text
     assert "refer to it" in text
+
+
+@pytest.mark.parametrize("module", ["os.\x1b[2J", "", "..", "a/b", "a\0b", "\ud800", "x y", "a-b"])
+def test_what_is_no_modules_name_is_nobodys(module: str) -> None:
+    assert advice(module) == ""
+
+
+def test_many_tasks_that_miss_modules_do_not_keep_the_dispatcher_busy() -> None:
+    advice("nosuchmodule")
+    started = time.thread_time()
+    for number in range(50):
+        assert advice(f"nosuchmodule{number}") == ""
+    assert time.thread_time() - started < 1

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import os
+import resource
 import signal
 import time
+from pathlib import Path
 
 import pytest
 
@@ -87,6 +89,29 @@ def test_a_function_that_s3_denies_its_objects_says_which_permission_is_missing(
     said = "did not begin: its function could not read it" if argument else "was not run again"
     assert said in str(caught.value)
     assert functions.offers == 1
+
+
+def test_a_function_without_room_for_a_task_does_not_blame_s3(
+    invoker: Runner, functions: FakeFunctions
+) -> None:
+    def lower_the_handlers_file_size() -> None:
+        template = Path(f"/proc/{os.getppid()}/stat").read_text()
+        handler = int(template.rpartition(")")[2].split()[1])
+        resource.prlimit(handler, resource.RLIMIT_FSIZE, (1000, 1000))
+
+    assert invoker.run(call(task(lower_the_handlers_file_size), NAME)).completed
+    with pytest.raises(InvocationError, match="could not keep it in memory:") as caught:
+        invoker.run(call(task(len, bytes(LARGE)), NAME, timeout_s=30))
+    assert not isinstance(caught.value, FunctionCrashed), "it would be rerun"
+    assert "ephemeral_storage" in str(caught.value)
+    assert "read it from S3" not in str(caught.value)
+
+
+def test_the_measurements_of_a_task_that_died_are_part_of_its_error(invoker: Runner) -> None:
+    with pytest.raises(FunctionCrashed) as caught:
+        invoker.run(call(task(os._exit, 3), NAME))
+    assert caught.value.usage["duration_ms"] > 0
+    assert caught.value.usage["cold"] is True
 
 
 def test_a_small_answer_arrives_although_s3_denies_the_function_its_object(

@@ -42,6 +42,8 @@ REPORT = (
         ("START RequestId: 1 Version: $LATEST\nEND RequestId: 1\n", None),
         (REPORT.format(billed=2001), 2001),
         ("START\nprinted\nEND\n" + REPORT.format(billed=2001), 2001),
+        # A task's own text.
+        (REPORT.format(billed="9" * 5000), None),
         (REPORT.format(billed=2001).rstrip(), 2001),
         (REPORT.format(billed=2001) + "XRAY TraceId: 1-5\tSegmentId: 2\tSampled: true\n", 2001),
         # What the task printed itself is not Lambda's word.

@@ -231,11 +231,11 @@ def _configuration(given: dict[str, Any]) -> dict[str, Any]:
 
     The identity that set the account up is left out: the dispatcher must not be its administrator.
     """
-    from covalent_lambda_container.options.resolve import resolve
+    from covalent_lambda_container.options.resolve import resolve, specified
 
     configured = resolve({}).model_dump()
     return {
         name: value
-        for name, value in given.items()
-        if value is not None and value != configured[name] and name not in _IDENTITY
+        for name, value in specified(given).items()
+        if value != configured[name] and name not in _IDENTITY
     }

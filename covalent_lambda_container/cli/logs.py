@@ -118,16 +118,14 @@ def _of_dispatch(
     from covalent_lambda_container.covalent_api.dispatch_nodes import read_nodes
     from covalent_lambda_container.covalent_api.workflow import executor_options
     from covalent_lambda_container.errors import ConfigurationError
-    from covalent_lambda_container.options.schema import Options
+    from covalent_lambda_container.options.resolve import overridden
 
-    changes = {name: value for name, value in given.items() if value is not None}
     found: dict[str, Logs] = {}
     for node in read_nodes(dispatch_id, server).nodes:
         function = function_of(node)
         if function and function not in found:
-            options = executor_options({"attributes": node.attributes}).model_dump()
-            stores = wiring().account_stores_for(Options.check(options | changes))
-            found[function] = stores.logs
+            options = overridden(executor_options({"attributes": node.attributes}), given)
+            found[function] = wiring().account_stores_for(options).logs
     if not found:
         raise ConfigurationError(
             f"No task of dispatch {dispatch_id!r} has recorded a function that it ran on.",

@@ -133,7 +133,7 @@ class Engine:
     def _client(self) -> Iterator[docker.DockerClient]:
         address = engine_address()
         with (
-            explained("be asked", address),
+            explained("be checked", address),
             contextlib.closing(connect(address, timeout_s=math.ceil(self._timeout_s))) as client,
         ):
             yield client

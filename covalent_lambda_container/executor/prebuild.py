@@ -18,7 +18,7 @@ from covalent_lambda_container.executor.image_spec import (
 from covalent_lambda_container.executor.service import Service
 from covalent_lambda_container.functions.description import description
 from covalent_lambda_container.model.specs import ImageReference, ImageSpec
-from covalent_lambda_container.options.resolve import specified
+from covalent_lambda_container.options.resolve import overridden
 from covalent_lambda_container.options.schema import Options
 from covalent_lambda_container.packages.requirements import without_hashes
 from covalent_lambda_container.progress import ReportProgress
@@ -99,7 +99,6 @@ def build_targets(
         Returns, for options, the function that reads the contents of images in their registry;
         used for tasks with values as arguments.
     """
-    changes = specified(given)
     targets: dict[tuple[str, str], BuildTarget] = {}
     failures: dict[str, LambdaContainerError] = {}
     for item in tasks:
@@ -107,7 +106,7 @@ def build_targets(
         if python_version:
             task = replace(task, python_version=python_version)
         try:
-            options = Options.check(item.options.model_dump() | changes)
+            options = overridden(item.options, given)
             known = contents_of(options) if task.origins else nothing_known
             spec = image_spec(options, task, contents_of=known)
         except LambdaContainerError as exc:

@@ -123,8 +123,8 @@ class Service:
         name = f"{dispatch_id}:{node_id}"
         electron = await self._growth.electron(task)
         memory_mb = self._growth.start_mb(electron)
+        once = partial(self._run_once, task, dispatch_id, node_id, cancellation, waiting)
         while True:
-            once = partial(self._run_once, task, dispatch_id, node_id, cancellation, waiting)
             try:
                 outcome = await once(memory_mb)
                 more_mb = self._growth.more_mb(electron, memory_mb) if ran_out(outcome) else None

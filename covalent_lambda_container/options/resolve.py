@@ -68,6 +68,22 @@ def specified(values: Mapping[str, Any]) -> dict[str, Any]:
     }
 
 
+def overridden(options: Options, given: Mapping[str, Any]) -> Options:
+    """Return options with others in their place, as far as these are given.
+
+    Parameters
+    ----------
+    given
+        Values by option name, as `specified` reads them.
+
+    Raises
+    ------
+    ConfigurationError, RequirementError
+        A value is invalid.
+    """
+    return Options.check(options.model_dump() | specified(given))
+
+
 def _warn_of_unknown(configured: Mapping[str, Any]) -> None:
     """Warn once about names in the configuration that are not options.
 

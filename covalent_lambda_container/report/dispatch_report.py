@@ -19,6 +19,8 @@ COLUMNS: Final = (
     *("electron", "node", "state", "wait", "start", "duration", "peak memory", "cost"),
 )
 _UNKNOWN: Final = "–"
+_STATES: Final = {"NEW_OBJECT": "not started"}
+"""States whose names mean something to Covalent only."""
 
 
 @dataclass(frozen=True)
@@ -148,14 +150,14 @@ def _document(one: Electron) -> dict[str, Any]:
 
 
 def _row(one: Electron) -> list[str]:
-    used = one.used
+    used, state = one.used, _STATES.get(one.state, one.state.lower())
     if used is None:
-        return [one.name, str(one.node_id), one.state.lower(), *[_UNKNOWN] * 5]
+        return [one.name, str(one.node_id), state, *[_UNKNOWN] * 5]
     cost = _UNKNOWN if used.cost_usd is None else dollars(used.cost_usd)
     return [
         one.name,
         str(one.node_id),
-        one.state.lower(),
+        state,
         _UNKNOWN if one.wait_s is None else seconds(one.wait_s),
         "cold" if used.cold else "warm",
         seconds(used.duration_ms / 1000),

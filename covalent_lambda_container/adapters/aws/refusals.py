@@ -68,14 +68,20 @@ def permission_advice(exc: ClientError) -> str:
     )
 
 
+def local_stack_advice(url: str) -> str:
+    """Return advice for an endpoint on this machine that is gone; an empty string for others."""
+    parts = urlsplit(url)
+    if parts.hostname not in OWN_NAMES:
+        return ""
+    port = f" --port {parts.port}" if parts.port else ""
+    return f"If this is the local stack, start it: covalent-lambda local up{port}"
+
+
 def endpoint_advice(url: str) -> str:
     """Return advice for an endpoint of AWS that cannot be reached."""
-    parts = urlsplit(url)
-    if parts.hostname in OWN_NAMES:
-        up = f"covalent-lambda local up{f' --port {parts.port}' if parts.port else ''}"
+    if start := local_stack_advice(url):
         return (
-            f"If this is the local stack, start it: {up}\n"
-            "Otherwise, check the option endpoint_url and the variable AWS_ENDPOINT_URL."
+            f"{start}\nOtherwise, check the option endpoint_url and the variable AWS_ENDPOINT_URL."
         )
     match = _REGION.search(url)
     if match and match[1] not in _regions():

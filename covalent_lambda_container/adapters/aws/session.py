@@ -27,7 +27,7 @@ from covalent_lambda_container.adapters.aws import partitions
 from covalent_lambda_container.adapters.aws.aws_errors import explained
 from covalent_lambda_container.adapters.aws.credential_source import CredentialSource
 from covalent_lambda_container.adapters.aws.credentials import CurrentCredentials
-from covalent_lambda_container.adapters.aws.refusals import OWN_NAMES
+from covalent_lambda_container.adapters.aws.refusals import OWN_NAMES, local_stack_advice
 from covalent_lambda_container.adapters.aws.refused_requests import repeat_refused_requests
 from covalent_lambda_container.concurrency.event_loop import PerLoop, in_thread
 from covalent_lambda_container.errors import ConfigurationError
@@ -275,7 +275,9 @@ def _core_session(target: AwsTarget) -> botocore.session.Session:
         if not path.is_file():
             raise ConfigurationError(
                 f"AWSLambdaContainerExecutor option credentials_file={target.credentials_file!r}: "
-                "the file does not exist on the dispatcher's machine."
+                "the file does not exist on the dispatcher's machine.",
+                # A stopped stack has removed it.
+                hint=local_stack_advice(target.endpoint_url),
             )
         core.set_config_variable("credentials_file", str(path))
     if target.profile:

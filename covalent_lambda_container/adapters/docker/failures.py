@@ -26,6 +26,11 @@ ENGINE_ERRORS: Final = (
 """Errors raised by docker-py, which passes on those of the libraries below it."""
 
 _NO_SPACE: Final = "no space left on device"
+_START_ONE: Final = (
+    "Start a Docker engine on the dispatcher's machine (check with 'docker info'), or set "
+    "DOCKER_HOST or a Docker context. An engine is needed only for images that are not in ECR yet: "
+    "'covalent-lambda prebuild' puts them there from another machine."
+)
 
 
 @contextmanager
@@ -50,9 +55,13 @@ def explained(
     except ENGINE_ERRORS as exc:
         # URLs with build arguments must not become part of a traceback either.
         is_private = without_build_arguments(str(exc)) != str(exc)
-        raise ImageBuildError(
-            f"Docker could not {operation}: {reason(exc)}", hint=_hint(exc, address, refused)
-        ) from (None if is_private else exc)
+        hint = _hint(exc, address, refused)
+        why = reason(exc)
+        if hint is _START_ONE:
+            why = f"no engine answers{_where(address)}: {_of_system(exc) or why}"
+        raise ImageBuildError(f"Docker could not {operation}: {why}", hint=hint) from (
+            None if is_private else exc
+        )
 
 
 def reason(exc: BaseException) -> str:
@@ -66,7 +75,7 @@ def reason(exc: BaseException) -> str:
 
 def _hint(exc: BaseException, address: EngineAddress | None, refused: str) -> str:
     """Return advice for a kind of failure."""
-    where = f" at {address}" if address else ""
+    where = _where(address)
     causes = list(_causes(exc))
     if _NO_SPACE in str(exc):
         return (
@@ -92,13 +101,18 @@ def _hint(exc: BaseException, address: EngineAddress | None, refused: str) -> st
     if "fetching server API version" in str(exc) or any(
         isinstance(each, ConnectionError | FileNotFoundError) for each in causes
     ):
-        return (
-            f"No engine answers{where}. Start a Docker engine on the dispatcher's machine (check "
-            "with 'docker info'), or set DOCKER_HOST or a Docker context. An engine is needed only "
-            "for images that are not in ECR yet: 'covalent-lambda prebuild' puts them there from "
-            "another machine."
-        )
+        return _START_ONE
     return "Check the engine with 'docker info'; its log may say more."
+
+
+def _where(address: EngineAddress | None) -> str:
+    return f" at {address}" if address else ""
+
+
+def _of_system(exc: BaseException) -> str:
+    """Return the system's reason for an error, without what docker-py has around it."""
+    said = [each.strerror for each in _causes(exc) if isinstance(each, OSError)]
+    return next(filter(None, reversed(said)), "")
 
 
 def _causes(exc: BaseException) -> Iterator[BaseException]:

@@ -387,6 +387,17 @@ def test_a_credentials_file_that_is_not_there_is_named(tmp_path: Path) -> None:
         AwsClients(target)
 
 
+def test_a_credentials_file_of_a_stopped_local_stack_says_how_to_start_it(tmp_path: Path) -> None:
+    for url, said in (("http://localhost:4577", "local up --port 4577"), ("", "")):
+        target = AwsTarget(credentials_file=str(tmp_path / "absent"), endpoint_url=url)
+        with pytest.raises(
+            ConfigurationError, match=r"credentials_file=.*does not exist"
+        ) as caught:
+            AwsClients(target)
+        assert said in str(caught.value)
+        assert ("local stack" in str(caught.value)) is bool(url)
+
+
 def test_a_profile_that_does_not_exist_is_named(credentials_file: str) -> None:
     with pytest.raises(ConfigurationError, match="other"):
         AwsClients(AwsTarget(credentials_file=credentials_file, profile="other"))

@@ -80,8 +80,14 @@ def test_an_engine_with_a_certificate_of_another_authority_is_not_trusted(
 @pytest.mark.parametrize(
     ("host", "hint"),
     [
-        ("unix:///nowhere/docker.sock", r"No engine answers at unix:///nowhere/docker.sock"),
-        ("tcp://127.0.0.1:1", r"No engine answers at tcp://127.0.0.1:1 \(DOCKER_HOST\)"),
+        (
+            "unix:///nowhere/docker.sock",
+            r"answers at unix:///nowhere/docker.sock \(DOCKER_HOST\): No such file or directory\n",
+        ),
+        (
+            "tcp://127.0.0.1:1",
+            r"no engine answers at tcp://127.0.0.1:1 \(DOCKER_HOST\): Connection refused\n",
+        ),
         ("ssh://me@127.0.0.1:1", r"pip install 'docker\[ssh\]'"),
     ],
 )

@@ -40,7 +40,6 @@ _IN_CACHE: Final = (
     ("composed image", "images/*"),
     ("wheels", "wheels/*"),
     ("wheels", "uv"),
-    ("root image", "roots/*"),
     ("unfinished build", f"{SCRATCH}*"),
 )
 """Kinds of files that builds leave in the cache folder; modification times record the last use."""

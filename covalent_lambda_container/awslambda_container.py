@@ -5,11 +5,12 @@ Covalent derives the plugin's short name from this module's name.
 
 from __future__ import annotations
 
+import contextlib
 import dataclasses
 import importlib
 import logging
 import sys
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from typing import TYPE_CHECKING, Any
 
 from covalent._shared_files import TaskRuntimeError
@@ -41,6 +42,7 @@ from covalent_lambda_container.covalent_api import (
 )
 from covalent_lambda_container.covalent_api import task as covalent_task
 from covalent_lambda_container.covalent_api.configured_executor import ConfiguredExecutor
+from covalent_lambda_container.errors import InvocationError
 from covalent_lambda_container.executor.node_progress import NodeProgress
 from covalent_lambda_container.model.names import SHORT_NAME
 from covalent_lambda_container.model.places import Place
@@ -131,10 +133,11 @@ class AWSLambdaContainerExecutor(ConfiguredExecutor):
         node_id: int,
         cancellation: Cancellation,
     ) -> Outcome | Any:
-        if covalent_task.size_of(function, args, kwargs) < _READ_ON_LOOP:
-            task = _read(function, args, kwargs)
-        else:
-            task = await in_thread(_read, function, args, kwargs)
+        with _errors_of_form():
+            if covalent_task.size_of(function, args, kwargs) < _READ_ON_LOOP:
+                task = _read(function, args, kwargs)
+            else:
+                task = await in_thread(_read, function, args, kwargs)
         if not isinstance(task, covalent_task.Task):
             return task
         if task.refers_to_covalent:
@@ -255,6 +258,19 @@ def _read(function: Callable[..., Any], args: list[Any], kwargs: dict[str, Any])
     if result is None:
         result = post_processing.lattice_result(function, args, kwargs)
     return covalent_task.read_task(function, args, kwargs) if result is None else result
+
+
+@contextlib.contextmanager
+def _errors_of_form() -> Iterator[None]:
+    """Explain the errors raised by values that Covalent does not pass on by itself."""
+    try:
+        yield
+    except (AttributeError, KeyError, IndexError, ValueError) as exc:
+        raise InvocationError(
+            "The electron does not have the form in which Covalent passes it on: "
+            f"{type(exc).__name__}: {str(exc)[:200]}.",
+            hint="If it belongs to a sublattice, a task or a package may have forged its graph.",
+        ) from exc
 
 
 def _complete_registration() -> None:

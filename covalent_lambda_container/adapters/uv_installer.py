@@ -12,7 +12,8 @@ import platform
 import re
 import sys
 import tempfile
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
 from importlib import metadata
 from pathlib import Path
 from types import MappingProxyType
@@ -38,6 +39,10 @@ from covalent_lambda_container.packages.package_indexes import PROJECT, bound_to
 from covalent_lambda_container.packages.wheel_platforms import MACHINES, platform_name
 from covalent_lambda_container.ports.installer import OVERRIDES, WheelsMissing
 
+_INSTALL: Final = (
+    *("pip", "install", "--no-config", "--no-python-downloads", "--no-progress"),
+    *("--color", "never", "--no-compile-bytecode"),
+)
 _UNSATISFIABLE: Final = 1
 """uv's exit status if requirements cannot be satisfied; others mean that it could not find out
 (uv's reference, "Exit codes", read 2026-11)."""
@@ -80,7 +85,7 @@ class UvInstaller:
         settings
             How to reach the package indexes.
         python_version, architecture, glibc
-            The platform to install for: ``"3.11"``, ``"arm64"``, ``"2.34"``.
+            The platform: ``"3.11"``, ``"arm64"``, ``"2.34"``.
         options
             Further options of ``uv pip install``.
 
@@ -93,31 +98,23 @@ class UvInstaller:
             the reason and uv's output.
         """
         make_private(self._cache)
-        requirements, settings = bound_to_indexes(requirements, settings)
-        for name, text in requirements.items():
-            (scratch / name).parent.mkdir(exist_ok=True)
-            (scratch / name).write_text(text, "utf-8")
         command = [
-            uv.find_uv_bin(),
-            *("pip", "install", "--no-config", "--no-python-downloads", "--no-progress"),
-            *("--color", "never", "--no-compile-bytecode", "--no-build"),
+            *(uv.find_uv_bin(), *_INSTALL, "--no-build"),
             # pip chooses the best version of all indexes: a public index could supply a newer
             # version of a private package, even if just the private index's password is wrong.
             *("--index-strategy", "first-index"),
             *("--cache-dir", str(self._cache)),
             *("--python", sys.executable, "--python-version", python_version),
             *("--python-platform", platform_name(architecture, glibc)),
-            *("--target", str(target), "--requirements", "requirements.txt"),
-            *options,
+            *("--target", str(target), *options),
         ]
-        if OVERRIDES in requirements:
-            command += ["--overrides", OVERRIDES]
-        if PROJECT in requirements:
-            command += ["--requirements", PROJECT]
+        texts, bound = bound_to_indexes(requirements, settings)
+        whole = [*command, *_written(texts, scratch)]
         try:
-            _run(command, settings, scratch)
+            _run(whole, bound, scratch)
         except _Unsatisfiable as exc:
-            self._without_mirrors(command, settings, scratch, str(exc))
+            newest = functools.partial(_newest, command, settings, scratch)
+            self._without_mirrors(whole, bound, scratch, str(exc), newest)
         mark_used(self._cache)
 
     def build_wheel(
@@ -150,9 +147,7 @@ class UvInstaller:
         with tempfile.TemporaryDirectory(dir=folder.parent) as made:
             scratch = Path(made)
             command = [
-                uv.find_uv_bin(),
-                *("pip", "install", "--no-config", "--no-python-downloads", "--no-progress"),
-                *("--color", "never", "--no-compile-bytecode", "--no-deps"),
+                *(uv.find_uv_bin(), *_INSTALL, "--no-deps"),
                 *("--index-strategy", "first-index", "--no-binary", name),
                 # Not the usual cache: it may have a wheel that was built with other variables.
                 *("--cache-dir", str(scratch / "cache"), "--python", sys.executable),
@@ -181,19 +176,16 @@ class UvInstaller:
     ) -> Path:
         """Return uv's executable for Linux on a processor, to be run in a container.
 
-        It is this machine's own if that runs there, so that no index needs to have uv.
+        It is this machine's own if that runs there: no index needs to have it.
 
         Parameters
         ----------
         scratch
             Folder for an executable from an index.
-        settings, python_version, architecture, glibc
-            See `install`.
-
         Raises
         ------
         ImageBuildError
-            This machine's does not run there, and no index has it.
+            No index has it.
         """
         if sys.platform == "linux" and platform.machine() == MACHINES[architecture]:
             return Path(uv.find_uv_bin())
@@ -202,7 +194,8 @@ class UvInstaller:
             {"requirements.txt": f"uv=={metadata.version('uv')}\n"},
             target,
             scratch,
-            settings=settings,
+            # Those are of the packages of a lock, and of no others.
+            settings=replace(settings, package_indexes=()),
             python_version=python_version,
             architecture=architecture,
             glibc=glibc,
@@ -211,14 +204,16 @@ class UvInstaller:
         return target / "bin" / "uv"
 
     def _without_mirrors(
-        self, command: list[str], settings: IndexSettings, scratch: Path, said: str
+        self,
+        command: list[str],
+        settings: IndexSettings,
+        scratch: Path,
+        said: str,
+        newest: Callable[[str], str],
     ) -> None:
         """Retry without mirrors on this machine, which may lack a version; else raise the reason.
 
-        Parameters
-        ----------
-        said
-            uv's output from the first attempt.
+        `said` is uv's output from the first attempt; `newest` returns a package's newest version.
         """
         shared = settings.without_local_mirrors()
         if shared != settings:
@@ -232,7 +227,7 @@ class UvInstaller:
         why = _python_excluded(command, shared, scratch, names) if names else ""
         if names and not why:
             raise WheelsMissing(said)
-        raise unsatisfiable(why or said, functools.partial(_newest, command, shared, scratch))
+        raise unsatisfiable(why or said, newest)
 
 
 class _Unsatisfiable(Exception):
@@ -244,8 +239,7 @@ def _python_excluded(
 ) -> str:
     """Return uv's words if packages without wheels exclude the image's Python, or ``""``.
 
-    What needs another Python is not worth a build. uv finds out from what the index has said and is
-    in its cache: without network there is no source that it could run.
+    What needs another Python is not worth a build. uv knows from its cache, without network.
     """
     remote = without_local_sources(settings)
     if remote is None:
@@ -262,13 +256,24 @@ def _python_excluded(
     return ""
 
 
+def _written(texts: Mapping[str, str], folder: Path) -> list[str]:
+    """Write requirements files into a folder; return uv's options that refer to them."""
+    for name, text in texts.items():
+        (folder / name).parent.mkdir(parents=True, exist_ok=True)
+        (folder / name).write_text(text, "utf-8")
+    options = ["--requirements", "requirements.txt"]
+    options += ["--overrides", OVERRIDES] if OVERRIDES in texts else []
+    return options + (["--requirements", PROJECT] if PROJECT in texts else [])
+
+
 def _newest(command: list[str], settings: IndexSettings, scratch: Path, name: str) -> str:
-    """Return the newest version of a package that could be installed, or ``""``."""
-    listed = scratch / "newest.txt"
-    listed.write_text(f"{name}\n", "utf-8")
-    query = [listed.name if part in ("requirements.txt", PROJECT) else part for part in command]
+    """Return the newest version of a package in the index that it would come from, or ``""``."""
+    folder = scratch / "newest"
+    shared = settings.without_local_mirrors()
+    texts, bound = bound_to_indexes({"requirements.txt": f"{name}\n"}, shared)
+    query = [*command, *_written(texts, folder)]
     try:
-        said = _run([*query, "--dry-run", "--no-deps"], settings, scratch)
+        said = _run([*query, "--dry-run", "--no-deps"], bound, folder)
     except (_Unsatisfiable, ImageBuildError):
         return ""
     match = re.search(rf"^ \+ {re.escape(name)}==(\S+)", said, re.MULTILINE | re.IGNORECASE)

@@ -6,6 +6,7 @@ import contextlib
 import os
 import signal
 import subprocess
+import tempfile
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
@@ -18,7 +19,8 @@ def run_program(
     """Run a program without input; return its exit status and what it wrote, errors included.
 
     It is killed, with all that it has started, when the work is cancelled or this thread is
-    interrupted.
+    interrupted. What it leaves running when it ends, such as a keyring's agent, is not waited for,
+    although it may have the output open: that goes through a file.
 
     Parameters
     ----------
@@ -32,18 +34,19 @@ def run_program(
     Cancelled
         The work was cancelled.
     """
-    with subprocess.Popen(
-        command,
-        cwd=folder,
-        env=dict(environment),
-        stdin=subprocess.DEVNULL,
-        stdout=subprocess.PIPE,
-        stderr=subprocess.STDOUT,
-        text=True,
-        errors="replace",
-        # What it starts can be killed with it.
-        start_new_session=True,
-    ) as process:
+    with (
+        tempfile.TemporaryFile() as output,
+        subprocess.Popen(
+            command,
+            cwd=folder,
+            env=dict(environment),
+            stdin=subprocess.DEVNULL,
+            stdout=output,
+            stderr=subprocess.STDOUT,
+            # What it starts can be killed with it.
+            start_new_session=True,
+        ) as process,
+    ):
 
         def kill() -> None:
             # macOS refuses for one that has ended.
@@ -52,9 +55,10 @@ def run_program(
 
         try:
             with cancellable.stopped_by(kill):
-                output, _ = process.communicate()
+                process.wait()
                 cancellable.check()
         except BaseException:
             kill()
             raise
-        return process.returncode, output
+        output.seek(0)
+        return process.returncode, output.read().decode("utf-8", "replace").replace("\r\n", "\n")

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from collections import Counter
 from collections.abc import Iterable, Mapping
+from graphlib import CycleError, TopologicalSorter
 from typing import Any, Final
 
 from covalent._shared_files.defaults import (
@@ -97,6 +98,7 @@ def _check_manifest(
     _check_hooks(owner, files, lattice["assets"], limits)
     graph = lattice["transport_graph"]
     _check_groups(graph["nodes"])
+    _check_order(graph)
     for node in graph["nodes"]:
         name = node["metadata"]["name"]
         owner = f"node {name[:80]!r}"
@@ -134,6 +136,20 @@ def _check_groups(nodes: list[Any]) -> None:
             raise refused(f"node {name[:80]!r} has an id or a group that is not its own")
         if is_parameter and (groups[group] > 1 or group != node["id"]):
             raise refused(f"node {name[:80]!r} is in a group with others")
+
+
+def _check_order(graph: Mapping[str, Any]) -> None:
+    """Check that groups do not wait for each other, which Covalent would do for ever."""
+    group = {node["id"]: node["metadata"]["task_group_id"] for node in graph["nodes"]}
+    waits_for: dict[int, set[int]] = {}
+    for link in graph["links"]:
+        source, target = link["source"], link["target"]
+        if group[source] != group[target] or source == target:
+            waits_for.setdefault(group[target], set()).add(group[source])
+    try:
+        TopologicalSorter(waits_for).prepare()
+    except CycleError:
+        raise refused("its nodes wait for each other") from None
 
 
 def _check_assets(owner: str, assets: Mapping[str, Any], uris: set[str]) -> None:

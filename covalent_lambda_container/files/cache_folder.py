@@ -48,6 +48,11 @@ _OWN_TAG: Final = f"""{_SIGNATURE}
 _EMPTYING_S: Final = 600.0
 """Removing files takes no longer; after this time, a build continues without the lock."""
 _PRIVATE: Final = 0o700
+_REFUSALS: Final = (
+    *(errno.EACCES, errno.EEXIST, errno.EIO, errno.ELOOP, errno.ENAMETOOLONG, errno.ENOTDIR),
+    *(errno.EPERM, errno.EROFS, errno.ESTALE),
+)
+"""What a system answers that cannot, or may not, write to a folder."""
 _LOCKS: Final = "locks"
 _OWN: Final = (
     *(_LOCK, _TAG, _LOCKS),
@@ -62,7 +67,11 @@ def make_private(folder: Path) -> None:
     One in a folder that its owner shares with a group is for that group as well.
     """
     for missing in reversed([each for each in (folder, *folder.parents) if not each.exists()]):
-        missing.mkdir(mode=_mode_in(missing.parent), exist_ok=True)
+        mode = _mode_in(missing.parent)
+        missing.mkdir(mode=mode, exist_ok=True)
+        if mode != _PRIVATE:
+            # Whatever the umask.
+            missing.chmod(stat.S_IMODE(missing.stat().st_mode) | mode)
 
 
 def _mode_in(folder: Path) -> int:
@@ -115,7 +124,9 @@ def _foreign(found: Path, cache: Path) -> ConfigurationError:
 
 def mark_used(path: Path) -> None:
     """Set the modification time of a file or folder, which records its last use."""
-    os.utime(path)
+    # It may be another user's, of a folder that a group shares.
+    with contextlib.suppress(PermissionError):
+        os.utime(path)
 
 
 def tag(cache: Path) -> None:
@@ -193,11 +204,16 @@ def emptying(cache: Path, wait: Callable[[], object]) -> Iterator[None]:
 
 
 @contextmanager
-def full_disk_explained(cache: Path) -> Iterator[None]:
-    """Turn the system's error for a full disk into an `ImageBuildError` with advice."""
+def disk_errors_explained(cache: Path) -> Iterator[None]:
+    """Turn errors of a disk that is full, or refuses files, into `ImageBuildError` with advice."""
     try:
         yield
     except OSError as exc:
+        if _is_refused(exc, cache):
+            raise ImageBuildError(
+                f"The image could not be built: {exc}.",
+                hint="Set the option cache_dir to a folder that the dispatcher may write to.",
+            ) from exc
         if exc.errno not in (errno.ENOSPC, errno.EDQUOT):
             raise
         raise ImageBuildError(
@@ -205,6 +221,13 @@ def full_disk_explained(cache: Path) -> Iterator[None]:
             hint=f"Free space in {cache} with 'covalent-lambda gc --local', or set the option "
             "cache_dir to another folder.",
         ) from exc
+
+
+def _is_refused(error: OSError, cache: Path) -> bool:
+    """Return whether the system refuses to write to a file of the cache folder."""
+    refused = error.errno in _REFUSALS
+    named = error.filename if isinstance(error.filename, str | Path) else ""
+    return refused and Path(named).is_relative_to(cache)
 
 
 @contextmanager

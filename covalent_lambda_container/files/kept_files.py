@@ -20,7 +20,7 @@ log = logging.getLogger(__name__)
 
 def find_kept(folder: Path, key: str) -> Path | None:
     """Return the file that was kept for a key, or None; one that was damaged is removed."""
-    for file in sorted(folder.glob(f"{key}-*")):
+    for file in _files_of(folder, key):
         # Another process may remove it.
         with contextlib.suppress(FileNotFoundError):
             if file.name == _name(file, key):
@@ -38,6 +38,14 @@ def keep(made: Path, folder: Path, key: str) -> Path:
     """
     make_private(folder)
     return made.replace(folder / _name(made, key))
+
+
+def _files_of(folder: Path, key: str) -> list[Path]:
+    # A pattern would be compiled for each key, and stay in memory.
+    try:
+        return sorted(each for each in folder.iterdir() if each.name.startswith(f"{key}-"))
+    except FileNotFoundError:
+        return []
 
 
 def _name(file: Path, key: str) -> str:

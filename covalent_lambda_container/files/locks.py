@@ -138,7 +138,8 @@ def released(file: IO[bytes]) -> Iterator[None]:
 def opened(path: Path) -> IO[bytes]:
     """Open a lock file, which is created when it is missing.
 
-    Another user's is opened for reading, which is enough to lock it. In a folder that others may
+    Users outside of its group cannot lock it. Another user's is opened for reading, which is enough
+    to lock it. In a folder that others may
     write to, there may be anything: links are not followed, and nothing waits for a pipe's reader.
 
     Raises
@@ -148,7 +149,7 @@ def opened(path: Path) -> IO[bytes]:
     """
     flags = os.O_CREAT | os.O_NONBLOCK | os.O_NOFOLLOW | os.O_CLOEXEC
     try:
-        descriptor = os.open(path, os.O_RDWR | flags, 0o666)
+        descriptor = os.open(path, os.O_RDWR | flags, 0o660)
     except PermissionError:
         descriptor = os.open(path, os.O_RDONLY | flags & ~os.O_CREAT)
     file = os.fdopen(descriptor, "rb")

@@ -22,7 +22,7 @@ from covalent_lambda_container.concurrency.background import Background, backgro
 from covalent_lambda_container.errors import ImageBuildError
 from covalent_lambda_container.files.archives import Member, files
 from covalent_lambda_container.files.cache_folder import (
-    full_disk_explained,
+    disk_errors_explained,
     remove_leftovers,
     scratch,
     using,
@@ -106,7 +106,7 @@ class TaskImageBuilder:
                 hint="Set bash_deps='runtime' to run it before each task, or build the image where "
                 "there is an engine: 'covalent-lambda prebuild --builder docker'.",
             )
-        with full_disk_explained(self._cache), using(self._cache), ExitStack() as cleanup:
+        with disk_errors_explained(self._cache), using(self._cache), ExitStack() as cleanup:
 
             @functools.cache
             def started(image: str) -> Container:

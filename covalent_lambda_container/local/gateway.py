@@ -59,6 +59,7 @@ _UNSIGNED: Final = (
 
 permissions.ask_for_what_is_named()
 container_settings.remove_shared_memory()
+container_settings.guard_containers()
 
 
 async def app(scope: Scope, receive: Receive, send: Send) -> None:

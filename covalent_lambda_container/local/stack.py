@@ -151,8 +151,10 @@ def local_stack(
             hint='Install it: pip install "covalent-lambda-container[local]"',
         )
     state_dir = state_dir.absolute()
-    state_dir.mkdir(parents=True, exist_ok=True)
+    state_dir.mkdir(parents=True, exist_ok=True, mode=0o700)
     log_file = state_dir / "ministack.log"
+    # It has what functions print.
+    log_file.touch(mode=0o600)
 
     with ExitStack() as cleanup:
         scratch = Path(cleanup.enter_context(tempfile.TemporaryDirectory(dir=state_dir)))

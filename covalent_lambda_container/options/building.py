@@ -55,8 +55,9 @@ class ImageOptions:
     base_image: Annotated[
         Text,
         pattern(
-            r"^([a-zA-Z0-9\[](/?[a-zA-Z0-9._:@\[\]-])*)?$",
-            "an image's reference without https://, such as registry.example.com/python:3.11",
+            r"^([a-zA-Z0-9\[](/?[a-zA-Z0-9._:\[\]-])*(@[a-z0-9.+_-]+:[0-9a-fA-F]+)?)?$",
+            "an image's reference without https:// and without a login, such as "
+            "registry.example.com/python:3.11",
         ),
         Option(
             f"Root image; default: {AWS_ROOT_IMAGE}:X.Y, for the client's Python X.Y.",

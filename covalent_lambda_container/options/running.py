@@ -76,7 +76,11 @@ class AccountOptions:
     ] = "covalent-lambda"
     lambda_role_name: Annotated[
         Text,
-        MinLen(1),
+        pattern(
+            r"^([\w+=,.@-]{1,64}|arn:aws[a-z-]*:iam::\d{12}:role/([!-~]{1,510}/)?[\w+=,.@-]{1,64})$",
+            "a role's name, of up to 64 letters, digits and '+=,.@_-', or its ARN, "
+            "'arn:aws:iam::ACCOUNT:role/PATH/NAME'",
+        ),
         Option(
             "Execution role of the functions: a name or, if it has a path, an ARN.",
             flag="--role NAME",

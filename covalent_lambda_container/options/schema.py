@@ -25,7 +25,7 @@ from covalent_lambda_container.options.suggestions import did_you_mean
 from covalent_lambda_container.packages import local_packages
 from covalent_lambda_container.packages.requirements import Requirements
 from covalent_lambda_container.packages.requirements_files import names_file, read_requirement_lines
-from covalent_lambda_container.packages.urls import without_credentials
+from covalent_lambda_container.packages.urls import without_credentials, without_login
 
 _SUBJECT: Final = re.compile(r"^(Input|String|List|Dictionary) (?=should )")
 """How Pydantic's messages begin; ours begin with the option."""
@@ -148,7 +148,8 @@ def _explain(problem: ValidationError) -> str:
         message = _SUBJECT.sub("", error["msg"]).removeprefix("Value error, ")
         if error["type"] == "string_pattern_mismatch":
             message = f"should be {form_of(error['ctx']['pattern'])}"
-        seen = f"={without_credentials(repr(error['input']))}"
+        value = without_login(error["input"]) if name == "base_image" else error["input"]
+        seen = f"={without_credentials(repr(value))}"
         known = OPTIONS.get(name)
         if known is None:
             message, about = "there is no such option", did_you_mean(name, OPTIONS)

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import base64
+import json
 import os
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, replace
 from typing import Final
 from urllib.parse import quote
 
-from covalent_lambda_container.packages.logins import Login, login_in, with_credentials
+from covalent_lambda_container.packages.logins import ANY_HOST, Login, login_in, with_credentials
 from covalent_lambda_container.packages.urls import without_credentials
 
 _PROXIES: Final = ("HTTP_PROXY", "HTTPS_PROXY", "NO_PROXY")
@@ -212,16 +213,33 @@ class IndexSettings:
         return [login for address in self._addresses if (login := login_in(address))]
 
     @property
+    def _logins_of_variables(self) -> Iterator[Login]:
+        """Yield the credentials of uv's named indexes."""
+        known = dict(self.variables)
+        for name, value in self.variables:
+            if name.endswith("_PASSWORD"):
+                user = known.get(name.removesuffix("_PASSWORD") + "_USERNAME", "")
+                yield Login(host=ANY_HOST, username=user, password=value)
+
+    @property
     def _secrets(self) -> set[str]:
         """Return all secrets, in each encoding in which a text may contain them."""
         proxies = [login for _, value in self.proxies if (login := login_in(value))]
-        secrets = {value for name, value in self.variables if name.endswith("_PASSWORD")}
-        for login in (*self._logins_of_urls, *self.logins, *proxies):
-            # A user name without a password may be a token.
-            secret = login.password or login.username
-            pair = f"{login.username}:{login.password}".encode()
-            secrets |= {secret, quote(secret, safe=""), base64.b64encode(pair).decode()}
+        logins = (*self._logins_of_urls, *self.logins, *proxies, *self._logins_of_variables)
+        secrets = {form for login in logins for form in _forms(login)}
         return {secret for secret in secrets if len(secret) >= _SHORTEST_SECRET}
+
+
+def _forms(login: Login) -> set[str]:
+    """Return the secret of a login in each form in which a text may contain it.
+
+    A server may repeat what it was sent, and installers quote its answers and addresses.
+    """
+    # A user name without a password may be a token.
+    secret = login.password or login.username
+    pair = base64.b64encode(f"{login.username}:{login.password}".encode()).decode()
+    escaped = {json.dumps(secret, ensure_ascii=ascii_only)[1:-1] for ascii_only in (True, False)}
+    return escaped | {secret, quote(secret, safe=""), quote(secret), pair, quote(pair, safe="")}
 
 
 def without_local_sources(settings: IndexSettings) -> IndexSettings | None:

@@ -35,7 +35,7 @@ log = logging.getLogger(__name__)
 MAX_BYTES: Final = 20 * 1024 * 1024
 """Limit on the size of a package. Its files are kept in memory and are part of every build; the
 limit suffices for source code, but not for data."""
-MAX_FILES: Final = 20_000
+MAX_FILES: Final = 10_000
 """Limit on the number of files of a package: each is listed for every task."""
 
 _OPTION: Final = "AWSLambdaContainerExecutor option local_packages"

@@ -25,6 +25,9 @@ _CHARACTERS = re.compile(r"[A-Za-z0-9\-._~:/?#\[\]@!$&()*+,;=%]+")
 _USERINFO = re.compile(r"(?<=://)([^/\s?#]*|[^/\s]*:\S*)@")
 
 
+_LOGIN = re.compile(r"^\S+@(?!sha256:)")
+
+
 class UnusableUrl(ValueError):
     """A URL that requirements may not contain; the message shows no credentials.
 
@@ -70,6 +73,14 @@ def checked_url(url: str, schemes: Collection[str]) -> str:
         raise UnusableUrl(f"has a URL with a part that begins with '-': {shown}")
     user, at, host = parts.netloc.rpartition("@")
     return parts._replace(netloc=f"{user}{at}{host.lower()}").geturl()
+
+
+def without_login(reference: object) -> object:
+    """Return an image's reference without the login that it begins with; other values unchanged.
+
+    References have no scheme, and what follows their ``@`` is a digest.
+    """
+    return _LOGIN.sub("…@", reference) if isinstance(reference, str) else reference
 
 
 def without_credentials(text: str) -> str:

@@ -220,7 +220,9 @@ class Invoker:
                         f"s: {exc}",
                         hint=exc.hint,
                     ) from exc
-                progress.report(f"waiting for Lambda: {exc}")
+                advice = f". {exc.hint.partition(chr(10))[0]}" if exc.hint else ""
+                said = str(exc).rstrip(".")
+                progress.report(f"waiting for Lambda, up to {patience_s:.0f} s: {said}{advice}")
             await self._sleep(delay_s)
             cancellation.check()
             longest_s = min(longest_s * 2, LONGEST_DELAY_S)

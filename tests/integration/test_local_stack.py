@@ -5,6 +5,8 @@ from __future__ import annotations
 import base64
 import configparser
 import contextlib
+import errno
+import http.client
 import io
 import json
 import os
@@ -27,6 +29,7 @@ import pytest
 from botocore.config import Config
 from botocore.exceptions import ClientError
 
+from covalent_lambda_container.local import guard
 from covalent_lambda_container.local.stack import LocalStack, local_stack
 
 #: What Lambda's runtime interface emulator is to MiniStack, without the emulator.
@@ -57,8 +60,14 @@ class Handler(http.server.BaseHTTPRequestHandler):
         self.end_headers()
         self.wfile.write(body)
 
-http.server.HTTPServer(("", 8080), Handler).serve_forever()
+http.server.HTTPServer(("127.0.0.1", 8081), Handler).serve_forever()
 """
+
+EMULATOR = """#!/bin/sh
+# --runtime-interface-emulator-address ADDRESS ENTRYPOINT …
+[ "$2" = 127.0.0.1:8081 ] && shift 2 && exec "$@"
+"""
+
 
 STARTING = 8
 """Functions whose containers start at once."""
@@ -77,7 +86,9 @@ def function_image(client: docker.DockerClient, root_image: str) -> Iterator[str
             {
                 "Dockerfile": f"FROM {root_image}\n"
                 "COPY function.py /\n"
+                "COPY aws-lambda-rie /usr/local/bin/\n"
                 'ENTRYPOINT ["python3", "/function.py"]\n',
+                "aws-lambda-rie": EMULATOR,
                 "function.py": FUNCTION,
             }
         ),
@@ -210,7 +221,8 @@ def test_containers_see_lambda_and_end_with_the_stack(
                 "elsewhere": "Read-only file system",
                 "endpoint": 200,
             }
-            assert len(_containers_of(client, stack)) == 1
+            (container,) = _containers_of(client, stack)
+            _check_that_strangers_run_nothing(container)
         assert _containers_of(client, stack) == []
         stranger.reload()
         assert stranger.status == "running"
@@ -218,6 +230,22 @@ def test_containers_see_lambda_and_end_with_the_stack(
         stranger.remove(force=True)
     assert _is_gone(stack)
     assert [path.name for path in tmp_path.iterdir()] == ["ministack.log"]
+
+
+def _check_that_strangers_run_nothing(container: Any) -> None:
+    """Other users of the machine, and tasks of other containers, know the ports of a container."""
+    (published,) = container.ports["8080/tcp"]
+    address = container.attrs["NetworkSettings"]["IPAddress"]
+    path = "/2015-03-31/functions/function/invocations"
+    for host, port in ((published["HostIp"], int(published["HostPort"])), (address, 8080)):
+        for headers in ({}, {"X-Covalent-Lambda-Local-Key": ""}, {guard.KEY_HEADER: "0" * 40}):
+            asked = http.client.HTTPConnection(host, port, timeout=5)
+            with contextlib.closing(asked):
+                asked.request("POST", path, b"{}", headers)
+                assert asked.getresponse().status == 403
+    with socket.socket() as probe:
+        probe.settimeout(5)
+        assert probe.connect_ex((address, 8081)) == errno.ECONNREFUSED
 
 
 def test_containers_end_with_an_emulator_that_was_killed(
@@ -288,7 +316,7 @@ def _tar(files: dict[str, str]) -> io.BytesIO:
     with tarfile.open(fileobj=packed, mode="w") as tar:
         for name, text in files.items():
             info = tarfile.TarInfo(name)
-            info.size = len(text.encode())
+            info.size, info.mode = len(text.encode()), 0o755
             tar.addfile(info, io.BytesIO(text.encode()))
     packed.seek(0)
     return packed

@@ -22,7 +22,7 @@ from covalent_lambda_container.awslambda_container import AWSLambdaContainerExec
 from covalent_lambda_container.concurrency.cancellation import Cancellation
 from covalent_lambda_container.covalent_api import transport
 from covalent_lambda_container.covalent_api.task import Task
-from covalent_lambda_container.errors import FunctionCrashed
+from covalent_lambda_container.errors import FunctionCrashed, InvocationError
 from covalent_lambda_container.executor import wiring
 from covalent_lambda_container.ports.functions import ACTIVE, FunctionState, Reply
 from covalent_lambda_container.tasks.invoker import Invoker
@@ -198,6 +198,17 @@ def test_a_task_that_could_not_be_run_is_our_error(executor: Any, functions: Fak
     functions.reply_next_with(Reply(payload=problem, function_error="Unhandled"))
     with pytest.raises(FunctionCrashed, match="task dispatch:3 on function name"):
         asyncio.run(run(executor, abs, -1))
+
+
+@pytest.mark.parametrize(
+    "argument",
+    [transport.transportable({}, "", "é"), transport.transportable([], "", "gAVLAS4=")],  # type: ignore[arg-type]
+    ids=["no base64", "no header"],
+)
+def test_an_electron_of_another_form_is_our_error(executor: Any, argument: Any) -> None:
+    function = partial(wrapper_fn, TransportableObject(abs), [], [])
+    with pytest.raises(InvocationError, match="does not have the form"):
+        asyncio.run(executor.run(function, [argument], {}, METADATA))
 
 
 def test_a_hundred_tasks_wait_at_once(executor: Any, fake_service: FakeService) -> None:

@@ -8,7 +8,6 @@ from collections.abc import Callable
 from typing import Any, Final
 
 from botocore.credentials import Credentials, ReadOnlyCredentials, RefreshableCredentials
-from botocore.exceptions import BotoCoreError, ClientError
 
 from covalent_lambda_container.adapters.aws.credential_source import CredentialSource
 
@@ -103,7 +102,7 @@ class CurrentCredentials(_Delegating):
     found
         botocore's credentials.
     read_again
-        Reads their source again; None if nothing can be read there.
+        Reads their source again; returns them and their parts, or None if it has none.
     now
         Clock, for tests.
     """
@@ -111,7 +110,7 @@ class CurrentCredentials(_Delegating):
     def __init__(
         self,
         found: Credentials,
-        read_again: Callable[[], Credentials | None],
+        read_again: Callable[[], tuple[Credentials, ReadOnlyCredentials] | None],
         now: Callable[[], float] = time.monotonic,
     ) -> None:
         self._current = _renewed_once(found)
@@ -119,6 +118,7 @@ class CurrentCredentials(_Delegating):
         self._now = now
         self._lock = threading.Lock()
         self._next_reading = float("-inf")
+        self._given: ReadOnlyCredentials | None = None
         self.method = found.method
         self.generation = 0
         """The number of replacements. Read before a use, it identifies the credentials used."""
@@ -133,7 +133,8 @@ class CurrentCredentials(_Delegating):
 
     def get_frozen_credentials(self) -> ReadOnlyCredentials:
         """Return them, renewed if they are due."""
-        return self._current.get_frozen_credentials()
+        given = self._given = self._current.get_frozen_credentials()
+        return given
 
     def replace_refused(self, generation: int) -> bool:
         """Read the credentials again after AWS has refused those of a generation.
@@ -148,24 +149,15 @@ class CurrentCredentials(_Delegating):
                 return True
             if self._now() < self._next_reading:
                 return False
-            found = self._read_again()
-            differ = found is not None and self._differ(found)
+            # Asks no source itself: one may hang, and others wait here.
+            found, parts = self._read_again() or (None, None)
+            differ = found is not None and parts != self._given
             self._next_reading = self._now() + _NOT_READ_AGAIN_S
             if found is not None and differ:
                 # Before the number: who reads the new one has the new credentials.
                 self._current = _renewed_once(found)
                 self.generation += 1
             return differ
-
-    def _differ(self, found: Credentials) -> bool:
-        try:
-            new = found.get_frozen_credentials()
-        except (BotoCoreError, ClientError):
-            return False
-        try:
-            return bool(new != self._current.get_frozen_credentials())
-        except (BotoCoreError, ClientError):
-            return True
 
 
 def _renewed_once(found: Credentials) -> Credentials:

@@ -27,6 +27,7 @@ from covalent_lambda_container.adapters.aws import partitions
 from covalent_lambda_container.adapters.aws.aws_errors import explained
 from covalent_lambda_container.adapters.aws.credential_source import CredentialSource
 from covalent_lambda_container.adapters.aws.credentials import CurrentCredentials
+from covalent_lambda_container.adapters.aws.debug_logs import hide_secrets
 from covalent_lambda_container.adapters.aws.refusals import OWN_NAMES, local_stack_advice
 from covalent_lambda_container.adapters.aws.refused_requests import repeat_refused_requests
 from covalent_lambda_container.concurrency.event_loop import PerLoop, in_thread
@@ -74,6 +75,7 @@ class AwsClients:
 
     def __init__(self, target: AwsTarget, session: boto3.Session | None = None) -> None:
         self.target = target
+        hide_secrets()
         self._lock = threading.RLock()
         self._renewals: PerLoop[list[asyncio.Future[ReadOnlyCredentials]]] = PerLoop(list)
         opening = "open an AWS session" + (" with profile" if target.profile else "")
@@ -198,7 +200,7 @@ class AwsClients:
             repeat_refused_requests(self._core, current)
             return current
 
-    def _read_again(self) -> Credentials | None:
+    def _read_again(self) -> tuple[Credentials, ReadOnlyCredentials] | None:
         if not self._is_readable_again:
             return None
         try:
@@ -207,9 +209,10 @@ class AwsClients:
             # The refusal says more to the user: the file may be half written.
             return None
 
-    def _read_source_again(self) -> Credentials | None:
+    def _read_source_again(self) -> tuple[Credentials, ReadOnlyCredentials] | None:
         # Another session: this one keeps the files that it has read.
-        return _core_session(self.target).get_credentials()
+        found = _core_session(self.target).get_credentials()
+        return None if found is None else (found, found.get_frozen_credentials())
 
     @property
     def certificates(self) -> str:

@@ -18,6 +18,8 @@ from docker.context import ContextAPI
 from docker.utils.config import find_config_file
 
 from covalent_lambda_container.errors import ImageBuildError
+from covalent_lambda_container.packages.logins import login_in
+from covalent_lambda_container.packages.urls import without_credentials
 
 DEFAULT_HOST: Final = "unix:///var/run/docker.sock"
 _DEFAULT_SOURCE: Final = "the default"
@@ -43,6 +45,17 @@ class EngineAddress:
     source: str
     certificates: str = ""
     verifies: bool = False
+
+    def __post_init__(self) -> None:
+        login = login_in(self.host) if "@" in self.host else None
+        if login is not None and (login.password or not self.host.startswith("ssh:")):
+            # Docker's library would quote it.
+            raise ImageBuildError(
+                f"{self.source} has a user or a password in the engine's address, "
+                f"{without_credentials(self.host)}: Docker's API knows neither.",
+                hint="Use ssh://USER@HOST with a key, or tcp://HOST:PORT with certificates "
+                "(DOCKER_TLS_VERIFY, DOCKER_CERT_PATH).",
+            )
 
     @property
     def environment(self) -> dict[str, str]:
@@ -73,7 +86,7 @@ def engine_address(environment: Mapping[str, str] = os.environ) -> EngineAddress
     Raises
     ------
     ImageBuildError
-        The selected Docker context does not exist or cannot be read.
+        The selected Docker context does not exist or cannot be read, or the address has a password.
     """
     if host := environment.get("DOCKER_HOST"):
         certificates = environment.get("DOCKER_CERT_PATH", "")

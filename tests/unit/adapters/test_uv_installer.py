@@ -22,12 +22,13 @@ from covalent_lambda_container.errors import ImageBuildError
 from covalent_lambda_container.packages.index_settings import IndexSettings
 from covalent_lambda_container.ports.installer import WheelsMissing
 from tests.fakes.loopback import LoopbackHandler, LoopbackServer
+from tests.unit.adapters.conftest import Install
 
 # -- folders as indexes ---------------------------------------------------------------------------
 
 
 @pytest.fixture
-def installed(tmp_path: Path) -> Callable[[str], list[str]]:
+def installed(tmp_path: Path, uv_install: Install) -> Callable[[str], list[str]]:
     """Install from two folders: a mirror that has alpha 1, and behind it one that has alpha 2."""
     indexes = []
     for version in ("1", "2"):
@@ -47,17 +48,7 @@ def installed(tmp_path: Path) -> Callable[[str], list[str]]:
     settings = IndexSettings(index_url=indexes[1], extra_index_urls=(indexes[0],))
 
     def install(requirement: str) -> list[str]:
-        target, scratch = tmp_path / "target", tmp_path / "scratch"
-        scratch.mkdir()
-        UvInstaller(tmp_path / "cache").install(
-            {"requirements.txt": requirement},
-            target,
-            scratch,
-            settings=settings,
-            python_version="3.11",
-            architecture="x86_64",
-            glibc="2.36",
-        )
+        target = uv_install(requirement, settings)
         return sorted(path.name for path in target.glob("*.dist-info"))
 
     return install
@@ -126,7 +117,7 @@ def test_a_package_that_excludes_the_images_python_is_not_built(
     needed: str,
     raised: type[Exception],
     said: str,
-    tmp_path: Path,
+    uv_install: Install,
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     # A width at which uv wraps what it says.
@@ -148,17 +139,10 @@ def test_a_package_that_excludes_the_images_python_is_not_built(
     class Index(LoopbackServer):
         handler = Handler
 
-    with Index() as index, pytest.raises(raised, match=said):
-        UvInstaller(tmp_path / "cache").install(
-            {"requirements.txt": "beta==1\n"},
-            tmp_path / "target",
-            tmp_path,
-            settings=IndexSettings(index_url=f"{index.url}/simple"),
-            python_version="3.11",
-            architecture="x86_64",
-            glibc="2.36",
-            options=["--refresh"],
-        )
+    with Index() as index:
+        settings = IndexSettings(index_url=f"{index.url}/simple")
+        with pytest.raises(raised, match=said):
+            uv_install("beta==1\n", settings, ["--refresh"])
     # Its code may not run here.
     assert "/simple/beta/" in requests
     assert "/files/beta-1.tar.gz" not in requests

@@ -5,8 +5,10 @@ from __future__ import annotations
 import base64
 import hashlib
 import io
+import platform
 import zipfile
 from collections.abc import Iterator
+from importlib import metadata
 from pathlib import Path
 from typing import Any
 
@@ -16,6 +18,7 @@ from covalent_lambda_container.adapters.uv_installer import UvInstaller
 from covalent_lambda_container.errors import ImageBuildError
 from covalent_lambda_container.packages.index_settings import IndexSettings
 from tests.fakes.loopback import LoopbackHandler, LoopbackServer
+from tests.unit.adapters.conftest import Install
 
 LOGIN = "me:hunter2"
 
@@ -41,6 +44,7 @@ class Indexes(LoopbackServer):
 
     def __init__(self) -> None:
         super().__init__()
+        self.paths: list[str] = []
         self.wheels = {
             "usual": {
                 "alpha-1-py3-none-any.whl": wheel("alpha", "1", "usual"),
@@ -55,6 +59,7 @@ class Indexes(LoopbackServer):
 
     class handler(LoopbackHandler):  # noqa: N801 - the attribute of the server's class
         def do_GET(self) -> None:  # noqa: N802 - the library's name
+            self.fake.paths.append(self.path)
             index, package, file = (*self.path.strip("/").split("/"), "", "")[:3]
             given = self.headers.get("Authorization", "")
             if index == "vendor" and given != f"Basic {base64.b64encode(LOGIN.encode()).decode()}":
@@ -79,7 +84,7 @@ def indexes() -> Iterator[Indexes]:
 
 
 @pytest.fixture
-def install(indexes: Indexes, tmp_path: Path) -> Any:
+def install(indexes: Indexes, tmp_path: Path, uv_install: Install) -> Any:
     """Install requirements, with alpha bound to the vendor's index; return what is there."""
 
     def install_lines(*lines: str, **files: str) -> set[str]:
@@ -87,19 +92,9 @@ def install(indexes: Indexes, tmp_path: Path) -> Any:
         settings = IndexSettings(
             index_url=f"{indexes.url}/usual", package_indexes=(("alpha", vendor),)
         )
-        scratch, target = tmp_path / "scratch", tmp_path / "target"
-        scratch.mkdir()
-        UvInstaller(tmp_path / "cache").install(
-            {"requirements.txt": "".join(f"{line}\n" for line in lines), **files},
-            target,
-            scratch,
-            settings=settings,
-            python_version="3.11",
-            architecture="x86_64",
-            glibc="2.36",
-            options=["--require-hashes"] if "--hash" in lines[0] else [],
-        )
-        for written in scratch.rglob("*"):
+        options = ["--require-hashes"] if "--hash" in lines[0] else []
+        target = uv_install("".join(f"{line}\n" for line in lines), settings, options, **files)
+        for written in (tmp_path / "scratch").rglob("*"):
             assert not written.is_file() or b"hunter2" not in written.read_bytes()
         return {path.read_text() for path in target.glob("*.txt")}
 
@@ -135,6 +130,27 @@ def test_a_version_that_the_packages_index_lacks_is_not_taken_from_another(
     indexes: Indexes, install: Any
 ) -> None:
     indexes.wheels["usual"]["alpha-2-py3-none-any.whl"] = wheel("alpha", "2", "usual")
-    with pytest.raises(ImageBuildError, match="alpha has no version 2; the newest is") as caught:
+    with pytest.raises(ImageBuildError, match="alpha has no version 2; the newest is 1") as caught:
         install("alpha==2")
     assert "hunter2" not in str(caught.value)
+
+
+def test_uv_for_a_container_comes_from_the_usual_index(indexes: Indexes, tmp_path: Path) -> None:
+    version = metadata.version("uv")
+    name = f"uv-{version}-py3-none-any.whl"
+    indexes.wheels["usual"][name] = wheel("uv", version, "usual")
+    indexes.wheels["vendor"][name] = wheel("uv", version, "vendor")
+    settings = IndexSettings(
+        index_url=f"{indexes.url}/usual", package_indexes=(("alpha", f"{indexes.url}/vendor"),)
+    )
+    # A processor other than this machine's.
+    architecture = "x86_64" if platform.machine() == "aarch64" else "arm64"
+    program = UvInstaller(tmp_path / "cache").program(
+        tmp_path,
+        settings=settings,
+        python_version="3.11",
+        architecture=architecture,
+        glibc="2.36",
+    )
+    assert (program.parents[1] / "uv.txt").read_text() == f"{version} of usual"
+    assert not any("vendor" in each for each in indexes.paths)

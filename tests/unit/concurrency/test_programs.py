@@ -29,6 +29,18 @@ def test_a_programs_output_and_status_are_returned(tmp_path: Path) -> None:
     assert (status, output) == (3, f"{tmp_path}\nsaid")
 
 
+@pytest.mark.parametrize("start", ["", "setsid "])
+def test_what_a_program_leaves_running_is_not_waited_for(tmp_path: Path, start: str) -> None:
+    script = f"{start}sleep 30 & echo $! > pid; echo done; exit 3"
+    begun = time.monotonic()
+    status, output = run_program(
+        ["sh", "-c", script], environment=dict(os.environ), folder=tmp_path
+    )
+    assert (status, output) == (3, "done\n")
+    assert time.monotonic() - begun < 20
+    os.kill(int((tmp_path / "pid").read_text()), signal.SIGKILL)
+
+
 def is_running(number: int) -> bool:
     status = Path(f"/proc/{number}/stat")
     return status.exists() and status.read_text().rpartition(")")[2].split()[0] != "Z"

@@ -197,6 +197,17 @@ def twice(files: Any, manifest: Any) -> None:
     nodes(manifest).append(nodes(manifest)[0])
 
 
+def cycle(files: Any, manifest: Any) -> None:
+    link = manifest["lattice"]["transport_graph"]["links"][0]
+    back = {"source": link["target"], "target": link["source"], "metadata": link["metadata"]}
+    manifest["lattice"]["transport_graph"]["links"].append(back)
+
+
+def waits_for_itself(files: Any, manifest: Any) -> None:
+    link = manifest["lattice"]["transport_graph"]["links"][0]
+    link["target"] = link["source"]
+
+
 def encoded_path(files: Any, manifest: Any) -> None:
     """Name a file in the archive that the server reads as another one."""
     files["%2e%2e/%2e%2e/etc/passwd"] = b""
@@ -245,6 +256,8 @@ FORGED: dict[str, tuple[Callable[[Any, Any], None], str]] = {
     "ended dispatch": (ended, "not new, but COMPLETED"),
     "group of a parameter": (in_a_parameters_group, "in a group with others"),
     "group of nobody": (in_no_group, "a group that is not its own"),
+    "cycle": (cycle, "wait for each other"),
+    "node that waits for itself": (waits_for_itself, "wait for each other"),
     "node twice": (twice, "an id or a group that is not its own"),
     "encoded path": (encoded_path, "not a plain file"),
     "path with a query": (cut_path, "not a plain file"),

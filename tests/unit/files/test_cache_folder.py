@@ -11,9 +11,10 @@ from pathlib import Path
 
 import pytest
 
-from covalent_lambda_container.errors import ConfigurationError
+from covalent_lambda_container.errors import ConfigurationError, ImageBuildError
 from covalent_lambda_container.files.cache_folder import (
     SCRATCH,
+    disk_errors_explained,
     is_tagged,
     make_private,
     remove_leftovers,
@@ -139,17 +140,19 @@ def test_locks_of_images_go_when_nobody_has_held_them_for_a_day(tmp_path: Path) 
 # -- folders that others can read or write to ----------------------------------------------------
 
 
+@pytest.mark.parametrize("umask", [0, 0o022])
 @pytest.mark.parametrize(("mode", "inside"), [(0o755, 0o700), (0o1777, 0o700), (0o770, 0o770)])
 def test_what_is_kept_in_a_folder_that_was_there_is_private(
-    tmp_path: Path, mode: int, inside: int
+    tmp_path: Path, mode: int, inside: int, umask: int
 ) -> None:
     cache = tmp_path / "cache"
     cache.mkdir()
     cache.chmod(mode)
-    before = os.umask(0)
+    # An earlier release created folders that everybody can read.
+    (cache / "layers").mkdir()
+    (cache / "layers").chmod(0o777)
+    before = os.umask(umask)
     try:
-        # An earlier release created folders that everybody can read.
-        (cache / "layers").mkdir(0o777)
         with using(cache), scratch(cache) as unfinished:
             (unfinished / "file").touch()
             keep(unfinished / "file", cache / "package-archives", "key")
@@ -186,3 +189,31 @@ def test_what_another_user_has_put_into_a_folder_of_all_is_not_used(
     if not name.startswith(".") and not name.isupper():
         with using(cache):
             pass
+
+
+@pytest.mark.parametrize("name", ["cache", "cache/below"])
+def test_what_is_no_folder_is_explained(tmp_path: Path, name: str) -> None:
+    cache = tmp_path / name
+    (tmp_path / "cache").write_text("a file")
+    with (
+        pytest.raises(ImageBuildError, match=r"could not be built: .*(.|\n)*option cache_dir"),
+        disk_errors_explained(cache),
+        using(cache),
+    ):
+        pass
+
+
+def test_a_link_to_nothing_is_explained(tmp_path: Path) -> None:
+    (tmp_path / "cache").symlink_to(tmp_path / "gone" / "deeper")
+    with (
+        pytest.raises(ImageBuildError, match=r"File exists(.|\n)*option cache_dir"),
+        disk_errors_explained(tmp_path / "cache"),
+        using(tmp_path / "cache"),
+    ):
+        pass
+
+
+def test_errors_of_other_files_are_not_the_folders(tmp_path: Path) -> None:
+    (tmp_path / "file").touch()
+    with pytest.raises(NotADirectoryError), disk_errors_explained(tmp_path / "cache"):
+        (tmp_path / "file" / "below").read_text()

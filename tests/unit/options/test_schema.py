@@ -85,7 +85,12 @@ BAD = [
     ("architecture", "", "'x86_64' or 'arm64'"),
     ("bash_deps", "never", "'build', 'after_packages' or 'runtime'"),
     ("builder", "podman", "'docker' or 'registry'"),
-    ("lambda_role_name", "", "at least 1 character"),
+    ("lambda_role_name", "", "role's name"),
+    ("lambda_role_name", "My Role", "role's name"),
+    ("lambda_role_name", "path/Role", "its ARN"),
+    ("lambda_role_name", "arn:aws:iam::1:role/Role", "its ARN"),
+    ("lambda_role_name", "arn:aws:iam::123456789012:user/me", "its ARN"),
+    ("lambda_role_name", "R" * 65, "up to 64 letters"),
     ("s3_bucket_name", "ab", "='ab': should have at least 3 characters"),
     ("region", "mars-1", "should be a region's name, such as eu-central-1"),
     ("region", "us-east", "should be a region's name"),
@@ -309,3 +314,23 @@ def test_options_cannot_be_changed_afterwards() -> None:
     options: Any = Options.check({})
     with pytest.raises(ValueError, match="frozen"):
         options.timeout = 5
+
+
+@pytest.mark.parametrize(
+    "role",
+    [
+        "R",
+        "My_Role+=,.@-1",
+        "arn:aws:iam::123456789012:role/Role",
+        "arn:aws-us-gov:iam::123456789012:role/service-role/deep/Role",
+    ],
+)
+def test_a_role_is_a_name_or_an_arn(role: str) -> None:
+    assert Options.check({"lambda_role_name": role}).lambda_role_name == role
+
+
+@pytest.mark.parametrize("login", ["me:hunter2", "hunter2", "me:hunt/er2", "me:hunt@er2"])
+def test_a_login_before_an_image_is_refused_and_not_shown(login: str) -> None:
+    with pytest.raises(ConfigurationError, match=r"without a login") as caught:
+        Options.check({"base_image": f"{login}@registry.example.com/python:3.11"})
+    assert "hunt" not in str(caught.value)

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import base64
+import json
+from urllib.parse import quote
 
 import pytest
 
@@ -38,6 +40,18 @@ def test_an_installers_output_has_no_password(secret: str) -> None:
     shown = SETTINGS.redacted(said)
     assert not any(each in shown for each in SECRETS)
     assert shown.startswith("error: 401 for https://…@index.example.com:8443/simple\n")
+
+
+@pytest.mark.parametrize("word", ["pass+word/=", 'quo"te\\', "pässwort", "sp ace/%2f"])
+def test_what_a_server_repeats_of_a_login_is_no_secret_any_more(word: str) -> None:
+    # uv sends the password of a named index, which is in no address.
+    variables = (("UV_INDEX_CORP_USERNAME", "user"), ("UV_INDEX_CORP_PASSWORD", word))
+    basic = base64.b64encode(f"user:{word}".encode()).decode()
+    forms = [word, quote(word), quote(word, safe=""), basic, quote(basic, safe="")]
+    forms += [json.dumps(word)[1:-1], json.dumps(word, ensure_ascii=False)[1:-1]]
+    said = "\n".join(f"Basic {form}'" for form in forms)
+    shown = IndexSettings(variables=variables).redacted(said)
+    assert shown == "\n".join(["Basic …'"] * len(forms))
 
 
 def test_text_without_a_secret_is_shown() -> None:

@@ -24,6 +24,7 @@ from covalent_lambda_container.ports.functions import (
     Reply,
 )
 from covalent_lambda_container.ports.stores import Parsed
+from covalent_lambda_container.progress import reported_to
 from covalent_lambda_container.tasks.invoker import INLINE_LIMIT, Invoker
 from tests.fakes import FakeBlobStore, FakeClock, FakeFunctions
 from tests.fakes.examples import call, task, value_of
@@ -256,6 +257,20 @@ def test_a_throttled_task_outlasts_a_moment_without_a_network(
     clock.after(100, lambda: functions.be_unreachable(3))
     assert value_of(invoker.run(call(task(abs, -1), NAME)).pickled) == 1
     assert clock.now() > 100
+
+
+def test_a_wait_says_at_once_how_long_it_lasts_and_what_ends_it(
+    invoker: Runner, functions: FakeFunctions
+) -> None:
+    said: list[str] = []
+    functions.be_unreachable(1)
+    functions.throttle(1)
+    with reported_to(said.append):
+        assert invoker.run(call(task(abs, -1), NAME)).completed
+    unreachable, throttled = [each for each in said if "waiting for Lambda" in each]
+    assert unreachable.startswith("waiting for Lambda, up to 60 s: Could not connect to the")
+    assert throttled.startswith("waiting for Lambda, up to 900 s: ")
+    assert throttled.endswith("Rate Exceeded. Raise the concurrency quota.")
 
 
 def test_a_function_that_slept_refuses_once_and_is_waited_for(

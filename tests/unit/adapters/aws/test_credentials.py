@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from datetime import datetime, timedelta, timezone
 
-from botocore.credentials import RefreshableCredentials
+from botocore.credentials import Credentials, ReadOnlyCredentials, RefreshableCredentials
 
-from covalent_lambda_container.adapters.aws.credentials import SharedRenewals
+from covalent_lambda_container.adapters.aws.credentials import CurrentCredentials, SharedRenewals
 from tests.fakes import FakeClock
 
 
@@ -66,3 +66,26 @@ def test_in_the_last_minutes_it_is_asked_more_often(clock: FakeClock) -> None:
         assert credentials.access_key
         clock.sleep(1)
     assert source.asked == 4
+
+
+def test_refused_credentials_are_compared_without_asking_their_source() -> None:
+    class Hanging(Credentials):
+        asked = 0
+
+        def get_frozen_credentials(self) -> ReadOnlyCredentials:
+            self.asked += 1
+            return ReadOnlyCredentials(self.access_key, self.secret_key, None)
+
+    old, new = Hanging("AKIOLD", "secret"), Hanging("AKINEW", "secret")
+    found = iter([(old, ReadOnlyCredentials("AKIOLD", "secret", None)), None])
+    clock = FakeClock()
+    current = CurrentCredentials(old, lambda: next(found), clock.now)
+    current.get_frozen_credentials()
+    assert not current.replace_refused(0)
+    clock.sleep(10)
+    assert not current.replace_refused(0)
+    clock.sleep(10)
+    found = iter([(new, ReadOnlyCredentials("AKINEW", "secret", None))])
+    assert current.replace_refused(0)
+    assert (old.asked, new.asked) == (1, 0)
+    assert current.get_frozen_credentials().access_key == "AKINEW"

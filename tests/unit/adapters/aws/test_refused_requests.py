@@ -8,7 +8,7 @@ from typing import Any
 
 import botocore.session
 import pytest
-from botocore.credentials import Credentials
+from botocore.credentials import Credentials, ReadOnlyCredentials
 from botocore.exceptions import ClientError
 
 from covalent_lambda_container.adapters.aws.credentials import CurrentCredentials
@@ -61,7 +61,12 @@ def account(clock: FakeClock) -> Account:
 def client(account: Account, clock: FakeClock, monkeypatch: pytest.MonkeyPatch) -> Iterator[Any]:
     monkeypatch.setattr("time.sleep", clock.sleep)
     session = botocore.session.Session()
-    credentials = CurrentCredentials(account.read(), account.read, clock.now)
+
+    def read_again() -> tuple[Credentials, ReadOnlyCredentials]:
+        found = account.read()
+        return found, found.get_frozen_credentials()
+
+    credentials = CurrentCredentials(account.read(), read_again, clock.now)
     vars(session)["_credentials"] = credentials
     repeat_refused_requests(session, credentials, clock.now)
     with FakeAwsServer() as server:

@@ -115,3 +115,25 @@ def test_a_context_that_cannot_be_read_is_named(docker_config: Path) -> None:
 )
 def test_an_engine_behind_a_socket_of_this_machine_is_local(host: str, local: bool) -> None:
     assert EngineAddress(host=host, source="DOCKER_HOST").is_local is local
+
+
+@pytest.mark.parametrize(
+    "host",
+    [
+        "tcp://me:hunter2@engine.example.com:2376",
+        "ssh://me:hunter2@engine.example.com",
+        "http://hunter2@engine.example.com",
+        "tcp://me:hunt@er2@engine.example.com",
+    ],
+)
+def test_an_address_with_a_password_is_refused_without_it(docker_config: Path, host: str) -> None:
+    with pytest.raises(
+        ImageBuildError, match=r"DOCKER_HOST has .*…@engine\.example\.com"
+    ) as raised:
+        engine_address({"DOCKER_HOST": host})
+    assert "hunt" not in str(raised.value)
+    add_context(docker_config, "remote", host)
+    with pytest.raises(ImageBuildError, match="'remote', from DOCKER_CONTEXT has a user") as raised:
+        engine_address({"DOCKER_CONTEXT": "remote"})
+    assert "hunt" not in str(raised.value)
+    assert engine_address({"DOCKER_HOST": "ssh://me@engine.example.com"}).host.startswith("ssh:")

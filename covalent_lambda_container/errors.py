@@ -24,6 +24,16 @@ def harmless(text: str) -> str:
     return _CONTROL.sub(lambda found: ascii(found[0])[1:-1], "\n".join(last))
 
 
+def reason_of(exc: Exception, path: object) -> str:
+    """Return the reason for an error; without the path of the file if it is this one.
+
+    The message has named it.
+    """
+    if isinstance(exc, OSError) and exc.strerror and str(exc.filename) == str(path):
+        return exc.strerror
+    return str(exc)
+
+
 class LambdaContainerError(Exception):
     """Base class of all errors of this package.
 

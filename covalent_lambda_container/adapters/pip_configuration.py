@@ -18,7 +18,7 @@ from pathlib import Path
 from typing import Final
 from urllib.parse import urlsplit
 
-from covalent_lambda_container.errors import ConfigurationError
+from covalent_lambda_container.errors import ConfigurationError, reason_of
 from covalent_lambda_container.packages.index_passwords import with_passwords
 from covalent_lambda_container.packages.index_settings import IndexSettings, proxies
 from covalent_lambda_container.packages.logins import ANY_HOST, Login
@@ -156,7 +156,7 @@ def _ca_bundle(given: Path | None, pip: Mapping[str, str]) -> bytes | None:
         return path.read_bytes() if path else None
     except OSError as exc:
         raise ConfigurationError(
-            f"The certificate authorities in {path} cannot be read: {exc}.",
+            f"The certificate authorities in {path} cannot be read: {reason_of(exc, path)}.",
             hint="Installing packages needs them: see the executor's option ca_bundle.",
         ) from exc
 
@@ -167,7 +167,7 @@ def _client_certificate(path: str | None) -> bytes | None:
         return Path(path).expanduser().read_bytes() if path else None
     except OSError as exc:
         raise ConfigurationError(
-            f"The client certificate in {path} cannot be read: {exc}.",
+            f"The client certificate in {path} cannot be read: {reason_of(exc, path)}.",
             hint="pip's client-cert or SSL_CLIENT_CERT names it: certificate and key, as PEM.",
         ) from exc
 

@@ -82,6 +82,11 @@ async def _warm(found: dict[str, Options], count: int, output: Output) -> dict[s
         started[name] = await start_environments(
             invocations, name, count, timeout_s=options.timeout
         )
+        if started[name] < count:
+            output.note(
+                f"{count - started[name]} of {count} are not new: they had been started before, "
+                "unless a warning says otherwise."
+            )
     return started
 
 

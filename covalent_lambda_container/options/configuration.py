@@ -16,7 +16,7 @@ from typing import Any, Final
 import toml
 from filelock import FileLock, Timeout
 
-from covalent_lambda_container.errors import ConfigurationError
+from covalent_lambda_container.errors import ConfigurationError, reason_of
 from covalent_lambda_container.model.names import SECTION
 from covalent_lambda_container.options.declarations import OPTIONS
 from covalent_lambda_container.options.suggestions import did_you_mean
@@ -110,7 +110,9 @@ def _read(path: Path) -> dict[str, Any]:
     except (ValueError, IndexError) as exc:  # what toml raises for some broken files
         raise invalid_file(exc, path) from exc
     except OSError as exc:
-        raise ConfigurationError(f"Covalent's configuration {path} cannot be read: {exc}.") from exc
+        raise ConfigurationError(
+            f"Covalent's configuration {path} cannot be read: {reason_of(exc, path)}."
+        ) from exc
     return content
 
 

@@ -12,7 +12,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Final
 
-from covalent_lambda_container.errors import RequirementError
+from covalent_lambda_container.errors import RequirementError, reason_of
 from covalent_lambda_container.packages.mistaken_files import refuse_files
 from covalent_lambda_container.packages.pip_forms import (
     BY_URL,
@@ -195,7 +195,9 @@ class _Reader:
         except ProjectFileError as exc:
             raise RequirementError(f"{place.origin}: {path} {exc}.", hint=exc.hint) from None
         except (OSError, ValueError) as exc:
-            raise RequirementError(f"{place.origin}: {path} cannot be read: {exc}.") from exc
+            raise RequirementError(
+                f"{place.origin}: {path} cannot be read: {reason_of(exc, path)}."
+            ) from exc
         self._read(lines, text, within)
 
     def read_text(self, text: str, place: _Position) -> None:

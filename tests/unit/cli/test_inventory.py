@@ -214,6 +214,15 @@ def test_a_function_is_warmed(run: Run, stores: Any, name: str) -> None:
     assert stores.functions.environments == 2
 
 
+def test_environments_that_had_been_started_before_are_reported(
+    run: Run, stores: Any, name: str
+) -> None:
+    assert "not new" not in run("prewarm", name, "-n", "2").stderr
+    assert (
+        "2 of 2 are not new: they had been started before" in run("prewarm", name, "-n", "2").stderr
+    )
+
+
 def test_a_function_that_does_not_exist_cannot_be_warmed(run: Run, stores: Any) -> None:
     ended = run("prewarm", "nothing", "-n", "1")
     assert ended.exit_code == 2

@@ -173,7 +173,7 @@ class Invoker:
             objects.used.append(objects.result_key)
             return await self._recovery.recover(call, objects, exc), ""
         if reply.function_error:
-            raise failure_of(call, reply)
+            return await self._stored_before(failure_of(call, reply), objects), reply.log_tail
         answer = reply.payload
         if in_s3(answer):
             objects.used.append(objects.result_key)
@@ -186,6 +186,21 @@ class Invoker:
                 )
             answer = stored
         return answer, reply.log_tail
+
+    async def _stored_before(self, failure: InvocationError, objects: TaskObjects) -> Any:
+        """Return the answer that a function had stored when Lambda ended it; raise if it had none.
+
+        Storing an answer, and handing it over, may take longer than the time that is left.
+        """
+        objects.used.append(objects.result_key)
+        try:
+            stored = await self._transfers.answer(objects.result_key)
+        except LambdaContainerError as exc:
+            log.warning("S3 did not say whether the answer is there: %s", exc)
+            stored = None
+        if stored is None:
+            raise failure
+        return stored
 
     async def _accepted(
         self,

@@ -79,6 +79,7 @@ class FakeFunctions:
         self._refusals: list[NotAccepted] = []
         self._replies: list[Reply] = []
         self._lost: list[tuple[bool, bool]] = []
+        self._ended_late = False
 
     def __enter__(self) -> FakeFunctions:
         return self
@@ -127,6 +128,10 @@ class FakeFunctions:
             Whether the environment that ran it stays warm.
         """
         self._lost.append((arrives, survives))
+
+    def end_after_answer(self) -> None:
+        """Report the next task as timed out, although its handler has just answered."""
+        self._ended_late = True
 
     def reply_next_with(self, reply: Reply) -> None:
         """Answer the next invocation with this, and run nothing."""
@@ -219,8 +224,13 @@ class FakeFunctions:
                 run = partial(self._execute, event, timeout_s, survives)
                 self._clock.after(self.task_duration_s, run)
             raise ConnectionLost("Connection was closed before we received a valid response.")
-        reply = self._execute(event, timeout_s)
+        reply = self._execute(event, timeout_s, survives=not self._ended_late)
         self._clock.sleep(self.task_duration_s)
+        if self._ended_late:
+            self._ended_late = False
+            said = f"Task timed out after {timeout_s}.00 seconds"
+            failure = {"errorType": "Sandbox.Timedout", "errorMessage": said}
+            return Reply(payload=failure, function_error="Unhandled")
         return reply
 
     def _execute(self, event: dict[str, Any], timeout_s: int, survives: bool = True) -> Reply:

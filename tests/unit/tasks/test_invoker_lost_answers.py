@@ -4,9 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from covalent_lambda_container.errors import (
-    InvocationError,
-)
+from covalent_lambda_container.errors import InvocationError, TaskTimedOut
 from tests.fakes import FakeBlobStore, FakeClock, FakeFunctions
 from tests.fakes.examples import call, task, value_of
 from tests.unit.tasks.invoking import NAME, Runner
@@ -107,3 +105,22 @@ def test_the_answer_is_looked_for_as_often_as_was_asked(
     functions.lose_connection()
     invoker.run(call(task(abs, -1), NAME, poll_interval_s=2.5))
     assert set(clock.sleeps) == {1.0, 2.5}, "the first until the first round of questions"
+
+
+def test_an_answer_that_was_stored_before_lambda_ended_its_function_is_found(
+    invoker: Runner, functions: FakeFunctions, blobs: FakeBlobStore
+) -> None:
+    functions.task_duration_s = 42
+    functions.end_after_answer()
+    assert value_of(invoker.run(call(task(abs, -1), NAME)).pickled) == 1
+    assert blobs.objects == {}
+
+
+@pytest.mark.parametrize("failing_reads", [0, 1])
+def test_a_function_that_was_ended_before_it_stored_an_answer_has_failed(
+    invoker: Runner, functions: FakeFunctions, blobs: FakeBlobStore, failing_reads: int
+) -> None:
+    blobs.failing_reads = failing_reads
+    functions.end_after_answer()
+    with pytest.raises(TaskTimedOut):
+        invoker.run(call(task(abs, -1), NAME))

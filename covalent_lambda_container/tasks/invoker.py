@@ -4,16 +4,15 @@ from __future__ import annotations
 
 import asyncio
 import functools
-import json
 import logging
 import random
 import time
 from collections.abc import Awaitable, Callable
-from typing import Any, Final
+from typing import Any
 
 from covalent_lambda_container import progress, step_log
 from covalent_lambda_container.concurrency.cancellation import Cancellation
-from covalent_lambda_container.concurrency.event_loop import BRIEF_BYTES, in_thread
+from covalent_lambda_container.concurrency.event_loop import in_thread
 from covalent_lambda_container.errors import InvocationError, LambdaContainerError, UnusableAnswer
 from covalent_lambda_container.ports.functions import (
     ConnectionLost,
@@ -26,11 +25,11 @@ from covalent_lambda_container.ports.stores import BlobStore
 from covalent_lambda_container.runtime import wire
 from covalent_lambda_container.tasks.answers import in_s3, validated
 from covalent_lambda_container.tasks.call import Call, TaskObjects
-from covalent_lambda_container.tasks.cancel_signs import POLL_S, CancelSign, CancelSigns
+from covalent_lambda_container.tasks.cancel_signs import CancelSign, CancelSigns
+from covalent_lambda_container.tasks.events import SENT_WITHIN_S, TaskEvents
 from covalent_lambda_container.tasks.live_output import LiveOutputs, Printed, ShowOutput
 from covalent_lambda_container.tasks.outcome import Outcome, failure_of, outcome_of
 from covalent_lambda_container.tasks.recovery import Recovery
-from covalent_lambda_container.tasks.s3_envelope import packed_task
 from covalent_lambda_container.tasks.transfers import (
     LONGEST_DELAY_S,
     UNREACHABLE_PATIENCE_S,
@@ -38,12 +37,6 @@ from covalent_lambda_container.tasks.transfers import (
 )
 
 log = logging.getLogger(__name__)
-
-INLINE_LIMIT: Final = wire.LAMBDA_PAYLOAD_LIMIT - 64 * 1024
-"""Most bytes of an inline request or answer; the rest of Lambda's limit is for the envelope."""
-
-_PATIENCE_S: Final = 900.0
-"""How long to retry a task that Lambda does not accept."""
 
 
 class Invoker:
@@ -71,6 +64,7 @@ class Invoker:
         self._live = LiveOutputs(blobs, sleep=sleep, now=now)
         self._transfers = Transfers(blobs, sleep=sleep, now=now)
         self._recovery = Recovery(invocations, self._transfers, sleep=sleep, now=now)
+        self._events = TaskEvents(blobs, self._transfers, self._signs, self._live)
         self._sleep = sleep
         self._now = now
 
@@ -127,36 +121,8 @@ class Invoker:
         return outcome_of(call, answer | {"log_tail": log_tail})
 
     async def _event(self, call: Call, objects: TaskObjects, *, is_shown: bool) -> bytes:
-        # URLs are valid longer than the invocation that uses them, throttling included.
-        valid_s = call.timeout_s + int(_PATIENCE_S) + 60
-        event: dict[str, Any] = {
-            "v": wire.VERSION,
-            "id": objects.task_id,
-            "result_url": self._blobs.write_url(objects.result_key, valid_s=valid_s),
-            "cancel_url": self._signs.url(call.dispatch_id, valid_s=valid_s),
-            "cancel_poll_s": min(call.poll_interval_s / 2, POLL_S),
-            "inline_limit": INLINE_LIMIT,
-            **self._recovery.instructions(call.function_name),
-            "dispatch_id": call.dispatch_id,
-            "node_id": call.node_id,
-        }
-        if is_shown:
-            event |= self._live.instructions(objects, valid_s=valid_s)
-        if call.payload_bytes <= BRIEF_BYTES:
-            return json.dumps(event | {"task": call.payload}).encode()
-        return await self._transfers.run(self._long_event, call, objects, event, valid_s)
-
-    def _long_event(
-        self, call: Call, objects: TaskObjects, event: dict[str, Any], valid_s: int
-    ) -> bytes:
-        if call.payload_bytes <= INLINE_LIMIT:
-            inline = json.dumps(event | {"task": call.payload}).encode()
-            if len(inline) <= wire.LAMBDA_PAYLOAD_LIMIT:
-                return inline
-        objects.used.append(objects.task_key)
-        self._blobs.put(objects.task_key, packed_task(call.payload))
-        event["task_url"] = self._blobs.read_url(objects.task_key, valid_s=valid_s)
-        return json.dumps(event).encode()
+        instructions = self._recovery.instructions(call.function_name)
+        return await self._events.event(call, objects, instructions, is_shown=is_shown)
 
     async def _answer(
         self,
@@ -227,7 +193,7 @@ class Invoker:
                     since, patience_s = reached, UNREACHABLE_PATIENCE_S
                 else:
                     reached = self._now()
-                    since, patience_s = started, _PATIENCE_S
+                    since, patience_s = started, SENT_WITHIN_S
                 delay_s = random.uniform(longest_s / 2, longest_s)  # noqa: S311 - jitter, no secret
                 if self._now() + delay_s > since + patience_s:
                     raise InvocationError(

@@ -25,7 +25,8 @@ from covalent_lambda_container.ports.functions import (
 )
 from covalent_lambda_container.ports.stores import Parsed
 from covalent_lambda_container.progress import reported_to
-from covalent_lambda_container.tasks.invoker import INLINE_LIMIT, Invoker
+from covalent_lambda_container.tasks.events import INLINE_LIMIT
+from covalent_lambda_container.tasks.invoker import Invoker
 from tests.fakes import FakeBlobStore, FakeClock, FakeFunctions
 from tests.fakes.examples import call, task, value_of
 from tests.unit.tasks.invoking import LARGE, NAME, Runner, answer_of, failure_of

@@ -52,7 +52,7 @@ MAY_IMPORT: dict[str, set[str]] = {
         ),
         *("images", "model", "options", "packages", "ports", "progress", "runtime", "tasks"),
     },
-    "covalent_api": {"errors", "model", "options", "packages", "runtime"},
+    "covalent_api": {"concurrency", "errors", "model", "options", "packages", "runtime"},
     # The three flows.
     "images": {
         *("concurrency", "errors", "files", "model", "packages", "ports", "progress", "runtime"),

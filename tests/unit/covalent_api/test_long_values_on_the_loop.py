@@ -22,14 +22,18 @@ from covalent._workflow.transport import TransportableObject
 from covalent_lambda_container.concurrency.event_loop import in_thread
 from covalent_lambda_container.covalent_api.collections import collection
 from covalent_lambda_container.covalent_api.post_processing import lattice_result
+from covalent_lambda_container.covalent_api.sublattice_archives import check_archive
 from covalent_lambda_container.covalent_api.task import read_task
 from covalent_lambda_container.covalent_api.transport import transportable
 from covalent_lambda_container.runtime import wire
 from covalent_lambda_container.tasks.answers import validated
 from covalent_lambda_container.tasks.s3_envelope import packed_task, read_answer
 from tests.electron import assembled
+from tests.unit.covalent_api.test_sublattices import built, changed
+from tests.unit.covalent_api.test_sublattices import nodes as nodes_of
 
 SIZE = 200_000_000
+NODES = 4_000
 ATTEMPTS = 3
 LONGEST_S = 0.05
 HEADER = TransportableObject(1).header
@@ -124,6 +128,20 @@ def answer(*blobs: bytes) -> Callable[[], object]:
     return lambda: validated(read_answer(io.BytesIO(packed)), "a function")
 
 
+def archive_of_a_sublattice() -> Callable[[], object]:
+    text, limits = built()
+
+    def grow(_: object, manifest: Any) -> None:
+        graph = nodes_of(manifest)
+        model = next(node for node in graph if node["metadata"]["name"] == "first")
+        for number in range(1000, 1000 + NODES):
+            metadata = model["metadata"] | {"task_group_id": number}
+            graph.append(model | {"id": number, "metadata": metadata})
+
+    archive = changed(text, grow)
+    return lambda: check_archive(archive, limits)
+
+
 LONG: dict[str, Callable[[], Callable[[], object]]] = {
     "closure": long_closure,
     "bytes with a word that is looked for": lambda: argument(
@@ -136,6 +154,7 @@ LONG: dict[str, Callable[[], Callable[[], object]]] = {
     "a lattice's result": result_of_a_lattice,
     "answer from S3": lambda: answer(b"x" * SIZE),
     "text of a sublattice": lambda: answer(b"x", b"x" * SIZE),
+    "archive of a sublattice": archive_of_a_sublattice,
     "other long text": lambda: answer(b"x", "ä".encode() * 2_000_000),
 }
 

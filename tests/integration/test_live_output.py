@@ -115,7 +115,9 @@ def test_a_crashed_task_shows_all_that_it_printed(watched: Any) -> None:
         task.run(speaker("crash"), 7)
     stdout, both = task.shown[-1]
     assert stdout == "".join(f"line {second}\n" for second in range(7))
-    assert both == f"{stdout}a warning\n"
+    warning, usage = both.removeprefix(stdout).splitlines()
+    assert warning == "a warning"
+    assert usage.startswith("Lambda usage: ")
     assert task.objects == []
 
 

@@ -63,7 +63,7 @@ def pieces_of(value: TransportableObject) -> Iterator[bytes]:
 
     text = value.get_serialized()
     for start in range(0, len(text), _PIECE_CHARACTERS):
-        yield pybase64.b64decode(text[start : start + _PIECE_CHARACTERS])
+        yield pybase64.b64decode(text[start : start + _PIECE_CHARACTERS], validate=True)
 
 
 def as_base64(pieces: Iterable[bytes]) -> str:

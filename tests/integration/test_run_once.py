@@ -279,7 +279,7 @@ def test_a_task_that_may_not_have_been_taken_ends_in_an_error_and_runs_no_second
     started = time.monotonic()
     with pytest.raises(InvocationError, match="may have run; it was not run again"):
         send(fault)
-    assert time.monotonic() - started < TIMEOUT_S + 15
+    assert time.monotonic() - started < TIMEOUT_S + 35
     assert marks[0].count(fault) == 0
 
 

@@ -20,6 +20,7 @@ from botocore.credentials import ReadOnlyCredentials
 from botocore.exceptions import ClientError
 from pyqwest import Client, FullResponse, HTTPTransport, HTTPVersion, Proxy
 
+from covalent_lambda_container.adapters.aws import process_exit
 from covalent_lambda_container.adapters.aws.aws_errors import (
     REFUSED_CREDENTIALS,
     error_code,
@@ -161,6 +162,8 @@ class LambdaInvocations:
         # In all other cases, the request may have been sent.
         except Exception as exc:
             raise ConnectionLost(str(exc) or type(exc).__name__) from exc
+        finally:
+            process_exit.note_end_of_request()
 
     def _client(self, name: str, timeout_s: int) -> Client:
         if _sending_process() != os.getpid():

@@ -301,3 +301,29 @@ def test_credentials_that_were_accepted_may_be_replaced_soon(
     aws.error("UnrecognizedClientException", "The security token is invalid.", 403)
     with pytest.raises(CredentialsRefused, match="refused the credentials"):
         invoke(invocations)
+
+
+EXITING = """
+import asyncio, sys
+from pathlib import Path
+from covalent_lambda_container.adapters.aws.lambda_invocations import LambdaInvocations
+from tests.unit.adapters.aws.invoking import clients_of
+
+async def invoke():
+    invocations = LambdaInvocations(clients_of(Path(sys.argv[1]), sys.argv[2]))
+    sent = (invocations.invoke("name", b"{}", timeout_s=60) for _ in range(20))
+    await asyncio.gather(*sent)
+
+asyncio.run(invoke())
+"""
+
+
+def test_a_program_may_end_right_after_its_invocations(
+    server: FakeAwsServer, tmp_path: Path
+) -> None:
+    server.answer = lambda _: (200, {}, b"{}")
+    command = [sys.executable, "-W", "ignore", "-c", EXITING, str(tmp_path), server.url]
+    # The threads of pyqwest abort one in three without the wait at exit.
+    programs = [subprocess.Popen(command, stderr=subprocess.PIPE, text=True) for _ in range(8)]
+    ended = [program.communicate()[1] for program in programs]
+    assert [program.returncode for program in programs] == [0] * 8, ended

@@ -322,8 +322,14 @@ def test_a_program_may_end_right_after_its_invocations(
     server: FakeAwsServer, tmp_path: Path
 ) -> None:
     server.answer = lambda _: (200, {}, b"{}")
-    command = [sys.executable, "-W", "ignore", "-c", EXITING, str(tmp_path), server.url]
+    command = [sys.executable, "-W", "ignore", "-c", EXITING]
+    folders = [tmp_path / str(number) for number in range(8)]
+    for folder in folders:
+        folder.mkdir()
     # The threads of pyqwest abort one in three without the wait at exit.
-    programs = [subprocess.Popen(command, stderr=subprocess.PIPE, text=True) for _ in range(8)]
+    programs = [
+        subprocess.Popen([*command, str(folder), server.url], stderr=subprocess.PIPE, text=True)
+        for folder in folders
+    ]
     ended = [program.communicate()[1] for program in programs]
     assert [program.returncode for program in programs] == [0] * 8, ended

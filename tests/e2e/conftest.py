@@ -119,6 +119,20 @@ def as_installed(tmp_path_factory: pytest.TempPathFactory) -> AsInstalled:
     return shown
 
 
+@contextlib.contextmanager
+def running_dispatcher(folder: Path, executor: dict[str, Any]) -> Iterator[Dispatcher]:
+    """Run a server whose executor has these options while the context is open."""
+    journal_file = folder / "journal"
+    server = covalent_server(
+        folder / "server",
+        {step_log.VARIABLE: str(journal_file)},
+        print,
+        executors={"awslambda_container": executor},
+    )
+    with server as running:
+        yield Dispatcher(running, journal_file)
+
+
 @pytest.fixture(scope="session")
 def dispatcher(
     options: dict[str, Any],
@@ -126,16 +140,8 @@ def dispatcher(
     as_installed: AsInstalled,
 ) -> Iterator[Dispatcher]:
     folder = tmp_path_factory.mktemp("covalent")
-    journal_file = folder / "journal"
     executor = options | {"cache_dir": str(folder / "cache")}
     with contextlib.ExitStack() as running:
         with as_installed():
-            server = running.enter_context(
-                covalent_server(
-                    folder / "server",
-                    {step_log.VARIABLE: str(journal_file)},
-                    print,
-                    executors={"awslambda_container": executor},
-                )
-            )
-        yield Dispatcher(server, journal_file)
+            dispatcher = running.enter_context(running_dispatcher(folder, executor))
+        yield dispatcher

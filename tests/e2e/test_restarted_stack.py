@@ -10,11 +10,9 @@ from typing import Any
 
 import pytest
 
-from covalent_lambda_container import step_log
 from covalent_lambda_container.local.child_process import free_port
-from covalent_lambda_container.local.covalent_server import covalent_server
 from covalent_lambda_container.local.stack import local_stack
-from tests.e2e.conftest import Dispatcher
+from tests.e2e.conftest import running_dispatcher
 
 OUTCOME = ("COMPLETED", [[5, 2], [7, -4, 4, 3], "octopi"])
 OUTAGE_S = 5.0
@@ -24,7 +22,7 @@ OUTAGE_S = 5.0
 def test_workflows_run_before_between_and_after(
     root_image: str, tmp_path: Path, cache_dir: str
 ) -> None:
-    port, journal_file = free_port(), tmp_path / "journal"
+    port = free_port()
 
     def run_workflow() -> tuple[str, Any]:
         record = dispatcher.outcome("functions.py")
@@ -34,15 +32,7 @@ def test_workflows_run_before_between_and_after(
     with contextlib.ExitStack() as running, ThreadPoolExecutor() as threads:
         with local_stack(tmp_path / "stack", print, port=port) as stack:
             executor = {**stack.executor_options(root_image), "cache_dir": cache_dir}
-            server = running.enter_context(
-                covalent_server(
-                    tmp_path / "server",
-                    {step_log.VARIABLE: str(journal_file)},
-                    print,
-                    executors={"awslambda_container": executor},
-                )
-            )
-            dispatcher = Dispatcher(server, journal_file)
+            dispatcher = running.enter_context(running_dispatcher(tmp_path, executor))
             assert run_workflow() == OUTCOME
         meanwhile = threads.submit(run_workflow)
         time.sleep(OUTAGE_S)

@@ -29,8 +29,8 @@ from covalent_lambda_container.runtime import wire
 from covalent_lambda_container.tasks.answers import validated
 from covalent_lambda_container.tasks.s3_envelope import packed_task, read_answer
 from tests.electron import assembled
-from tests.unit.covalent_api.test_sublattices import built, changed
-from tests.unit.covalent_api.test_sublattices import nodes as nodes_of
+from tests.unit.covalent_api.archives import built, changed
+from tests.unit.covalent_api.archives import nodes as nodes_of
 
 SIZE = 200_000_000
 NODES = 4_000
